@@ -1,0 +1,34 @@
+# make demo and make test need nothing but Python >= 3.11; both may be repeated at will.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PACKAGES := $(wildcard plugins/*/pyproject.toml benchmarks/pyproject.toml)
+
+.PHONY: demo test bench docs clean
+.DEFAULT_GOAL := test
+
+$(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "featx needs Python 3.11 or newer, got " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch==2.13.0 -c .ci/constraints.txt
+	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[av,plot,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m featx.testing.demo demo
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy core/featx
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+bench: $(STAMP)
+	$(BIN)/python -m pytest benchmarks
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) demo docs/_build

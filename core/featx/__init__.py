@@ -1,0 +1,95 @@
+"""featx: audio features from plugins, for ten files or ten million.
+
+Everything here is resolved on first use, so that ``import featx`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from featx.audio import Audio, to_mono
+    from featx.engine import load, run
+    from featx.errors import (
+        AudioError,
+        DigestError,
+        ExtractionError,
+        FeatxError,
+        ParameterError,
+        PluginError,
+        StoreError,
+        WeightsError,
+    )
+    from featx.hookspecs import hookimpl
+    from featx.index import search
+    from featx.interfaces import (
+        API_VERSION,
+        Context,
+        Extractor,
+        ExtractorSpec,
+        Index,
+        IndexSpec,
+        Loss,
+        LossSpec,
+        NoParams,
+        Resolved,
+        Track,
+        param,
+        params_class,
+    )
+    from featx.store import open_store
+    from featx.types import Features, FeatureSpec, FrontEnd, WeightsSpec
+
+#: public name -> module that defines it
+_HOMES = {
+    "API_VERSION": "interfaces",
+    "Audio": "audio",
+    "AudioError": "errors",
+    "Context": "interfaces",
+    "DigestError": "errors",
+    "ExtractionError": "errors",
+    "Extractor": "interfaces",
+    "ExtractorSpec": "interfaces",
+    "FeatureSpec": "types",
+    "Features": "types",
+    "FeatxError": "errors",
+    "FrontEnd": "types",
+    "Index": "interfaces",
+    "IndexSpec": "interfaces",
+    "Loss": "interfaces",
+    "LossSpec": "interfaces",
+    "NoParams": "interfaces",
+    "ParameterError": "errors",
+    "PluginError": "errors",
+    "Resolved": "interfaces",
+    "StoreError": "errors",
+    "Track": "interfaces",
+    "WeightsError": "errors",
+    "WeightsSpec": "types",
+    "hookimpl": "hookspecs",
+    "load": "engine",
+    "open_store": "store",
+    "param": "interfaces",
+    "params_class": "interfaces",
+    "run": "engine",
+    "search": "index",
+    "to_mono": "audio",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  (names are resolved lazily)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featx' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"featx.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,99 @@
+"""Everything featx raises on purpose, and the codes under which failures are recorded.
+
+Messages follow one template: *name must be rule, got value. What to do next.*
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+__all__ = [
+    "FAILURE_CODES",
+    "SKIP_CODES",
+    "AudioError",
+    "DigestError",
+    "ExtractionError",
+    "FeatxError",
+    "ParameterError",
+    "PluginError",
+    "StoreError",
+    "WeightsError",
+]
+
+#: Why a (track, extractor) pair failed; the words of the ledger and of ``featx scan``.
+FAILURE_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "missing": "the file does not exist (any more)",
+        "permission": "the file may not be read",
+        "unreadable": "the operating system reports an error while reading",
+        "empty": "the file has no bytes, or no audio frames",
+        "not-audio": "no decoder recognises the content",
+        "unsupported": "recognised, but needs a decoder that is not installed",
+        "truncated": "the file ends before the audio that its header declares",
+        "lying-header": "header and content contradict each other",
+        "too-large": "more bytes than the limit",
+        "too-long": "more seconds or frames than the limit, declared or decoded",
+        "too-many-channels": "more channels than the limit",
+        "bad-rate": "a sampling rate outside the limits",
+        "not-finite": "NaN or infinite samples",
+        "decode-error": "the decoder gave up inside the stream",
+        "changed": "the file changed while it was read",
+        "crash": "the worker process died while it held this track",
+        "timeout": "the time limit for one track was reached",
+        "memory": "the memory limit of a worker was reached",
+        "extractor-error": "the extractor raised an exception",
+        "bad-output": "the extractor returned a wrong shape, dtype or non-finite values",
+    }
+)
+
+#: Why a (track, extractor) pair was skipped without being a failure.
+SKIP_CODES: Mapping[str, str] = MappingProxyType(
+    {"too-short": "shorter than the extractor's min_duration"}
+)
+
+
+class FeatxError(Exception):
+    """Base class of every error that featx raises on purpose."""
+
+
+class ParameterError(FeatxError, ValueError):
+    """An argument breaks its rule."""
+
+
+class PluginError(FeatxError):
+    """A plugin is unknown, ambiguous or broken."""
+
+
+class WeightsError(FeatxError):
+    """Weights are missing, damaged, or do not fit the model."""
+
+
+class StoreError(FeatxError):
+    """A feature store is damaged, foreign, or in use by another run."""
+
+
+class DigestError(StoreError):
+    """An index was built from another state of the store."""
+
+
+class _CodedError(FeatxError):
+    """An error recorded for one track: a code of `FAILURE_CODES` and a sentence."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        if code not in FAILURE_CODES:
+            raise ParameterError(f"code must be one of {sorted(FAILURE_CODES)}, got {code!r}.")
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.code, self.reason)
+
+
+class AudioError(_CodedError):
+    """One file cannot be decoded within the limits; ``code`` says why."""
+
+
+class ExtractionError(_CodedError):
+    """One extractor failed on one track; ``code`` says why."""

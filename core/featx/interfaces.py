@@ -1,0 +1,377 @@
+"""What plugins describe and subclass: specs, parameters, Extractor, Loss, Index."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, dataclass_transform
+
+from featx.errors import ParameterError
+from featx.types import Features, FeatureSpec, FrontEnd, WeightsSpec
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray, FloatArray
+
+#: Version of the spec dataclasses below. A plugin states the one it was written for.
+API_VERSION = 1
+
+T = TypeVar("T")
+
+
+# ---------------------------------------------------------------- parameters
+def param(
+    default: Any,
+    doc: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    choices: Sequence[Any] | None = None,
+) -> Any:
+    """Declare one documented, validated field of a `params_class`.
+
+    Parameters
+    ----------
+    default : int, float, bool, str, None or tuple of these
+        Default value; its annotation fixes the type that ``--set`` parses.
+    doc : str
+        One sentence with unit and range, shown by ``featx info``.
+    ge, gt, le, lt : float, optional
+        Bounds: greater or equal, greater, less or equal, less.
+    choices : sequence, optional
+        The only values allowed.
+    """
+    rule = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    metadata = {
+        "doc": doc,
+        "choices": None if choices is None else tuple(choices),
+        **{name: bound for name, bound in rule.items() if bound is not None},
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(param, field))
+def params_class(cls: type[T]) -> type[T]:
+    """Make ``cls`` a frozen, keyword-only dataclass whose `param` rules hold on construction."""
+    own_check = cls.__dict__.get("__post_init__")
+
+    def __post_init__(self: Any) -> None:
+        check_params(self)
+        if own_check is not None:
+            own_check(self)
+
+    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    return dataclass(frozen=True, kw_only=True)(cls)
+
+
+_BOUNDS = {
+    "ge": (lambda value, bound: value >= bound, ">="),
+    "gt": (lambda value, bound: value > bound, ">"),
+    "le": (lambda value, bound: value <= bound, "<="),
+    "lt": (lambda value, bound: value < bound, "<"),
+}
+
+
+def check_params(params: Any) -> None:
+    """Raise `ParameterError` for the first field of ``params`` that breaks its rule."""
+    hints = typing.get_type_hints(type(params))
+    for item in dataclasses.fields(params):
+        value = getattr(params, item.name)
+        _check_type(item.name, value, hints[item.name])
+        choices = item.metadata.get("choices")
+        if choices is not None and value not in choices:
+            raise ParameterError(f"{item.name} must be one of {list(choices)}, got {value!r}.")
+        if value is None:
+            continue
+        for name, (holds, sign) in _BOUNDS.items():
+            bound = item.metadata.get(name)
+            if bound is not None and not holds(value, bound):
+                raise ParameterError(f"{item.name} must be {sign} {bound}, got {value!r}.")
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    allowed = _plain_types(hint)
+    if isinstance(value, bool) and bool not in allowed:
+        raise ParameterError(f"{name} must be {_type_names(allowed)}, got {value!r}.")
+    if float in allowed and isinstance(value, int):
+        return
+    if not isinstance(value, allowed):
+        raise ParameterError(f"{name} must be {_type_names(allowed)}, got {value!r}.")
+
+
+def _plain_types(hint: Any) -> tuple[type, ...]:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return tuple(plain for arg in typing.get_args(hint) for plain in _plain_types(arg))
+    if origin is typing.Literal:
+        return tuple({type(arg) for arg in typing.get_args(hint)})
+    return (origin or hint,)
+
+
+def _type_names(allowed: tuple[type, ...]) -> str:
+    return " or ".join("None" if kind is types.NoneType else kind.__name__ for kind in allowed)
+
+
+def parse_params(cls: type[T], settings: Mapping[str, Any]) -> T:
+    """Build ``cls`` from ``settings``, parsing strings such as ``--set`` gives.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown name (with the nearest known one), or a value that breaks its rule.
+    """
+    import difflib
+
+    hints = typing.get_type_hints(cls)
+    known = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ParameterError(f"parameter must be one of {known}, got {name!r}.{hint}")
+        values[name] = _parse(name, value, hints[name])
+    return cls(**values)
+
+
+def _parse(name: str, value: Any, hint: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, str):
+        return value
+    allowed = _plain_types(hint)
+    if types.NoneType in allowed and value.lower() in ("none", "null"):
+        return None
+    if bool in allowed:
+        table = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if value.lower() in table:
+            return table[value.lower()]
+    for kind in (int, float):
+        if kind in allowed:
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+    if str in allowed:
+        return value
+    if tuple in allowed:
+        element = (typing.get_args(hint) or (str,))[0]
+        return tuple(_parse(name, part, element) for part in value.split(",") if part)
+    raise ParameterError(f"{name} must be {_type_names(allowed)}, got {value!r}.")
+
+
+@params_class
+class NoParams:
+    """Parameters of an extractor that has none."""
+
+
+# ---------------------------------------------------------------- specs
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What an extractor needs and gives, once its parameters are fixed.
+
+    Parameters
+    ----------
+    sr : int or None
+        Rate in Hz at which `Track.y` is delivered; None for the file's own rate.
+    outputs : tuple of FeatureSpec
+        Every output, in the order in which they are listed.
+    front_ends : tuple of FrontEnd or str
+        Presets (by name) or derived presets that `Track.spectra` will be asked for.
+    """
+
+    sr: int | None
+    outputs: tuple[FeatureSpec, ...]
+    front_ends: tuple[FrontEnd | str, ...] = ()
+
+    def output(self, name: str) -> FeatureSpec:
+        """Return the output called ``name``."""
+        for spec in self.outputs:
+            if spec.name == name:
+                return spec
+        raise ParameterError(
+            f"feature must be one of {[spec.name for spec in self.outputs]}, got {name!r}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorSpec:
+    """The light description of an extractor; what ``featx plugins`` and ``featx info`` show.
+
+    Parameters
+    ----------
+    name : str
+        Short name, ``[a-z][a-z0-9-]*``; the full name is ``<distribution>:<name>``.
+    summary : str
+        One line.
+    version : str
+        Bump whenever the numbers change; part of the recipe.
+    factory : str
+        ``package.module:Class`` of an `Extractor`, resolved only when used.
+    resolve : str
+        ``package.module:function``, called as ``resolve(params, native_sr) -> Resolved`` without
+        torch or numba. ``native_sr`` is None while planning.
+    api : int
+        The spec version this was written for: `API_VERSION` of the featx it was developed with.
+    params : type
+        A `params_class`.
+    weights : WeightsSpec or None
+        None for extractors without weights.
+    min_duration : float >= 0
+        Seconds; shorter tracks are skipped(too-short). 0 when every length has an answer.
+    short_input : str
+        What silence and sub-window input give, in one sentence.
+    tolerance : float >= 0
+        Largest absolute difference allowed between batch sizes and repeated runs; 0 is bitwise.
+    devices : tuple of str
+        Subset of ``('cpu', 'cuda', 'mps')``.
+    licence : str
+        Of the code and, where there are any, the shipped weights.
+    reference : str
+        The paper.
+    """
+
+    name: str
+    summary: str
+    version: str
+    factory: str
+    resolve: str
+    api: int = field(kw_only=True)
+    params: type = NoParams
+    weights: WeightsSpec | None = None
+    min_duration: float = 0.0
+    short_input: str = ""
+    tolerance: float = 0.0
+    devices: tuple[str, ...] = ("cpu",)
+    licence: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec:
+    """The light description of a loss.
+
+    ``inputs`` is one of ``'triplet'`` (anchors, positives, negatives), ``'labels'`` (embeddings,
+    labels) and ``'views'`` (views).
+    """
+
+    name: str
+    summary: str
+    version: str
+    factory: str
+    inputs: str
+    api: int
+    params: type = NoParams
+    licence: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexSpec:
+    """The light description of a nearest-neighbour index; ``exact`` says whether it is one."""
+
+    name: str
+    summary: str
+    version: str
+    factory: str
+    api: int
+    exact: bool = False
+    params: type = NoParams
+    licence: str = ""
+    reference: str = ""
+
+
+# ---------------------------------------------------------------- what plugins implement
+class Track(Protocol):
+    """One recording as an extractor sees it; files and padding are the host's business."""
+
+    @property
+    def y(self) -> FloatArray:
+        """Mono waveform at the resolved rate, shape ``(n_samples,)``, read-only."""
+
+    @property
+    def sr(self) -> int:
+        """Rate of ``y`` in Hz."""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+
+    def spectra(self, front_end: FrontEnd | str) -> FloatArray:
+        """Return the representation ``(n_frames, n_bands)``, computed once per track, read-only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What an extractor gets when a worker opens it.
+
+    ``weights`` holds numpy arrays by name, or None where the extractor has none or runs untrained;
+    ``config`` is the JSON configuration stored with them. ``threads`` is the number of threads the
+    extractor may use. ``seed`` seeds untrained weights.
+    """
+
+    params: Any
+    resolved: Resolved
+    features: tuple[str, ...]
+    weights: Mapping[str, AnyArray] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+
+
+class Extractor(ABC):
+    """Maps tracks to features. One instance lives in one worker; it is never pickled."""
+
+    def open(self, context: Context) -> None:
+        """Prepare for extraction: build the model, take the device. Called once per worker."""
+        self.context = context
+
+    @abstractmethod
+    def extract(self, tracks: Sequence[Track]) -> list[Features]:
+        """Return one `Features` per track, in order.
+
+        ``context.features`` names the outputs that are wanted; others may be left out. A result
+        must not depend on the other tracks of the call beyond the tolerance of the spec.
+        """
+
+    def close(self) -> None:  # noqa: B027  (optional for subclasses)
+        """Release what `open` took."""
+
+
+class Loss(ABC):
+    """A training objective built from parts: distance, miner, reducer.
+
+    Called with named roles, returns a scalar tensor; no valid pair gives 0 that has a gradient.
+    """
+
+    @abstractmethod
+    def __call__(self, **roles: Any) -> Any:
+        """Return the scalar loss for ``anchors, positives, negatives`` or another set of roles."""
+
+
+class Index(ABC):
+    """Nearest neighbours of vectors under cosine distance ``1 - cos``."""
+
+    @abstractmethod
+    def build(self, vectors: FloatArray, ids: Sequence[str]) -> None:
+        """Take ``vectors`` (n, dim) float32 and their ids. All-zero rows have cosine 0 to all."""
+
+    @abstractmethod
+    def search(self, queries: FloatArray, k: int) -> tuple[list[list[str]], FloatArray]:
+        """Return ids and distances ``(n_queries, k)``, nearest first; ties in the order of ids."""
+
+    @abstractmethod
+    def save(self, folder: Path, store_digest: str) -> None:
+        """Write the index to ``folder``, bound to the state of the store it came from."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, store_digest: str) -> Index:
+        """Read what `save` wrote; another digest raises `DigestError`."""

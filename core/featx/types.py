@@ -1,0 +1,312 @@
+"""Small frozen values that several rooms share. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    FloatArray: TypeAlias = npt.NDArray[np.float32]
+    DoubleArray: TypeAlias = npt.NDArray[np.float64]
+    AnyArray: TypeAlias = npt.NDArray[Any]
+
+Kind: TypeAlias = Literal["clip", "frames", "events"]
+
+KINDS: tuple[Kind, ...] = ("clip", "frames", "events")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """What one output of an extractor holds: shape, unit and time axis.
+
+    Parameters
+    ----------
+    name : str
+        Short name within the extractor, such as ``embedding``.
+    kind : {'clip', 'frames', 'events'}
+        ``clip`` is one vector ``(D,)`` per track, ``frames`` is ``(T, D)`` on a regular grid,
+        ``events`` is ``(N, k)`` with one named column per quantity.
+    dim : int > 0
+        D, or k for events.
+    dtype : str
+        numpy name; ``float32`` for clip and frames, ``float64`` for events.
+    unit : str
+        Unit of every value; ``1`` for dimensionless. Ignored where ``column_units`` is given.
+    columns : tuple of str
+        One name per dimension. Required for events.
+    column_units : tuple of str
+        One unit per column. Required for events.
+    hop : Fraction > 0
+        Samples at the track's resolved rate between two frames (frames only).
+    frame_length : int > 0
+        Samples that one frame looks at (frames only).
+    first : Fraction
+        Sample position of the centre of frame 0 (frames only); 0 when centred.
+    aspects : mapping of str to (start, stop)
+        Named slices of a disentangled vector.
+    description : str
+        One sentence for ``featx info``.
+    """
+
+    name: str
+    kind: Kind
+    dim: int
+    dtype: str = "float32"
+    unit: str = "1"
+    columns: tuple[str, ...] = ()
+    column_units: tuple[str, ...] = ()
+    hop: Fraction | None = None
+    frame_length: int | None = None
+    first: Fraction = Fraction(0)
+    aspects: Mapping[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ParameterError(
+                f"feature name must be letters, digits, '-' or '_', got {self.name!r}."
+            )
+        if self.kind not in KINDS:
+            raise ParameterError(f"kind must be one of {KINDS}, got {self.kind!r}.")
+        if self.dim < 1:
+            raise ParameterError(f"dim must be an integer > 0, got {self.dim}.")
+        for label, given in (("columns", self.columns), ("column_units", self.column_units)):
+            if given and len(given) != self.dim:
+                raise ParameterError(
+                    f"{label} must name all {self.dim} dimensions, got {len(given)}."
+                )
+            if self.kind == "events" and not given:
+                raise ParameterError(f"{label} must be given for events ({self.name!r}).")
+        if self.kind == "frames":
+            if self.hop is None or self.hop <= 0:
+                raise ParameterError(f"hop must be a Fraction > 0 for frames, got {self.hop}.")
+            if self.frame_length is None or self.frame_length < 1:
+                raise ParameterError(
+                    f"frame_length must be an integer > 0 for frames, got {self.frame_length}."
+                )
+        for notion, (start, stop) in self.aspects.items():
+            if not 0 <= start < stop <= self.dim:
+                raise ParameterError(
+                    f"aspect {notion!r} must lie within 0..{self.dim}, got {start}..{stop}."
+                )
+
+    def aspect(self, notion: str) -> slice:
+        """Return the slice of ``notion``, one of the keys of ``aspects``."""
+        if notion not in self.aspects:
+            raise ParameterError(f"aspect must be one of {sorted(self.aspects)}, got {notion!r}.")
+        return slice(*self.aspects[notion])
+
+    def times(self, n_frames: int, *, sr: int) -> DoubleArray:
+        """Return the centres of ``n_frames`` frames in seconds, shape ``(n_frames,)``.
+
+        Positions are integers over one denominator until the last division, so frame one
+        million is as exact as frame one.
+        """
+        import numpy as np
+
+        if self.hop is None:
+            raise ParameterError(f"times must be asked of a frames feature, got {self.kind!r}.")
+        common = self.hop.denominator * self.first.denominator
+        step = self.hop.numerator * self.first.denominator
+        start = self.first.numerator * self.hop.denominator
+        return (start + step * np.arange(n_frames, dtype=np.int64)) / np.float64(common * sr)
+
+    def spans(self, n_frames: int, *, sr: int) -> DoubleArray:
+        """Return start and end of every frame in seconds, shape ``(n_frames, 2)``.
+
+        The first and last spans of a centred feature reach beyond the recording, into the padding.
+        """
+        import numpy as np
+
+        centres = self.times(n_frames, sr=sr)
+        half = (self.frame_length or 0) / (2.0 * sr)
+        return np.stack([centres - half, centres + half], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that survive JSON; `from_json` reads them back."""
+        plain = dataclasses.asdict(self)
+        plain["hop"] = None if self.hop is None else str(self.hop)
+        plain["first"] = str(self.first)
+        plain["columns"] = list(self.columns)
+        plain["column_units"] = list(self.column_units)
+        plain["aspects"] = {key: list(value) for key, value in self.aspects.items()}
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> FeatureSpec:
+        """Read what `to_json` wrote."""
+        values = dict(plain)
+        values["hop"] = None if values["hop"] is None else Fraction(values["hop"])
+        values["first"] = Fraction(values["first"])
+        values["columns"] = tuple(values["columns"])
+        values["column_units"] = tuple(values["column_units"])
+        values["aspects"] = {key: (int(a), int(b)) for key, (a, b) in values["aspects"].items()}
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEnd:
+    """A frozen description of a time-frequency representation; presets are values of this.
+
+    One description, one array ``(n_frames, n_bands)``, float32. `featx.frontend.presets` holds the
+    named ones; derive others with `dataclasses.replace`. Normalisation by data-set statistics is
+    the extractor's business and not part of it.
+
+    Parameters
+    ----------
+    name : str
+        Preset name, or anything for a derived one (not part of `to_json` identity).
+    sr : int or None
+        Rate in Hz at which it is computed; None follows the extractor's resolved rate.
+    n_fft, win_length, hop_length : int > 0
+        Sizes in samples; a shorter window is padded with zeros symmetrically.
+    window : {'hann', 'hamming', 'povey', 'rectangular'}
+        Periodic unless ``periodic`` is False.
+    center : bool
+        Frame t is centred on sample ``t * hop_length``; ``n_fft // 2`` samples are padded.
+    pad_mode : {'reflect', 'constant'}
+        Constant is zero. Signals too short to reflect are padded with zeros.
+    bank : {'none', 'mel', 'erb', 'logfreq', 'chroma'}
+        Banded filter bank over the spectrum; ``none`` keeps the ``n_fft // 2 + 1`` bins.
+    n_bands : int
+        Rows of the bank; ignored for ``none``.
+    fmin, fmax : float
+        Range of the bank in Hz; ``fmax`` None is sr / 2.
+    scale : {'slaney', 'htk'}
+        Mel scale.
+    norm : {'slaney', 'none'}
+        Row normalisation by bandwidth, or unit peaks.
+    bands_per_octave : int
+        For ``logfreq``.
+    power : float
+        1 for magnitudes, 2 for power, applied before the bank.
+    spectrum_gain : float
+        Factor on the magnitude spectrum, such as 1/sqrt(n_fft).
+    compression : {'none', 'log10', 'ln', 'db', 'ln-floor', 'max-db'}
+        ``log10`` is log10(offset + gain x), ``ln`` is ln(offset + gain x), ``ln-floor`` is
+        ln(max(x, amin)), ``db`` is 10 log10(max(x, amin)) clipped at ``top_db`` below the clip's
+        maximum (20 log10 for power 1 is *not* implied), ``max-db`` is described with its preset.
+    gain, offset, amin : float
+        Constants of the compression.
+    top_db : float or None
+        Dynamic range for ``db``; None keeps everything.
+    n_mfcc : int
+        0 for none; otherwise the orthonormal DCT-II of the compressed bands, first n kept.
+    lifter : float
+        Cepstral lifter, 0 for none.
+    deltas : {0, 1, 2}
+        Derivatives appended after the static coefficients.
+    delta_width : int
+        Odd number of frames of the Savitzky-Golay derivative.
+    preemphasis : float
+        y[n] - a y[n-1] before (``librosa``-like) framing; 0 for none.
+    raw : bool
+        True means no representation at all: the waveform itself (``fe-raw``).
+    """
+
+    name: str
+    sr: int | None = 22050
+    n_fft: int = 2048
+    win_length: int | None = None
+    hop_length: int = 512
+    window: str = "hann"
+    periodic: bool = True
+    center: bool = True
+    pad_mode: str = "reflect"
+    bank: str = "mel"
+    n_bands: int = 128
+    fmin: float = 0.0
+    fmax: float | None = None
+    scale: str = "slaney"
+    norm: str = "slaney"
+    bands_per_octave: int = 12
+    power: float = 2.0
+    spectrum_gain: float = 1.0
+    compression: str = "none"
+    gain: float = 1.0
+    offset: float = 1.0
+    amin: float = 1e-10
+    top_db: float | None = None
+    n_mfcc: int = 0
+    lifter: float = 0.0
+    deltas: int = 0
+    delta_width: int = 9
+    preemphasis: float = 0.0
+    raw: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every parameter as plain values, the name included."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSpec:
+    """Where an extractor's weights come from and what they must be.
+
+    Parameters
+    ----------
+    name : str
+        Key in the weights cache, such as ``artist-siamese``.
+    urls : tuple of str
+        Tried in order by ``featx weights fetch``; empty when the file must be imported.
+    sha256 : str
+        Of the safetensors file; empty when any import by ``converter`` is accepted.
+    bytes : int
+        Size in bytes, 0 if unknown.
+    licence : str
+        SPDX identifier or a short phrase.
+    converter : str
+        ``package.module:function``, called as ``function(path) -> (tensors, config)`` with tensors
+        a dict of numpy arrays; it reads other people's formats. Empty when there is none.
+    resource : str
+        ``package:relative/path.safetensors`` shipped inside a plugin; empty when none is.
+    required : bool
+        False lets the extractor run with seeded weights, reported as UNTRAINED.
+    """
+
+    name: str
+    urls: tuple[str, ...] = ()
+    sha256: str = ""
+    bytes: int = 0
+    licence: str = ""
+    converter: str = ""
+    resource: str = ""
+    required: bool = True
+
+
+class Features(dict[str, "AnyArray"]):
+    """What an extractor returns for one track: feature name to array.
+
+    ``clip`` arrays are ``(D,)``, ``frames`` ``(T, D)``, ``events`` ``(N, k)``. The object returned
+    by ``featx.load(name)(y, sr)`` also knows its time axes.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, AnyArray] | None = None,
+        /,
+        *,
+        specs: Mapping[str, FeatureSpec] | None = None,
+        sr: int | None = None,
+        **more: AnyArray,
+    ) -> None:
+        super().__init__({**(values or {}), **more})
+        self.specs: Mapping[str, FeatureSpec] = specs or {}
+        self.sr = sr
+
+    def times(self, name: str) -> DoubleArray:
+        """Return the frame centres of feature ``name`` in seconds."""
+        if name not in self.specs or self.sr is None:
+            raise ParameterError(
+                f"times must be asked of a feature with a spec, got {name!r}; "
+                f"known: {sorted(self.specs)}."
+            )
+        return self.specs[name].times(len(self[name]), sr=self.sr)
