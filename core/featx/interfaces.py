@@ -6,7 +6,7 @@ import dataclasses
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, dataclass_transform
@@ -61,16 +61,16 @@ def params_class(cls: type[T]) -> type[T]:
     """Make ``cls`` a frozen, keyword-only dataclass whose `param` rules hold on construction."""
     own_check = cls.__dict__.get("__post_init__")
 
-    def __post_init__(self: Any) -> None:
+    def check(self: Any) -> None:
         check_params(self)
         if own_check is not None:
             own_check(self)
 
-    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    cls.__post_init__ = check  # type: ignore[attr-defined]
     return dataclass(frozen=True, kw_only=True)(cls)
 
 
-_BOUNDS = {
+_BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "ge": (lambda value, bound: value >= bound, ">="),
     "gt": (lambda value, bound: value > bound, ">"),
     "le": (lambda value, bound: value <= bound, "<="),
