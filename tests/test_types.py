@@ -1,0 +1,101 @@
+"""Feature specs, their time axes and their JSON form."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from featx.errors import ParameterError
+from featx.types import Features, FeatureSpec, FrontEnd
+
+
+def frames(**changes: object) -> FeatureSpec:
+    settings: dict[str, object] = {
+        "name": "mel",
+        "kind": "frames",
+        "dim": 4,
+        "hop": Fraction(441, 2),
+        "frame_length": 2048,
+    }
+    return FeatureSpec(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+EVENTS = FeatureSpec(
+    name="beats",
+    kind="events",
+    dim=2,
+    dtype="float64",
+    columns=("time", "position"),
+    column_units=("s", "1"),
+)
+CLIP = FeatureSpec(name="embedding", kind="clip", dim=8, aspects={"genre": (0, 4), "mood": (4, 8)})
+
+
+@pytest.mark.parametrize("spec", [frames(first=Fraction(5, 3)), EVENTS, CLIP])
+def test_feature_spec_survives_json(spec: FeatureSpec) -> None:
+    assert FeatureSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_times_of_a_fractional_hop_do_not_drift() -> None:
+    spec = frames()
+    n_frames = 200 * 3600 * 10 + 1
+    times = spec.times(n_frames, sr=44100)
+    assert times[-1] == 36000.0
+    assert times[1] == 1 / 200
+
+
+def test_times_start_at_the_centre_of_the_first_frame() -> None:
+    spec = frames(hop=Fraction(160), frame_length=400, first=Fraction(200))
+    assert spec.times(2, sr=16000).tolist() == [200 / 16000, 360 / 16000]
+
+
+def test_spans_reach_half_a_frame_to_both_sides() -> None:
+    spec = frames(hop=Fraction(512), frame_length=1024)
+    np.testing.assert_allclose(spec.spans(1, sr=1024), [[-0.5, 0.5]])
+
+
+def test_times_of_a_clip_feature_are_refused() -> None:
+    with pytest.raises(ParameterError, match="frames feature"):
+        CLIP.times(3, sr=22050)
+
+
+def test_aspect_gives_the_slice() -> None:
+    assert CLIP.aspect("mood") == slice(4, 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "song"}, "kind must be one of"),
+        ({"dim": 0}, "dim must be"),
+        ({"hop": None}, "hop must be"),
+        ({"hop": Fraction(0)}, "hop must be"),
+        ({"frame_length": 0}, "frame_length must be"),
+        ({"name": "a/b"}, "feature name must be"),
+        ({"columns": ("one",)}, "columns must name all 4"),
+        ({"aspects": {"genre": (2, 9)}}, "aspect 'genre' must lie"),
+        ({"kind": "events"}, "columns must be given for events"),
+    ],
+)
+def test_feature_spec_refuses(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        frames(**changes)
+
+
+def test_features_know_their_times() -> None:
+    spec = frames(hop=Fraction(512))
+    features = Features({"mel": np.zeros((3, 4), np.float32)}, specs={"mel": spec}, sr=512)
+    assert features.times("mel").tolist() == [0.0, 1.0, 2.0]
+
+
+def test_features_without_a_spec_say_so() -> None:
+    with pytest.raises(ParameterError, match="times must be asked"):
+        Features(mel=np.zeros((3, 4), np.float32)).times("mel")
+
+
+def test_front_end_survives_json() -> None:
+    front_end = FrontEnd(name="test", n_fft=729, top_db=80.0)
+    assert FrontEnd(**json.loads(json.dumps(front_end.to_json()))) == front_end
