@@ -1,0 +1,34 @@
+"""Audio files in, waveforms out: decoding with limits, down-mix, resampling, tags, hashes.
+
+libsndfile reads WAV, FLAC, Ogg, MP3, AIFF, AU and CAF; M4A, AAC, WMA and the sound of videos
+need the extra ``featx[av]``.
+"""
+
+from __future__ import annotations
+
+from featx.audio.decoding import Audio, decode, probe
+from featx.audio.files import content_hash
+from featx.audio.limits import NOTE_CODES, AudioInfo, Decoded, Limits, Note
+from featx.audio.sniff import AUDIO_SUFFIXES, SUFFIXES
+from featx.audio.tags import read_tags, tags_and_error
+from featx.audio.waveform import QUALITIES, RESAMPLER, resample, to_mono
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "NOTE_CODES",
+    "QUALITIES",
+    "RESAMPLER",
+    "SUFFIXES",
+    "Audio",
+    "AudioInfo",
+    "Decoded",
+    "Limits",
+    "Note",
+    "content_hash",
+    "decode",
+    "probe",
+    "read_tags",
+    "resample",
+    "tags_and_error",
+    "to_mono",
+]

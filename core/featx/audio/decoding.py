@@ -1,0 +1,284 @@
+"""From a path to waveforms: one pass in blocks, one resampling stream per rate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featx.audio.files import SourceFile, open_regular
+from featx.audio.limits import AudioInfo, Decoded, Limits
+from featx.audio.readers import Reader, open_reader
+from featx.audio.waveform import (
+    RateSink,
+    check_quality,
+    check_rate,
+    mix_into,
+    resample,
+)
+from featx.errors import AudioError, ParameterError
+
+if TYPE_CHECKING:
+    from featx.types import FloatArray
+
+__all__ = ["Audio", "decode", "probe"]
+
+#: samples (frames times channels) that one block holds
+_BLOCK = 1 << 17
+#: a sample at or above this counts as clipped: full scale of 16-bit PCM
+_FULL_SCALE = np.float32(32767 / 32768)
+#: no waveform has samples like this; their powers overflow float32
+_ABSURD = 2.0**31
+_DEFAULT = Limits()
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str], limits: Limits) -> Iterator[tuple[SourceFile, Reader]]:
+    with open_regular(path) as source:
+        limits.check_size(source.size)
+        reader = open_reader(source)
+        try:
+            limits.check_stream(sr=reader.sr, channels=reader.channels)
+            if reader.frames is not None:
+                limits.check_frames(reader.frames, sr=reader.sr)
+            yield source, reader
+        finally:
+            reader.close()
+
+
+def probe(path: str | os.PathLike[str], *, limits: Limits = _DEFAULT) -> AudioInfo:
+    """Read the header of a file and nothing else.
+
+    Returns
+    -------
+    AudioInfo
+        ``frames`` is what the header declares.
+
+    Raises
+    ------
+    AudioError
+        With a code of `featx.errors.FAILURE_CODES`, when the file cannot be opened, is not
+        recognised, or declares more than ``limits`` allow.
+    """
+    with _opened(path, limits) as (source, reader):
+        return AudioInfo(
+            container=reader.container,
+            subtype=reader.subtype,
+            sr=reader.sr,
+            channels=reader.channels,
+            frames=reader.frames,
+            size=source.size,
+        )
+
+
+class _Meter:
+    """Peak, clipping and finiteness over all blocks."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self.clipped = 0
+        self.samples = 0
+
+    def update(self, block: FloatArray, *, first_frame: int, sr: int) -> None:
+        peak = float(max(block.max(), -block.min()))  # NaN wins in numpy's max and min
+        self.samples += block.size
+        if not peak < _ABSURD:
+            bad = ~(np.abs(block) < _ABSURD)
+            frame, channel = (int(index) for index in np.argwhere(bad)[0])
+            value = float(block[frame, channel])
+            at = f"{(first_frame + frame) / sr:.3f} s, channel {channel}"
+            raise AudioError("not-finite", f"sample {value:g} at {at}")
+        if peak >= _FULL_SCALE:
+            self.clipped += int(np.count_nonzero(np.abs(block) >= _FULL_SCALE))
+        self.peak = max(self.peak, peak)
+
+
+def _blocks(reader: Reader, limits: Limits, meter: _Meter) -> Iterator[FloatArray]:
+    """Yield (n, channels) blocks, valid until the next one; limits are checked on the way."""
+    out = np.empty((max(_BLOCK // reader.channels, 1), reader.channels), dtype=np.float32)
+    done = 0
+    while (got := reader.read(out)) > 0:
+        block = out[:got]
+        meter.update(block, first_frame=done, sr=reader.sr)
+        done += got
+        limits.check_frames(done, sr=reader.sr, verb="holds more than")
+        yield block
+
+
+def _check_complete(reader: Reader, n_frames: int) -> None:
+    declared = reader.frames if reader.exact else None
+    if n_frames == 0 and not declared:
+        raise AudioError("empty", "the file has no audio frames")
+    if declared is not None and n_frames < declared:
+        raise AudioError(
+            "truncated",
+            f"{declared} frames declared, {n_frames} found ({declared - n_frames} lost)",
+        )
+
+
+def decode(
+    path: str | os.PathLike[str],
+    *,
+    rates: Iterable[int | None],
+    limits: Limits = _DEFAULT,
+    quality: str = "HQ",
+) -> Decoded:
+    """Decode a file once and give its mono waveform at every rate asked for.
+
+    Decoding, down-mix (mean over channels) and resampling go block by block: memory holds the
+    waveforms asked for and one block. The result equals a whole-file computation bitwise.
+
+    Parameters
+    ----------
+    rates : iterable of int or None
+        Rates in Hz; None is the file's own. May be empty to check a file.
+    limits : Limits
+        Checked against the header and again while decoding.
+    quality : {'QQ', 'LQ', 'MQ', 'HQ', 'VHQ'}
+        Of the soxr resampler.
+
+    Raises
+    ------
+    AudioError
+        With a code of `featx.errors.FAILURE_CODES`.
+    ParameterError
+        For a rate below 1 or an unknown quality.
+    """
+    check_quality(quality)
+    wanted = [None if rate is None else check_rate("rates", rate) for rate in rates]
+    with _opened(path, limits) as (source, reader):
+        sinks = {
+            rate: RateSink(reader.sr, rate, frames=reader.frames, quality=quality)
+            for rate in sorted({rate or reader.sr for rate in wanted})
+        }
+        meter = _Meter()
+        for block in _blocks(reader, limits, meter):
+            mono = np.empty(len(block), dtype=np.float32)
+            mix_into(block, mono)
+            for sink in sinks.values():
+                sink.write(mono)
+        n_frames = meter.samples // reader.channels
+        _check_complete(reader, n_frames)
+        content = source.content_hash()
+        source.check_unchanged()
+        return Decoded(
+            waveforms=MappingProxyType({rate: sink.finish() for rate, sink in sinks.items()}),
+            native_sr=reader.sr,
+            channels=reader.channels,
+            n_frames=n_frames,
+            duration=n_frames / reader.sr,
+            peak=meter.peak,
+            clipped=meter.clipped / meter.samples,
+            content=content,
+            container=reader.container,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """A waveform and its rate.
+
+    Parameters
+    ----------
+    y : float32 array, shape (n_samples,) or (channels, n_samples)
+        Samples, nominally in [-1, 1].
+    sr : int
+        Rate in Hz.
+    """
+
+    y: FloatArray
+    sr: int
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return int(self.y.shape[-1]) / self.sr
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        sr: int | None = None,
+        mono: bool = True,
+        offset: float = 0.0,
+        duration: float | None = None,
+        limits: Limits = _DEFAULT,
+        quality: str = "HQ",
+    ) -> Audio:
+        """Load a file or a part of it.
+
+        Parameters
+        ----------
+        sr : int or None
+            Rate in Hz to resample to; None keeps the file's own.
+        mono : bool
+            Mean over channels; otherwise ``y`` is ``(channels, n_samples)``.
+        offset, duration : float >= 0
+            Part to read, in seconds, rounded to frames at the native rate. None reads to the
+            end. A part is resampled by itself, so its edges differ from those of the whole.
+        limits : Limits
+            Checked against the header and again while decoding.
+        quality : {'QQ', 'LQ', 'MQ', 'HQ', 'VHQ'}
+            Of the resampler.
+
+        Raises
+        ------
+        AudioError
+            As `decode`; ``empty`` when the part lies behind the end.
+        ParameterError
+            For a negative ``offset`` or ``duration``, a rate below 1 or an unknown quality.
+        """
+        for name, value in (("offset", offset), ("duration", duration)):
+            if value is not None and not 0 <= value < float("inf"):
+                raise ParameterError(f"{name} must be seconds >= 0, got {value}.")
+        rate = None if sr is None else check_rate("sr", sr)
+        check_quality(quality)
+        if mono and offset == 0.0 and duration is None:
+            decoded = decode(path, rates=[rate], limits=limits, quality=quality)
+            return cls(*next((y, rate) for rate, y in decoded.waveforms.items()))
+        with _opened(path, limits) as (source, reader):
+            y = _read_part(reader, limits, offset, duration, mono=mono)
+            source.check_unchanged()
+            native = reader.sr
+        return cls(
+            resample(y, sr_in=native, sr_out=rate or native, quality=quality), rate or native
+        )
+
+
+def _read_part(
+    reader: Reader, limits: Limits, offset: float, duration: float | None, *, mono: bool
+) -> FloatArray:
+    """Return (n,) or (channels, n) at the native rate."""
+    first = round(offset * reader.sr)
+    count = None if duration is None else round(duration * reader.sr)
+    if reader.frames is not None and first >= reader.frames:
+        raise AudioError("empty", f"no audio frames from {offset:g} s on")
+    if first:
+        reader.seek(first)
+    parts: list[FloatArray] = []
+    done = 0
+    for block in _blocks(reader, limits, _Meter()):
+        part = block if count is None else block[: count - done]
+        done += len(part)
+        if mono:
+            mixed = np.empty(len(part), dtype=np.float32)
+            mix_into(part, mixed)
+            parts.append(mixed)
+        else:
+            parts.append(part.T.copy())
+        if count is not None and done >= count:
+            break
+    known = reader.frames if reader.exact else None
+    expected = None if known is None else max(known - first, 0)
+    wanted = expected if count is None or expected is None else min(count, expected)
+    if done == 0 and not wanted:
+        raise AudioError("empty", f"no audio frames from {offset:g} s on")
+    if wanted is not None and done < wanted:
+        raise AudioError("truncated", f"{wanted} frames expected, {done} found")
+    return np.concatenate(parts, axis=-1)

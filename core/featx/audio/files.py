@@ -1,0 +1,98 @@
+"""Opening a file without being blocked or fooled, and hashing its bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.errors import AudioError
+
+__all__ = ["SourceFile", "content_hash", "open_regular"]
+
+_CHUNK = 1 << 20
+_CODES = {
+    errno.ENOENT: ("missing", "the file does not exist"),
+    errno.ENOTDIR: ("missing", "a part of the path is not a folder"),
+    errno.EACCES: ("permission", "the file may not be read"),
+    errno.EPERM: ("permission", "the file may not be read"),
+}
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """An open regular file: descriptor, path and the size it had when it was opened."""
+
+    fd: int
+    path: Path
+    size: int
+    mtime_ns: int
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return up to ``count`` bytes from ``offset``; the descriptor's position is untouched."""
+        return os.pread(self.fd, count, offset)
+
+    def check_unchanged(self) -> None:
+        """Raise `AudioError` (changed) when size or time differ from those at opening."""
+        now = os.fstat(self.fd)
+        if (now.st_size, now.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise AudioError("changed", f"{self.size} bytes at first, {now.st_size} afterwards")
+
+    def content_hash(self) -> str:
+        """Return the BLAKE2b-128 hash of the bytes, 32 hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=16)
+        offset = 0
+        while chunk := self.read_at(offset, _CHUNK):
+            digest.update(chunk)
+            offset += len(chunk)
+        return digest.hexdigest()
+
+
+def _from_os(error: OSError) -> AudioError:
+    code, reason = _CODES.get(error.errno or 0, ("unreadable", error.strerror or str(error)))
+    return AudioError(code, reason)
+
+
+@contextlib.contextmanager
+def open_regular(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
+    """Open ``path`` for reading and close it afterwards; never blocks on a named pipe.
+
+    Raises
+    ------
+    AudioError
+        ``missing``, ``permission``, ``unreadable`` (also loops of links), or ``not-audio`` for
+        folders, pipes, sockets and devices. An `OSError` while reading becomes ``unreadable``.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _from_os(error) from None
+    except ValueError as error:  # a NUL byte in the path
+        raise AudioError("missing", str(error)) from None
+    try:
+        state = os.fstat(fd)
+        if not stat.S_ISREG(state.st_mode):
+            kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe, socket or device"
+            raise AudioError("not-audio", f"{kind}, not a regular file")
+        yield SourceFile(fd, Path(path), state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise _from_os(error) from error
+    finally:
+        os.close(fd)
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """Return the BLAKE2b-128 hash of a file's bytes, 32 hexadecimal digits.
+
+    Raises
+    ------
+    AudioError
+        When ``path`` is not a readable regular file.
+    """
+    with open_regular(path) as source:
+        return source.content_hash()

@@ -1,0 +1,127 @@
+"""Block readers: libsndfile for what it reads, PyAV (an extra) for the rest."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+import soundfile
+
+from featx.audio.files import SourceFile
+from featx.audio.sniff import AV_FORMATS, sniff
+from featx.errors import AudioError
+
+if TYPE_CHECKING:
+    from featx.types import FloatArray
+
+__all__ = ["Reader", "SndfileReader", "open_reader"]
+
+#: libsndfile's answer where the number of frames is unknown
+_UNKNOWN_FRAMES = 2**63 - 1
+_SNDFILE_UNRECOGNISED = 1
+_SNDFILE_SYSTEM = 2
+_SNDFILE_FLAC_LOST_SYNC = 158
+
+
+class Reader(Protocol):
+    """Reads one stream front to back in blocks; ``exact``: ``frames`` is no estimate."""
+
+    container: str
+    subtype: str
+    sr: int
+    channels: int
+    frames: int | None
+    exact: bool
+
+    def read(self, out: FloatArray) -> int:
+        """Fill ``out`` (n, channels) from the start; return the frames written, 0 at the end."""
+
+    def seek(self, frame: int) -> None:
+        """Make ``frame`` the next one to read."""
+
+    def close(self) -> None:
+        """Release every handle but the source file."""
+
+
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """A `SoundFile` that does not seek after every read (it costs time, and errors at the end)."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndfileReader:
+    """Everything that libsndfile decodes."""
+
+    def __init__(self, source: SourceFile, container: str) -> None:
+        self._source = source
+        self.container = container
+        os.lseek(source.fd, 0, os.SEEK_SET)
+        try:
+            self._file = _Sequential(source.fd, closefd=False)
+        except soundfile.LibsndfileError as error:
+            raise self._at_open(error) from None
+        self.subtype: str = self._file.subtype
+        self.sr: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        declared = self._file.frames
+        self.frames = None if declared in (0, _UNKNOWN_FRAMES) or declared < 0 else declared
+        self._left = self.frames
+        self.exact = container != "MP3"
+
+    def _at_open(self, error: soundfile.LibsndfileError) -> AudioError:
+        text = error.error_string.strip()
+        if error.code == _SNDFILE_UNRECOGNISED:
+            return AudioError("not-audio", f"begins like {self.container}: {text}")
+        if "unimplemented" in text.lower() or "unsupported" in text.lower():
+            return AudioError("unsupported", f"{self.container}: {text}")
+        return AudioError("lying-header", f"{self.container}: {text}")
+
+    def read(self, out: FloatArray) -> int:
+        """Fill ``out`` from the start; return the frames written, 0 at the end."""
+        wanted = len(out) if self._left is None else min(len(out), self._left)
+        if wanted == 0:
+            return 0
+        try:
+            got = len(self._file.read(wanted, out=out))
+        except soundfile.LibsndfileError as error:
+            raise self._while_reading(error) from None
+        if self._left is not None:
+            self._left -= got
+        return got
+
+    def _while_reading(self, error: soundfile.LibsndfileError) -> AudioError:
+        position = os.lseek(self._source.fd, 0, os.SEEK_CUR)
+        text = f"{self.container}: {error.error_string.strip()}"
+        if error.code == _SNDFILE_FLAC_LOST_SYNC and position >= self._source.size:
+            return AudioError("truncated", f"{text} at the end of the file")
+        return AudioError("decode-error", text)
+
+    def seek(self, frame: int) -> None:
+        """Make ``frame`` the next one to read."""
+        try:
+            self._file.seek(frame)
+        except soundfile.LibsndfileError as error:
+            raise self._while_reading(error) from None
+        if self.frames is not None:
+            self._left = max(self.frames - frame, 0)
+
+    def close(self) -> None:
+        """Release libsndfile's handle; the source stays open."""
+        self._file.close()
+
+
+def open_reader(source: SourceFile) -> Reader:
+    """Return a reader for ``source``, chosen by content.
+
+    Raises
+    ------
+    AudioError
+        ``not-audio``, ``unsupported``, ``truncated`` or ``lying-header``.
+    """
+    container, start = sniff(source)
+    if container in AV_FORMATS:
+        from featx.audio.av_reader import AvReader
+
+        return AvReader(source, container, start)
+    return SndfileReader(source, container)
