@@ -1,0 +1,38 @@
+"""The command line: a root group that imports a command when it is called.
+
+`COMMANDS` is the table of what featx brings; plugins add commands by the entry-point group
+``featx.commands``.
+"""
+
+from __future__ import annotations
+
+import click
+
+from featx import __version__
+from featx.cli.group import RootGroup, Session
+
+#: command -> (module that holds it as ``command``, one-line help), in the order of ``--help``
+COMMANDS: dict[str, tuple[str, str]] = {
+    "plugins": ("featx.cli.plugins", "List installed plugins and what they give."),
+}
+
+
+@click.group(
+    cls=RootGroup,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="featx")
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors (or FEATX_DEBUG=1).")
+@click.option(
+    "--no-plugin",
+    multiple=True,
+    metavar="NAME",
+    help="Leave out a plugin, by its name or its distribution's. May be repeated.",
+)
+@click.pass_context
+def main(context: click.Context, debug: bool, no_plugin: tuple[str, ...]) -> None:
+    """Extract audio features with plugins, for ten files or ten million."""
+    session = context.ensure_object(Session)
+    session.debug = session.debug or debug
+    session.disabled.extend(no_plugin)

@@ -1,0 +1,7 @@
+"""``python -m featx.cli``, for environments without the console script."""
+
+from __future__ import annotations
+
+from featx.cli import main
+
+main(prog_name="featx")

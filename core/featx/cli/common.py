@@ -1,0 +1,177 @@
+"""Options and output that commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from featx.cli.group import Session
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from featx.registry import Registry
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def session() -> Session:
+    """Return the root options of the running command."""
+    return click.get_current_context().ensure_object(Session)
+
+
+def registry() -> Registry:
+    """Load the plugins that ``--no-plugin`` leaves."""
+    from featx.registry import load_registry
+
+    return load_registry(disabled=session().disabled)
+
+
+def complete_extractor(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the names of working extractors for the shell."""
+    del parameter
+    from featx.registry import load_registry
+
+    known = load_registry(disabled=context.ensure_object(Session).disabled)
+    return [
+        CompletionItem(known.shortest_name(name), help=item.spec.summary)
+        for name, item in known.extractors.items()
+        if known.shortest_name(name).startswith(incomplete)
+    ]
+
+
+def plugin_option(function: Decorated) -> Decorated:
+    """Add ``--plugin NAME``, repeatable, given to the command as ``plugins`` (tuple of str)."""
+    return click.option(
+        "-p",
+        "--plugin",
+        "plugins",
+        multiple=True,
+        required=True,
+        metavar="NAME",
+        shell_complete=complete_extractor,
+        help="Extractor to use, such as 'mfcc' or 'featx-spectral:mfcc'. May be repeated.",
+    )(function)
+
+
+def no_plugin_option(function: Decorated) -> Decorated:
+    """Add ``--no-plugin NAME``, repeatable; its names reach `registry` by the session."""
+
+    def remember(
+        context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
+    ) -> None:
+        del parameter
+        context.ensure_object(Session).disabled.extend(names)
+
+    return click.option(
+        "--no-plugin",
+        multiple=True,
+        metavar="NAME",
+        expose_value=False,
+        is_eager=True,
+        callback=remember,
+        help="Leave out a plugin, by its name or its distribution's. May be repeated.",
+    )(function)
+
+
+def json_option(function: Decorated) -> Decorated:
+    """Add ``--json``, given to the command as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON for machines.")(
+        function
+    )
+
+
+def set_option(function: Decorated) -> Decorated:
+    """Add ``--set KEY=VALUE``, repeatable, given as ``settings`` (tuple of str, unparsed)."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="[NAME.]KEY=VALUE",
+        help="Set a parameter, such as mfcc.n_mfcc=20. May be repeated.",
+    )(function)
+
+
+def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Split ``--set`` values by extractor.
+
+    Parameters
+    ----------
+    pairs : sequence of str
+        ``extractor.key=value``, or ``key=value`` where there is one extractor.
+    extractors : sequence of str
+        Names as the user gave them, short or full.
+
+    Returns
+    -------
+    dict of str to dict
+        For each of ``extractors`` its keys and values, unparsed.
+
+    Raises
+    ------
+    ParameterError
+        If a pair has another form, names an extractor that is not used, or leaves it open.
+    """
+    settings: dict[str, dict[str, str]] = {name: {} for name in extractors}
+    for pair in pairs:
+        path, equals, value = pair.partition("=")
+        owner, dot, key = path.rpartition(".")
+        if not equals or not key:
+            raise ParameterError(f"--set must look like extractor.key=value, got {pair!r}.")
+        if not dot:
+            if len(extractors) != 1:
+                raise ParameterError(
+                    f"--set must name the extractor where there are several, got {pair!r}. "
+                    f"Write for instance {extractors[0]}.{pair}."
+                )
+            owner = extractors[0]
+        matches = [
+            name
+            for name in extractors
+            if owner in (name, name.rpartition(":")[2]) or owner.rpartition(":")[2] == name
+        ]
+        if len(matches) != 1:
+            raise ParameterError(
+                f"--set must name one of the extractors {list(extractors)}, got {pair!r}."
+            )
+        settings[matches[0]][key] = value
+    return settings
+
+
+def echo_json(value: Any) -> None:
+    """Write ``value`` as indented JSON to stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def echo_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
+    """Write a table: by rich on a terminal, as plain aligned columns into pipes and files."""
+    if not sys.stdout.isatty():
+        click.echo(_plain_table(columns, rows), nl=False)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines: list[Sequence[str]] = [columns, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        + "\n"
+        for line in lines
+    )

@@ -1,0 +1,88 @@
+"""Entry points in, loaded plugins out; one at a time, guarded.
+
+Importing this package costs little: pluggy and the spec classes come in with `load_registry`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from featx.errors import PluginError
+from featx.registry.entrypoints import COMMAND_GROUP, PLUGIN_GROUP, Found, discover, normalise
+from featx.registry.records import PluginRecord, Registered, Registry
+
+__all__ = [
+    "COMMAND_GROUP",
+    "PLUGIN_GROUP",
+    "Found",
+    "PluginRecord",
+    "Registered",
+    "Registry",
+    "discover",
+    "import_object",
+    "load_registry",
+    "normalise",
+]
+
+
+def load_registry(*, disabled: Iterable[str] = ()) -> Registry:
+    """Load every installed plugin, one at a time, and return what works and what does not.
+
+    A plugin that cannot be loaded is listed as broken with the reason; it never stops the others.
+    ``FEATX_DISABLE_PLUGINS`` (names separated by commas) switches plugins off as ``disabled``
+    does, but may name plugins that are not installed. With ``FEATX_RAISE_PLUGIN_ERRORS=1`` the
+    first broken plugin raises what broke it.
+
+    Parameters
+    ----------
+    disabled : iterable of str
+        Plugin or distribution names that are not imported.
+
+    Raises
+    ------
+    PluginError
+        If ``disabled`` names a plugin that is not installed.
+    """
+    from featx.registry.loading import load_plugins
+
+    return load_plugins(disabled=disabled)
+
+
+def import_object(path: str) -> Any:
+    """Import ``"package.module:attribute"``, as factories, resolvers and converters are named.
+
+    Raises
+    ------
+    PluginError
+        If the path has another form, the module cannot be imported (an optional package that is
+        missing is named), or the attribute does not exist.
+    """
+    module_name, colon, attributes = path.partition(":")
+    if not (module_name and colon and attributes):
+        raise PluginError(f"object path must be 'package.module:attribute', got {path!r}.")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or "?"
+        if missing == module_name or module_name.startswith(f"{missing}."):
+            raise PluginError(
+                f"{path} must name a module, but {missing!r} does not exist."
+            ) from error
+        raise PluginError(
+            f"{path} needs the package {missing!r}, which is not installed. "
+            f"Install it, for instance with: pip install {missing.partition('.')[0]}"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{module_name} must be importable, but raised {type(error).__name__}: {error}"
+        ) from error
+    for attribute in attributes.split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError as error:
+            raise PluginError(
+                f"{path} must exist, but {module_name} has no {attributes!r}."
+            ) from error
+    return found

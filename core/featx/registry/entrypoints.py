@@ -1,0 +1,119 @@
+"""Which plugins are installed, read from package metadata without importing any of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importlib_metadata import EntryPoint
+
+PLUGIN_GROUP = "featx"
+COMMAND_GROUP = "featx.commands"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One entry point of one installed distribution, not imported.
+
+    Parameters
+    ----------
+    name : str
+        Name of the entry point: the plugin or the command.
+    distribution : str
+        Normalised distribution name.
+    version : str
+        Version of the distribution.
+    value : str
+        ``package.module`` or ``package.module:attribute``.
+    entry : importlib_metadata.EntryPoint or None
+        None where the metadata of the distribution cannot be read.
+    problem : str
+        Why the metadata cannot be read; empty when it can.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    value: str = ""
+    entry: EntryPoint | None = None
+    problem: str = ""
+
+    def answers_to(self, name: str) -> bool:
+        """Tell whether ``name`` means this plugin: its own, its distribution's, or both."""
+        distribution, colon, own = name.rpartition(":")
+        if colon:
+            return own == self.name and normalise(distribution) == self.distribution
+        return name == self.name or normalise(name) in (self.distribution, normalise(self.name))
+
+
+def normalise(name: str) -> str:
+    """Return a distribution name in normal form: ``My.Plugin_x`` is ``my-plugin-x``."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def discover(group: str) -> list[Found]:
+    """Return the entry points of ``group``, sorted by distribution and name.
+
+    As for imports, the first distribution of a name on ``sys.path`` hides later ones. Unreadable
+    metadata of one distribution is reported as its `Found.problem` and hides nothing else.
+    """
+    found = [item for dist in _distributions() for item in _entry_points(dist, group)]
+    return sorted(found, key=lambda item: (item.distribution, item.name))
+
+
+def _distributions() -> Iterator[Any]:
+    """Yield the ``importlib_metadata.Distribution`` that may hold plugins, each name once."""
+    from importlib_metadata import Distribution, PackageNotFoundError, distributions
+
+    seen: set[str] = set()
+    for dist in distributions():
+        try:
+            if PLUGIN_GROUP not in (dist.read_text("entry_points.txt") or ""):
+                continue
+        except UnicodeDecodeError:
+            pass  # `_entry_points` reports it, with the name
+        name, _ = _name_and_version(dist)
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            yield Distribution.from_name(name)
+        except PackageNotFoundError:
+            yield dist
+
+
+def _entry_points(dist: Any, group: str) -> Iterator[Found]:
+    name, version = _name_and_version(dist)
+    try:
+        entries = list(dist.entry_points.select(group=group))
+    except Exception as error:  # any damage to a stranger's metadata; it is reported
+        yield Found(
+            name=name,
+            distribution=name,
+            version=version,
+            problem=f"its entry_points.txt cannot be read: {type(error).__name__}: {error}",
+        )
+        return
+    for entry in entries:
+        yield Found(
+            name=entry.name, distribution=name, version=version, value=entry.value, entry=entry
+        )
+
+
+def _name_and_version(dist: Any) -> tuple[str, str]:
+    """Read two header lines; the e-mail parser behind ``dist.metadata`` costs far more."""
+    try:
+        text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or ""
+    except UnicodeDecodeError:
+        text = ""
+    header = text.partition("\n\n")[0]
+    fields = {
+        key.lower(): value.strip()
+        for key, colon, value in (line.partition(":") for line in header.splitlines())
+        if colon
+    }
+    return normalise(fields.get("name", "unknown")), fields.get("version", "?")
