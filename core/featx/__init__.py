@@ -78,7 +78,42 @@ _HOMES = {
     "to_mono": "audio",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  (names are resolved lazily)
+# spelled out, because type checkers do not follow computed names
+__all__ = [
+    "API_VERSION",
+    "Audio",
+    "AudioError",
+    "Context",
+    "DigestError",
+    "ExtractionError",
+    "Extractor",
+    "ExtractorSpec",
+    "FeatureSpec",
+    "Features",
+    "FeatxError",
+    "FrontEnd",
+    "Index",
+    "IndexSpec",
+    "Loss",
+    "LossSpec",
+    "NoParams",
+    "ParameterError",
+    "PluginError",
+    "Resolved",
+    "StoreError",
+    "Track",
+    "WeightsError",
+    "WeightsSpec",
+    "__version__",
+    "hookimpl",
+    "load",
+    "open_store",
+    "param",
+    "params_class",
+    "run",
+    "search",
+    "to_mono",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,36 @@
+"""SampleCNN for featx: tags and embeddings from the raw waveform."""
+
+from __future__ import annotations
+
+from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
+from featx_samplecnn.config import SampleCNNParams
+
+__all__ = ["featx_extractors"]
+
+
+@hookimpl
+def featx_extractors() -> list[ExtractorSpec]:
+    """Return the extractor ``samplecnn``."""
+    return [
+        ExtractorSpec(
+            name="samplecnn",
+            summary="Tags and embeddings from the raw waveform (m^n-SampleCNN family)",
+            version="1",
+            factory="featx_samplecnn.extractor:SampleCNNExtractor",
+            resolve="featx_samplecnn.config:resolve",
+            api=API_VERSION,
+            params=SampleCNNParams,
+            weights=WeightsSpec(name="samplecnn", licence="MIT", required=False),
+            short_input=(
+                "Input shorter than one segment is repeated to fill it; silence is an input like "
+                "any other."
+            ),
+            tolerance=1e-5,
+            devices=("cpu", "cuda"),
+            licence="MIT",
+            reference=(
+                "Lee, Park, Kim, Nam. Sample-level deep convolutional neural networks for music "
+                "auto-tagging using raw waveforms. SMC 2017, arXiv:1703.01789"
+            ),
+        )
+    ]

@@ -1,0 +1,136 @@
+"""The network: waveform in, three levels of activations and tag logits out."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from featx_samplecnn.config import EMBEDDING_DIM, SampleCNNConfig
+
+STEM_CHANNELS = 128
+
+
+class Levels(NamedTuple):
+    """Activations of the last three stages, each ``(batch, channels, time)``."""
+
+    l1: Tensor
+    l2: Tensor
+    l3: Tensor
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch normalisation, ReLU.
+
+    ``padding`` is (left, right) in samples. Even kernels under the "same" rule of TensorFlow pad
+    one more on the right, which a symmetric convolution argument cannot say.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: tuple[int, int] = (0, 0),
+        bn_eps: float,
+    ) -> None:
+        super().__init__()
+        left, right = padding
+        self.extra = (left, right) if left != right else None
+        self.conv = nn.Conv1d(
+            in_channels, out_channels, kernel, stride=stride, padding=0 if self.extra else left
+        )
+        self.bn = nn.BatchNorm1d(out_channels, eps=bn_eps, momentum=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, in, time)`` to ``(batch, out, time')``."""
+        if self.extra is not None:
+            x = functional.pad(x, self.extra)
+        return functional.relu(self.bn(self.conv(x)))  # (batch, out, time')
+
+
+def same_padding(kernel: int) -> tuple[int, int]:
+    """Zeros left and right that keep the length under stride 1, by the rule of TensorFlow."""
+    left = (kernel - 1) // 2
+    return left, kernel - 1 - left
+
+
+class SampleCNN(nn.Module):
+    """m^n-SampleCNN.
+
+    References
+    ----------
+    Lee, Park, Kim, Nam. "Sample-level deep convolutional neural networks for music auto-tagging
+    using raw waveforms". SMC, 2017.
+    """
+
+    def __init__(self, config: SampleCNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        padding = (config.first_padding, config.first_padding)
+        self.stem = ConvBlock(
+            1,
+            STEM_CHANNELS,
+            config.stride,
+            stride=config.stride,
+            padding=padding,
+            bn_eps=config.bn_eps,
+        )
+        self.stages = nn.ModuleList()
+        width = STEM_CHANNELS
+        for size, channels in zip(config.modules, config.channels, strict=True):
+            self.stages.append(
+                ConvBlock(width, channels, size, padding=same_padding(size), bn_eps=config.bn_eps)
+            )
+            width = channels
+        self.top = ConvBlock(width, EMBEDDING_DIM, 1, bn_eps=config.bn_eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(EMBEDDING_DIM, config.n_tags)
+
+    def encode(self, y: Tensor) -> Levels:
+        """Map waveforms ``(batch, n_samples)`` to the activations of the last three stages."""
+        x = self.stem(y.unsqueeze(1))  # (batch, 128, n_samples / stride)
+        before = x
+        for stage, size in zip(self.stages, self.config.modules, strict=True):
+            before = x
+            x = functional.max_pool1d(stage(x), size)  # (batch, channels, time / size)
+        return Levels(l1=self.top(x), l2=x, l3=before)
+
+    def classify(self, l1: Tensor) -> Tensor:
+        """Map the activation ``(batch, 512, 1)`` of the last convolution to tag logits."""
+        flat: Tensor = self.dropout(l1.flatten(1))  # (batch, 512)
+        logits: Tensor = self.head(flat)  # (batch, n_tags)
+        return logits
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Map waveforms ``(batch, n_samples)`` to tag logits ``(batch, n_tags)``."""
+        return self.classify(self.encode(y).l1)
+
+
+def initial_tensors(model: SampleCNN, generator: torch.Generator) -> dict[str, Tensor]:
+    """Draw a fresh state for ``model``: He-uniform convolutions, Glorot-uniform classifier.
+
+    Only ``generator`` is drawn from, in the order of the state dict; biases are 0 and
+    normalisation is the identity, as Keras starts.
+    """
+    return {
+        key: _initial(key, tuple(value.shape), generator)
+        for key, value in model.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+def _initial(key: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    if len(shape) == 1:
+        return (
+            torch.ones(shape) if key.endswith(("bn.weight", "running_var")) else torch.zeros(shape)
+        )
+    fan_in = math.prod(shape[1:])
+    fans = fan_in if len(shape) == 3 else (fan_in + shape[0])
+    limit = math.sqrt(6.0 / fans)
+    return (2.0 * torch.rand(shape, generator=generator) - 1.0) * limit
