@@ -1,0 +1,21 @@
+"""Pictures of recordings and features: waveform, spectrograms, frames and events on one time axis.
+
+`render` takes arrays and gives a matplotlib ``Figure``; nothing here reads audio or stores, and
+matplotlib is imported only when something is drawn (``pip install 'featx[plot]'``).
+"""
+
+from __future__ import annotations
+
+from featx.plotting.annotations import read_events
+from featx.plotting.figure import render, save
+from featx.plotting.panels import Events, Frames, events_panel, frames_panel
+
+__all__ = [
+    "Events",
+    "Frames",
+    "events_panel",
+    "frames_panel",
+    "read_events",
+    "render",
+    "save",
+]

@@ -1,0 +1,238 @@
+"""What a picture is made of: values on a time grid, and events. Arrays in, arrays out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from featx.types import AnyArray, DoubleArray, FeatureSpec
+
+#: Decibels below the loudest value that a picture of an uncompressed spectrogram shows.
+DISPLAY_RANGE = 80.0
+
+_START = ("time", "start", "onset", "start_time", "time_start")
+_END = ("end", "offset", "stop", "end_time", "time_end")
+_DURATION = ("duration", "dur", "length")
+_MIDI = ("pitch", "midi", "note", "pitch_midi", "midi_pitch")
+_HERTZ = ("frequency", "f0", "hz", "pitch_hz")
+_LABEL = ("label", "position", "beat", "chord", "key", "class", "segment", "name", "value", "text")
+
+_PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frames:
+    """Values on a regular time grid; drawn as lines, or as an image from nine dimensions on.
+
+    Parameters
+    ----------
+    name : str
+        Title of the panel.
+    values : array, shape (T, D) or (T,)
+        One row per frame.
+    times : float64 array, shape (T,)
+        Centres of the frames in seconds.
+    labels : tuple of str
+        One per dimension; empty to number them.
+    frequencies : float64 array, shape (D,), optional
+        Centre of every dimension in Hz, ascending: the panel gets a frequency axis.
+    unit : str
+        Unit of the values, for the axis or the colour bar.
+    """
+
+    name: str
+    values: AnyArray
+    times: DoubleArray
+    labels: tuple[str, ...] = ()
+    frequencies: DoubleArray | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values, dtype=np.float32)
+        if values.ndim == 1:
+            values = values[:, None]
+        times = np.asarray(self.times, dtype=np.float64)
+        if values.ndim != 2 or times.shape != values.shape[:1]:
+            raise ParameterError(
+                f"values of {self.name!r} must be (T, D) with T times, "
+                f"got shape {values.shape} and {times.shape}."
+            )
+        for label, given in (("labels", self.labels), ("frequencies", self.frequencies)):
+            if given is not None and len(given) not in (0, values.shape[1]):
+                raise ParameterError(
+                    f"{label} of {self.name!r} must have one entry for each of the "
+                    f"{values.shape[1]} dimensions, got {len(given)}."
+                )
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "labels", tuple(printable(label) for label in self.labels))
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "times", times)
+
+    @property
+    def step(self) -> float:
+        """Seconds between two frames; 0.1 where there is only one."""
+        return float(np.diff(self.times).mean()) if len(self.times) > 1 else 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Events:
+    """Things that happen at, or last for, some time.
+
+    Without ``ends`` they are drawn as vertical lines, ``strong`` ones bolder; with ``ends`` as
+    a labelled strip; with ``frequencies`` as notes in the first panel that has a frequency axis.
+
+    Parameters
+    ----------
+    name : str
+        What they are, for the legend.
+    starts : array, shape (N,)
+        Seconds.
+    ends : array, shape (N,), optional
+        Seconds, not before ``starts``.
+    labels : sequence of str
+        One per event; empty for none.
+    frequencies : array, shape (N,), optional
+        Hz.
+    strong : array of bool, shape (N,), optional
+        Which ones to stress, such as downbeats. By default those whose label is ``1``.
+    """
+
+    name: str
+    starts: DoubleArray
+    ends: DoubleArray | None = None
+    labels: Sequence[str] = ()
+    frequencies: DoubleArray | None = None
+    strong: AnyArray | None = None
+
+    def __post_init__(self) -> None:
+        starts = np.asarray(self.starts, dtype=np.float64).reshape(-1)
+        labels = tuple(printable(str(label)) for label in self.labels)
+        strong = self.strong
+        if strong is None:
+            strong = np.array([label == "1" for label in labels] or [False] * len(starts))
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "starts", starts)
+        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "strong", np.asarray(strong, dtype=bool))
+        for name in ("ends", "frequencies"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        for name in ("ends", "labels", "frequencies", "strong"):
+            given = getattr(self, name)
+            if given is None or (name == "labels" and not given):
+                continue
+            if len(given) != len(starts):
+                raise ParameterError(
+                    f"{name} of {self.name!r} must have one entry for each of the "
+                    f"{len(starts)} events, got {len(given)}."
+                )
+        if self.ends is not None and np.any(self.ends < starts):
+            raise ParameterError(f"ends of {self.name!r} must not lie before their starts.")
+
+
+def frames_panel(
+    spec: FeatureSpec, values: AnyArray, *, sr: int, name: str = "", offset: float = 0.0
+) -> Frames:
+    """Return a ``frames`` feature with its own time axis.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of kind ``frames``.
+    values : array, shape (T, D)
+        One track's values.
+    sr : int
+        Rate in Hz that the hop of ``spec`` counts in.
+    name : str
+        Title; the name of the feature if empty.
+    offset : float
+        Seconds added to every time.
+
+    Raises
+    ------
+    ParameterError
+        If ``spec`` is not of kind ``frames``.
+    """
+    units = set(spec.column_units) or {spec.unit}
+    return Frames(
+        name=name or spec.name,
+        values=values,
+        times=spec.times(len(values), sr=sr) + offset,
+        labels=spec.columns,
+        unit=_unit_text(units.pop()) if len(units) == 1 else "",
+    )
+
+
+def events_panel(spec: FeatureSpec, values: AnyArray, *, name: str = "") -> Events:
+    """Return an ``events`` feature by the names of its columns.
+
+    A column called time, start or onset is the start; end or offset the end, duration the length;
+    pitch or midi (semitones), frequency or f0 (Hz) make notes; label or position are written.
+
+    Raises
+    ------
+    ParameterError
+        If ``spec`` is not of kind ``events`` or no column says when an event starts.
+    """
+    if spec.kind != "events":
+        raise ParameterError(f"feature {spec.name!r} must be events, got {spec.kind}.")
+    table = np.asarray(values, dtype=np.float64).reshape(-1, spec.dim)
+    return events_from_columns(
+        {column: table[:, index] for index, column in enumerate(spec.columns)},
+        name=name or spec.name,
+    )
+
+
+def events_from_columns(columns: dict[str, Any], *, name: str) -> Events:
+    """Return the events of a table whose columns are found by their names."""
+    lower = {key.strip().lower(): column for key, column in columns.items()}
+
+    def find(names: Sequence[str]) -> Any:
+        return next((lower[key] for key in names if key in lower), None)
+
+    starts = find(_START)
+    if starts is None:
+        raise ParameterError(
+            f"columns of {name!r} must hold one of {list(_START)}, got {list(columns)}."
+        )
+    starts = np.asarray(starts, dtype=np.float64)
+    ends, duration = find(_END), find(_DURATION)
+    if ends is None and duration is not None:
+        ends = starts + np.asarray(duration, dtype=np.float64)
+    midi, hertz, labels = find(_MIDI), find(_HERTZ), find(_LABEL)
+    if hertz is None and midi is not None and ends is not None:
+        hertz = midi_to_hz(np.asarray(midi, dtype=np.float64))
+    return Events(
+        name=name,
+        starts=starts,
+        ends=ends,
+        labels=() if labels is None else [_label_text(label) for label in labels],
+        frequencies=hertz,
+    )
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without the parts of a file name that are no characters."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def midi_to_hz(pitch: DoubleArray) -> DoubleArray:
+    """Return the frequencies in Hz of MIDI pitches (69 is 440 Hz)."""
+    return np.asarray(440.0 * 2.0 ** ((pitch - 69.0) / 12.0), dtype=np.float64)
+
+
+def _label_text(label: Any) -> str:
+    if isinstance(label, float | np.floating):
+        return f"{label:g}"
+    return str(label)
+
+
+def _unit_text(unit: str) -> str:
+    return "" if unit == "1" else unit
