@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from featx.store import open_store
     from featx.types import Features, FeatureSpec, FrontEnd, WeightsSpec
+    from featx.weights import load_weights, read_keras_h5, read_torch, save_weights
 
 #: public name -> module that defines it
 _HOMES = {
@@ -70,10 +71,14 @@ _HOMES = {
     "WeightsSpec": "types",
     "hookimpl": "hookspecs",
     "load": "engine",
+    "load_weights": "weights",
     "open_store": "store",
     "param": "interfaces",
     "params_class": "interfaces",
+    "read_keras_h5": "weights",
+    "read_torch": "weights",
     "run": "engine",
+    "save_weights": "weights",
     "search": "index",
     "to_mono": "audio",
 }

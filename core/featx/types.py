@@ -266,6 +266,9 @@ class WeightsSpec:
     converter : str
         ``package.module:function``, called as ``function(path) -> (tensors, config)`` with tensors
         a dict of numpy arrays; it reads other people's formats. Empty when there is none.
+    source : str
+        What the converter reads: file name first, then where to find it, such as
+        ``model.h5 from https://...``. Part of the message when weights are missing.
     resource : str
         ``package:relative/path.safetensors`` shipped inside a plugin; empty when none is.
     required : bool
@@ -278,6 +281,7 @@ class WeightsSpec:
     bytes: int = 0
     licence: str = ""
     converter: str = ""
+    source: str = ""
     resource: str = ""
     required: bool = True
 

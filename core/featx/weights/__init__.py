@@ -1,0 +1,46 @@
+"""Trained weights: safetensors files with their configuration inside, in a cache folder.
+
+No pickle is read anywhere. Importers turn other people's formats into ours once; everything that
+extracts reads safetensors only.
+"""
+
+from __future__ import annotations
+
+from featx.weights.cache import (
+    WeightsState,
+    cache_folder,
+    cached_path,
+    convert,
+    fetch,
+    import_weights,
+    locate,
+    missing_message,
+    state,
+)
+from featx.weights.files import (
+    Provenance,
+    file_sha256,
+    load_weights,
+    read_provenance,
+    save_weights,
+)
+from featx.weights.readers import read_keras_h5, read_torch
+
+__all__ = [
+    "Provenance",
+    "WeightsState",
+    "cache_folder",
+    "cached_path",
+    "convert",
+    "fetch",
+    "file_sha256",
+    "import_weights",
+    "load_weights",
+    "locate",
+    "missing_message",
+    "read_keras_h5",
+    "read_provenance",
+    "read_torch",
+    "save_weights",
+    "state",
+]

@@ -1,0 +1,328 @@
+"""Where weights lie, and how they get there: cache, packaged resource, fetch, import."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from featx.errors import FeatxError, WeightsError
+from featx.types import WeightsSpec
+from featx.weights.files import (
+    SUFFIX,
+    Provenance,
+    file_sha256,
+    load_weights,
+    replacing,
+    write_weights,
+)
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+#: ``converter(path) -> (tensors, config)``
+Converter: TypeAlias = Callable[[Path], tuple[Mapping[str, "AnyArray"], Mapping[str, Any]]]
+
+#: Bytes that are fetched at most where a spec does not say how many there are.
+MAX_FETCH_BYTES = 8 << 30
+
+_SCHEMES = ("https", "http", "file")
+_BLOCK = 1 << 20
+
+
+def cache_folder() -> Path:
+    r"""Return the folder for weights and other things that can be made again.
+
+    ``FEATX_CACHE`` if set; else the platform's: ``$XDG_CACHE_HOME/featx`` or ``~/.cache/featx``,
+    on macOS ``~/Library/Caches/featx``, on Windows ``%LOCALAPPDATA%\featx``. It may not exist yet.
+    """
+    if chosen := os.environ.get("FEATX_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "featx"
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+    base = os.environ.get(variable, "")
+    # the XDG specification says that relative paths are to be ignored
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "featx"
+
+
+def cached_path(spec: WeightsSpec) -> Path:
+    """Return where ``spec`` lies in the cache, whether it is there or not."""
+    return cache_folder() / "weights" / f"{spec.name}{SUFFIX}"
+
+
+def locate(spec: WeightsSpec, *, override: str | Path | None = None) -> Path | None:
+    """Return the safetensors file of ``spec``: override, cache, packaged resource, in this order.
+
+    Parameters
+    ----------
+    spec : WeightsSpec
+        What the extractor declares.
+    override : str or Path, optional
+        A file, or a folder that holds ``<name>.safetensors``. Its hash is the user's business.
+
+    Returns
+    -------
+    Path or None
+        None where there are none; `missing_message` says what to do.
+
+    Raises
+    ------
+    WeightsError
+        If the override does not exist or has another format, or the cached file does not have the
+        SHA-256 of ``spec``.
+    """
+    if override is not None:
+        return _overridden(spec, Path(override))
+    cached = cached_path(spec)
+    if cached.is_file():
+        _check_hash(spec, cached)
+        return cached
+    return _resource(spec)
+
+
+def _overridden(spec: WeightsSpec, override: Path) -> Path:
+    path = override / f"{spec.name}{SUFFIX}" if override.is_dir() else override
+    if not path.is_file():
+        raise WeightsError(f"weights {spec.name!r} must be an existing file, got {path}.")
+    if path.suffix != SUFFIX:
+        raise WeightsError(
+            f"weights {spec.name!r} must be a {SUFFIX} file, got {path.name!r}. "
+            f"Convert it with: featx weights convert {spec.name} {path} {path.stem}{SUFFIX}"
+        )
+    return path
+
+
+def _check_hash(spec: WeightsSpec, path: Path) -> None:
+    if not spec.sha256:
+        return
+    actual = file_sha256(path)
+    if actual != spec.sha256:
+        raise WeightsError(
+            f"{path} must have SHA-256 {spec.sha256}, got {actual}. It is damaged or of another "
+            f"version. Delete it. {_remedy(spec)}"
+        )
+
+
+def _resource(spec: WeightsSpec) -> Path | None:
+    package, _, inside = spec.resource.partition(":")
+    if not package:
+        return None
+    try:
+        found = importlib.util.find_spec(package)
+    except ModuleNotFoundError as error:
+        raise WeightsError(f"weights {spec.name!r} must lie in a package, but {error}.") from error
+    folders = () if found is None else found.submodule_search_locations or ()
+    paths = (Path(folder) / inside for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def missing_message(spec: WeightsSpec) -> str:
+    """Say that the weights of ``spec`` are missing, and the command that helps."""
+    return f"weights {spec.name!r} must be installed first, got none. {_remedy(spec)}"
+
+
+def _remedy(spec: WeightsSpec) -> str:
+    remedies = []
+    if spec.urls:
+        remedies.append(f"Run: featx weights fetch {spec.name}")
+    if spec.converter:
+        suffix = Path(spec.source.partition(" ")[0]).suffix
+        source = f" It reads {spec.source}." if spec.source else ""
+        remedies.append(f"Run: featx weights import {spec.name} <file{suffix}>.{source}")
+    if not remedies:
+        remedies.append(
+            f"Put the file at {cached_path(spec)}, or name it: --weights {spec.name}=<file{SUFFIX}>"
+        )
+    return " Or: ".join(remedies).replace("Or: Run:", "Or run:")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsState:
+    """Whether the weights of one spec are at hand.
+
+    ``status`` is ``cached``, ``shipped`` (inside the plugin), ``missing``, ``untrained`` (missing,
+    but the extractor also runs with seeded weights) or ``damaged``; ``note`` says more.
+    """
+
+    name: str
+    status: Literal["cached", "shipped", "missing", "untrained", "damaged"]
+    path: str = ""
+    sha256: str = ""
+    bytes: int = 0
+    licence: str = ""
+    note: str = ""
+
+
+def state(spec: WeightsSpec) -> WeightsState:
+    """Look where the weights of ``spec`` lie and read the file once to see whether it is sound."""
+    cached = cached_path(spec)
+    try:
+        path = locate(spec)
+        if path is not None:
+            load_weights(path)
+    except WeightsError as error:
+        return WeightsState(
+            name=spec.name,
+            status="damaged",
+            path=str(cached),
+            licence=spec.licence,
+            note=str(error),
+        )
+    if path is None:
+        return WeightsState(
+            name=spec.name,
+            status="missing" if spec.required else "untrained",
+            licence=spec.licence,
+            note=_remedy(spec),
+        )
+    return WeightsState(
+        name=spec.name,
+        status="cached" if path == cached else "shipped",
+        path=str(path),
+        sha256=file_sha256(path),
+        bytes=path.stat().st_size,
+        licence=spec.licence,
+    )
+
+
+def import_weights(spec: WeightsSpec, source: str | Path, *, converter: Converter) -> Path:
+    """Convert somebody's file with the converter of ``spec`` and put the result into the cache.
+
+    Parameters
+    ----------
+    spec : WeightsSpec
+        Names the cache entry; where it has a ``sha256``, the result must have it.
+    source : str or Path
+        The file to convert. A ``.safetensors`` file is converted like any other.
+    converter : callable
+        ``featx.registry.import_object(spec.converter)``.
+
+    Returns
+    -------
+    Path
+        The file in the cache.
+
+    Raises
+    ------
+    WeightsError
+        If the source cannot be read or converted, or the result has another hash.
+    """
+    target = cached_path(spec)
+    _convert(spec, Path(source), target, converter, expected=spec.sha256)
+    return target
+
+
+def convert(
+    spec: WeightsSpec, source: str | Path, target: str | Path, *, converter: Converter
+) -> str:
+    """Convert ``source`` to the safetensors file ``target``; return its SHA-256.
+
+    The provenance inside holds name and SHA-256 of the source and the name of the converter.
+    Raises `WeightsError` as `import_weights` does.
+    """
+    return _convert(spec, Path(source), Path(target), converter, expected="")
+
+
+def _convert(
+    spec: WeightsSpec, source: Path, target: Path, converter: Converter, *, expected: str
+) -> str:
+    provenance = Provenance(
+        source=source.name, source_sha256=file_sha256(source), converter=spec.converter
+    )
+    try:
+        tensors, config = converter(source)
+    except FeatxError:
+        raise
+    except Exception as error:
+        raise WeightsError(
+            f"{source} must be what {spec.converter} reads, but it raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return write_weights(target, tensors, config, provenance=provenance, expected=expected)
+
+
+def fetch(
+    spec: WeightsSpec,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    timeout: float = 30.0,
+) -> Path:
+    """Download the weights of ``spec`` into the cache, unless they are there and sound.
+
+    Parameters
+    ----------
+    spec : WeightsSpec
+        Its ``urls`` (https, http or file) are tried in order until one gives the right bytes.
+    progress : callable, optional
+        Called as ``progress(done, total)`` in bytes; total is 0 if unknown.
+    timeout : float > 0
+        Seconds without an answer after which a URL is given up.
+
+    Raises
+    ------
+    WeightsError
+        If there is no URL, ``FEATX_OFFLINE=1`` forbids it, or none gives a file of the right size
+        and hash (each with its reason).
+    """
+    target = cached_path(spec)
+    if target.is_file() and spec.sha256 and file_sha256(target) == spec.sha256:
+        return target
+    if not spec.urls:
+        raise WeightsError(f"weights {spec.name!r} cannot be fetched. {_remedy(spec)}")
+    problems = []
+    for url in spec.urls:
+        try:
+            with replacing(target) as temporary:
+                _download(url, temporary, spec, progress, timeout)
+            return target
+        except WeightsError as error:
+            problems.append(f"{url}: {error}")
+    raise WeightsError(f"weights {spec.name!r} could not be fetched. " + " ".join(problems))
+
+
+def _download(
+    url: str,
+    path: Path,
+    spec: WeightsSpec,
+    progress: Callable[[int, int], None] | None,
+    timeout: float,
+) -> None:
+    import hashlib
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    scheme = url.partition(":")[0]
+    if scheme not in _SCHEMES:
+        raise WeightsError(f"scheme must be one of {_SCHEMES}, got {scheme!r}.")
+    if scheme != "file" and os.environ.get("FEATX_OFFLINE") == "1":
+        raise WeightsError("FEATX_OFFLINE=1 forbids fetching.")
+    limit = spec.bytes or MAX_FETCH_BYTES
+    digest, done = hashlib.sha256(), 0
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=timeout) as answer,  # noqa: S310  (scheme checked)
+            path.open("wb") as out,
+        ):
+            while block := answer.read(_BLOCK):
+                done += len(block)
+                if done > limit:
+                    raise WeightsError(f"must have at most {limit} bytes, got more.")
+                digest.update(block)
+                out.write(block)
+                if progress is not None:
+                    progress(done, spec.bytes)
+    except urllib.error.HTTPError as error:
+        raise WeightsError(f"answers {error.code} {error.reason}.") from error
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        raise WeightsError(f"{getattr(error, 'reason', None) or error}.") from error
+    if spec.bytes and done != spec.bytes:
+        raise WeightsError(f"must have {spec.bytes} bytes, got {done}.")
+    if spec.sha256 and digest.hexdigest() != spec.sha256:
+        raise WeightsError(f"must have SHA-256 {spec.sha256}, got {digest.hexdigest()}.")
+    load_weights(path)
