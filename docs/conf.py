@@ -6,7 +6,7 @@ import featx
 
 project = "featx"
 author = "The featx developers"
-copyright = "the featx developers"  # noqa: A001
+copyright = "the featx developers"
 version = release = featx.__version__
 
 extensions = [
