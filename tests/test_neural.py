@@ -119,3 +119,9 @@ def test_load_tensors_names_a_missing_tensor() -> None:
     del tensors["1.running_var"]
     with pytest.raises(WeightsError, match=r"'test' lack tensor '1\.running_var'"):
         load_tensors(build(block), tensors, name="test")
+
+
+def test_load_tensors_takes_reversed_views() -> None:
+    bias = np.arange(2.0)[::-1]
+    model = load_tensors(build(block), state(**{"0_at_bias": bias}), name="test")
+    assert model[0].bias.tolist() == [1.0, 0.0]

@@ -171,6 +171,9 @@ def load_tensors(
             )
         if not np.all(np.isfinite(value)):
             raise WeightsError(f"weights {name!r}: tensor {key!r} must be finite, got NaN or inf.")
-    state = {key: torch.tensor(np.asarray(value, np.float32)) for key, value in given.items()}
+    state = {
+        key: torch.from_numpy(np.array(value, dtype=np.float32, order="C"))
+        for key, value in given.items()
+    }
     model.load_state_dict(state, strict=True, assign=True)
     return model.requires_grad_(False).to(device).eval()

@@ -1,0 +1,83 @@
+"""The shared audio model as plain values, and what the extractor gives; no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from featx import FeatureSpec, NoParams, ParameterError, Resolved
+
+FRONT_END = "fe-artist"
+SR = 22050
+
+#: Scalars of the training set by which ``fe-artist`` is normalised: log10(1 + 10 x) magnitudes.
+INPUT_MEAN = 0.22620339
+INPUT_STD = 0.25794547
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtistConfig:
+    """The trunk that artist, tag and track models share.
+
+    Parameters
+    ----------
+    n_frames, n_bands : int > 0
+        Shape of one input segment, time by mel band.
+    filters, kernels, pools : tuples of int > 0, of one length
+        Output channels, kernel and pooling size of every layer; pooling 1 is none.
+    bn_eps : float > 0
+        Added to the variance in batch normalisation.
+    dropout : float in [0, 1)
+        On the last activation, while training. The released code does not apply it.
+    """
+
+    n_frames: int = 129
+    n_bands: int = 128
+    filters: tuple[int, ...] = (128, 128, 128, 128, 256)
+    kernels: tuple[int, ...] = (4, 4, 4, 2, 1)
+    pools: tuple[int, ...] = (4, 4, 4, 2, 1)
+    bn_eps: float = 1e-3
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.filters), len(self.kernels), len(self.pools)}
+        if len(lengths) != 1 or min((*self.filters, *self.kernels, *self.pools), default=0) < 1:
+            raise ParameterError(
+                "filters, kernels and pools must be integers > 0 of one length, got "
+                f"{self.filters}, {self.kernels}, {self.pools}."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that survive JSON."""
+        plain = dataclasses.asdict(self)
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in plain.items()}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> ArtistConfig:
+        """Read what `to_json` wrote."""
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
+        }
+        return cls(**values)
+
+
+#: The published model: cosine of two embeddings is the artist similarity it was trained for.
+SIAMESE = ArtistConfig(dropout=0.0)
+
+
+def resolve(params: NoParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Say what the extractor needs and gives; the file's own rate plays no part."""
+    return Resolved(
+        sr=SR,
+        front_ends=(FRONT_END,),
+        outputs=(
+            FeatureSpec(
+                name="embedding",
+                kind="clip",
+                dim=SIAMESE.filters[-1],
+                description="Last activation (not negative), mean over segments of 129 frames.",
+            ),
+        ),
+    )
