@@ -14,6 +14,8 @@ from featx.cli.group import RootGroup, Session
 #: command -> (module that holds it as ``command``, one-line help), in the order of ``--help``
 COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("featx.cli.plugins", "List installed plugins and what they give."),
+    "info": ("featx.cli.info", "Show parameters, outputs and weights of an extractor."),
+    "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
 }
 
 

@@ -58,6 +58,13 @@ def load_plugins(*, disabled: Iterable[str] = ()) -> Registry:
     )
 
 
+def probe(found: Found) -> PluginRecord:
+    """Load one plugin alone, for ``featx doctor``."""
+    given: _Given = {hook: [] for hook in HOOKS}
+    status, reason = _load_one(found, given, {hook: {} for hook in HOOKS})
+    return _record(found, status, reason, given)
+
+
 def _switches(installed: list[Found], disabled: tuple[str, ...]) -> Callable[[Found], str]:
     """Return a function that says what switches a plugin off, or nothing."""
     for name in disabled:

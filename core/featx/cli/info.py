@@ -1,0 +1,208 @@
+"""``featx info``: everything that an extractor, loss or index declares."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.cli.common import (
+    complete_extractor,
+    echo_json,
+    echo_table,
+    json_option,
+    no_plugin_option,
+    parse_settings,
+    registry,
+    set_option,
+)
+from featx.errors import PluginError
+from featx.registry import Registered, import_object
+
+if TYPE_CHECKING:
+    from featx.interfaces import Resolved
+    from featx.registry import Registry
+    from featx.types import FeatureSpec
+
+_MANY_COLUMNS = 8
+
+
+@click.command("info")
+@click.argument("name", shell_complete=complete_extractor)
+@set_option
+@json_option
+@no_plugin_option
+def command(name: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Show parameters, outputs and weights of an extractor.
+
+    NAME is an extractor (or a loss, or an index), short or in full. Outputs depend on parameters:
+    see what --set changes before running anything.
+    """
+    told = describe(registry(), name, parse_settings(settings, [name])[name])
+    if as_json:
+        echo_json(told)
+        return
+    _show(told)
+
+
+def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, Any]:
+    """Return what ``featx info --json`` writes."""
+    from featx.interfaces import ExtractorSpec, parse_params
+
+    kind, item = _find(known, name)
+    spec = item.spec
+    params = parse_params(spec.params, settings)
+    record = next(
+        record
+        for record in known.plugins
+        if (record.name, record.distribution) == (item.plugin, item.distribution)
+    )
+    told: dict[str, Any] = {
+        "name": spec.name,
+        "full_name": item.full_name,
+        "kind": kind,
+        "plugin": item.plugin,
+        "distribution": item.distribution,
+        "distribution_version": record.version,
+        "summary": spec.summary,
+        "version": spec.version,
+        "licence": spec.licence,
+        "reference": spec.reference,
+        "params": [_param(field, params) for field in dataclasses.fields(params)],
+    }
+    if not isinstance(spec, ExtractorSpec):
+        return told
+    resolved: Resolved = import_object(spec.resolve)(params, None)
+    told.update(
+        sr=resolved.sr,
+        outputs=[output.to_json() for output in resolved.outputs],
+        front_ends=[
+            front_end if isinstance(front_end, str) else front_end.to_json()
+            for front_end in resolved.front_ends
+        ],
+        weights=None,
+        min_duration=spec.min_duration,
+        short_input=spec.short_input,
+        tolerance=spec.tolerance,
+        devices=list(spec.devices),
+    )
+    if spec.weights is not None:
+        from featx.weights import state
+
+        told["weights"] = dataclasses.asdict(state(spec.weights))
+    return told
+
+
+def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
+    try:
+        return "extractor", known.extractor(name)
+    except PluginError:
+        for kind, find in (("loss", known.loss), ("index", known.index)):
+            try:
+                return kind, find(name)
+            except PluginError:
+                continue
+        raise
+
+
+def _param(field: dataclasses.Field[Any], params: Any) -> dict[str, Any]:
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    bounds = [
+        f"{sign} {field.metadata[key]}" for key, sign in signs.items() if key in field.metadata
+    ]
+    choices = field.metadata.get("choices")
+    return {
+        "name": field.name,
+        "type": field.type if isinstance(field.type, str) else field.type.__name__,
+        "default": field.default,
+        "value": getattr(params, field.name),
+        "range": " and ".join(bounds),
+        "choices": None if choices is None else list(choices),
+        "doc": field.metadata.get("doc", ""),
+    }
+
+
+def _show(told: dict[str, Any]) -> None:
+    click.echo(f"{told['name']}: {told['summary']}\n")
+    facts = {
+        "full name": told["full_name"],
+        "kind": told["kind"],
+        "version": f"{told['version']} (in {told['distribution']} {told['distribution_version']})",
+        "licence": told["licence"],
+        "reference": told["reference"],
+    }
+    if told["kind"] == "extractor":
+        facts |= _extractor_facts(told)
+    for label, text in facts.items():
+        if text:
+            click.echo(f"{label + ':':<14}{text}")
+    if told["params"]:
+        click.echo("\nParameters")
+        columns = ("name", "type", "default", "value", "allowed", "meaning")
+        echo_table(columns, [_param_row(param) for param in told["params"]])
+    if told.get("outputs"):
+        click.echo("\nOutputs")
+        columns = ("name", "kind", "dim", "unit", "hop", "meaning")
+        echo_table(columns, [_output_row(output, told["sr"]) for output in told["outputs"]])
+
+
+def _extractor_facts(told: dict[str, Any]) -> dict[str, str]:
+    front_ends = [fe if isinstance(fe, str) else fe["name"] for fe in told["front_ends"]]
+    weights = told["weights"]
+    shortest = told["min_duration"]
+    return {
+        "rate": "that of each file" if told["sr"] is None else f"{told['sr']} Hz",
+        "front ends": ", ".join(front_ends),
+        "weights": "" if weights is None else _weights_line(weights),
+        "min duration": f"{shortest:g} s, shorter tracks are skipped" if shortest else "",
+        "short input": told["short_input"],
+        "tolerance": f"{told['tolerance']:g}" if told["tolerance"] else "0 (bitwise)",
+        "devices": ", ".join(told["devices"]),
+    }
+
+
+def _weights_line(weights: dict[str, Any]) -> str:
+    origin = weights["note"] or f"{weights['path']} ({weights['sha256'][:16]})"
+    return f"{weights['name']}, {weights['status']}. {origin}"
+
+
+def _param_row(param: dict[str, Any]) -> tuple[str, ...]:
+    allowed = param["range"]
+    if param["choices"] is not None:
+        allowed = ", ".join(map(str, param["choices"]))
+    return (
+        param["name"],
+        param["type"],
+        str(param["default"]),
+        str(param["value"]),
+        allowed,
+        param["doc"],
+    )
+
+
+def _output_row(output: dict[str, Any], sr: int | None) -> tuple[str, ...]:
+    from featx.types import FeatureSpec
+
+    spec: FeatureSpec = FeatureSpec.from_json(output)
+    hop = ""
+    if spec.hop is not None:
+        seconds = f" = {1000 * float(spec.hop) / sr:.2f} ms" if sr else ""
+        hop = f"{spec.hop} samples{seconds}"
+    meaning = spec.description
+    if spec.aspects:
+        slices = ", ".join(f"{name} {a}:{b}" for name, (a, b) in spec.aspects.items())
+        meaning = f"{meaning} Aspects: {slices}.".strip()
+    return (spec.name, spec.kind, str(spec.dim), _units(spec), hop, meaning)
+
+
+def _units(spec: FeatureSpec) -> str:
+    """Name the columns with their units, the first few where there are many."""
+    if not spec.columns:
+        return spec.unit
+    units = spec.column_units or (spec.unit,) * spec.dim
+    told = [
+        name if unit == "1" else f"{name} ({unit})"
+        for name, unit in zip(spec.columns, units, strict=True)
+    ]
+    return ", ".join(told if len(told) <= _MANY_COLUMNS else [*told[:_MANY_COLUMNS], "..."])
