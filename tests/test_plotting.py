@@ -169,7 +169,13 @@ def test_another_line_gets_its_own_axis_over_the_waveform() -> None:
 
 
 # ---------------------------------------------------------------- conversions
-def test_frames_panel_takes_times_and_columns_from_the_spec() -> None:
+def test_a_part_keeps_the_frames_that_reach_into_it() -> None:
+    part = grid(np.arange(10.0)).between(0.32, 0.5)
+    np.testing.assert_allclose(part.times, [0.3, 0.4, 0.5])
+    np.testing.assert_array_equal(part.values[:, 0], [3.0, 4.0, 5.0])
+
+
+def test_frames_panel_takes_columns_and_unit_from_the_spec() -> None:
     spec = FeatureSpec(
         name="rms",
         kind="frames",
@@ -179,8 +185,8 @@ def test_frames_panel_takes_times_and_columns_from_the_spec() -> None:
         columns=("left", "right"),
         column_units=("dB", "dB"),
     )
-    panel = frames_panel(spec, np.zeros((4, 2), np.float32), sr=44100, offset=1.0)
-    np.testing.assert_allclose(panel.times, 1.0 + np.arange(4) * 0.005)
+    panel = frames_panel(spec, np.zeros((4, 2), np.float32), spec.times(4, sr=44100))
+    np.testing.assert_allclose(panel.times, np.arange(4) * 0.005)
     assert panel.labels == ("left", "right")
     assert panel.unit == "dB"
 

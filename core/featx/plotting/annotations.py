@@ -32,7 +32,7 @@ def read_events(path: str | Path) -> list[Events]:
     Returns
     -------
     list of Events
-        Named after the file, or after the namespace in JAMS.
+        Named after the file; in JAMS after the namespace, and the instrument if one is given.
 
     Raises
     ------
@@ -128,6 +128,7 @@ def _from_jams(text: str, path: Path) -> list[Events]:
 
 def _jams_annotation(annotation: dict[str, Any]) -> Events:
     namespace = str(annotation["namespace"])
+    instrument = (annotation.get("sandbox") or {}).get("instrument", "")
     data = annotation["data"]
     if isinstance(data, dict):  # JAMS 0.1 kept columns
         data = [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
@@ -138,7 +139,7 @@ def _jams_annotation(annotation: dict[str, Any]) -> Events:
     frequencies = _jams_frequencies(namespace, values) if spans else None
     labels = [_text(value) for value in values]
     return Events(
-        name=namespace,
+        name=f"{namespace} {instrument}".strip(),
         starts=starts,
         ends=starts + lengths if spans else None,
         labels=[] if frequencies is not None or not any(labels) else labels,

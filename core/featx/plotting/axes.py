@@ -25,6 +25,9 @@ MAX_LINES = 8
 #: Columns of an image, or of a waveform's envelope; more cannot be seen.
 MAX_COLUMNS = 3000
 
+#: More events than this stay without labels.
+MAX_LABELS = 64
+
 #: Round frequencies in Hz, those first that a crowded axis keeps.
 _TICKS = (1000, 100, 10_000, 500, 200, 2000, 5000, 50, 20_000, 300, 3000)
 
@@ -195,18 +198,19 @@ def notes(axes: Axes, events: Events, frequencies: DoubleArray, colour: str) -> 
     )
 
 
-def instants(targets: Sequence[Axes], events: Events, colour: str) -> Any:
-    """Draw events as vertical lines over every panel, their labels above the first."""
+def instants(targets: Sequence[Axes], events: Events, colour: str, *, labelled: bool) -> Any:
+    """Draw events as vertical lines over every panel, their labels above the first of these."""
     from matplotlib.lines import Line2D
 
     strong = np.asarray(events.strong, dtype=bool)
+    thin = 0.9 if len(events.starts) <= 2 * MAX_LABELS else 0.4
     for axes in targets:
         across = axes.get_xaxis_transform()
-        for chosen, width, style in ((strong, 1.6, "-"), (~strong, 0.9, (0, (4, 2)))):
+        for chosen, width, style in ((strong, 1.6, "-"), (~strong, thin, (0, (4, 2)))):
             axes.vlines(
                 events.starts[chosen], 0, 1, transform=across, color=colour, lw=width, ls=style
             )
-    if events.labels and len(events.starts) <= 64:
+    if labelled and len(events.starts) <= MAX_LABELS:
         _write_above(targets[0], events)
     return Line2D([], [], color=colour, linewidth=1.4, label=_literal(events.name))
 

@@ -196,6 +196,8 @@ def _overlay(
         None,
     )
     keys: list[Any] = []
+    targets = [axes for axes, (kind, _) in zip(all_axes, plan, strict=True) if kind != "strip"]
+    labelled = next((group for group in events if not draw.is_strip(group) and group.labels), None)
     for frames in over:
         colour = draw.PALETTE[len(keys) % len(draw.PALETTE)]
         if frames.unit == "Hz" and hertz is not None:
@@ -210,8 +212,7 @@ def _overlay(
             if hertz is not None:
                 keys.append(draw.notes(hertz[0], group, hertz[1], colour))
             continue
-        targets = [axes for axes, (kind, _) in zip(all_axes, plan, strict=True) if kind != "strip"]
-        keys.append(draw.instants(targets, group, colour))
+        keys.append(draw.instants(targets, group, colour, labelled=group is labelled))
     if keys:
         figure.legend(
             handles=keys,

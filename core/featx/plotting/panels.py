@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,12 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, DoubleArray, FeatureSpec
 
-#: Decibels below the loudest value that a picture of an uncompressed spectrogram shows.
-DISPLAY_RANGE = 80.0
-
 _START = ("time", "start", "onset", "start_time", "time_start")
 _END = ("end", "offset", "stop", "end_time", "time_end")
 _DURATION = ("duration", "dur", "length")
 _MIDI = ("pitch", "midi", "note", "pitch_midi", "midi_pitch")
 _HERTZ = ("frequency", "f0", "hz", "pitch_hz")
 _LABEL = ("label", "position", "beat", "chord", "key", "class", "segment", "name", "value", "text")
-
-_PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +75,12 @@ class Frames:
     def step(self) -> float:
         """Seconds between two frames; 0.1 where there is only one."""
         return float(np.diff(self.times).mean()) if len(self.times) > 1 else 0.1
+
+    def between(self, start: float, end: float) -> Frames:
+        """Return the frames that show something from ``start`` to ``end``, in seconds."""
+        half = self.step / 2
+        kept = (self.times + half >= start) & (self.times - half <= end)
+        return dataclasses.replace(self, values=self.values[kept], times=self.times[kept])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,9 +140,9 @@ class Events:
 
 
 def frames_panel(
-    spec: FeatureSpec, values: AnyArray, *, sr: int, name: str = "", offset: float = 0.0
+    spec: FeatureSpec, values: AnyArray, times: DoubleArray, *, name: str = ""
 ) -> Frames:
-    """Return a ``frames`` feature with its own time axis.
+    """Return a ``frames`` feature with names and units from its spec.
 
     Parameters
     ----------
@@ -148,23 +150,23 @@ def frames_panel(
         Of kind ``frames``.
     values : array, shape (T, D)
         One track's values.
-    sr : int
-        Rate in Hz that the hop of ``spec`` counts in.
+    times : float64 array, shape (T,)
+        Centres in seconds, such as `FeatureSpec.times` or a store's ``times`` gives.
     name : str
         Title; the name of the feature if empty.
-    offset : float
-        Seconds added to every time.
 
     Raises
     ------
     ParameterError
         If ``spec`` is not of kind ``frames``.
     """
+    if spec.kind != "frames":
+        raise ParameterError(f"feature {spec.name!r} must be frames, got {spec.kind}.")
     units = set(spec.column_units) or {spec.unit}
     return Frames(
         name=name or spec.name,
         values=values,
-        times=spec.times(len(values), sr=sr) + offset,
+        times=times,
         labels=spec.columns,
         unit=_unit_text(units.pop()) if len(units) == 1 else "",
     )
