@@ -1,0 +1,179 @@
+"""From one ledger line to rows of the catalogue."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from featx.errors import FAILURE_CODES, SKIP_CODES
+from featx.store.layout import shard_path
+from featx.store.ledger import LEDGER_FORMAT, LEDGER_VERSION
+from featx.store.records import STATUSES, Recipe, TrackRecord, canonical_json, encode_text, is_hex
+from featx.types import FeatureSpec
+
+#: Tables of the catalogue. ``status`` counts in STATUSES; feature '' means all features.
+SCHEMA = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
+    "CREATE TABLE ledgers (name TEXT PRIMARY KEY, offset INTEGER, tail BLOB)",
+    "CREATE TABLE recipes (rid INTEGER PRIMARY KEY, id TEXT UNIQUE, json TEXT, stamp INTEGER)",
+    "CREATE TABLE features (fid INTEGER PRIMARY KEY, name TEXT UNIQUE)",
+    "INSERT INTO features VALUES (0, '')",
+    """CREATE TABLE specs (rid INTEGER, fid INTEGER, json TEXT, stamp INTEGER,
+        PRIMARY KEY (rid, fid))""",
+    """CREATE TABLE tracks (tid INTEGER PRIMARY KEY, track_id BLOB UNIQUE, path BLOB,
+        content TEXT, size INTEGER, mtime_ns INTEGER, duration REAL, sr INTEGER,
+        channels INTEGER, tags TEXT, stamp INTEGER)""",
+    """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
+        seal TEXT, tracks INTEGER, UNIQUE (rid, sha256))""",
+    "CREATE TABLE verified (sid INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ino INTEGER)",
+    """CREATE TABLE units (tid INTEGER, rid INTEGER, fid INTEGER, status INTEGER, content TEXT,
+        code TEXT, reason TEXT, sid INTEGER, row INTEGER, stamp INTEGER,
+        PRIMARY KEY (tid, rid, fid)) WITHOUT ROWID""",
+    "CREATE INDEX units_by_recipe ON units (rid, fid)",
+)
+
+_TRACK = (
+    "INSERT INTO tracks (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, "
+    "stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET "
+    "path = excluded.path, content = excluded.content, size = excluded.size, "
+    "mtime_ns = excluded.mtime_ns, duration = excluded.duration, sr = excluded.sr, "
+    "channels = excluded.channels, tags = excluded.tags, stamp = excluded.stamp "
+    "WHERE excluded.stamp >= tracks.stamp"
+)
+_UNIT = (
+    "INSERT INTO units VALUES ((SELECT tid FROM tracks WHERE track_id = ?), "
+    "?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tid, rid, fid) DO UPDATE SET "
+    "status = excluded.status, content = excluded.content, code = excluded.code, "
+    "reason = excluded.reason, sid = excluded.sid, row = excluded.row, stamp = excluded.stamp "
+    "WHERE excluded.stamp >= units.stamp"
+)
+
+
+def ingest_line(database: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
+    """Take one transaction into the catalogue.
+
+    Raises
+    ------
+    StoreError, KeyError, TypeError, ValueError
+        If the line is not what this format version writes.
+    """
+    kind = entry["kind"]
+    if kind == "writer":
+        if entry["format"] != LEDGER_FORMAT or entry["version"] != LEDGER_VERSION:
+            raise ValueError(f"ledger version must be {LEDGER_VERSION}, got {entry['version']!r}")
+        return
+    stamp = _whole(entry["stamp"])
+    for plain in entry.get("recipes", ()):
+        recipe = Recipe.from_json(plain)
+        _recipe(database, recipe.id, stamp, canonical_json(plain))
+    _tracks(database, entry.get("tracks", ()), stamp)
+    if kind == "shard":
+        _shard(database, entry, stamp)
+    elif kind == "units":
+        _outcomes(database, entry["units"], stamp)
+    else:
+        raise ValueError(f"kind must be writer, shard or units, got {kind!r}")
+
+
+def _tracks(database: sqlite3.Connection, rows: Any, stamp: int) -> None:
+    values = []
+    for row in rows:
+        track = TrackRecord.from_row(row)
+        if not isinstance(track.tags, dict) or not isinstance(track.content, str):
+            raise TypeError(f"track {track.track_id!r} must have tags and content")
+        tags = json.dumps(track.tags) if track.tags else ""
+        numbers = (_whole(track.size, low=-1), _whole(track.mtime_ns, low=-(2**63)))
+        duration = None if track.duration is None else float(track.duration)
+        rates = [None if item is None else _whole(item) for item in (track.sr, track.channels)]
+        names = (encode_text(track.track_id), encode_text(track.path))
+        values.append((*names, track.content, *numbers, duration, *rates, tags, stamp))
+    database.executemany(_TRACK, values)
+
+
+def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -> None:
+    recipe, sha256 = entry["recipe"], entry["sha256"]
+    shard_path(recipe, sha256)
+    rid = _recipe(database, recipe, stamp)
+    for plain in entry.get("specs", ()):
+        spec = FeatureSpec.from_json(plain)
+        database.execute(
+            "INSERT INTO specs VALUES (?, ?, ?, ?) ON CONFLICT (rid, fid) DO UPDATE SET "
+            "json = excluded.json, stamp = excluded.stamp WHERE excluded.stamp >= specs.stamp",
+            (rid, _feature(database, spec.name), canonical_json(plain), stamp),
+        )
+    units = entry["units"]
+    sealed = entry["seal"] if isinstance(entry["seal"], str) else ""
+    sid = database.execute(
+        "INSERT INTO shards (sha256, rid, size, seal, tracks) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (rid, sha256) DO UPDATE SET seal = excluded.seal RETURNING sid",
+        (sha256, rid, _whole(entry["size"]), sealed, len(units)),
+    ).fetchone()[0]
+    _known(database, [track_id for track_id, _ in units])
+    for name in entry["features"]:
+        fid = _feature(database, name)
+        database.executemany(
+            _UNIT,
+            [
+                (encode_text(track_id), rid, fid, 0, _text(content), "", "", sid, row, stamp)
+                for row, (track_id, content) in enumerate(units)
+            ],
+        )
+
+
+def _outcomes(database: sqlite3.Connection, units: Any, stamp: int) -> None:
+    for track_id, content, recipe, status, features, code, reason in units:
+        if not is_hex(recipe, 16):
+            raise ValueError(f"recipe must be 16 hexadecimal digits, got {recipe!r}")
+        number = STATUSES.index(status)
+        if code not in (FAILURE_CODES if status == "failed" else SKIP_CODES):
+            raise ValueError(f"code must be known, got {code!r}")
+        rid = _recipe(database, recipe, stamp)
+        _known(database, [track_id])
+        told = (_text(content), code, _text(reason), None, None, stamp)
+        for name in features or [""]:
+            fid = _feature(database, name)
+            database.execute(_UNIT, (encode_text(track_id), rid, fid, number, *told))
+
+
+def _known(database: sqlite3.Connection, track_ids: list[str]) -> None:
+    """Make sure that tracks have a row, even where another ledger holds their description."""
+    database.executemany(
+        "INSERT OR IGNORE INTO tracks (track_id, stamp) VALUES (?, -1)",
+        [(encode_text(track_id),) for track_id in track_ids],
+    )
+
+
+def _recipe(
+    database: sqlite3.Connection, identity: str, stamp: int, text: str | None = None
+) -> int:
+    row = database.execute(
+        "INSERT INTO recipes (id, json, stamp) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "json = coalesce(excluded.json, recipes.json), "
+        "stamp = max(excluded.stamp, recipes.stamp) RETURNING rid",
+        (identity, text, stamp),
+    ).fetchone()
+    return int(row[0])
+
+
+def _feature(database: sqlite3.Connection, name: str) -> int:
+    row = database.execute(
+        "INSERT INTO features (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = name "
+        "RETURNING fid",
+        (_text(name),),
+    ).fetchone()
+    return int(row[0])
+
+
+def _whole(value: Any, *, low: int = 0) -> int:
+    if not isinstance(value, int) or not low <= value < 2**63:
+        raise ValueError(f"number must be a whole one from {low} on, got {value!r}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"text must be a string, got {value!r}")
+    value.encode()
+    return value

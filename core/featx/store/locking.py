@@ -1,0 +1,66 @@
+"""The run lock: two runs on one store do not meet."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from featx.errors import StoreError
+from featx.store.layout import LOCK, create_store
+from featx.store.ledger import next_run, read_announcement
+
+
+@contextmanager
+def lock_store(folder: str | os.PathLike[str]) -> Iterator[int]:
+    """Hold the run lock of the store in ``folder``, which is created if need be.
+
+    The lock dies with its holder (it is an advisory lock of the operating system), so a killed run
+    leaves nothing to clean up. Writers opened while it is held belong to this run.
+
+    Yields
+    ------
+    int
+        The number of this run, larger than that of every earlier one.
+
+    Raises
+    ------
+    StoreError
+        If another process holds the lock; the message names its pid and host.
+    """
+    import fcntl
+
+    folder = Path(folder)
+    create_store(folder)
+    try:
+        descriptor = os.open(
+            folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+        )
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be locked: {error.strerror}.") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                holder = read_announcement(folder)
+                raise StoreError(
+                    f"{folder} is in use by process {holder.get('pid', 'unknown')} on host "
+                    f"{holder.get('host', 'unknown')}. Wait for that run, or stop it."
+                ) from error
+            raise StoreError(f"{folder} cannot be locked: {error.strerror}.") from error
+        run = next_run(folder)
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "run": run}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({**holder, "time": time.time_ns()}).encode() + b"\n", 0)
+        try:
+            yield run
+        finally:
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)

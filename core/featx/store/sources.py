@@ -1,0 +1,210 @@
+"""Where features lie: blocks of packed arrays, in the shards of a folder or in one merged file."""
+
+from __future__ import annotations
+
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+
+from featx.errors import StoreError
+from featx.store.catalogue import Current, LedgerView
+from featx.store.layout import shard_path
+from featx.store.records import Recipe, TrackRecord, Unit
+from featx.types import FeatureSpec
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+#: HDF5 files that one open store keeps open, and bytes of chunk cache per dataset in them.
+OPEN_FILES = 24
+CHUNK_CACHE = 2**20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one feature of one track lies: number of the container, row in it."""
+
+    track_id: str
+    container: int
+    row: int
+
+
+class Block:
+    """One feature of many tracks inside one HDF5 file."""
+
+    def __init__(self, group: Any, *, sr: AnyArray, content: AnyArray) -> None:
+        self._values = group["values"]
+        self._digests = group["digests"]
+        self._axes = group["axis"][:] if "axis" in group else None
+        plain = json.loads(group["spec"][:].tobytes())
+        self._specs = (
+            [FeatureSpec.from_json(item) for item in plain]
+            if (isinstance(plain, list))
+            else [FeatureSpec.from_json(plain)]
+        )
+        self.offsets: AnyArray = group["offsets"][:]
+        self.sr = sr
+        self.content = content
+
+    def spec(self, row: int) -> FeatureSpec:
+        """Return the description that holds for ``row``."""
+        return self._specs[0 if self._axes is None else int(self._axes[row])]
+
+    def read(self, row: int) -> AnyArray:
+        """Return the values of one track, ``(D,)`` for clip, else ``(n, D)``."""
+        start, stop = int(self.offsets[row]), int(self.offsets[row + 1])
+        rows: AnyArray = self._values[start:stop]
+        return rows[0] if self.spec(row).kind == "clip" else rows
+
+    def read_all(self) -> AnyArray:
+        """Return the packed values of all tracks."""
+        values: AnyArray = self._values[:]
+        return values
+
+    def digests(self) -> AnyArray:
+        """Return the value digests ``(n_tracks, 16)`` uint8."""
+        digests: AnyArray = self._digests[:]
+        return digests
+
+
+class Source(ABC):
+    """What `Store` needs of a store folder or a merged file."""
+
+    path: Path
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    @abstractmethod
+    def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
+        """Return recipes with their stored features, most recently committed first."""
+
+    @abstractmethod
+    def entries(self, recipe: str, feature: str) -> list[Entry]:
+        """Return what is stored of one feature in the order of the track ids' UTF-8 bytes."""
+
+    @abstractmethod
+    def locate(self, recipe: str, feature: str, track_id: str) -> Entry | None:
+        """Return where one feature of one track lies."""
+
+    @abstractmethod
+    def block(self, container: int, feature: str) -> Block:
+        """Return an open block; valid under `lock` until the next call."""
+
+    @abstractmethod
+    def tracks(self) -> Iterator[TrackRecord]:
+        """Yield all tracks in the order of their ids' UTF-8 bytes."""
+
+    @abstractmethod
+    def track(self, track_id: str) -> TrackRecord | None:
+        """Return one track."""
+
+    @abstractmethod
+    def count_tracks(self) -> int:
+        """Return the number of tracks."""
+
+    @abstractmethod
+    def current(self) -> Iterator[Current]:
+        """Yield the latest outcomes in the order of track, recipe id and feature."""
+
+    @abstractmethod
+    def units(self, track_id: str, recipe: str) -> tuple[Unit, ...]:
+        """Return the latest outcome of every feature of a track under a recipe."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all files."""
+
+
+class FolderSource(Source):
+    """A store folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.view = LedgerView(path)
+        self._files: OrderedDict[int, tuple[Any, dict[str, Block]]] = OrderedDict()
+
+    def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
+        """See `Source`."""
+        found: dict[str, dict[str, FeatureSpec]] = {}
+        for recipe, spec in self.view.query(
+            "SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid"
+        ):
+            item = FeatureSpec.from_json(json.loads(spec))
+            found.setdefault(recipe, {})[item.name] = item
+        return [(recipe, found.get(recipe.id, {})) for recipe in self.view.recipes()]
+
+    def entries(self, recipe: str, feature: str) -> list[Entry]:
+        """See `Source`."""
+        return [Entry(*place) for place in self.view.places(recipe, feature)]
+
+    def locate(self, recipe: str, feature: str, track_id: str) -> Entry | None:
+        """See `Source`."""
+        places = self.view.places(recipe, feature, track_id)
+        return Entry(*places[0]) if places else None
+
+    def block(self, container: int, feature: str) -> Block:
+        """See `Source`."""
+        file, blocks = self._open(container)
+        if feature not in blocks:
+            try:
+                tracks = file["tracks"]
+                blocks[feature] = Block(
+                    file["features"][feature], sr=tracks["sr"][:], content=tracks["content"][:]
+                )
+            except (KeyError, OSError, ValueError) as error:
+                raise StoreError(f"{file.filename} is damaged: {error}.") from error
+        return blocks[feature]
+
+    def _open(self, sid: int) -> tuple[Any, dict[str, Block]]:
+        if sid in self._files:
+            self._files.move_to_end(sid)
+            return self._files[sid]
+        rows = self.view.query(
+            "SELECT r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid WHERE s.sid = ?",
+            sid,
+        )
+        path = self.path / shard_path(*rows[0])
+        try:
+            file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be opened: {error}. Run featx verify.") from error
+        self._files[sid] = (file, {})
+        while len(self._files) > OPEN_FILES:
+            self._files.popitem(last=False)[1][0].close()
+        return self._files[sid]
+
+    def tracks(self) -> Iterator[TrackRecord]:
+        """See `Source`."""
+        return self.view.tracks()
+
+    def track(self, track_id: str) -> TrackRecord | None:
+        """See `Source`."""
+        return self.view.track(track_id)
+
+    def count_tracks(self) -> int:
+        """See `Source`."""
+        return self.view.count_tracks()
+
+    def current(self) -> Iterator[Current]:
+        """See `Source`."""
+        return self.view.current()
+
+    def units(self, track_id: str, recipe: str) -> tuple[Unit, ...]:
+        """See `Source`."""
+        return self.view.units(track_id, recipe)
+
+    def close(self) -> None:
+        """See `Source`."""
+        with self.lock:
+            while self._files:
+                self._files.popitem()[1][0].close()
+            self.view.close()

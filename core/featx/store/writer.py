@@ -1,0 +1,279 @@
+"""StoreWriter: what a worker process uses to make results durable."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import ParameterError, StoreError
+from featx.store.layout import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
+from featx.store.ledger import LedgerWriter, current_run, next_stamp
+from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit
+from featx.store.trust import seal, user_key
+from featx.types import FeatureSpec
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+#: Track lines that a writer remembers, so that several extractors share one.
+_REMEMBERED = 4096
+
+
+class StoreWriter:
+    """Writes shards and outcomes into the store in ``folder``, one writer per process.
+
+    Everything is durable when a method returns. Any number of writers may work on one store at
+    once; each has a ledger of its own.
+
+    Parameters
+    ----------
+    folder : path
+        Created if it does not exist.
+    provenance : mapping
+        Versions of featx, libraries and decoder as plain JSON values. They go into ledger and
+        shards and are not part of any identity. Keep times and host names out: equal results then
+        give equal files.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be used.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, provenance: Mapping[str, Any]) -> None:
+        self.folder = Path(folder).resolve()
+        create_store(self.folder)
+        self._provenance = dict(provenance)
+        self._ledger = LedgerWriter(
+            self.folder, run=current_run(self.folder), provenance=self._provenance
+        )
+        self._key = user_key()
+        self._pid = os.getpid()
+        self._announced: set[tuple[str, str]] = set()
+        self._tracks: OrderedDict[str, TrackRecord] = OrderedDict()
+        self._committed: dict[str, ShardInfo] = {}
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def write_shard(
+        self,
+        recipe: Recipe,
+        specs: Sequence[FeatureSpec],
+        tracks: Sequence[TrackRecord],
+        values: Sequence[Mapping[str, AnyArray]],
+        srs: Sequence[int],
+    ) -> ShardInfo:
+        """Store the features of ``tracks`` as one shard and commit it.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            What the values were computed with.
+        specs : sequence of FeatureSpec
+            The outputs to store; time axes hold for every track of the shard.
+        tracks : sequence of TrackRecord, one or more, each once
+        values : sequence of mapping, one per track
+            Arrays by feature name: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events.
+        srs : sequence of int
+            Rate of each track that the time axes count in, in Hz.
+
+        Returns
+        -------
+        ShardInfo
+            The same as before if the same shard was committed already, and then nothing happens.
+
+        Raises
+        ------
+        ParameterError
+            If arguments and specs do not fit.
+        StoreError
+            If the shard cannot be written, for example on a full disk; the store is as before.
+        """
+        self._check(specs, tracks, values, srs)
+        size, sha256, new = self._write_file(
+            recipe, specs=specs, tracks=tracks, values=values, srs=srs
+        )
+        if sha256 in self._committed:
+            return self._committed[sha256]
+        path = self.folder / shard_path(recipe.id, sha256)
+        entry = {
+            "kind": "shard",
+            "recipe": recipe.id,
+            "sha256": sha256,
+            "size": size,
+            "seal": seal(self._key, path, sha256, path.stat()),
+            "features": [spec.name for spec in specs],
+            "units": [[track.track_id, track.content] for track in tracks],
+        }
+        try:
+            self._commit(entry, tracks, [recipe], specs)
+        except StoreError:
+            if new:
+                path.unlink(missing_ok=True)
+            raise
+        info = ShardInfo(
+            path=shard_path(recipe.id, sha256),
+            recipe=recipe.id,
+            size=size,
+            sha256=sha256,
+            n_tracks=len(tracks),
+            features=tuple(spec.name for spec in specs),
+        )
+        self._committed[sha256] = info
+        return info
+
+    def record(
+        self, track: TrackRecord, units: Sequence[Unit] = (), *, recipes: Sequence[Recipe] = ()
+    ) -> None:
+        """Commit failed and skipped ``units`` of ``track``, or the track alone.
+
+        ``recipes`` are those of the units, so that a store of nothing but failures can name the
+        extractors; recipes of earlier calls need not be given again.
+
+        Raises
+        ------
+        ParameterError
+            If a unit is ok (`write_shard` commits those) or belongs to another track.
+        StoreError
+            If the ledger cannot be written.
+        """
+        rows = []
+        for unit in units:
+            if unit.status == "ok" or unit.track_id != track.track_id:
+                raise ParameterError(
+                    f"units must be failed or skipped units of {track.track_id!r}, got {unit}."
+                )
+            content = unit.content or track.content
+            reason = unit.reason.encode("utf-8", "backslashreplace").decode()
+            told = (unit.recipe, unit.status, list(unit.features), unit.code, reason)
+            rows.append([unit.track_id, content, *told])
+        self._commit({"kind": "units", "units": rows}, [track], recipes)
+
+    def close(self) -> None:
+        """Close the ledger; a second call does nothing."""
+        self._ledger.close()
+
+    # -------------------------------------------------------------------------- inside
+    def _check(
+        self,
+        specs: Sequence[FeatureSpec],
+        tracks: Sequence[TrackRecord],
+        values: Sequence[Mapping[str, AnyArray]],
+        srs: Sequence[int],
+    ) -> None:
+        if not tracks or not specs:
+            raise ParameterError("a shard must hold at least one track and one feature, got none.")
+        if len({track.track_id for track in tracks}) != len(tracks):
+            raise ParameterError("tracks must differ in track_id within one shard.")
+        if len({spec.name for spec in specs}) != len(specs):
+            raise ParameterError("specs must differ in name.")
+        if not len(tracks) == len(values) == len(srs):
+            raise ParameterError(
+                f"tracks, values and srs must have one item per track, got {len(tracks)}, "
+                f"{len(values)} and {len(srs)}."
+            )
+        for track, row in zip(tracks, values, strict=True):
+            for spec in specs:
+                if spec.name not in row:
+                    raise ParameterError(f"values of {track.track_id!r} must hold {spec.name!r}.")
+
+    def _write_file(self, recipe: Recipe, **content: Any) -> tuple[int, str, bool]:
+        """Write the file under its final name; return size, SHA-256 and whether it is new."""
+        from featx.store.shard import FileSink, write_shard_file
+
+        folder = self.folder / SHARDS / recipe.id
+        temporary = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                sync_folder(folder.parent)
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                sink = FileSink(descriptor)
+                try:
+                    write_shard_file(sink, recipe=recipe, provenance=self._provenance, **content)
+                finally:
+                    if sink.fault is not None:
+                        raise sink.fault
+                size, sha256 = _hash_file(descriptor)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            target = self.folder / shard_path(recipe.id, sha256)
+            new = not _holds(target, size, sha256)
+            if new:
+                temporary.rename(target)
+                sync_folder(folder)
+            else:
+                temporary.unlink()
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise StoreError(
+                    f"{folder} cannot take the shard: {error.strerror or error}. What was "
+                    "committed before is safe; free some space and run again."
+                ) from error
+            raise
+        return size, sha256, new
+
+    def _commit(
+        self,
+        entry: dict[str, Any],
+        tracks: Sequence[TrackRecord],
+        recipes: Sequence[Recipe],
+        specs: Sequence[FeatureSpec] = (),
+    ) -> None:
+        """Append ``entry`` with what this ledger has not said yet about tracks and recipes."""
+        if os.getpid() != self._pid:
+            raise StoreError("a StoreWriter must be used by the process that made it.")
+        fresh = [track for track in tracks if self._tracks.get(track.track_id) != track]
+        news: dict[str, dict[tuple[str, str], Any]] = {
+            "recipes": {(recipe.id, ""): recipe.to_json() for recipe in recipes},
+            "specs": {(recipes[0].id, repr(spec)): spec.to_json() for spec in specs},
+        }
+        for part, items in news.items():
+            said = [value for key, value in items.items() if key not in self._announced]
+            if said:
+                entry[part] = said
+        if fresh:
+            entry["tracks"] = [track.to_row() for track in fresh]
+        entry["stamp"] = next_stamp(self._ledger.run)
+        self._ledger.append(entry)
+        self._announced.update(*news.values())
+        for track in fresh:
+            self._tracks[track.track_id] = track
+        while len(self._tracks) > _REMEMBERED:
+            self._tracks.popitem(last=False)
+
+
+def _hash_file(descriptor: int) -> tuple[int, str]:
+    """Return size and SHA-256 of an open file."""
+    digest = hashlib.sha256()
+    size = 0
+    while block := os.pread(descriptor, 2**20, size):
+        digest.update(block)
+        size += len(block)
+    return size, digest.hexdigest()
+
+
+def _holds(path: Path, size: int, sha256: str) -> bool:
+    """Return whether ``path`` is a plain file with these bytes."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return os.fstat(descriptor).st_size == size and _hash_file(descriptor) == (size, sha256)
+    finally:
+        os.close(descriptor)
