@@ -97,7 +97,9 @@ def test_decode_counts_clipped_samples(tmp_path):
 
 
 def test_decode_notices_a_changing_file(wav, monkeypatch):
-    monkeypatch.setattr("featx.audio.decoding._check_complete", lambda *_: os.utime(wav, ns=(1, 1)))
+    monkeypatch.setattr(
+        "featx.audio.decoding._check_complete", lambda *_: os.utime(wav, ns=(1, 1)) or ()
+    )
     with pytest.raises(AudioError) as caught:
         decode(wav, rates=[None])
     assert caught.value.code == "changed"

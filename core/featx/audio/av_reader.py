@@ -74,7 +74,11 @@ class AvReader:
         self.sr = int(context.sample_rate or 0)
         self.channels = int(context.channels or 0)
         self.frames: int | None = None
-        self.exact = False
+        self.tolerance: int | None = None
+        if stream.duration and stream.time_base:
+            self.frames = round(stream.duration * stream.time_base * self.sr)
+            if self.container == "MP4":  # others round, or count the pauses too
+                self.tolerance = self.sr // 4
         self._packets = self._decode(stream)
 
     def _decode(self, stream: Any) -> Iterator[FloatArray]:

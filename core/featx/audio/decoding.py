@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.audio.files import SourceFile, open_regular
-from featx.audio.limits import AudioInfo, Decoded, Limits
+from featx.audio.limits import AudioInfo, Decoded, Limits, Note
 from featx.audio.readers import Reader, open_reader
+from featx.audio.sniff import sniff
+from featx.audio.structure import Structure, inspect
 from featx.audio.waveform import (
     RateSink,
     check_quality,
@@ -38,15 +40,21 @@ _DEFAULT = Limits()
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str], limits: Limits) -> Iterator[tuple[SourceFile, Reader]]:
+def _opened(
+    path: str | os.PathLike[str], limits: Limits
+) -> Iterator[tuple[SourceFile, Reader, Structure]]:
     with open_regular(path) as source:
         limits.check_size(source.size)
-        reader = open_reader(source)
+        container, start = sniff(source)
+        structure = inspect(source, container, start)
+        if structure.verdict is not None and structure.verdict.code == "lying-header":
+            raise structure.verdict
+        reader = open_reader(source, container, start, structure)
         try:
             limits.check_stream(sr=reader.sr, channels=reader.channels)
             if reader.frames is not None:
                 limits.check_frames(reader.frames, sr=reader.sr)
-            yield source, reader
+            yield source, reader, structure
         finally:
             reader.close()
 
@@ -65,7 +73,7 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = _DEFAULT) -> AudioIn
         With a code of `featx.errors.FAILURE_CODES`, when the file cannot be opened, is not
         recognised, or declares more than ``limits`` allow.
     """
-    with _opened(path, limits) as (source, reader):
+    with _opened(path, limits) as (source, reader, _):
         return AudioInfo(
             container=reader.container,
             subtype=reader.subtype,
@@ -110,15 +118,23 @@ def _blocks(reader: Reader, limits: Limits, meter: _Meter) -> Iterator[FloatArra
         yield block
 
 
-def _check_complete(reader: Reader, n_frames: int) -> None:
-    declared = reader.frames if reader.exact else None
+def _check_complete(reader: Reader, structure: Structure, n_frames: int) -> tuple[Note, ...]:
+    """Compare what was decoded with what was declared; return a note on a tolerated shortage."""
+    declared = reader.frames
     if n_frames == 0 and not declared:
         raise AudioError("empty", "the file has no audio frames")
-    if declared is not None and n_frames < declared:
-        raise AudioError(
-            "truncated",
-            f"{declared} frames declared, {n_frames} found ({declared - n_frames} lost)",
-        )
+    if declared is None or reader.tolerance is None or n_frames >= declared:
+        if n_frames == 0:
+            raise AudioError("decode-error", "no frame could be decoded")
+        return ()
+    text = f"{declared} frames declared, {n_frames} decoded"
+    if declared - n_frames <= reader.tolerance and n_frames > 0:
+        return (Note(code="short", text=text),)
+    counted = structure.frames
+    whole = reader.container == "OGG" or (
+        counted is not None and counted >= declared - reader.tolerance
+    )
+    raise AudioError("decode-error" if whole else "truncated", text)
 
 
 def decode(
@@ -151,7 +167,9 @@ def decode(
     """
     check_quality(quality)
     wanted = [None if rate is None else check_rate("rates", rate) for rate in rates]
-    with _opened(path, limits) as (source, reader):
+    with _opened(path, limits) as (source, reader, structure):
+        if structure.verdict is not None:
+            raise structure.verdict
         sinks = {
             rate: RateSink(reader.sr, rate, frames=reader.frames, quality=quality)
             for rate in sorted({rate or reader.sr for rate in wanted})
@@ -163,7 +181,7 @@ def decode(
             for sink in sinks.values():
                 sink.write(mono)
         n_frames = meter.samples // reader.channels
-        _check_complete(reader, n_frames)
+        notes = structure.notes + _check_complete(reader, structure, n_frames)
         content = source.content_hash()
         source.check_unchanged()
         return Decoded(
@@ -175,6 +193,7 @@ def decode(
             peak=meter.peak,
             clipped=meter.clipped / meter.samples,
             content=content,
+            notes=notes,
             container=reader.container,
         )
 
@@ -242,7 +261,7 @@ class Audio:
         if mono and offset == 0.0 and duration is None:
             decoded = decode(path, rates=[rate], limits=limits, quality=quality)
             return cls(*next((y, rate) for rate, y in decoded.waveforms.items()))
-        with _opened(path, limits) as (source, reader):
+        with _opened(path, limits) as (source, reader, _):
             y = _read_part(reader, limits, offset, duration, mono=mono)
             source.check_unchanged()
             native = reader.sr
@@ -274,11 +293,11 @@ def _read_part(
             parts.append(part.T.copy())
         if count is not None and done >= count:
             break
-    known = reader.frames if reader.exact else None
+    known = None if reader.tolerance is None else reader.frames
     expected = None if known is None else max(known - first, 0)
     wanted = expected if count is None or expected is None else min(count, expected)
     if done == 0 and not wanted:
         raise AudioError("empty", f"no audio frames from {offset:g} s on")
-    if wanted is not None and done < wanted:
+    if wanted is not None and done < wanted - (reader.tolerance or 0):
         raise AudioError("truncated", f"{wanted} frames expected, {done} found")
     return np.concatenate(parts, axis=-1)

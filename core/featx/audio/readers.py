@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import soundfile
 
 from featx.audio.files import SourceFile
-from featx.audio.sniff import AV_FORMATS, sniff
+from featx.audio.mpeg import MPEG_TOLERANCE, first_frame, frame_samples, xing_frame
+from featx.audio.sniff import AV_FORMATS
+from featx.audio.structure import Structure
 from featx.errors import AudioError
 
 if TYPE_CHECKING:
@@ -24,14 +26,18 @@ _SNDFILE_FLAC_LOST_SYNC = 158
 
 
 class Reader(Protocol):
-    """Reads one stream front to back in blocks; ``exact``: ``frames`` is no estimate."""
+    """Reads one stream front to back in blocks.
+
+    ``frames`` is the declared or counted length; a file may fall short of it by ``tolerance``
+    frames, or by any number where that is None.
+    """
 
     container: str
     subtype: str
     sr: int
     channels: int
     frames: int | None
-    exact: bool
+    tolerance: int | None
 
     def read(self, out: FloatArray) -> int:
         """Fill ``out`` (n, channels) from the start; return the frames written, 0 at the end."""
@@ -50,24 +56,66 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
+class _Prefixed:
+    """A file-like view of ``head`` followed by the source from byte ``start`` on."""
+
+    def __init__(self, head: bytes, source: SourceFile, start: int) -> None:
+        self._head, self._source, self._start = head, source, start
+        self._size = len(head) + source.size - start
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, count: int = -1) -> bytes:
+        if count < 0:
+            count = max(self._size - self._position, 0)
+        if self._position < len(self._head):
+            data = self._head[self._position : self._position + count]
+        else:
+            at = self._start + self._position - len(self._head)
+            data = self._source.read_at(at, count)
+        self._position += len(data)
+        return data
+
+
 class SndfileReader:
     """Everything that libsndfile decodes."""
 
-    def __init__(self, source: SourceFile, container: str) -> None:
+    def __init__(
+        self, source: SourceFile, container: str, start: int, structure: Structure
+    ) -> None:
         self._source = source
         self.container = container
         os.lseek(source.fd, 0, os.SEEK_SET)
-        try:
-            self._file = _Sequential(source.fd, closefd=False)
-        except soundfile.LibsndfileError as error:
-            raise self._at_open(error) from None
+        self._file = self._open(source.fd, structure)
+        counted = None if structure.frames_exact else structure.frames
+        if counted and self._file.frames < counted:
+            head = xing_frame(first_frame(source, start), counted // frame_samples(source, start))
+            if head:
+                self._file.close()
+                self._file = self._open(_Prefixed(head, source, start), structure)
         self.subtype: str = self._file.subtype
         self.sr: int = self._file.samplerate
         self.channels: int = self._file.channels
         declared = self._file.frames
         self.frames = None if declared in (0, _UNKNOWN_FRAMES) or declared < 0 else declared
         self._left = self.frames
-        self.exact = container != "MP3"
+        self.tolerance: int | None = 0
+        if container == "MP3":
+            self.tolerance = MPEG_TOLERANCE if structure.frames else None
+            self.frames = counted or self.frames
+
+    def _open(self, file: int | _Prefixed, structure: Structure) -> _Sequential:
+        try:
+            return _Sequential(file, closefd=False)
+        except soundfile.LibsndfileError as error:
+            raise structure.verdict or self._at_open(error) from None
 
     def _at_open(self, error: soundfile.LibsndfileError) -> AudioError:
         text = error.error_string.strip()
@@ -111,17 +159,16 @@ class SndfileReader:
         self._file.close()
 
 
-def open_reader(source: SourceFile) -> Reader:
-    """Return a reader for ``source``, chosen by content.
+def open_reader(source: SourceFile, container: str, start: int, structure: Structure) -> Reader:
+    """Return a reader for ``source``; ``container`` begins at byte ``start``.
 
     Raises
     ------
     AudioError
         ``not-audio``, ``unsupported``, ``truncated`` or ``lying-header``.
     """
-    container, start = sniff(source)
     if container in AV_FORMATS:
         from featx.audio.av_reader import AvReader
 
         return AvReader(source, container, start)
-    return SndfileReader(source, container)
+    return SndfileReader(source, container, start, structure)
