@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.audio.files import SourceFile
-from featx.audio.sniff import AV_FORMATS
+from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS
 from featx.errors import AudioError
 
 if TYPE_CHECKING:
@@ -28,21 +28,29 @@ _SCALES = {
 }
 
 
-def _import_av(container: str) -> Any:
+_DEMUXERS = AV_FORMATS | AV_FALLBACKS
+
+
+def _import_av(what: str) -> Any:
     try:
         import av
     except ImportError:
         raise AudioError(
-            "unsupported", f"{container} needs another decoder: pip install 'featx[av]'"
+            "unsupported", f"{what} needs another decoder: pip install 'featx[av]'"
         ) from None
     return av
+
+
+def _words(error: Exception) -> str:
+    """FFmpeg's own words, without the error number that libav makes up."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 class AvReader:
     """One audio stream (the first) of anything FFmpeg demuxes, decoded on one thread."""
 
-    def __init__(self, source: SourceFile, container: str, start: int) -> None:
-        self._av = _import_av(container)
+    def __init__(self, source: SourceFile, container: str, start: int, *, codec: str) -> None:
+        self._av = _import_av(f"{container} ({codec})" if codec else container)
         self.container = container
         self._handle = os.fdopen(os.dup(source.fd), "rb")
         self._source = source
@@ -59,10 +67,10 @@ class AvReader:
         self._handle.seek(start if self.container == "AAC" else 0)
         try:
             self._input = self._av.open(
-                self._handle, mode="r", format=AV_FORMATS[self.container], metadata_errors="replace"
+                self._handle, mode="r", format=_DEMUXERS[self.container], metadata_errors="replace"
             )
         except (self._av.FFmpegError, ValueError) as error:
-            raise AudioError("lying-header", f"{self.container}: {error}") from None
+            raise AudioError("lying-header", f"{self.container}: {_words(error)}") from None
         if not self._input.streams.audio:
             raise AudioError("not-audio", f"{self.container} without an audio stream")
         stream = self._input.streams.audio[0]
@@ -89,7 +97,7 @@ class AvReader:
         except self._av.EOFError:
             return
         except (self._av.FFmpegError, ValueError) as error:
-            raise AudioError("decode-error", f"{self.container}: {error}") from None
+            raise AudioError("decode-error", f"{self.container}: {_words(error)}") from None
 
     def _to_float(self, frame: Any) -> FloatArray:
         name = frame.format.name

@@ -49,7 +49,12 @@ def _opened(
         structure = inspect(source, container, start)
         if structure.verdict is not None and structure.verdict.code == "lying-header":
             raise structure.verdict
-        reader = open_reader(source, container, start, structure)
+        try:
+            reader = open_reader(source, container, start, structure)
+        except AudioError as error:
+            if structure.verdict is None or error.code == "unsupported":
+                raise
+            raise structure.verdict from error
         try:
             limits.check_stream(sr=reader.sr, channels=reader.channels)
             if reader.frames is not None:

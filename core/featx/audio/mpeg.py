@@ -13,6 +13,7 @@ from featx.audio.files import SourceFile
 from featx.audio.limits import Note
 from featx.audio.structure import Structure
 from featx.audio.window import Window
+from featx.errors import AudioError
 
 __all__ = ["MPEG_TOLERANCE", "first_frame", "frame_samples", "inspect_mpeg", "xing_frame"]
 
@@ -133,7 +134,7 @@ def inspect_mpeg(source: SourceFile, start: int) -> Structure:
         return Structure(frames_exact=False)
     declared = _declared(window, start, frame)
     offset = start + frame.length if declared is not None else start
-    count, skipped, short, kind = 0, 0, 0, frame.kind
+    count, skipped, short, kind = 0, 0, max(offset - source.size, 0), frame.kind
     notes = []
     while offset < source.size:
         found = _parse(window.read(offset, 4))
@@ -158,4 +159,9 @@ def inspect_mpeg(source: SourceFile, start: int) -> Structure:
     if known and count > (declared or 0) + TOLERANCE_FRAMES:
         text = f"{declared} frames declared, {count} found; those behind the end are not read"
         notes.append(Note(code="trailing-data", text=text))
-    return Structure(notes=tuple(notes), frames=count * frame.samples, frames_exact=known)
+    verdict = None
+    if count == 0 and short:
+        verdict = AudioError("truncated", "the file ends inside its first frame")
+    return Structure(
+        verdict=verdict, notes=tuple(notes), frames=count * frame.samples, frames_exact=known
+    )

@@ -57,6 +57,20 @@ def _walk(source: SourceFile, start: int) -> _Walk:
     return walk
 
 
+def _codec(source: SourceFile, start: int) -> str:
+    """Return the codec of the first stream when libsndfile does not know it."""
+    head = source.read_at(start, 27 + 255 + 8)
+    packet = head[27 + head[26] :] if len(head) > 26 else b""
+    for magic, name in (
+        (b"Speex   ", "Speex"),
+        (b"\x80theora", "Theora"),
+        (b"fishead\0", "Skeleton"),
+    ):
+        if packet.startswith(magic):
+            return name
+    return ""
+
+
 def inspect_ogg(source: SourceFile, start: int) -> Structure:
     """Return what the pages tell: cut-off end, chained streams, lost pages."""
     walk = _walk(source, start)
@@ -76,4 +90,4 @@ def inspect_ogg(source: SourceFile, start: int) -> Structure:
         notes.append(Note(code="no-end-mark", text="the last Ogg page is not marked as the end"))
     if walk.tail and not walk.cut:
         notes.append(Note(code="trailing-data", text=f"{walk.tail} bytes after the last page"))
-    return Structure(verdict=verdict, notes=tuple(notes))
+    return Structure(verdict=verdict, notes=tuple(notes), codec=_codec(source, start))

@@ -9,7 +9,7 @@ import soundfile
 
 from featx.audio.files import SourceFile
 from featx.audio.mpeg import MPEG_TOLERANCE, first_frame, frame_samples, xing_frame
-from featx.audio.sniff import AV_FORMATS
+from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS
 from featx.audio.structure import Structure
 from featx.errors import AudioError
 
@@ -20,9 +20,16 @@ __all__ = ["Reader", "SndfileReader", "open_reader"]
 
 #: libsndfile's answer where the number of frames is unknown
 _UNKNOWN_FRAMES = 2**63 - 1
-_SNDFILE_UNRECOGNISED = 1
-_SNDFILE_SYSTEM = 2
-_SNDFILE_FLAC_LOST_SYNC = 158
+_FLAC_LOST_SYNC = 158
+#: numbers of libsndfile's errors at opening -> code; the rest are contradictions in the header
+_OPEN_CODES = {
+    1: "not-audio",
+    2: "unreadable",
+    17: "memory",
+    33: "too-many-channels",
+    159: "bad-rate",
+    **dict.fromkeys((4, 18, 78, 92), "unsupported"),
+}
 
 
 class Reader(Protocol):
@@ -93,13 +100,13 @@ class SndfileReader:
         self._source = source
         self.container = container
         os.lseek(source.fd, 0, os.SEEK_SET)
-        self._file = self._open(source.fd, structure)
+        self._file = self._open(source.fd)
         counted = None if structure.frames_exact else structure.frames
         if counted and self._file.frames < counted:
             head = xing_frame(first_frame(source, start), counted // frame_samples(source, start))
             if head:
                 self._file.close()
-                self._file = self._open(_Prefixed(head, source, start), structure)
+                self._file = self._open(_Prefixed(head, source, start))
         self.subtype: str = self._file.subtype
         self.sr: int = self._file.samplerate
         self.channels: int = self._file.channels
@@ -111,19 +118,15 @@ class SndfileReader:
             self.tolerance = MPEG_TOLERANCE if structure.frames else None
             self.frames = counted or self.frames
 
-    def _open(self, file: int | _Prefixed, structure: Structure) -> _Sequential:
+    def _open(self, file: int | _Prefixed) -> _Sequential:
         try:
             return _Sequential(file, closefd=False)
         except soundfile.LibsndfileError as error:
-            raise structure.verdict or self._at_open(error) from None
+            raise self._at_open(error) from None
 
     def _at_open(self, error: soundfile.LibsndfileError) -> AudioError:
-        text = error.error_string.strip()
-        if error.code == _SNDFILE_UNRECOGNISED:
-            return AudioError("not-audio", f"begins like {self.container}: {text}")
-        if "unimplemented" in text.lower() or "unsupported" in text.lower():
-            return AudioError("unsupported", f"{self.container}: {text}")
-        return AudioError("lying-header", f"{self.container}: {text}")
+        code = _OPEN_CODES.get(error.code, "lying-header")
+        return AudioError(code, f"{self.container}: {error.error_string.strip()}")
 
     def read(self, out: FloatArray) -> int:
         """Fill ``out`` from the start; return the frames written, 0 at the end."""
@@ -141,7 +144,7 @@ class SndfileReader:
     def _while_reading(self, error: soundfile.LibsndfileError) -> AudioError:
         position = os.lseek(self._source.fd, 0, os.SEEK_CUR)
         text = f"{self.container}: {error.error_string.strip()}"
-        if error.code == _SNDFILE_FLAC_LOST_SYNC and position >= self._source.size:
+        if error.code == _FLAC_LOST_SYNC and position >= self._source.size:
             return AudioError("truncated", f"{text} at the end of the file")
         return AudioError("decode-error", text)
 
@@ -167,8 +170,13 @@ def open_reader(source: SourceFile, container: str, start: int, structure: Struc
     AudioError
         ``not-audio``, ``unsupported``, ``truncated`` or ``lying-header``.
     """
-    if container in AV_FORMATS:
-        from featx.audio.av_reader import AvReader
+    from featx.audio.av_reader import AvReader
 
-        return AvReader(source, container, start)
-    return SndfileReader(source, container, start, structure)
+    if container in AV_FORMATS or structure.codec:
+        return AvReader(source, container, start, codec=structure.codec)
+    try:
+        return SndfileReader(source, container, start, structure)
+    except AudioError as error:
+        if error.code != "unsupported" or container not in AV_FALLBACKS:
+            raise
+        return AvReader(source, container, start, codec=error.reason)

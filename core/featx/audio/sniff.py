@@ -5,7 +5,7 @@ from __future__ import annotations
 from featx.audio.files import SourceFile
 from featx.errors import AudioError
 
-__all__ = ["AUDIO_SUFFIXES", "AV_FORMATS", "SUFFIXES", "sniff"]
+__all__ = ["AUDIO_SUFFIXES", "AV_FALLBACKS", "AV_FORMATS", "SUFFIXES", "sniff"]
 
 #: container -> suffixes under which it is usual
 SUFFIXES: dict[str, frozenset[str]] = {
@@ -39,6 +39,15 @@ AV_FORMATS: dict[str, str] = {
     "AVI": "avi",
     "WAVPACK": "wv",
     "APE": "ape",
+}
+
+#: containers of libsndfile that may hold codecs it does not know -> name of the demuxer
+AV_FALLBACKS: dict[str, str] = {
+    "WAV": "wav",
+    "AIFF": "aiff",
+    "AU": "au",
+    "CAF": "caf",
+    "OGG": "ogg",
 }
 
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")

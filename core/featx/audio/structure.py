@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from featx.audio.files import SourceFile
 from featx.audio.limits import Note
@@ -20,6 +20,18 @@ _MAX_CHUNKS = 10_000
 _STREAMED = 0xFFFFFFFF
 _PCM_TAGS = (1, 3)  # integer PCM and IEEE float
 _EXTENSIBLE = 0xFFFE
+_FOREIGN_TAGS = {
+    0x0050: "MPEG layer II",
+    0x0055: "MP3",
+    0x00FF: "AAC",
+    0x0160: "WMA 1",
+    0x0161: "WMA 2",
+    0x0162: "WMA Pro",
+    0x0163: "WMA Lossless",
+    0x1600: "AAC",
+    0x2000: "AC-3",
+    0x2001: "DTS",
+}
 #: a FLAC frame takes 11 bytes or more and holds 65535 samples or fewer
 _FLAC_FRAMES_PER_BYTE = 8192
 
@@ -38,12 +50,15 @@ class Structure:
         Frames found by counting, where the format has no trustworthy declaration.
     frames_exact : bool
         The file itself declares its length (MP3: a Xing, Info or VBRI header).
+    codec : str
+        A codec that libsndfile does not know in this container, "" for all others.
     """
 
     verdict: AudioError | None = None
     notes: tuple[Note, ...] = ()
     frames: int | None = None
     frames_exact: bool = True
+    codec: str = ""
 
 
 def _truncated(what: str, declared: int, found: int) -> AudioError:
@@ -63,7 +78,7 @@ def _fits(what: str, *, start: int, declared: int, size: int, block: int) -> Str
 
 def _with_notes(structure: Structure, *notes: Note | None) -> Structure:
     kept = tuple(note for note in notes if note is not None)
-    return Structure(verdict=structure.verdict, notes=structure.notes + kept)
+    return replace(structure, notes=structure.notes + kept)
 
 
 def _trailing(end: int, size: int) -> Note | None:
@@ -106,11 +121,12 @@ def _wav_data(
 ) -> Structure:
     declared = data64 if data64 is not None and length == _STREAMED else length
     block = 1
-    contradiction, note = None, None
+    contradiction, note, codec = None, None, ""
     if len(form) >= 16:
         tag, channels, sr, rate, block, bits = struct.unpack(order + "HHIIHH", form[:16])
         if tag == _EXTENSIBLE and len(form) >= 26:
             tag = struct.unpack(order + "H", form[24:26])[0]
+        codec = _FOREIGN_TAGS.get(tag, "")
         if tag in _PCM_TAGS and block != channels * -(-bits // 8):
             contradiction = AudioError(
                 "lying-header",
@@ -121,10 +137,11 @@ def _wav_data(
             note = Note(code="odd-header", text=text)
     if declared in (0, _STREAMED):
         unknown = Note(code="odd-header", text=f"streamed: data size {declared} is a placeholder")
-        return Structure(verdict=contradiction, notes=(unknown,))
+        return Structure(verdict=contradiction, notes=(unknown,), codec=codec)
     result = _fits("the data chunk", start=body, declared=declared, size=source.size, block=block)
     if contradiction is not None and result.verdict is None:
         result = Structure(verdict=contradiction)
+    result = replace(result, codec=codec)
     end = max(riff_end, body + declared)
     return _with_notes(result, note, _trailing(end, source.size))
 
