@@ -28,6 +28,8 @@ _SCALES = {
 }
 
 
+#: seconds by which containers round or pad
+_TOLERANCE_S = 0.25
 _DEMUXERS = AV_FORMATS | AV_FALLBACKS
 
 
@@ -81,13 +83,22 @@ class AvReader:
         self.subtype = str(context.name)
         self.sr = int(context.sample_rate or 0)
         self.channels = int(context.channels or 0)
-        self.frames: int | None = None
-        self.tolerance: int | None = None
-        if stream.duration and stream.time_base:
-            self.frames = round(stream.duration * stream.time_base * self.sr)
-            if self.container == "MP4":  # others round, or count the pauses too
-                self.tolerance = self.sr // 4
+        self.frames, self.tolerance = self._declared(stream)
         self._packets = self._decode(stream)
+
+    def _declared(self, stream: Any) -> tuple[int | None, int | None]:
+        """Return the declared frames and a tolerance; None where the format only estimates."""
+        if self.container == "MP4" and stream.duration and stream.time_base:
+            seconds = float(stream.duration * stream.time_base)
+        elif (
+            self.container == "MATROSKA"
+            and self._input.duration
+            and len(self._input.streams) == 1  # otherwise the length of the longest
+        ):
+            seconds = self._input.duration / self._av.time_base
+        else:
+            return None, None
+        return round(seconds * self.sr), round(_TOLERANCE_S * self.sr)
 
     def _decode(self, stream: Any) -> Iterator[FloatArray]:
         """Yield (n, channels) float32 blocks."""

@@ -149,6 +149,8 @@ class Decoded:
         Oddities that did not stop the file.
     container : str
         Recognised by content.
+    fingerprint : str
+        Hash of rate and mono samples in 16 bits, "" unless asked for.
     """
 
     waveforms: Mapping[int, FloatArray]
@@ -161,3 +163,4 @@ class Decoded:
     content: str
     notes: tuple[Note, ...] = ()
     container: str = ""
+    fingerprint: str = ""

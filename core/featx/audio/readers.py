@@ -117,6 +117,9 @@ class SndfileReader:
         if container == "MP3":
             self.tolerance = MPEG_TOLERANCE if structure.frames else None
             self.frames = counted or self.frames
+        elif container == "OGG" and structure.frames:
+            by_pages = structure.frames * self.sr // (structure.frames_sr or self.sr)
+            self.frames = max(self.frames or 0, by_pages)
 
     def _open(self, file: int | _Prefixed) -> _Sequential:
         try:

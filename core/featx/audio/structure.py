@@ -47,7 +47,9 @@ class Structure:
     notes : tuple of Note
         Oddities that do not matter to the audio.
     frames : int or None
-        Frames found by counting, where the format has no trustworthy declaration.
+        Frames found by counting (MP3) or by the positions on the pages (Ogg).
+    frames_sr : int or None
+        Rate in Hz to which ``frames`` refer, where that is not the native one.
     frames_exact : bool
         The file itself declares its length (MP3: a Xing, Info or VBRI header).
     codec : str
@@ -57,6 +59,7 @@ class Structure:
     verdict: AudioError | None = None
     notes: tuple[Note, ...] = ()
     frames: int | None = None
+    frames_sr: int | None = None
     frames_exact: bool = True
     codec: str = ""
 
