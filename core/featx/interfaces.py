@@ -365,7 +365,10 @@ class Index(ABC):
 
     @abstractmethod
     def search(self, queries: FloatArray, k: int) -> tuple[list[list[str]], FloatArray]:
-        """Return ids and distances ``(n_queries, k)``, nearest first; ties in the order of ids."""
+        """Return ids and distances ``(n_queries, min(k, n))``, nearest first.
+
+        Equal distances come in ascending order of their ids, whatever the order of the vectors.
+        """
 
     @abstractmethod
     def save(self, folder: Path, store_digest: str) -> None:

@@ -1,0 +1,270 @@
+"""Exact nearest neighbours: the default index, and the referee of every other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import DigestError, ParameterError, StoreError
+from featx.interfaces import Index
+
+if TYPE_CHECKING:
+    from featx.types import DoubleArray, FloatArray
+
+__all__ = ["ExactIndex", "unit_rows"]
+
+FORMAT = 1
+_VECTORS, _HEADER = "vectors.npy", "index.json"
+
+#: Scores held at once while searching: 64 MB of float32.
+_BLOCK = 2**24
+
+#: Distances are equal when they agree to this many decimals: float64 sums of float32 products are
+#: good to about 1e-15, so scaled copies of one vector tie and different vectors do not.
+_DECIMALS = 12
+
+
+def unit_rows(vectors: FloatArray) -> FloatArray:
+    """Scale every row to length 1; zero rows stay zero.
+
+    Parameters
+    ----------
+    vectors : float array, shape (n, dim)
+        Finite values of any size; left untouched.
+
+    Returns
+    -------
+    float32 array, shape (n, dim)
+    """
+    wide = np.asarray(vectors, dtype=np.float64)
+    largest = np.abs(wide).max(axis=1, keepdims=True, initial=0.0)
+    wide = np.divide(wide, largest, out=np.zeros_like(wide), where=largest > 0)
+    norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    unit: FloatArray = np.divide(wide, norms, out=wide, where=norms > 0).astype(np.float32)
+    return unit
+
+
+class ExactIndex(Index):
+    """Every query against every vector.
+
+    Candidates come from float32 matrix products; those within the rounding error of the k-th are
+    scored again in float64. So the answer does not depend on block sizes, on the other queries of
+    a call, or on the BLAS library, and equal distances are ordered by id.
+
+    Examples
+    --------
+    >>> index = ExactIndex()
+    >>> index.build(np.eye(3, dtype=np.float32), ["a", "b", "c"])
+    >>> index.search(np.array([[0, 2, 1]], dtype=np.float32), 2)[0]
+    [['b', 'c']]
+    """
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+        self._unit: FloatArray = np.zeros((0, 1), np.float32)
+        self._lengths: DoubleArray = np.zeros(0)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids in ascending order."""
+        return tuple(self._ids)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return int(self._unit.shape[1])
+
+    def build(self, vectors: FloatArray, ids: Sequence[str]) -> None:
+        """Take ``vectors`` and their ids; an earlier content is forgotten.
+
+        Parameters
+        ----------
+        vectors : float32 array, shape (n, dim)
+            Finite. All-zero rows have cosine 0 to everything.
+        ids : sequence of n distinct str
+
+        Raises
+        ------
+        ParameterError
+            If shapes disagree, ids repeat, or a value is not finite.
+        """
+        vectors = _matrix("vectors", vectors)
+        if len(ids) != len(vectors):
+            raise ParameterError(f"ids must name all {len(vectors)} vectors, got {len(ids)}.")
+        if len(set(ids)) != len(ids):
+            twice = Counter(ids).most_common(1)[0][0]
+            raise ParameterError(f"ids must be distinct, got {twice!r} more than once.")
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        self._take(unit_rows(vectors[order]), [ids[i] for i in order])
+
+    def search(self, queries: FloatArray, k: int) -> tuple[list[list[str]], FloatArray]:
+        """Find the ``k`` nearest vectors of every query.
+
+        Parameters
+        ----------
+        queries : float32 array, shape (n_queries, dim)
+        k : int > 0
+            More than there are vectors gives them all.
+
+        Returns
+        -------
+        ids : list of lists of str
+            Nearest first; equal distances in ascending order of ids.
+        distances : float32 array, shape (n_queries, min(k, n))
+            1 - cosine, in [0, 2].
+
+        Raises
+        ------
+        ParameterError
+            If ``k`` is not positive or ``queries`` has another dimension or is not finite.
+        """
+        queries = _matrix("queries", queries)
+        if k < 1:
+            raise ParameterError(f"k must be an integer > 0, got {k}.")
+        if len(self) and queries.shape[1] != self.dim:
+            raise ParameterError(
+                f"queries must have {self.dim} columns, got shape {queries.shape}."
+            )
+        k = min(k, len(self))
+        distances = np.zeros((len(queries), k), np.float32)
+        if k == 0:
+            return [[] for _ in queries], distances
+        ids: list[list[str]] = []
+        unit = unit_rows(queries)
+        rows_at_once = max(1, _BLOCK // len(self))
+        for start in range(0, len(unit), rows_at_once):
+            block = unit[start : start + rows_at_once]
+            rough = block @ self._unit.T  # (rows, n)
+            for query, scores in zip(block, rough, strict=True):
+                nearest, distance = self._nearest(query, scores, k)
+                distances[len(ids)] = distance
+                ids.append([self._ids[i] for i in nearest])
+        return ids, distances
+
+    def save(self, folder: Path, store_digest: str) -> None:
+        """Write ``vectors.npy`` and ``index.json`` to ``folder``, replacing an earlier index."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{_VECTORS}.{os.getpid()}"
+        with temporary.open("wb") as file:
+            np.save(file, self._unit, allow_pickle=False)
+        header = {
+            "format": FORMAT,
+            "kind": "exact",
+            "metric": "cosine",
+            "store_digest": store_digest,
+            "sha256": _sha256(temporary),
+            "shape": list(self._unit.shape),
+            "ids": self._ids,
+        }
+        temporary.replace(folder / _VECTORS)
+        temporary = folder / f".{_HEADER}.{os.getpid()}"
+        temporary.write_text(json.dumps(header), encoding="utf-8")
+        temporary.replace(folder / _HEADER)
+
+    @classmethod
+    def load(cls, folder: Path, store_digest: str) -> ExactIndex:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DigestError
+            If the index belongs to another state of the store.
+        StoreError
+            If a file is missing, damaged, or of another format.
+        """
+        folder = Path(folder)
+        header = _read_header(folder)
+        if header["store_digest"] != store_digest:
+            raise DigestError(
+                f"index in {folder} must belong to store state {store_digest}, "
+                f"got {header['store_digest']}. Build it again."
+            )
+        vectors = folder / _VECTORS
+        if not vectors.is_file() or _sha256(vectors) != header["sha256"]:
+            raise StoreError(f"{vectors} must be the file that was saved. Build the index again.")
+        unit = np.load(vectors, allow_pickle=False)
+        if list(unit.shape) != header["shape"] or len(unit) != len(header["ids"]):
+            raise StoreError(f"{vectors} must have the shape in {_HEADER}. Build the index again.")
+        index = cls()
+        index._take(unit, list(header["ids"]))
+        return index
+
+    def _take(self, unit: FloatArray, ids: list[str]) -> None:
+        self._unit, self._ids = unit, ids
+        self._lengths = _lengths(unit)
+
+    def _nearest(
+        self, query: FloatArray, rough: FloatArray, k: int
+    ) -> tuple[list[int], FloatArray]:
+        """Return rows and distances of the ``k`` nearest, given scores in float32."""
+        n = len(rough)
+        # error of a float32 product of unit vectors, twice: for the k-th score and for a rival;
+        # the constant covers the rounding of distances to float32
+        margin = 2.0 * (self.dim + 8) * 2.0**-24
+        kth = np.partition(rough, n - k)[n - k]
+        rows = np.flatnonzero(rough >= kth - margin)
+        exact = np.concatenate(
+            [self._cosines(query, rows[i : i + 65536]) for i in range(0, len(rows), 65536)]
+        )
+        distance = np.round(1.0 - exact, _DECIMALS).clip(0.0, 2.0).astype(np.float32)
+        order = np.lexsort((rows, distance))[:k]
+        return rows[order].tolist(), distance[order]
+
+    def _cosines(self, query: FloatArray, rows: Any) -> DoubleArray:
+        wide = query.astype(np.float64)
+        products: DoubleArray = (self._unit[rows] * wide).sum(axis=1)
+        length = self._lengths[rows] * np.sqrt((wide * wide).sum())
+        cosines: DoubleArray = np.divide(
+            products, length, out=np.zeros_like(products), where=length > 0
+        )
+        return cosines
+
+
+def _lengths(unit: FloatArray) -> DoubleArray:
+    """Return what float32 made of length 1, in float64."""
+    lengths = np.zeros(len(unit))
+    for start in range(0, len(unit), 65536):
+        wide = unit[start : start + 65536].astype(np.float64)
+        lengths[start : start + 65536] = np.sqrt((wide * wide).sum(axis=1))
+    return lengths
+
+
+def _matrix(name: str, values: FloatArray) -> FloatArray:
+    values = np.asarray(values)
+    if values.ndim != 2 or values.shape[1] == 0 or not np.issubdtype(values.dtype, np.floating):
+        raise ParameterError(
+            f"{name} must be a float array of shape (n, dim), got shape {values.shape}, "
+            f"dtype {values.dtype}."
+        )
+    if not np.all(np.isfinite(values)):
+        raise ParameterError(f"{name} must be finite, got NaN or inf.")
+    return values
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    path = folder / _HEADER
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} must be a readable index header, got: {error}.") from error
+    if not isinstance(header, dict) or header.get("kind") != "exact":
+        raise StoreError(f"{path} must describe an exact index.")
+    if header.get("format") != FORMAT:
+        raise StoreError(f"{path} must have format {FORMAT}, got {header.get('format')!r}.")
+    return header

@@ -1,0 +1,79 @@
+"""Several examples become one query, or several rankings one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featx.errors import ParameterError
+from featx.index.exact import unit_rows
+
+if TYPE_CHECKING:
+    from featx.types import FloatArray
+
+__all__ = ["fuse_mean", "fuse_nearest", "prototype"]
+
+
+def prototype(vectors: FloatArray) -> FloatArray:
+    """Return the mean of a set, such as all tracks of an artist or with a tag.
+
+    Parameters
+    ----------
+    vectors : float32 array, shape (n, dim), n >= 1
+        As extracted: longer vectors count for more.
+
+    Returns
+    -------
+    float32 array, shape (dim,)
+    """
+    return _mean(vectors)
+
+
+def fuse_mean(queries: FloatArray) -> FloatArray:
+    """Return the mean of the queries after scaling each to length 1: every query counts alike.
+
+    Parameters
+    ----------
+    queries : float32 array, shape (n, dim), n >= 1
+
+    Returns
+    -------
+    float32 array, shape (dim,)
+    """
+    return _mean(unit_rows(queries))
+
+
+def fuse_nearest(
+    ids: Sequence[Sequence[str]], distances: FloatArray, k: int
+) -> tuple[list[str], FloatArray]:
+    """Rank by the nearest of several queries (the maximum of their scores).
+
+    Parameters
+    ----------
+    ids, distances
+        As `featx.Index.search` returns them for the queries, with at least ``k`` neighbours each;
+        then the result is exact, because a track among the k best of the maximum is among the k
+        best of the query that gives the maximum.
+    k : int > 0
+
+    Returns
+    -------
+    ids : list of str
+        Nearest first, equal distances in ascending order of ids.
+    distances : float32 array, shape (<= k,)
+    """
+    best: dict[str, np.float32] = {}
+    for names, row in zip(ids, distances, strict=True):
+        for name, distance in zip(names, row, strict=True):
+            best[name] = min(distance, best.get(name, distance))
+    order = sorted(best, key=lambda name: (best[name], name))[:k]
+    return order, np.array([best[name] for name in order], dtype=np.float32)
+
+
+def _mean(vectors: FloatArray) -> FloatArray:
+    if vectors.ndim != 2 or len(vectors) == 0:
+        raise ParameterError(f"vectors must be (n, dim) with n >= 1, got shape {vectors.shape}.")
+    mean: FloatArray = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
