@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from featx.audio.decoding import Audio, decode, probe
 from featx.audio.files import content_hash
+from featx.audio.health import WARNING_CODES, Health, examine
 from featx.audio.limits import NOTE_CODES, AudioInfo, Decoded, Limits, Note
 from featx.audio.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.tags import read_tags, tags_and_error
@@ -19,13 +20,16 @@ __all__ = [
     "QUALITIES",
     "RESAMPLER",
     "SUFFIXES",
+    "WARNING_CODES",
     "Audio",
     "AudioInfo",
     "Decoded",
+    "Health",
     "Limits",
     "Note",
     "content_hash",
     "decode",
+    "examine",
     "probe",
     "read_tags",
     "resample",

@@ -15,6 +15,7 @@ from featx.cli.group import RootGroup, Session
 COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("featx.cli.plugins", "List installed plugins and what they give."),
     "info": ("featx.cli.info", "Show parameters, outputs and weights of an extractor."),
+    "scan": ("featx.cli.scan", "Check the health of a collection before extraction."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
 }
 
