@@ -140,12 +140,12 @@ def test_clash_inside_one_distribution_breaks_the_second_plugin(site):
 
 
 def test_unknown_extractor_suggests_the_nearest_and_its_distribution(site):
-    install(site, "samplecnn", GOOD)
+    install(site, "trumpets", GOOD)
     with pytest.raises(PluginError) as caught:
-        load_registry().extractor("sampelcnn")
+        load_registry().extractor("trupmets")
     assert str(caught.value) == (
-        "extractor 'sampelcnn' is not installed. Did you mean 'samplecnn'? "
-        "It comes with dummy-samplecnn."
+        "extractor 'trupmets' is not installed. Did you mean 'trumpets'? "
+        "It comes with dummy-trumpets."
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Registry",
     "discover",
     "import_object",
+    "load_one",
     "load_registry",
     "normalise",
 ]
@@ -45,9 +46,17 @@ def load_registry(*, disabled: Iterable[str] = ()) -> Registry:
     PluginError
         If ``disabled`` names a plugin that is not installed.
     """
+    from featx.registry.loading import load_plugins, switches
+
+    installed = discover(PLUGIN_GROUP)
+    return load_plugins(installed, why_disabled=switches(installed, tuple(disabled)))
+
+
+def load_one(found: Found) -> Registry:
+    """Load a single plugin as if no other were installed."""
     from featx.registry.loading import load_plugins
 
-    return load_plugins(disabled=disabled)
+    return load_plugins([found])
 
 
 def import_object(path: str) -> Any:

@@ -19,7 +19,7 @@ from featx import hookspecs
 from featx.errors import PluginError
 from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
 from featx.registry.checks import BrokenPluginError, check_spec
-from featx.registry.entrypoints import PLUGIN_GROUP, Found, discover
+from featx.registry.entrypoints import Found
 from featx.registry.records import PluginRecord, Registered, Registry, Status
 
 #: hook -> what it returns a list of
@@ -33,10 +33,10 @@ HOOKS: Mapping[str, type[Any]] = {
 _Given: TypeAlias = dict[str, list[Any]]
 
 
-def load_plugins(*, disabled: Iterable[str] = ()) -> Registry:
-    """Do the work of `featx.registry.load_registry`."""
-    installed = discover(PLUGIN_GROUP)
-    why_disabled = _switches(installed, tuple(disabled))
+def load_plugins(
+    installed: Iterable[Found], *, why_disabled: Callable[[Found], str] = lambda _: ""
+) -> Registry:
+    """Load ``installed`` one by one; ``why_disabled`` gives the reason to leave one out, or ''."""
     records: list[PluginRecord] = []
     registered: dict[str, dict[str, Registered[Any]]] = {hook: {} for hook in HOOKS}
     for found in installed:
@@ -58,15 +58,11 @@ def load_plugins(*, disabled: Iterable[str] = ()) -> Registry:
     )
 
 
-def probe(found: Found) -> PluginRecord:
-    """Load one plugin alone, for ``featx doctor``."""
-    given: _Given = {hook: [] for hook in HOOKS}
-    status, reason = _load_one(found, given, {hook: {} for hook in HOOKS})
-    return _record(found, status, reason, given)
+def switches(installed: list[Found], disabled: tuple[str, ...]) -> Callable[[Found], str]:
+    """Return a function that says what switches a plugin off, or nothing.
 
-
-def _switches(installed: list[Found], disabled: tuple[str, ...]) -> Callable[[Found], str]:
-    """Return a function that says what switches a plugin off, or nothing."""
+    Raises `PluginError` if ``disabled`` names a plugin that is not installed.
+    """
     for name in disabled:
         if not any(found.answers_to(name) for found in installed):
             known = sorted(

@@ -128,12 +128,7 @@ class Registry:
                 continue
             given: tuple[str, ...] = getattr(record, plural)
             if record.status != "ok":
-                origins = (
-                    record.name,
-                    record.distribution,
-                    record.distribution.removeprefix("featx-"),
-                )
-                if short in given or short in origins:
+                if short in (*given, record.name, record.distribution):
                     why = f"broken: {record.reason}" if record.status == "broken" else record.reason
                     return (
                         f"{kind} {name!r} is not available: plugin {record.name!r} "
@@ -144,12 +139,15 @@ class Registry:
                     f"{kind} {name!r} is not installed, but a plugin of that name is; "
                     f"its {plural}: {_listed(given)}."
                 )
-        known = {item.spec.name: item for item in table.values()} | dict(table)
-        near = difflib.get_close_matches(name, known, n=1)
+        origins: dict[str, list[str]] = {}
+        for full_name, item in table.items():
+            origins.setdefault(item.spec.name, []).append(item.distribution)
+            origins.setdefault(full_name, []).append(item.distribution)
+        near = difflib.get_close_matches(name, origins, n=1)
         if near:
             return (
                 f"{kind} {name!r} is not installed. Did you mean {near[0]!r}? "
-                f"It comes with {known[near[0]].distribution}."
+                f"It comes with {' and '.join(origins[near[0]])}."
             )
         shorts = sorted({item.spec.name for item in table.values()})
         return f"{kind} {name!r} is not installed. Installed {plural}: {_listed(shorts)}."

@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from fake_plugins import BROKEN, GOOD, install
+
+from featx.cli import COMMANDS, main
+from featx.cli.common import parse_settings
+from featx.cli.group import RootGroup
+from featx.errors import AudioError, ParameterError, PluginError, StoreError, WeightsError
+
+HEAVY = ("numpy", "scipy", "numba", "h5py", "torch", "rich", "soundfile", "soxr")
+
+COMMAND = """
+import click
+
+@click.command()
+def command():
+    "A command of a plugin."
+    click.echo("it ran")
+"""
+
+
+def run(*args: str, site: Path | None = None, **environment: str):
+    return subprocess.run(
+        [sys.executable, "-m", "featx.cli", *args],
+        env={**os.environ, **({"PYTHONPATH": str(site)} if site else {}), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def modules_after(code: str, site: Path | None = None) -> set[str]:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys\n{code}\nprint('\\n'.join(sys.modules), file=sys.stderr)",
+        ],
+        env={**os.environ, **({"PYTHONPATH": str(site)} if site else {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+# ------------------------------------------------------------------------------- light import
+CALL = "from featx.cli import main\ntry:\n    main({args!r})\nexcept SystemExit:\n    pass"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import featx",
+        "import featx.cli, featx.cli.common, featx.registry",
+        CALL.format(args=["--help"]),
+        CALL.format(args=["plugins"]),
+    ],
+)
+def test_command_line_starts_light(tmp_path, code):
+    install(tmp_path, "fine", GOOD)
+    for how, (source, _) in BROKEN.items():
+        install(tmp_path, how, source)
+    assert sorted({*HEAVY} & modules_after(code, tmp_path)) == []
+
+
+def test_help_imports_no_plugin_and_no_pluggy(tmp_path):
+    install(tmp_path, "fine", GOOD)
+    modules = modules_after(CALL.format(args=["--help"]), tmp_path)
+    assert not {"dummy_fine_fine", "pluggy"} & modules
+
+
+# ------------------------------------------------------------------------------- the root group
+def test_help_lists_every_command_with_its_help():
+    text = CliRunner().invoke(main, ["--help"]).output
+    for name, (_, summary) in COMMANDS.items():
+        assert f"  {name} " in text
+        assert summary.split(".")[0][:20] in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_of_the_table_exists(name):
+    command = main.get_command(click.Context(main), name)
+    assert command.name == name
+    assert command.help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_helps(name):
+    done = CliRunner().invoke(main, [name, "--help"])
+    assert done.exit_code == 0
+    assert "Usage:" in done.output
+
+
+def test_version_is_told():
+    from featx import __version__
+
+    assert CliRunner().invoke(main, ["--version"]).output == f"featx, version {__version__}\n"
+
+
+def test_unknown_command_suggests_the_nearest():
+    done = CliRunner().invoke(main, ["plugin"])
+    assert done.exit_code == 2
+    assert "Did you mean 'plugins'?" in done.output
+
+
+# ------------------------------------------------------------------------------- errors
+def group_that_raises(error: BaseException) -> RootGroup:
+    group = RootGroup("featx", table={})
+
+    @group.command("fail")
+    def fail() -> None:
+        raise error
+
+    return group
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ParameterError("k must be > 0, got 0."), 2),
+        (PluginError("unknown"), 2),
+        (WeightsError("missing"), 2),
+        (AudioError("empty", "no frames"), 3),
+        (StoreError("damaged"), 4),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(monkeypatch, error, code):
+    monkeypatch.delenv("FEATX_DEBUG", raising=False)
+    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
+    done = CliRunner().invoke(group_that_raises(error), ["fail"])
+    assert done.exit_code == code
+    assert done.stderr == f"Error: {error}\n"
+
+
+def test_debug_shows_the_traceback(monkeypatch):
+    monkeypatch.setenv("FEATX_DEBUG", "1")
+    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
+    done = CliRunner().invoke(group_that_raises(PluginError("unknown")), ["fail"])
+    assert done.exit_code == 2
+    assert "Traceback" in done.stderr
+
+
+def test_debug_option_shows_the_traceback():
+    done = run("--debug", "info", "no-such-extractor")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "Traceback" not in run("info", "no-such-extractor").stderr
+
+
+def test_other_exceptions_are_not_hidden(monkeypatch):
+    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
+    done = CliRunner().invoke(group_that_raises(ZeroDivisionError()), ["fail"])
+    assert isinstance(done.exception, ZeroDivisionError)
+
+
+def test_interrupt_ends_with_130(monkeypatch):
+    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
+    done = CliRunner().invoke(group_that_raises(KeyboardInterrupt()), ["fail"])
+    assert done.exit_code == 130
+    assert "Interrupted." in done.stderr
+
+
+def test_interrupt_while_loading_names_the_plugin(tmp_path):
+    source = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(30)"
+    install(tmp_path, "slow", source)
+    done = run("plugins", site=tmp_path)
+    assert done.returncode == 130
+    assert "--no-plugin slow" in done.stderr
+
+
+# ------------------------------------------------------------------------------- plugin commands
+def test_command_of_a_plugin_is_listed_and_runs(tmp_path):
+    install(tmp_path, "extra", COMMAND, group="featx.commands")
+    entries = tmp_path / "dummy_extra-1.0.dist-info" / "entry_points.txt"
+    entries.write_text(entries.read_text().rstrip() + ":command\n")
+    assert "From dummy-extra 1.0." in run("--help", site=tmp_path).stdout
+    assert run("extra", site=tmp_path).stdout == "it ran\n"
+    assert run("dummy-extra:extra", site=tmp_path).stdout == "it ran\n"
+    done = run("--no-plugin", "dummy-extra", "extra", site=tmp_path)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("source", ["import no_such_module", "import sys; sys.exit(1)", "x = 1"])
+def test_broken_command_of_a_plugin_breaks_nothing_else(tmp_path, source):
+    install(tmp_path, "extra", source, group="featx.commands")
+    assert "extra" in run("--help", site=tmp_path).stdout
+    assert run("plugins", site=tmp_path).returncode == 0
+    done = run("extra", site=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: command 'extra' of dummy-extra 1.0 must be")
+
+
+def test_two_plugins_with_one_command_name_are_both_named(tmp_path):
+    for distribution in ("dummy-a", "dummy-b"):
+        install(tmp_path, "extra", COMMAND, group="featx.commands", distribution=distribution)
+    done = run("extra", site=tmp_path)
+    assert "'dummy-a:extra' and 'dummy-b:extra'" in done.stderr
+    assert "From dummy-a 1.0 and dummy-b 1.0." in run("--help", site=tmp_path).stdout
+
+
+# ------------------------------------------------------------------------------- completion
+def test_shell_completion_script_is_written():
+    done = run(_FEATX_COMPLETE="bash_source")
+    assert "_featx_completion" in done.stdout
+
+
+def test_shell_completes_commands_and_extractors(tmp_path):
+    install(tmp_path, "dummy-fine", GOOD, distribution="dummy-fine")
+    commands = run(_FEATX_COMPLETE="bash_complete", COMP_WORDS="featx plu", COMP_CWORD="1")
+    assert commands.stdout == "plain,plugins\n"
+    names = run(
+        site=tmp_path,
+        _FEATX_COMPLETE="bash_complete",
+        COMP_WORDS="featx info dummy",
+        COMP_CWORD="2",
+    )
+    assert names.stdout == "plain,dummy-fine\n"
+
+
+# ------------------------------------------------------------------------------- --set
+@pytest.mark.parametrize(
+    ("pairs", "extractors", "expected"),
+    [
+        (["n=1"], ["mfcc"], {"mfcc": {"n": "1"}}),
+        (
+            ["mfcc.n=1", "chroma.m=a=b"],
+            ["mfcc", "chroma"],
+            {"mfcc": {"n": "1"}, "chroma": {"m": "a=b"}},
+        ),
+        (["x:mfcc.n=1"], ["mfcc"], {"mfcc": {"n": "1"}}),
+        (["mfcc.n=1"], ["x:mfcc"], {"x:mfcc": {"n": "1"}}),
+        (["mfcc.f=0.5"], ["mfcc"], {"mfcc": {"f": "0.5"}}),
+        ([], ["mfcc"], {"mfcc": {}}),
+    ],
+)
+def test_settings_go_to_their_extractor(pairs, extractors, expected):
+    assert parse_settings(pairs, extractors) == expected
+
+
+@pytest.mark.parametrize(
+    ("pair", "extractors", "message"),
+    [
+        ("n=1", ["mfcc", "chroma"], "must name the extractor"),
+        ("mfcc.n", ["mfcc"], "must look like"),
+        ("=1", ["mfcc"], "must look like"),
+        ("other.n=1", ["mfcc"], "one of the extractors"),
+        ("mfcc.n=1", ["a:mfcc", "b:mfcc"], "one of the extractors"),
+    ],
+)
+def test_settings_refuse(pair, extractors, message):
+    with pytest.raises(ParameterError, match=message):
+        parse_settings([pair], extractors)
+
+
+# ------------------------------------------------------------------------------- info
+RESOLVE = """
+from dataclasses import replace
+from fractions import Fraction
+from featx import ExtractorSpec, FeatureSpec, LossSpec, Resolved, WeightsSpec, hookimpl, param
+from featx import params_class
+
+@params_class
+class Params:
+    n: int = param(13, "Number of things.", ge=1, le=40)
+    mode: str = param("a", "Which way.", choices=["a", "b"])
+
+def resolve(params, native_sr):
+    frames = FeatureSpec(name="frames", kind="frames", dim=params.n, unit="dB",
+                         hop=Fraction(441, 2), frame_length=512, description="What changes.",
+                         aspects={"low": (0, 1)})
+    beats = FeatureSpec(name="beats", kind="events", dim=1, dtype="float64", columns=("time",),
+                        column_units=("s",))
+    return Resolved(sr=22050, outputs=(frames, beats), front_ends=("fe-artist",))
+
+def read(path):
+    import numpy as np
+    return {"w": np.frombuffer(path.read_bytes(), dtype=np.uint8)}, {"answer": 42}
+
+@hookimpl
+def featx_extractors():
+    return [ExtractorSpec(
+        name="rich", summary="Much to tell.", version="3", api=1, factory="{module}:Class",
+        resolve="{module}:resolve", params=Params, min_duration=0.5, tolerance=1e-5,
+        licence="MIT", reference="A paper.", short_input="Zeros.",
+        weights=WeightsSpec(name="rich-weights", converter="{module}:read", source="model.bin"),
+    )]
+
+@hookimpl
+def featx_losses():
+    return [LossSpec(name="hinge", summary="A loss.", version="1", api=1, factory="{module}:Class",
+                     inputs="triplet")]
+"""
+
+
+@pytest.fixture
+def rich(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+    install(tmp_path / "site", "dummy-rich", RESOLVE, distribution="dummy-rich")
+    return tmp_path / "site"
+
+
+def test_info_tells_parameters_outputs_and_weights(rich):
+    done = run("info", "rich", site=rich)
+    assert done.returncode == 0, done.stderr
+    for text in (
+        "rich: Much to tell.",
+        "dummy-rich:rich",
+        ">= 1 and <= 40",
+        "441/2 samples = 10.00 ms",
+        "time (s)",
+        "Aspects: low 0:1.",
+        "rich-weights, missing. Run: featx weights import rich-weights <file.bin>",
+        "0.5 s, shorter tracks are skipped",
+        "fe-artist",
+        "A paper.",
+    ):
+        assert text in done.stdout
+
+
+def test_info_follows_settings(rich):
+    told = json.loads(run("info", "rich", "--set", "rich.n=20", "--json", site=rich).stdout)
+    assert told["outputs"][0]["dim"] == 20
+    assert told["params"][0]["value"] == 20
+    assert told["params"][0]["default"] == 13
+
+
+@pytest.mark.parametrize("pair", ["n=0", "n=x", "m=1", "mode=c"])
+def test_info_refuses_bad_settings(rich, pair):
+    done = run("info", "rich", "--set", pair, site=rich)
+    assert done.returncode == 2
+    assert "must be" in done.stderr
+
+
+def test_info_knows_losses(rich):
+    assert json.loads(run("info", "hinge", "--json", site=rich).stdout)["kind"] == "loss"
+
+
+# ------------------------------------------------------------------------------- weights
+def test_weights_are_imported_listed_and_converted(rich, tmp_path):
+    listed = json.loads(run("weights", "list", "--json", site=rich).stdout)
+    assert [item["status"] for item in listed if item["name"] == "rich-weights"] == ["missing"]
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"abc")
+    done = run("weights", "import", "rich", str(source), site=rich)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == tmp_path / "cache" / "weights" / "rich-weights.safetensors"
+    listed = json.loads(run("weights", "list", "--json", site=rich).stdout)
+    (mine,) = [item for item in listed if item["name"] == "rich-weights"]
+    assert (mine["status"], mine["extractors"]) == ("cached", "rich")
+    target = tmp_path / "out.safetensors"
+    done = run("weights", "convert", "rich-weights", str(source), str(target), site=rich)
+    assert done.stdout == f"{mine['sha256']}  {target}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["fetch", "rich-weights"], "cannot be fetched. Run: featx weights import rich-weights"),
+        (["fetch", "rich-wights"], "Did you mean 'rich-weights'?"),
+        (["fetch"], "Name weights to fetch"),
+    ],
+)
+def test_weights_errors_say_what_to_do(rich, args, message):
+    done = run("weights", *args, site=rich)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+# ------------------------------------------------------------------------------- doctor
+def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
+    killers = {
+        "exit": ("import os; os._exit(7)", "ends Python with exit code 7"),
+        "crash": (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            "kills Python with SIGSEGV",
+        ),
+        "hang": ("import time; time.sleep(600)", "no answer within 3 s"),
+        "misspelt": (BROKEN["misspelt"][0], "BROKEN: misspells a hook"),
+        "heavy": ("import numpy\n" + GOOD, "imports numpy when it is listed"),
+        "off": ("import os; os._exit(7)", "switched off by --no-plugin"),
+    }
+    for name, (source, _) in killers.items():
+        install(tmp_path, name, source)
+    done = run("doctor", "--json", "--timeout", "3", "--no-plugin", "off", site=tmp_path)
+    assert done.returncode == 3
+    told = {item["check"]: item for item in json.loads(done.stdout)}
+    for name, (_, reason) in killers.items():
+        finding = told[f"plugin dummy-{name}:{name}"]
+        assert reason in finding["detail"]
+        assert finding["status"] == ("note" if name in {"heavy", "off"} else "FAILED")
+    assert told["sound"]["status"] == "ok"
+    assert "FLAC" in told["libsndfile"]["detail"]
