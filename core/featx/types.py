@@ -158,76 +158,107 @@ class FrontEnd:
 
     One description, one array ``(n_frames, n_bands)``, float32. `featx.frontend.presets` holds the
     named ones; derive others with `dataclasses.replace`. Normalisation by data-set statistics is
-    the extractor's business and not part of it.
+    the extractor's business and not part of it. The values are checked where they are used, by
+    `featx.frontend`.
 
     Parameters
     ----------
     name : str
-        Preset name, or anything for a derived one (not part of `to_json` identity).
+        Preset name, or anything for a derived one (not part of the identity).
     sr : int or None
         Rate in Hz at which it is computed; None follows the extractor's resolved rate.
-    n_fft, win_length, hop_length : int > 0
-        Sizes in samples; a shorter window is padded with zeros symmetrically.
+    n_fft, win_length : int > 0
+        Sizes in samples; ``win_length`` None is ``n_fft``.
+    hop_length : int or Fraction > 0
+        Samples between two frames; frame t starts from sample ``floor(t * hop_length)``.
     window : {'hann', 'hamming', 'povey', 'rectangular'}
         Periodic unless ``periodic`` is False.
     center : bool
-        Frame t is centred on sample ``t * hop_length``; ``n_fft // 2`` samples are padded.
+        Frame t is centred on sample ``t * hop_length``; ``n_fft // 2`` samples are padded. False
+        starts frame t there, and keeps complete frames only.
     pad_mode : {'reflect', 'constant'}
         Constant is zero. Signals too short to reflect are padded with zeros.
-    bank : {'none', 'mel', 'erb', 'logfreq', 'chroma'}
-        Banded filter bank over the spectrum; ``none`` keeps the ``n_fft // 2 + 1`` bins.
+    end_frame : bool
+        Centred frames only. True also gives the frame centred on the sample just past the end
+        (``1 + N // hop``, even ``n_fft``), False stops inside (``ceil(N / hop)``).
+    fft_padding : {'window', 'end'}
+        For ``win_length < n_fft``. ``window`` frames ``n_fft`` samples under a window padded with
+        zeros on both sides; ``end`` frames ``win_length`` samples and appends zeros.
+    remove_dc : bool
+        Subtract the mean of every frame.
+    preemphasis : float
+        a in ``y[n] - a y[n - 1]``, within every frame, the first sample against itself; 0 is none.
+    bank : {'none', 'frames', 'mel', 'erb', 'logfreq', 'chroma', 'chroma-librosa'}
+        Banded filter bank over the spectrum; ``none`` keeps the ``n_fft // 2 + 1`` bins, ``frames``
+        keeps the windowed samples and computes no spectrum.
     n_bands : int
-        Rows of the bank; ignored for ``none``.
+        Rows of the bank. Ignored for ``none`` and ``frames``; follows from the range for
+        ``logfreq``.
     fmin, fmax : float
         Range of the bank in Hz; ``fmax`` None is sr / 2.
     scale : {'slaney', 'htk'}
         Mel scale.
-    norm : {'slaney', 'none'}
-        Row normalisation by bandwidth, or unit peaks.
+    linear_in : {'hz', 'mel'}
+        Whether the sides of a mel triangle are straight in Hz or in mel.
+    norm : {'slaney', 'area', 'none'}
+        Row normalisation: by bandwidth in Hz, to a sum of 1, or unit peaks.
     bands_per_octave : int
         For ``logfreq``.
+    fref : float
+        A4 in Hz, for ``logfreq`` and ``chroma``.
+    sigma : float > 0
+        Standard deviation of ``chroma`` in semitones.
+    estimate_tuning : bool
+        Shift a chroma bank by the deviation from A4 = 440 Hz that is estimated over the clip.
     power : float
         1 for magnitudes, 2 for power, applied before the bank.
     spectrum_gain : float
         Factor on the magnitude spectrum, such as 1/sqrt(n_fft).
-    compression : {'none', 'log10', 'ln', 'db', 'ln-floor', 'max-db'}
-        ``log10`` is log10(offset + gain x), ``ln`` is ln(offset + gain x), ``ln-floor`` is
-        ln(max(x, amin)), ``db`` is 10 log10(max(x, amin)) clipped at ``top_db`` below the clip's
-        maximum (20 log10 for power 1 is *not* implied), ``max-db`` is described with its preset.
+    compression : {'none', 'log10', 'ln', 'db'}
+        ``log10`` and ``ln`` are the logarithm of ``max(offset + gain x, amin)``, ``db`` is
+        ``10 log10(max(x, amin))`` clipped at ``top_db`` below the clip's maximum.
     gain, offset, amin : float
         Constants of the compression.
     top_db : float or None
         Dynamic range for ``db``; None keeps everything.
+    frame_norm : {'none', 'l2', 'max'}
+        Norm to which every frame is scaled; silent frames stay zero.
     n_mfcc : int
         0 for none; otherwise the orthonormal DCT-II of the compressed bands, first n kept.
     lifter : float
-        Cepstral lifter, 0 for none.
+        Cepstral lifter ``1 + lifter / 2 sin(pi (k + 1) / lifter)``, 0 for none.
     deltas : {0, 1, 2}
         Derivatives appended after the static coefficients.
     delta_width : int
         Odd number of frames of the Savitzky-Golay derivative.
-    preemphasis : float
-        y[n] - a y[n-1] before (``librosa``-like) framing; 0 for none.
     raw : bool
-        True means no representation at all: the waveform itself (``fe-raw``).
+        True means no representation at all: the waveform itself, ``(n_samples, 1)``.
     """
 
     name: str
     sr: int | None = 22050
     n_fft: int = 2048
     win_length: int | None = None
-    hop_length: int = 512
+    hop_length: int | Fraction = 512
     window: str = "hann"
     periodic: bool = True
     center: bool = True
     pad_mode: str = "reflect"
+    end_frame: bool = True
+    fft_padding: str = "window"
+    remove_dc: bool = False
+    preemphasis: float = 0.0
     bank: str = "mel"
     n_bands: int = 128
     fmin: float = 0.0
     fmax: float | None = None
     scale: str = "slaney"
+    linear_in: str = "hz"
     norm: str = "slaney"
     bands_per_octave: int = 12
+    fref: float = 440.0
+    sigma: float = 1.0
+    estimate_tuning: bool = False
     power: float = 2.0
     spectrum_gain: float = 1.0
     compression: str = "none"
@@ -235,16 +266,27 @@ class FrontEnd:
     offset: float = 1.0
     amin: float = 1e-10
     top_db: float | None = None
+    frame_norm: str = "none"
     n_mfcc: int = 0
     lifter: float = 0.0
     deltas: int = 0
     delta_width: int = 9
-    preemphasis: float = 0.0
     raw: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return every parameter as plain values, the name included."""
-        return dataclasses.asdict(self)
+        """Return every parameter as plain values, the name included; a Fraction as ``"441/2"``."""
+        plain = dataclasses.asdict(self)
+        if isinstance(self.hop_length, Fraction):
+            plain["hop_length"] = str(self.hop_length)
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> FrontEnd:
+        """Read what `to_json` wrote."""
+        values = dict(plain)
+        hop = values["hop_length"]
+        values["hop_length"] = Fraction(hop) if isinstance(hop, str) else hop
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)

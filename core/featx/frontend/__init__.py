@@ -1,0 +1,126 @@
+"""Time-frequency representations: named presets, filter banks, and what computes them.
+
+Presets and geometry are plain values and arithmetic; numpy and numba load with the first
+computation, so that listing and planning stay light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from featx.frontend.banks import (
+        EmptyBandWarning,
+        chroma_filter_bank,
+        erb_filter_bank,
+        log_filter_bank,
+        mel_filter_bank,
+    )
+    from featx.frontend.functions import (
+        chroma,
+        deltas,
+        filter_spectrogram,
+        melspectrogram,
+        mfcc,
+        spectrogram,
+        stft,
+    )
+    from featx.frontend.layout import frames_spec, geometry, n_frames, validate
+    from featx.frontend.pipeline import compute, spectrum_blocks
+    from featx.frontend.presets import FRONTEND_VERSION, PRESETS, preset
+    from featx.frontend.scales import (
+        erb_frequencies,
+        erb_to_hz,
+        hz_to_erb,
+        hz_to_mel,
+        log_frequencies,
+        mel_frequencies,
+        mel_to_hz,
+    )
+    from featx.frontend.sharing import Spectra
+    from featx.frontend.tuning import estimate_tuning
+    from featx.frontend.windows import window
+
+#: public name -> module that defines it; none equals a module's own name
+_HOMES = {
+    "EmptyBandWarning": "banks",
+    "FRONTEND_VERSION": "presets",
+    "PRESETS": "presets",
+    "Spectra": "sharing",
+    "chroma": "functions",
+    "chroma_filter_bank": "banks",
+    "compute": "pipeline",
+    "deltas": "functions",
+    "erb_filter_bank": "banks",
+    "erb_frequencies": "scales",
+    "erb_to_hz": "scales",
+    "estimate_tuning": "tuning",
+    "filter_spectrogram": "functions",
+    "frames_spec": "layout",
+    "geometry": "layout",
+    "hz_to_erb": "scales",
+    "hz_to_mel": "scales",
+    "log_filter_bank": "banks",
+    "log_frequencies": "scales",
+    "mel_filter_bank": "banks",
+    "mel_frequencies": "scales",
+    "mel_to_hz": "scales",
+    "melspectrogram": "functions",
+    "mfcc": "functions",
+    "n_frames": "layout",
+    "preset": "presets",
+    "spectrogram": "functions",
+    "spectrum_blocks": "pipeline",
+    "stft": "functions",
+    "validate": "layout",
+    "window": "windows",
+}
+
+# spelled out, because type checkers do not follow computed names
+__all__ = [
+    "FRONTEND_VERSION",
+    "PRESETS",
+    "EmptyBandWarning",
+    "Spectra",
+    "chroma",
+    "chroma_filter_bank",
+    "compute",
+    "deltas",
+    "erb_filter_bank",
+    "erb_frequencies",
+    "erb_to_hz",
+    "estimate_tuning",
+    "filter_spectrogram",
+    "frames_spec",
+    "geometry",
+    "hz_to_erb",
+    "hz_to_mel",
+    "log_filter_bank",
+    "log_frequencies",
+    "mel_filter_bank",
+    "mel_frequencies",
+    "mel_to_hz",
+    "melspectrogram",
+    "mfcc",
+    "n_frames",
+    "preset",
+    "spectrogram",
+    "spectrum_blocks",
+    "stft",
+    "validate",
+    "window",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featx.frontend' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"featx.frontend.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,105 @@
+"""Frames and spectra in blocks, so that an hour of sound needs no more memory than its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ParameterError
+from featx.frontend.layout import frame_samples, left_samples, n_frames
+from featx.frontend.windows import window
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray, FloatArray, FrontEnd
+
+__all__ = ["check_waveform", "frame_blocks", "power_blocks", "stft_blocks"]
+
+#: Samples in one block of frames: 1 MiB of float32, which stays in the cache.
+BLOCK_SAMPLES = 1 << 18
+
+
+def check_waveform(y: Any) -> FloatArray:
+    """Return ``y`` as a contiguous array, after checking that it is a finite mono waveform."""
+    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype != np.float32:
+        shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
+        raise ParameterError(
+            f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. "
+            "Use featx.to_mono first."
+        )
+    if not np.isfinite(y).all():
+        raise ParameterError(
+            f"y must be finite, got {np.count_nonzero(~np.isfinite(y))} NaN or infinite samples "
+            f"of {len(y)}."
+        )
+    return np.ascontiguousarray(y)
+
+
+@lru_cache(maxsize=64)
+def frame_window(fe: FrontEnd) -> FloatArray:
+    """Return the window as long as a frame, padded with zeros on both sides where it is shorter."""
+    taper = window(fe.window, fe.win_length or fe.n_fft, periodic=fe.periodic)
+    length = frame_samples(fe)
+    out = np.zeros(length, dtype=np.float32)
+    start = (length - len(taper)) // 2
+    out[start : start + len(taper)] = taper
+    out.flags.writeable = False
+    return out
+
+
+def frame_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
+    """Yield the first index and the windowed frames of every block, zero-padded to ``n_fft``.
+
+    The array is used again for the next block.
+    """
+    from featx.kernels.framing import condition_kernel, frame_kernel
+
+    total, length, left = n_frames(len(y), fe), frame_samples(fe), left_samples(fe)
+    hop = Fraction(fe.hop_length)
+    reflect = fe.pad_mode == "reflect" and len(y) > left
+    taper = frame_window(fe)
+    conditioned = fe.remove_dc or fe.preemphasis > 0.0
+    shape = np.ones_like(taper) if conditioned else taper
+    rows = max(1, BLOCK_SAMPLES // fe.n_fft)
+    buffer = np.zeros((min(rows, total), fe.n_fft), dtype=np.float32)
+    for first in range(0, total, rows):
+        block = buffer[: min(rows, total - first)]
+        frames = block[:, :length]
+        frame_kernel(y, first, hop.numerator, hop.denominator, left, reflect, shape, frames)
+        if conditioned:
+            condition_kernel(frames, fe.remove_dc, np.float32(fe.preemphasis), taper)
+        yield first, block
+
+
+def stft_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, AnyArray]]:
+    """Yield the first index and the complex64 spectra of every block; the array is used again."""
+    from featx.kernels.fft import rfft_rows
+
+    buffer: AnyArray | None = None
+    for first, frames in frame_blocks(y, fe):
+        if buffer is None:
+            buffer = np.empty((len(frames), fe.n_fft // 2 + 1), dtype=np.complex64)
+        X = buffer[: len(frames)]
+        rfft_rows(frames, X)
+        yield first, X
+
+
+def power_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
+    """Yield the first index and the magnitude or power spectra of every block, gain included.
+
+    The array is used again for the next block.
+    """
+    from featx.kernels.spectrum import magnitude_kernel, power_kernel
+
+    kernel = power_kernel if fe.power == 2.0 else magnitude_kernel
+    gain = np.float32(fe.spectrum_gain)
+    buffer: FloatArray | None = None
+    for first, X in stft_blocks(y, fe):
+        if buffer is None:
+            buffer = np.empty(X.shape, dtype=np.float32)
+        S = buffer[: len(X)]
+        kernel(X, gain, S)
+        yield first, S

@@ -1,0 +1,249 @@
+"""Named front ends: one name, one array, before any normalisation by data-set statistics.
+
+Every number comes from the implementation named in docs/frontend.md. A front end whose source is
+not certain in every parameter is absent rather than approximated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from fractions import Fraction
+from types import MappingProxyType
+
+from featx.errors import ParameterError
+from featx.types import FrontEnd
+
+__all__ = ["FRONTEND_VERSION", "PRESETS", "preset"]
+
+#: Bumped whenever the numbers of any front end change; part of every recipe.
+FRONTEND_VERSION = "1"
+
+_ARTIST = FrontEnd(
+    name="fe-artist",
+    sr=22050,
+    n_fft=1024,
+    hop_length=512,
+    n_bands=128,
+    power=1.0,
+    compression="log10",
+    gain=10.0,
+)
+
+_SAMPLE_MEL = FrontEnd(
+    name="fe-sample-mel-729",
+    sr=22050,
+    n_fft=729,
+    hop_length=729,
+    n_bands=128,
+    power=1.0,
+    compression="ln",
+    gain=10.0,
+)
+
+_WON = FrontEnd(
+    name="fe-won-96",
+    sr=16000,
+    n_fft=512,
+    hop_length=256,
+    n_bands=96,
+    scale="htk",
+    norm="none",
+    compression="db",
+)
+
+# madmom: zeros beyond the ends, symmetric Hann, frames as long as their centre lies in the signal
+_LOG81 = FrontEnd(
+    name="fe-log81",
+    sr=44100,
+    n_fft=2048,
+    hop_length=441,
+    periodic=False,
+    pad_mode="constant",
+    end_frame=False,
+    bank="logfreq",
+    bands_per_octave=12,
+    fmin=30.0,
+    fmax=17000.0,
+    norm="area",
+    power=1.0,
+    compression="log10",
+)
+
+_MFCC_VQ = FrontEnd(
+    name="fe-mfcc-vq",
+    sr=22050,
+    n_fft=1024,
+    hop_length=512,
+    compression="db",
+    top_db=80.0,
+    n_mfcc=13,
+    deltas=2,
+)
+
+_LIBROSA = FrontEnd(name="librosa", sr=22050, n_fft=2048, hop_length=512, pad_mode="constant")
+
+# 25 ms every 10 ms at 16 kHz on samples scaled like 16-bit integers, complete frames only
+_HTK = FrontEnd(
+    name="htk",
+    sr=16000,
+    n_fft=512,
+    win_length=400,
+    hop_length=160,
+    window="hamming",
+    periodic=False,
+    center=False,
+    fft_padding="end",
+    preemphasis=0.97,
+    n_bands=26,
+    scale="htk",
+    linear_in="mel",
+    norm="none",
+    power=1.0,
+    spectrum_gain=32768.0,
+    compression="ln",
+    offset=0.0,
+    amin=1.0,
+)
+
+_ALL: tuple[FrontEnd, ...] = (
+    _ARTIST,
+    dataclasses.replace(_ARTIST, name="fe-csn"),
+    dataclasses.replace(_ARTIST, name="fe-zsl"),
+    _SAMPLE_MEL,
+    dataclasses.replace(_SAMPLE_MEL, name="fe-sample-mel-243", win_length=243, hop_length=243),
+    dataclasses.replace(_SAMPLE_MEL, name="fe-sample-mel-81", win_length=81, hop_length=81),
+    FrontEnd(name="fe-raw", sr=22050, raw=True),
+    _WON,
+    dataclasses.replace(_WON, name="fe-won-128", n_bands=128),
+    FrontEnd(
+        name="fe-nafp",
+        sr=8000,
+        n_fft=1024,
+        hop_length=256,
+        pad_mode="constant",
+        n_bands=256,
+        fmin=300.0,
+        fmax=4000.0,
+        power=1.0,
+        compression="log10",
+        offset=0.06,
+    ),
+    FrontEnd(
+        name="fe-crepe",
+        sr=16000,
+        n_fft=1024,
+        hop_length=160,
+        window="rectangular",
+        pad_mode="constant",
+        bank="frames",
+    ),
+    FrontEnd(
+        name="fe-onf",
+        sr=16000,
+        n_fft=2048,
+        hop_length=512,
+        n_bands=229,
+        fmin=30.0,
+        fmax=8000.0,
+        scale="htk",
+        power=1.0,
+        compression="ln",
+        offset=0.0,
+        amin=1e-5,
+    ),
+    FrontEnd(
+        name="fe-highlighter",
+        sr=22050,
+        n_fft=2048,
+        hop_length=512,
+        compression="ln",
+        gain=10000.0,
+    ),
+    FrontEnd(
+        name="fe-beatthis",
+        sr=22050,
+        n_fft=1024,
+        hop_length=441,
+        fmin=30.0,
+        fmax=11000.0,
+        norm="none",
+        power=1.0,
+        spectrum_gain=1.0 / 32.0,
+        compression="ln",
+        gain=1000.0,
+    ),
+    _LOG81,
+    dataclasses.replace(
+        _LOG81,
+        name="fe-superflux",
+        hop_length=Fraction(441, 2),
+        bands_per_octave=24,
+        norm="none",
+    ),
+    dataclasses.replace(
+        _LOG81,
+        name="fe-key",
+        n_fft=8192,
+        hop_length=8820,
+        bands_per_octave=24,
+        fmin=65.0,
+        fmax=2100.0,
+    ),
+    _MFCC_VQ,
+    FrontEnd(
+        name="fe-chroma-stft",
+        sr=22050,
+        n_fft=4096,
+        hop_length=2048,
+        bank="chroma",
+        n_bands=12,
+        fmin=55.0,
+        fmax=1760.0,
+        estimate_tuning=True,
+        frame_norm="l2",
+    ),
+    _LIBROSA,
+    dataclasses.replace(_LIBROSA, name="librosa-mfcc", compression="db", top_db=80.0, n_mfcc=20),
+    dataclasses.replace(
+        _LIBROSA,
+        name="librosa-chroma",
+        bank="chroma-librosa",
+        n_bands=12,
+        estimate_tuning=True,
+        frame_norm="max",
+    ),
+    FrontEnd(name="torchaudio", sr=16000, n_fft=400, hop_length=200, scale="htk", norm="none"),
+    _HTK,
+    dataclasses.replace(
+        _HTK,
+        name="kaldi",
+        window="povey",
+        remove_dc=True,
+        n_bands=23,
+        fmin=20.0,
+        power=2.0,
+        amin=2.0**-23,
+    ),
+)
+
+#: Every named front end, in the order of docs/frontend.md.
+PRESETS: Mapping[str, FrontEnd] = MappingProxyType({item.name: item for item in _ALL})
+
+
+def preset(front_end: FrontEnd | str) -> FrontEnd:
+    """Return the front end of that name; a `FrontEnd` is handed back as it is.
+
+    Raises
+    ------
+    ParameterError
+        If no preset has the name.
+    """
+    if isinstance(front_end, FrontEnd):
+        return front_end
+    if front_end in PRESETS:
+        return PRESETS[front_end]
+    near = difflib.get_close_matches(str(front_end), PRESETS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(PRESETS)}."
+    raise ParameterError(f"front_end must be a FrontEnd or a preset name, got {front_end!r}.{hint}")
