@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from featx.store.locking import lock_store
     from featx.store.reading import Store, open_store
     from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit
+    from featx.store.verification import VerifyReport, verify
     from featx.store.writer import StoreWriter
 
 #: public name -> module of this package that defines it
@@ -22,10 +23,12 @@ _HOMES = {
     "StoreWriter": "writer",
     "TrackRecord": "records",
     "Unit": "records",
+    "VerifyReport": "verification",
     "Store": "reading",
     "lock_store": "locking",
     "open_store": "reading",
     "read_ledger": "catalogue",
+    "verify": "verification",
 }
 
 __all__ = [
@@ -36,9 +39,11 @@ __all__ = [
     "StoreWriter",
     "TrackRecord",
     "Unit",
+    "VerifyReport",
     "lock_store",
     "open_store",
     "read_ledger",
+    "verify",
 ]
 
 

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,6 +193,13 @@ class LedgerView:
                 ) from error
 
     # --------------------------------------------------------------------------- upkeep
+    def remember_verified(self, shards: Sequence[tuple[int, int, int, int]]) -> None:
+        """Note number, size, modification time and inode of shards that passed all checks."""
+        if not shards:
+            return
+        with self.lock, self._transaction():
+            self.database.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", shards)
+
     def refresh(self) -> None:
         """Read what the ledgers gained since the last time."""
         with self.lock:

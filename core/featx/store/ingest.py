@@ -10,7 +10,15 @@ from typing import Any
 from featx.errors import FAILURE_CODES, SKIP_CODES
 from featx.store.layout import shard_path
 from featx.store.ledger import LEDGER_FORMAT, LEDGER_VERSION
-from featx.store.records import STATUSES, Recipe, TrackRecord, canonical_json, encode_text, is_hex
+from featx.store.records import (
+    STATUSES,
+    Recipe,
+    TrackRecord,
+    canonical_json,
+    encode_text,
+    is_hex,
+    listing_hash,
+)
 from featx.types import FeatureSpec
 
 #: Tables of the catalogue. ``status`` counts in STATUSES; feature '' means all features.
@@ -26,7 +34,7 @@ SCHEMA = (
         content TEXT, size INTEGER, mtime_ns INTEGER, duration REAL, sr INTEGER,
         channels INTEGER, tags TEXT, stamp INTEGER)""",
     """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
-        seal TEXT, tracks INTEGER, UNIQUE (rid, sha256))""",
+        seal TEXT, listing TEXT, UNIQUE (rid, sha256))""",
     "CREATE TABLE verified (sid INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ino INTEGER)",
     """CREATE TABLE units (tid INTEGER, rid INTEGER, fid INTEGER, status INTEGER, content TEXT,
         code TEXT, reason TEXT, sid INTEGER, row INTEGER, stamp INTEGER,
@@ -104,11 +112,12 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
             (rid, _feature(database, spec.name), canonical_json(plain), stamp),
         )
     units = entry["units"]
+    listing = listing_hash(entry["features"], units)
     sealed = entry["seal"] if isinstance(entry["seal"], str) else ""
     sid = database.execute(
-        "INSERT INTO shards (sha256, rid, size, seal, tracks) VALUES (?, ?, ?, ?, ?) "
+        "INSERT INTO shards (sha256, rid, size, seal, listing) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (rid, sha256) DO UPDATE SET seal = excluded.seal RETURNING sid",
-        (sha256, rid, _whole(entry["size"]), sealed, len(units)),
+        (sha256, rid, _whole(entry["size"]), sealed, listing),
     ).fetchone()[0]
     _known(database, [track_id for track_id, _ in units])
     for name in entry["features"]:

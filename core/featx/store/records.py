@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "canonical_json",
     "decode_text",
     "encode_text",
+    "listing_hash",
 ]
 
 #: What can have become of one track under one recipe.
@@ -53,6 +54,12 @@ def encode_text(text: str) -> bytes:
 def decode_text(data: bytes) -> str:
     """Read what `encode_text` wrote."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def listing_hash(features: Iterable[str], units: Iterable[Iterable[str]]) -> str:
+    """Return a hash of which features a shard holds of which (track, content), row by row."""
+    text = json.dumps([sorted(features), [list(unit) for unit in units]])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

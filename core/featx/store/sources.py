@@ -15,6 +15,7 @@ import h5py
 
 from featx.errors import StoreError
 from featx.store.catalogue import Current, LedgerView
+from featx.store.checking import admit_shards
 from featx.store.layout import shard_path
 from featx.store.records import Recipe, TrackRecord, Unit
 from featx.types import FeatureSpec
@@ -130,6 +131,11 @@ class FolderSource(Source):
         super().__init__()
         self.path = path
         self.view = LedgerView(path)
+        try:
+            admit_shards(self.view)
+        except BaseException:
+            self.view.close()
+            raise
         self._files: OrderedDict[int, tuple[Any, dict[str, Block]]] = OrderedDict()
 
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:

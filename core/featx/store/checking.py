@@ -1,0 +1,187 @@
+"""Checks before libhdf5 sees a file: hashes in this process, structure in a child."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from featx.errors import StoreError
+from featx.store.catalogue import LedgerView
+from featx.store.layout import regular_file, shard_path
+from featx.store.trust import seal_fits, user_key
+
+#: Seconds that the check of one file may take, besides one second per 8 MiB.
+TIME_LIMIT = 30.0
+_BYTES_PER_SECOND = 8 * 2**20
+
+
+def hash_file(folder: Path, relative: str) -> tuple[int, str]:
+    """Return size and SHA-256 of a plain file below ``folder``, following no link."""
+    regular_file(folder, relative)
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        descriptor = os.open(folder / relative, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise StoreError(f"{folder / relative} cannot be read: {error.strerror}.") from error
+    return size, digest.hexdigest()
+
+
+def shard_problem(
+    inspector: ChildInspector, folder: Path, relative: str, facts: dict[str, Any]
+) -> str:
+    """Return what is wrong with a shard, or an empty string.
+
+    ``facts`` are ``size``, ``sha256``, ``recipe`` and ``listing`` of its ledger line.
+    """
+    try:
+        found = regular_file(folder, relative).st_size
+        if found != facts["size"]:
+            return f"it must have {facts['size']} bytes, got {found}"
+        size, sha256 = hash_file(folder, relative)
+    except StoreError as error:
+        return str(error).rstrip(".")
+    if sha256 != facts["sha256"]:
+        return "its bytes do not fit the SHA-256 of the ledger"
+    answer = inspector.inspect(folder / relative, kind="shard", size=size)
+    if "refused" in answer:
+        return str(answer["refused"])
+    for key in ("recipe", "listing"):
+        if answer[key] != facts[key]:
+            return f"its {key} does not fit the ledger"
+    return ""
+
+
+class ChildInspector:
+    """A supervised child process that opens HDF5 files; started when needed, replaced when dead."""
+
+    def __init__(self, *, time_limit: float = TIME_LIMIT) -> None:
+        self._time_limit = time_limit
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> ChildInspector:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def inspect(self, path: Path, *, kind: str, size: int) -> dict[str, Any]:
+        """Return what the child says of ``path``, or ``{"refused": reason}``."""
+        limit = self._time_limit + size / _BYTES_PER_SECOND
+        request = {"path": os.fsencode(path).hex(), "kind": kind, "seconds": limit}
+        process = self._start()
+        try:
+            line = self._ask(process, json.dumps(request).encode() + b"\n", limit)
+        except BaseException:
+            self._kill()
+            raise
+        if line is None:
+            self._kill()
+            return {"refused": f"its check did not end within {limit:.0f} s"}
+        if not line.endswith(b"\n"):
+            code = process.wait()
+            self._kill()
+            name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+            return {"refused": f"opening it ends the process ({name})"}
+        answer = json.loads(line)
+        return answer if isinstance(answer, dict) else {"refused": "the check gave no answer"}
+
+    def _ask(self, process: subprocess.Popen[bytes], request: bytes, limit: float) -> bytes | None:
+        """Return the answer, part of one if the child died, or None if time ran out."""
+        if process.stdin is None or process.stdout is None:
+            raise StoreError("the checking process has no pipes.")
+        stdout = process.stdout
+        try:
+            process.stdin.write(request)
+            process.stdin.flush()
+        except BrokenPipeError:
+            return b""
+        answers: list[bytes] = []
+        reader = threading.Thread(
+            target=lambda: answers.append(stdout.readline()), name="featx-check", daemon=True
+        )
+        reader.start()
+        reader.join(limit)
+        return answers[0] if answers else None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._kill()
+            places = os.pathsep.join(place for place in sys.path if place)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "featx.store.inspection"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": places, "HDF5_PLUGIN_PRELOAD": "::"},
+            )
+        return self._process
+
+    def _kill(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._process = None
+
+    def close(self) -> None:
+        """End the child."""
+        self._kill()
+
+
+def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:
+    """Check every shard that this user has neither written here nor seen checked as it is now.
+
+    Raises
+    ------
+    StoreError
+        If one is damaged or missing; the first few are named.
+    """
+    key = user_key()
+    rows = view.query(
+        "SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing, v.size, v.mtime_ns, v.ino "
+        "FROM shards s JOIN recipes r ON r.rid = s.rid LEFT JOIN verified v ON v.sid = s.sid"
+    )
+    problems = []
+    admitted = []
+    with ChildInspector(time_limit=time_limit) as inspector:
+        for sid, recipe, sha256, size, sealed, listing, *seen in rows:
+            relative = shard_path(recipe, sha256)
+            try:
+                status = regular_file(view.folder, relative)
+            except StoreError as error:
+                problems.append(str(error))
+                continue
+            now = [status.st_size, status.st_mtime_ns, status.st_ino]
+            own = seal_fits(key, sealed, view.folder / relative, sha256, status)
+            if status.st_size == size and (own or seen == now):
+                continue
+            facts = {"size": size, "sha256": sha256, "recipe": recipe, "listing": listing}
+            problem = shard_problem(inspector, view.folder, relative, facts)
+            if problem:
+                problems.append(f"{view.folder / relative}: {problem}.")
+            else:
+                admitted.append((sid, *now))
+    view.remember_verified(admitted)
+    if problems:
+        more = f" And {len(problems) - 3} more." if len(problems) > 3 else ""
+        raise StoreError(
+            f"store {view.folder} is damaged: {' '.join(problems[:3])}{more} "
+            "Run featx verify for all of them."
+        )

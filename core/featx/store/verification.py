@@ -1,0 +1,224 @@
+"""featx verify: checks that every byte of a store is what was committed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featx.errors import StoreError
+from featx.store.catalogue import LedgerView
+from featx.store.checking import TIME_LIMIT, ChildInspector, shard_problem
+from featx.store.layout import (
+    LEDGERS,
+    SHARDS,
+    TEMPORARY,
+    is_store_folder,
+    regular_file,
+    shard_path,
+    store_id,
+)
+from featx.store.ledger import ledger_files, read_lines
+from featx.store.locking import lock_store
+from featx.store.records import listing_hash
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file and what is wrong with it."""
+
+    path: str
+    problem: str
+
+
+@dataclass
+class VerifyReport:
+    """What `verify` found.
+
+    ``damage`` empty means that every committed byte is intact. ``leftovers`` are files that killed
+    writers left behind (temporary files, shards that no ledger commits); readers ignore them.
+    """
+
+    path: str
+    shards: int = 0
+    bytes: int = 0
+    tracks: int = 0
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+    damage: list[Damage] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damage
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "intact": self.intact}
+
+
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    rebuild: bool = True,
+    clean: bool = False,
+    time_limit: float = TIME_LIMIT,
+    progress: Callable[[int, int], None] | None = None,
+) -> VerifyReport:
+    """Check a store folder or a merged file completely and make its caches again.
+
+    Sizes and hashes are checked before libhdf5 sees a file, and its structure in a child process
+    with a time limit.
+
+    Parameters
+    ----------
+    path : path
+        A store folder, or a file made by ``featx merge``.
+    rebuild : bool
+        Make the catalogue again from the ledgers.
+    clean : bool
+        Remove leftovers of killed writers; needs the run lock, and ledgers without damage.
+    time_limit : float > 0
+        Seconds that the structure of one file may take, besides one second per 8 MiB.
+    progress : callable or None
+        Called with the number of checked shards and of all shards.
+
+    Returns
+    -------
+    VerifyReport
+
+    Raises
+    ------
+    StoreError
+        If ``path`` is no store at all, or ``clean`` meets a run that is going on.
+    """
+    started = time.monotonic()
+    path = Path(path).resolve()
+    report = VerifyReport(path=str(path))
+    if not is_store_folder(path):
+        raise StoreError(f"store must be a store folder or a merged file, got {path}.")
+    store_id(path)
+    with lock_store(path) if clean else contextlib.nullcontext():
+        present = sorted(_present(path))
+        committed = _read_ledgers(path, report)
+        _check_shards(path, committed, report, time_limit=time_limit, progress=progress)
+        report.leftovers = [name for name in present if name not in committed]
+        if clean:
+            _clean(path, report)
+    if rebuild and not any(item.path.startswith(LEDGERS) for item in report.damage):
+        _rebuild(path, committed, report)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _present(folder: Path) -> Iterator[str]:
+    """Yield every file of the store that may be a shard or a temporary file."""
+    for entry in folder.iterdir():
+        if entry.name.startswith(TEMPORARY):
+            yield entry.name
+    base = folder / SHARDS
+    if base.is_symlink() or not base.is_dir():
+        return
+    for recipe in base.iterdir():
+        if recipe.is_symlink() or not recipe.is_dir():
+            yield f"{SHARDS}/{recipe.name}"
+        else:
+            yield from (f"{SHARDS}/{recipe.name}/{entry.name}" for entry in recipe.iterdir())
+
+
+def _read_ledgers(folder: Path, report: VerifyReport) -> dict[str, dict[str, Any]]:
+    """Return what the ledgers say of each shard, noting damaged ledgers in the report."""
+    committed: dict[str, dict[str, Any]] = {}
+    try:
+        files = ledger_files(folder)
+    except StoreError as error:
+        report.damage.append(Damage(LEDGERS, str(error)))
+        return committed
+    for ledger in files:
+        name = f"{LEDGERS}/{ledger.name}"
+        offset = 0
+        try:
+            for offset, entry in read_lines(folder, ledger.name):  # noqa: B007  (used below)
+                if entry.get("kind") == "shard":
+                    relative = shard_path(entry["recipe"], entry["sha256"])
+                    committed[relative] = {
+                        "size": entry["size"],
+                        "sha256": entry["sha256"],
+                        "recipe": entry["recipe"],
+                        "listing": listing_hash(entry["features"], entry["units"]),
+                    }
+        except (StoreError, KeyError, TypeError, ValueError) as error:
+            report.damage.append(Damage(name, f"{error}" or type(error).__name__))
+            continue
+        if offset < ledger.size:
+            report.notes.append(
+                f"{name}: the last line was cut off at byte {offset}; what it began never counted."
+            )
+    return committed
+
+
+def _check_shards(
+    folder: Path,
+    committed: dict[str, dict[str, Any]],
+    report: VerifyReport,
+    *,
+    time_limit: float,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    with ChildInspector(time_limit=time_limit) as inspector:
+        for number, (relative, facts) in enumerate(sorted(committed.items())):
+            problem = shard_problem(inspector, folder, relative, facts)
+            if problem:
+                report.damage.append(Damage(relative, problem))
+            else:
+                report.bytes += facts["size"]
+            if progress is not None:
+                progress(number + 1, len(committed))
+    report.shards = len(committed)
+
+
+def _clean(folder: Path, report: VerifyReport) -> None:
+    if any(item.path.startswith(LEDGERS) for item in report.damage):
+        report.notes.append(
+            "Nothing was removed: with a damaged ledger, shards may only seem to be left over."
+        )
+        return
+    for name in report.leftovers:
+        target = folder / name
+        if target.is_dir() and not target.is_symlink():
+            report.notes.append(f"{name} is a folder that does not belong here; it was kept.")
+            continue
+        target.unlink()
+        report.removed.append(name)
+    report.leftovers = [name for name in report.leftovers if name not in set(report.removed)]
+
+
+def _rebuild(folder: Path, committed: dict[str, dict[str, Any]], report: VerifyReport) -> None:
+    """Make the catalogue again and note in it which shards are intact."""
+    damaged = {item.path for item in report.damage}
+    try:
+        with LedgerView(folder) as view:
+            view.rebuild()
+            intact = []
+            for sid, recipe, sha256 in view.query(
+                "SELECT s.sid, r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid"
+            ):
+                relative = shard_path(recipe, sha256)
+                if relative in committed and relative not in damaged:
+                    status = regular_file(folder, relative)
+                    intact.append((sid, status.st_size, status.st_mtime_ns, status.st_ino))
+            view.remember_verified(intact)
+            report.tracks = view.count_tracks()
+            for item in view.current():
+                setattr(report, item.status, getattr(report, item.status) + 1)
+    except StoreError as error:
+        report.damage.append(Damage(LEDGERS, str(error)))
