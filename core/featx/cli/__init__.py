@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("featx.cli.plugins", "List installed plugins and what they give."),
     "info": ("featx.cli.info", "Show parameters, outputs and weights of an extractor."),
     "scan": ("featx.cli.scan", "Check the health of a collection before extraction."),
+    "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
     "doctor": ("featx.cli.doctor", "Check this installation and every plugin."),
 }

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from featx.index.aspects import AspectIndex, AspectQuery
 from featx.index.exact import ExactIndex, unit_rows
+from featx.index.gallery import FUSIONS, Gallery, Neighbour, search, tracks_where
 from featx.index.queries import fuse_mean, fuse_nearest, prototype
 
 __all__ = [
+    "FUSIONS",
     "AspectIndex",
     "AspectQuery",
     "ExactIndex",
+    "Gallery",
+    "Neighbour",
     "fuse_mean",
     "fuse_nearest",
     "prototype",
+    "search",
+    "tracks_where",
     "unit_rows",
 ]

@@ -1,0 +1,174 @@
+"""``featx search``: the nearest tracks of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.cli.common import echo_json, echo_table, json_option
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from featx.index import Gallery, Neighbour
+    from featx.store import Store
+
+
+@click.command("search")
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.argument("queries", metavar="[QUERY]...", nargs=-1)
+@click.option(
+    "-p",
+    "--plugin",
+    "extractor",
+    metavar="NAME",
+    help="Extractor whose vectors are compared. Needed where the store has several.",
+)
+@click.option(
+    "--feature", metavar="NAME", help="Clip feature; by default 'embedding' or the only one."
+)
+@click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "--fusion",
+    type=click.Choice(["mean", "prototype", "max"]),
+    default="mean",
+    show_default=True,
+    help="Several queries: mean of unit vectors, plain mean, or nearest to any.",
+)
+@click.option(
+    "--where",
+    metavar="TAG=VALUE",
+    multiple=True,
+    help="Take all tracks with this tag as queries, such as artist=Bach. May be repeated.",
+)
+@click.option(
+    "--weight",
+    "weights",
+    metavar="ASPECT=NUMBER",
+    multiple=True,
+    help="Compare by aspects with these weights. May be repeated.",
+)
+@click.option(
+    "--aspect",
+    "aspects",
+    metavar="ASPECT=QUERY",
+    multiple=True,
+    help="Another query for every aspect. May be repeated.",
+)
+@click.option(
+    "--beta",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Share of the similarity of whole vectors beside the aspects.",
+)
+@click.option("--signed", is_flag=True, help="Allow negative weights: unlike the query.")
+@click.option("--tag", metavar="NAME", help="Rank by this column of the feature instead.")
+@json_option
+def command(
+    store: Path,
+    queries: tuple[str, ...],
+    extractor: str | None,
+    feature: str | None,
+    k: int,
+    fusion: str,
+    where: tuple[str, ...],
+    weights: tuple[str, ...],
+    aspects: tuple[str, ...],
+    beta: float,
+    signed: bool,
+    tag: str | None,
+    as_json: bool,
+) -> None:
+    """Find the tracks of STORE that are nearest to QUERY, exactly, by cosine distance.
+
+    QUERY is a track id of the store.
+    """
+    from featx.index import Gallery, tracks_where
+    from featx.store import open_store
+
+    with open_store(store) as opened:
+        gallery = Gallery(opened, extractor or _only_extractor(opened), feature)
+        examples: Any = [*queries]
+        if where:
+            examples += [
+                name for name in tracks_where(opened, **_pairs("--where", where)) if name in gallery
+            ]
+        if aspects:
+            if examples:
+                raise click.UsageError("Give QUERY or --aspect, not both.")
+            examples = _pairs("--aspect", aspects)
+        if tag is not None:
+            if examples or weights:
+                raise click.UsageError("--tag takes neither QUERY nor weights.")
+            found = gallery.search_tag(tag, k=k)
+        elif not examples:
+            raise click.UsageError("Give a QUERY, --where, --aspect or --tag that names a track.")
+        else:
+            found = gallery.search(
+                examples,
+                k=k,
+                fusion=fusion,
+                weights=_numbers(weights),
+                beta=beta,
+                signed=signed,
+            )
+        _report(gallery, found, as_json)
+
+
+def _only_extractor(store: Store) -> str:
+    names = list(store)
+    if len(names) != 1:
+        raise ParameterError(f"--plugin must name one of {names}, got none.")
+    return names[0]
+
+
+def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for value in values:
+        name, equals, content = value.partition("=")
+        if not (name and equals and content):
+            raise ParameterError(f"{option} must look like name=value, got {value!r}.")
+        pairs[name] = content
+    return pairs
+
+
+def _numbers(weights: Sequence[str]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for name, text in _pairs("--weight", weights).items():
+        try:
+            numbers[name] = float(text)
+        except ValueError:
+            raise ParameterError(
+                f"--weight must look like aspect=number, got {name}={text}."
+            ) from None
+    return numbers
+
+
+def _report(gallery: Gallery, found: Sequence[Neighbour], as_json: bool) -> None:
+    if as_json:
+        recipe = gallery.view.recipe
+        echo_json(
+            {
+                "extractor": recipe.extractor,
+                "recipe": recipe.id,
+                "feature": gallery.view.spec.name,
+                "metric": "cosine",
+                "tracks": len(gallery),
+                "neighbours": [item.to_json() for item in found],
+            }
+        )
+        return
+    names = ("artist", "title", "tags")
+    shown = [name for name in names if any(item.tags.get(name) for item in found)]
+    rows = [
+        [
+            str(rank),
+            f"{item.distance:.4f}",
+            item.track_id,
+            *(item.tags.get(name, "") for name in shown),
+        ]
+        for rank, item in enumerate(found, start=1)
+    ]
+    echo_table(("rank", "distance", "track", *shown), rows)

@@ -1,0 +1,267 @@
+"""Searching a store: every kind of query, exclusion, defaults, the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import featx
+from featx import FeatureSpec, ParameterError, search
+from featx.cli import main
+from featx.index import Gallery, tracks_where
+from featx.store import Recipe, StoreWriter, TrackRecord, open_store
+
+IDS = [f"{name}.ogg" for name in "abcdefgh"]
+ARTISTS = dict(zip(IDS, ["Ada", "Ada", "Ada", "Bob", "Bob", "Cyd", "Cyd", "Cyd"], strict=True))
+ASPECTS = {"genre": (0, 3), "mood": (3, 6)}
+TAGS = ("guitar", "piano")
+
+
+def write(folder: Path, extractor: str, values: dict[str, np.ndarray], **fields: object) -> None:
+    specs = [
+        FeatureSpec(
+            name=name,
+            kind="clip",
+            dim=rows.shape[1],
+            aspects=ASPECTS if name == "embedding" else {},
+            columns=TAGS if name == "tags" else (),
+        )
+        for name, rows in values.items()
+    ]
+    records = [
+        TrackRecord(
+            track_id=name,
+            path=f"/music/{name}",
+            content=f"{i:032x}",
+            size=1,
+            mtime_ns=1,
+            tags={"artist": ARTISTS[name]},
+        )
+        for i, name in enumerate(IDS)
+    ]
+    with StoreWriter(folder, provenance={}) as writer:
+        writer.write_shard(
+            Recipe(extractor=extractor, version="1", **fields),
+            specs,
+            records,
+            [{name: rows[i] for name, rows in values.items()} for i in range(len(IDS))],
+            [22050] * len(IDS),
+        )
+
+
+@pytest.fixture
+def vectors(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(len(IDS), 6)).astype(np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path, vectors: np.ndarray, rng: np.random.Generator) -> Path:
+    tags = rng.uniform(size=(len(IDS), 2)).astype(np.float32)
+    write(tmp_path / "store", "featx-x:net", {"embedding": vectors, "tags": tags})
+    return tmp_path / "store"
+
+
+def ranked(query: np.ndarray, vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = 1 - unit @ (query / np.linalg.norm(query))
+    order = np.argsort(distances)
+    return [IDS[i] for i in order], distances[order]
+
+
+def test_search_by_track_leaves_the_track_out(store: Path, vectors: np.ndarray) -> None:
+    found = search(store, "net", query="c.ogg", k=3)
+    names, distances = ranked(vectors[2], vectors)
+    assert [item.track_id for item in found] == names[1:4]
+    assert [item.distance for item in found] == pytest.approx(distances[1:4], abs=1e-6)
+    assert [item.tags["artist"] for item in found] == [ARTISTS[name] for name in names[1:4]]
+
+
+def test_search_can_keep_the_track(store: Path) -> None:
+    found = search(store, "net", query="c.ogg", k=1, exclude=())
+    assert (found[0].track_id, found[0].distance) == ("c.ogg", 0.0)
+
+
+def test_excluded_tracks_are_replaced(store: Path) -> None:
+    whole = [item.track_id for item in search(store, "net", query="c.ogg", k=7)]
+    rest = search(store, "net", query="c.ogg", k=3, exclude=[whole[0], "c.ogg", "unknown"])
+    assert [item.track_id for item in rest] == whole[1:4]
+
+
+def test_k_beyond_the_store_gives_all_others(store: Path) -> None:
+    assert len(search(store, "net", query="a.ogg", k=100)) == len(IDS) - 1
+
+
+def test_search_by_vector(store: Path, vectors: np.ndarray) -> None:
+    found = search(store, "net", query=vectors[4] * 3, k=8)
+    assert [item.track_id for item in found] == ranked(vectors[4], vectors)[0]
+
+
+def test_several_queries_are_fused_by_mean_of_unit_vectors(
+    store: Path, vectors: np.ndarray
+) -> None:
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = search(store, "net", query=["a.ogg", vectors[1] * 50], k=8, exclude=())
+    assert [item.track_id for item in found] == ranked(unit[0] + unit[1], vectors)[0]
+
+
+def test_prototype_is_the_plain_mean_of_a_set(store: Path, vectors: np.ndarray) -> None:
+    with open_store(store) as opened:
+        set_ = tracks_where(opened, artist="Ada")
+        found = Gallery(opened, "net").search(set_, fusion="prototype", exclude=(), k=8)
+    assert set_ == ["a.ogg", "b.ogg", "c.ogg"]
+    assert [item.track_id for item in found] == ranked(vectors[:3].mean(axis=0), vectors)[0]
+
+
+def test_max_fusion_takes_the_nearest_to_any(store: Path, vectors: np.ndarray) -> None:
+    found = search(store, "net", query=["a.ogg", "e.ogg"], fusion="max", k=4)
+    nearest = {
+        name: min(dict(zip(*ranked(vectors[row], vectors), strict=True))[name] for row in (0, 4))
+        for name in IDS
+        if name not in ("a.ogg", "e.ogg")
+    }
+    assert [item.track_id for item in found] == sorted(nearest, key=nearest.__getitem__)[:4]
+
+
+def test_a_single_aspect_compares_its_slice(store: Path, vectors: np.ndarray) -> None:
+    found = search(store, "net", query="a.ogg", weights={"mood": 2.0}, k=8, exclude=())
+    assert [item.track_id for item in found] == ranked(vectors[0, 3:], vectors[:, 3:])[0]
+
+
+def test_mix_and_match_takes_another_track_per_aspect(store: Path, vectors: np.ndarray) -> None:
+    found = search(store, "net", query={"genre": "a.ogg", "mood": "f.ogg"}, k=8)
+    mixed = np.concatenate(
+        [vectors[:, s] / np.linalg.norm(vectors[:, s], axis=1, keepdims=True)
+         for s in (slice(0, 3), slice(3, 6))], axis=1
+    )  # fmt: skip
+    query = np.concatenate([mixed[0, :3], mixed[5, 3:]])
+    expected = [name for name in ranked(query, mixed)[0] if name not in ("a.ogg", "f.ogg")]
+    assert [item.track_id for item in found] == expected
+
+
+def test_beta_one_equals_the_search_by_whole_vectors(store: Path) -> None:
+    plain = search(store, "net", query="a.ogg", k=8)
+    mixed = search(store, "net", query="a.ogg", weights={"mood": 1.0}, beta=1.0, k=8)
+    assert [item.track_id for item in mixed] == [item.track_id for item in plain]
+    assert [item.distance for item in mixed] == pytest.approx(
+        [item.distance for item in plain], abs=1e-6
+    )
+
+
+def test_negative_weights_need_the_flag(store: Path) -> None:
+    with pytest.raises(ParameterError, match="signed=True"):
+        search(store, "net", query="a.ogg", weights={"mood": 1.0, "genre": -1.0})
+
+
+def test_tag_ranks_by_its_column(store: Path) -> None:
+    with open_store(store) as opened:
+        values = opened["net"]["tags"].values[:, 1]
+        found = Gallery(opened, "net", "tags").search_tag("piano", k=3)
+    order = np.argsort(-values)[:3]
+    assert [item.track_id for item in found] == [IDS[i] for i in order]
+    assert [item.distance for item in found] == pytest.approx(1 - values[order])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"query": "z.ogg"}, "track_id must be one of the 8"),
+        ({"query": np.zeros(5, np.float32)}, r"vector of shape \(6,\), got shape \(5,\)"),
+        ({"query": []}, "at least one example"),
+        ({"query": "a.ogg", "k": 0}, "k must be an integer > 0"),
+        ({"query": "a.ogg", "fusion": "median"}, "fusion must be one of"),
+        ({"query": "a.ogg", "weights": {"key": 1.0}}, r"got \['key'\]"),
+        ({"query": "a.ogg", "feature": "tgas"}, "got 'tgas'"),
+    ],
+)
+def test_search_refuses(arguments: dict, message: str, store: Path) -> None:
+    with pytest.raises(ParameterError, match=message):
+        search(store, "net", **arguments)
+
+
+def test_the_feature_must_be_named_where_there_are_several(
+    tmp_path: Path, vectors: np.ndarray
+) -> None:
+    write(tmp_path / "s", "featx-x:stats", {"mean": vectors, "std": vectors})
+    with pytest.raises(ParameterError, match=r"must be named, one of \['mean', 'std'\]"):
+        search(tmp_path / "s", "stats", query="a.ogg")
+
+
+def test_a_feature_without_aspects_cannot_be_weighted(store: Path) -> None:
+    with pytest.raises(ParameterError, match="aspects must name at least one notion"):
+        search(store, "net", "tags", query="a.ogg", weights={"mood": 1.0})
+
+
+def run(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(main, ["search", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_command_prints_a_table(store: Path) -> None:
+    lines = run(store, "c.ogg", "-k", "2").splitlines()
+    found = search(store, "net", query="c.ogg", k=2)
+    assert lines[0].split() == ["rank", "distance", "track", "artist"]
+    assert [line.split()[2] for line in lines[1:]] == [item.track_id for item in found]
+
+
+def test_command_writes_json(store: Path) -> None:
+    found = json.loads(run(store, "c.ogg", "-k", "2", "--json"))
+    expected = search(store, "net", query="c.ogg", k=2)
+    assert found["neighbours"] == [item.to_json() for item in expected]
+    assert (found["extractor"], found["feature"], found["tracks"]) == (
+        "featx-x:net",
+        "embedding",
+        8,
+    )
+
+
+def test_command_knows_all_kinds_of_queries(store: Path) -> None:
+    set_ = json.loads(run(store, "--where", "artist=Bob", "--fusion", "prototype", "--json"))
+    assert {item["track_id"] for item in set_["neighbours"]} == set(IDS) - {"d.ogg", "e.ogg"}
+    mixed = json.loads(
+        run(store, "--aspect", "genre=a.ogg", "--aspect", "mood=b.ogg", "--weight", "genre=1",
+            "--weight", "mood=-1", "--signed", "--json")
+    )  # fmt: skip
+    expected = search(
+        store,
+        "net",
+        query={"genre": "a.ogg", "mood": "b.ogg"},
+        weights={"genre": 1.0, "mood": -1.0},
+        signed=True,
+    )
+    assert mixed["neighbours"] == [item.to_json() for item in expected]
+    tagged = json.loads(run(store, "--feature", "tags", "--tag", "piano", "-k", "1", "--json"))
+    assert len(tagged["neighbours"]) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--where", "artist=Nobody"),
+        ("a.ogg", "--aspect", "genre=b.ogg"),
+        ("a.ogg", "--tag", "piano"),
+        ("a.ogg", "--weight", "genre"),
+        ("a.ogg", "--weight", "genre=much"),
+        ("a.ogg", "-k", "0"),
+        ("z.ogg",),
+    ],
+)
+def test_command_refuses_with_exit_code_two(arguments: tuple[str, ...], store: Path) -> None:
+    result = CliRunner().invoke(main, ["search", str(store), *arguments])
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_command_asks_for_the_extractor_where_there_are_several(
+    store: Path, vectors: np.ndarray
+) -> None:
+    write(store, "featx-x:other", {"embedding": vectors})
+    result = CliRunner().invoke(main, ["search", str(store), "a.ogg"])
+    assert result.exit_code == 2
+    assert "--plugin must name one of" in result.output
+    assert featx.open_store(store)["other"].name in run(store, "a.ogg", "-p", "other", "--json")
