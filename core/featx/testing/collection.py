@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
 from featx.errors import ParameterError
 from featx.testing.artists import ARTISTS
@@ -117,6 +116,8 @@ def _row(place: Path, piece: Piece, *, split: str) -> dict[str, str]:
 
 
 def _write(path: Path, piece: Piece) -> None:
+    import soundfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     mix = stereo(piece).T
     mix /= max(1.0, float(np.abs(mix).max()) / 0.99)

@@ -1,0 +1,109 @@
+"""How long the command line takes to answer with many plugins, some of them broken.
+
+Installs 50 dummy plugins (20 of them broken in 10 ways) as dist-info folders beside whatever is
+installed, and prints the median of 20 runs of each command: ``python benchmarks/startup.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pty
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from fake_plugins import BROKEN, GOOD, install
+
+N_GOOD = 30
+WAYS = list(BROKEN)[:10]
+COPIES = 2
+
+#: what is measured: arguments, whether stdout is a terminal, limit on the median in seconds
+CASES = {
+    "featx --help": (["--help"], True, 0.150),
+    "featx plugins, terminal": (["plugins"], True, 0.300),
+    "featx plugins, pipe": (["plugins"], False, 0.300),
+    "python -c pass": (None, False, None),
+}
+
+
+def install_dummies(site: Path) -> None:
+    for number in range(N_GOOD):
+        install(site, f"good-{number}", GOOD)
+    for copy in range(COPIES):
+        for way in WAYS:
+            install(site, f"{way}-{copy}", BROKEN[way][0])
+
+
+def run(arguments: list[str] | None, terminal: bool, site: Path) -> tuple[float, float]:
+    """Return wall time and processor time in seconds."""
+    script = Path(sys.executable).with_name("featx")
+    command = [sys.executable, "-c", "pass"] if arguments is None else [str(script), *arguments]
+    # byte code is kept, as in an ordinary installation, but beside the dummies
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONPYCACHEPREFIX": str(site / "pyc")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    master, slave = pty.openpty()
+    drain = threading.Thread(target=_drain, args=(master,), daemon=True)
+    drain.start()
+    started, used = time.perf_counter(), _processor_time()
+    subprocess.run(
+        command,
+        env=environment,
+        stdout=slave if terminal else subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    wall, processor = time.perf_counter() - started, _processor_time() - used
+    os.close(slave)
+    drain.join()
+    os.close(master)
+    return wall, processor
+
+
+def _processor_time() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
+
+
+def _drain(master: int) -> None:
+    while True:
+        try:
+            if not os.read(master, 1 << 16):
+                return
+        except OSError:  # Linux answers EIO once the other side is closed
+            return
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=20)
+    runs = parser.parse_args().runs
+    too_slow = False
+    with tempfile.TemporaryDirectory(prefix="featx-startup-") as folder:
+        site = Path(folder)
+        install_dummies(site)
+        for name, (arguments, terminal, limit) in CASES.items():
+            run(arguments, terminal, site)  # writes byte code
+            times = [run(arguments, terminal, site) for _ in range(runs)]
+            walls, processor = zip(*times, strict=True)
+            median = statistics.median(walls)
+            allowed = "" if limit is None else f"  limit {1000 * limit:.0f} ms"
+            print(
+                f"{name:<26} median {1000 * median:6.1f} ms  "
+                f"min {1000 * min(walls):6.1f}  max {1000 * max(walls):6.1f}  "
+                f"processor {1000 * statistics.median(processor):6.1f} ms{allowed}"
+            )
+            too_slow |= limit is not None and median > limit
+    return int(too_slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
