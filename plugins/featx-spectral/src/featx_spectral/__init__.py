@@ -1,0 +1,69 @@
+"""Spectral features for featx: mel spectrograms, MFCC, chroma, and scalar descriptors."""
+
+from __future__ import annotations
+
+from featx import API_VERSION, ExtractorSpec, hookimpl
+from featx_spectral.config import ChromaParams, MelParams, MfccParams, SpectralParams
+
+__all__ = ["featx_extractors"]
+
+_SHORT = (
+    "Every length from one sample on has frames, padded as the front end says; silence gives the "
+    "floor of the compression, or zeros. A front end that is not centred has no frame in input "
+    "shorter than one; its summary is zero."
+)
+
+
+def _spec(name: str, summary: str, factory: str, params: type, reference: str) -> ExtractorSpec:
+    return ExtractorSpec(
+        name=name,
+        summary=summary,
+        version="1",
+        factory=f"featx_spectral.extractor:{factory}",
+        resolve=f"featx_spectral.config:resolve_{name}",
+        api=API_VERSION,
+        params=params,
+        short_input=_SHORT,
+        licence="MIT",
+        reference=reference,
+    )
+
+
+@hookimpl
+def featx_extractors() -> list[ExtractorSpec]:
+    """Return the four extractors."""
+    return [
+        _spec(
+            "melspectrogram",
+            "Log-compressed mel bands by any mel preset",
+            "FrontEndExtractor",
+            MelParams,
+            "Stevens, Volkmann, Newman. A scale for the measurement of the psychological "
+            "magnitude pitch. JASA 8, 1937",
+        ),
+        _spec(
+            "mfcc",
+            "Mel-frequency cepstral coefficients, with derivatives on demand",
+            "FrontEndExtractor",
+            MfccParams,
+            "Davis, Mermelstein. Comparison of parametric representations for monosyllabic word "
+            "recognition. IEEE TASSP 28(4), 1980",
+        ),
+        _spec(
+            "chroma",
+            "Energy of the twelve pitch classes, tuning corrected",
+            "FrontEndExtractor",
+            ChromaParams,
+            "Bartsch, Wakefield. To catch a chorus: using chroma-based representations for audio "
+            "thumbnailing. WASPAA 2001",
+        ),
+        _spec(
+            "spectral",
+            "Centroid, bandwidth, rolloff, flatness, contrast, flux, zero crossings and RMS",
+            "SpectralExtractor",
+            SpectralParams,
+            "Tzanetakis, Cook. Musical genre classification of audio signals. IEEE TSAP 10(5), "
+            "2002; contrast: Jiang et al. Music type classification by spectral contrast feature. "
+            "ICME 2002",
+        ),
+    ]

@@ -1,0 +1,187 @@
+"""Parameters and outputs of the extractors: plain values, no numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from featx import FeatureSpec, FrontEnd, ParameterError, Resolved, param, params_class
+from featx.frontend import PRESETS, frames_spec, preset
+
+#: Statistics over time that make up ``summary``, in order.
+STATISTICS = ("mean", "std", "min", "median", "max")
+
+#: Octave bands of the spectral contrast above the lowest one.
+CONTRAST_BANDS = 6
+#: Upper edge of the lowest contrast band in Hz.
+CONTRAST_FMIN = 200.0
+
+PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+SPECTRAL_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("centroid", "Hz"),
+    ("bandwidth", "Hz"),
+    ("rolloff", "Hz"),
+    ("flatness", "1"),
+    *((f"contrast_{band}", "dB") for band in range(CONTRAST_BANDS + 1)),
+    ("flux", "1"),
+    ("zero_crossing_rate", "1"),
+    ("rms", "1"),
+)
+
+_PLAIN_MEL = tuple(
+    name for name, fe in PRESETS.items() if fe.bank == "mel" and not fe.raw and not fe.n_mfcc
+)
+_CEPSTRA = tuple(name for name, fe in PRESETS.items() if fe.n_mfcc)
+_CHROMA = tuple(name for name, fe in PRESETS.items() if fe.bank.startswith("chroma"))
+
+_HOP = "Samples between frames, > 0; None as in the preset."
+_N_FFT = "Samples of the spectrum and its window, > 0; None as in the preset."
+_SR = "Rate in Hz, > 0; None as in the preset."
+
+
+@params_class
+class MelParams:
+    """Parameters of ``melspectrogram``: a preset, and what to change about it."""
+
+    front_end: str = param("fe-artist", "Preset to start from.", choices=_PLAIN_MEL)
+    sr: int | None = param(None, _SR, gt=0)
+    n_fft: int | None = param(None, _N_FFT, gt=0)
+    hop_length: int | None = param(None, _HOP, gt=0)
+    n_mels: int | None = param(None, "Bands, > 0; None as in the preset.", gt=0)
+    fmin: float | None = param(None, "Lowest frequency in Hz, >= 0; None as in the preset.", ge=0)
+    fmax: float | None = param(None, "Highest frequency in Hz; None as in the preset.", gt=0)
+    compression: str | None = param(
+        None,
+        "Logarithm: none, log10 or ln of offset + gain x, or db; None as in the preset.",
+        choices=(None, "none", "log10", "ln", "db"),
+    )
+
+
+@params_class
+class MfccParams:
+    """Parameters of ``mfcc``: a preset, and what to change about it."""
+
+    n_mfcc: int = param(13, "Coefficients, the zeroth included, 1..n_mels.", ge=1)
+    deltas: int | None = param(
+        None,
+        "Derivatives appended: 0, 1 or 2; None as in the preset.",
+        choices=(None, 0, 1, 2),
+    )
+    front_end: str = param("librosa-mfcc", "Preset to start from.", choices=_CEPSTRA)
+    sr: int | None = param(None, _SR, gt=0)
+    n_fft: int | None = param(None, _N_FFT, gt=0)
+    hop_length: int | None = param(None, _HOP, gt=0)
+    n_mels: int | None = param(None, "Mel bands, > 0; None as in the preset.", gt=0)
+    lifter: float | None = param(None, "Cepstral lifter, >= 0; None as in the preset.", ge=0)
+
+
+@params_class
+class ChromaParams:
+    """Parameters of ``chroma``: a preset, and what to change about it."""
+
+    front_end: str = param("fe-chroma-stft", "Preset to start from.", choices=_CHROMA)
+    sr: int | None = param(None, _SR, gt=0)
+    n_fft: int | None = param(None, _N_FFT, gt=0)
+    hop_length: int | None = param(None, _HOP, gt=0)
+    estimate_tuning: bool = param(True, "Follow the recording's deviation from A4 = 440 Hz.")
+
+
+@params_class
+class SpectralParams:
+    """Parameters of ``spectral``."""
+
+    sr: int = param(22050, "Rate in Hz, > 12800 so that every contrast band exists.", gt=12800)
+    n_fft: int = param(
+        2048, "Samples of the spectrum and its window, 512..65536.", ge=512, le=65536
+    )
+    hop_length: int = param(512, "Samples between frames, > 0.", gt=0)
+    roll_percent: float = param(0.85, "Share of the magnitude below the rolloff, 0..1.", gt=0, lt=1)
+
+
+def resolve_melspectrogram(params: MelParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``melspectrogram`` needs and gives."""
+    fe = _derive(params.front_end, _changes(params, ("n_mels", "n_bands"), skip=("front_end",)))
+    columns = [f"mel_{band}" for band in range(fe.n_bands)]
+    return _resolved(fe, columns, "Mel bands, time first.")
+
+
+def resolve_mfcc(params: MfccParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``mfcc`` needs and gives."""
+    fe = _derive(params.front_end, _changes(params, ("n_mels", "n_bands"), skip=("front_end",)))
+    orders = ("", "_delta", "_delta2")[: fe.deltas + 1]
+    columns = [f"mfcc_{index}{order}" for order in orders for index in range(fe.n_mfcc)]
+    return _resolved(fe, columns, "Cepstral coefficients of dB mel bands, derivatives behind.")
+
+
+def resolve_chroma(params: ChromaParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``chroma`` needs and gives."""
+    fe = _derive(params.front_end, _changes(params, skip=("front_end",)))
+    return _resolved(fe, PITCH_CLASSES, "Pitch classes, each frame scaled by its norm.")
+
+
+def spectral_front_end(params: SpectralParams) -> FrontEnd:
+    """Return the magnitude spectrum that the descriptors describe."""
+    return FrontEnd(
+        name="spectral",
+        sr=params.sr,
+        n_fft=params.n_fft,
+        hop_length=params.hop_length,
+        pad_mode="constant",
+        bank="none",
+        power=1.0,
+    )
+
+
+def resolve_spectral(params: SpectralParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``spectral`` needs and gives."""
+    fe = spectral_front_end(params)
+    columns, units = zip(*SPECTRAL_COLUMNS, strict=True)
+    base = frames_spec("frames", fe, description="Scalar descriptors, one column each.")
+    frames = dataclasses.replace(base, dim=len(columns), columns=columns, column_units=units)
+    return Resolved(sr=fe.sr, outputs=(summary_spec(frames), frames), front_ends=(fe,))
+
+
+def _changes(params: Any, *renamed: tuple[str, str], skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    names = dict(renamed)
+    given = {item.name: getattr(params, item.name) for item in dataclasses.fields(params)}
+    return {
+        names.get(name, name): value
+        for name, value in given.items()
+        if value is not None and name not in skip
+    }
+
+
+def _derive(name: str, changes: dict[str, Any]) -> FrontEnd:
+    fe = preset(name)
+    if "n_fft" in changes and fe.win_length is not None:
+        raise ParameterError(
+            f"n_fft must be None for front_end {name!r}, whose window is shorter, "
+            f"got {changes['n_fft']}."
+        )
+    derived = dataclasses.replace(fe, **changes)
+    return derived if derived == fe else dataclasses.replace(derived, name=f"{name} (changed)")
+
+
+def _resolved(fe: FrontEnd, columns: Sequence[str], description: str) -> Resolved:
+    frames = frames_spec("frames", fe, columns=columns, description=description)
+    return Resolved(sr=fe.sr, outputs=(summary_spec(frames), frames), front_ends=(fe,))
+
+
+def summary_spec(frames: FeatureSpec) -> FeatureSpec:
+    """Return the spec of the statistics over time of ``frames``, statistic by statistic."""
+    units = frames.column_units or (frames.unit,) * frames.dim
+    return FeatureSpec(
+        name="summary",
+        kind="clip",
+        dim=frames.dim * len(STATISTICS),
+        unit=frames.unit,
+        columns=tuple(f"{name}_{statistic}" for statistic in STATISTICS for name in frames.columns),
+        column_units=units * len(STATISTICS),
+        aspects={
+            statistic: (i * frames.dim, (i + 1) * frames.dim)
+            for i, statistic in enumerate(STATISTICS)
+        },
+        description=f"Over time: {', '.join(STATISTICS)} of every column, in this order.",
+    )
