@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from featx import ParameterError
+from featx.frontend import compute
 from featx.neural import build, load_tensors, map_segments
 from featx_artist.config import INPUT_MEAN, INPUT_STD, SIAMESE, ArtistConfig
 from featx_artist.convert import keras_siamese
@@ -68,6 +69,13 @@ def assert_golden(found: np.ndarray, name: str) -> None:
 @pytest.mark.parametrize("name", ARRAYS)
 def test_golden_outputs_from_arrays(name: str, trunk: ArtistTrunk) -> None:
     assert_golden(embed(trunk, ARRAYS[name]), name)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", SIGNALS)
+def test_golden_outputs_from_audio(name: str, trunk: ArtistTrunk) -> None:
+    S = compute(SIGNALS[name].astype(np.float32), "fe-artist", sr=22050)
+    assert_golden(embed(trunk, (S[:129] - INPUT_MEAN) / INPUT_STD), name)
 
 
 @pytest.mark.data
