@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from matplotlib import colors
 
-from featx import FeatureSpec, ParameterError
+from featx import FeatureSpec, FrontEnd, ParameterError
+from featx.frontend import PRESETS, preset
 from featx.plotting import (
     Events,
     Frames,
@@ -20,6 +21,7 @@ from featx.plotting import (
     read_events,
     render,
     save,
+    spectrogram_panel,
 )
 
 SR = 8000
@@ -330,3 +332,69 @@ def test_read_events_refuses_other_json(tmp_path: Path) -> None:
     path.write_text('{"annotations": [1]}')
     with pytest.raises(ParameterError, match="JAMS"):
         read_events(path)
+
+
+# ---------------------------------------------------------------- spectrograms
+def bright_hertz(axes) -> float:
+    """Return the frequency, read from the ticks, at which an image is brightest."""
+    drawn = np.asarray(axes.images[0].get_array())
+    row = float(np.argmax(drawn.mean(axis=1)))
+    hertz = [
+        float(text.get_text().replace("k", "")) * (1000 if "k" in text.get_text() else 1)
+        for text in axes.get_yticklabels()
+    ]
+    return float(np.interp(row, axes.get_yticks(), hertz))
+
+
+@pytest.mark.parametrize(
+    ("front_end", "tolerance"),
+    [
+        ("fe-artist", 0.06),
+        ("fe-beatthis", 0.06),
+        ("fe-onf", 0.06),
+        ("fe-log81", 0.06),
+        ("librosa", 0.06),
+        (FrontEnd(name="linear", sr=22050, bank="none", power=1.0), 0.03),
+        (FrontEnd(name="erb", sr=22050, bank="erb", n_bands=64, norm="none", power=1.0), 0.08),
+    ],
+)
+def test_a_tone_is_bright_at_its_frequency(front_end, tolerance: float) -> None:
+    fe = preset(front_end)
+    y = (0.5 * np.sin(2 * np.pi * 1500 * np.arange(fe.sr) / fe.sr)).astype(np.float32)
+    axes = panels_of(render(panels=[spectrogram_panel(y, fe, sr=fe.sr)]))[0]
+    assert bright_hertz(axes) == pytest.approx(1500, rel=tolerance)
+
+
+def test_a_click_is_bright_at_its_time() -> None:
+    y = np.zeros(44100, np.float32)
+    y[22050] = 0.9
+    panel = spectrogram_panel(y, "fe-artist", sr=22050, offset=2.0)
+    assert panel.times[np.argmax(panel.values.mean(axis=1))] == pytest.approx(3.0, abs=0.0233)
+
+
+@pytest.mark.parametrize("name", [name for name, fe in PRESETS.items() if not fe.raw])
+def test_every_preset_can_be_drawn(name: str, rng) -> None:
+    fe = preset(name)
+    y = rng.uniform(-0.5, 0.5, fe.sr).astype(np.float32)
+    panel = spectrogram_panel(y, name, sr=fe.sr)
+    axes = panels_of(render(panels=[panel]))[0]
+    assert axes.get_title(loc="left").startswith(name)
+    assert len(axes.get_yticks()) >= 3
+    assert panel.unit or fe.n_mfcc or "chroma" in fe.bank
+
+
+def test_a_spectrogram_of_silence_can_be_drawn() -> None:
+    panel = spectrogram_panel(np.zeros(SR, np.float32), FrontEnd(name="x", sr=SR), sr=SR)
+    assert np.unique(panel.values).tolist() == [-80.0]
+
+
+def test_uncompressed_power_is_shown_in_decibels() -> None:
+    panel = spectrogram_panel(tone(), FrontEnd(name="x", sr=SR), sr=SR)
+    assert panel.unit == "dB below maximum"
+    assert panel.values.max() == 0.0
+    assert panel.values.min() >= -80.0
+
+
+def test_the_waveform_is_no_spectrogram() -> None:
+    with pytest.raises(ParameterError, match="fe-raw"):
+        spectrogram_panel(tone(), "fe-raw", sr=22050)

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("featx.cli.info", "Show parameters, outputs and weights of an extractor."),
     "scan": ("featx.cli.scan", "Check the health of a collection before extraction."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
+    "plot": ("featx.cli.plot", "Draw a recording with spectrograms, features and events."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
     "doctor": ("featx.cli.doctor", "Check this installation and every plugin."),
 }

@@ -9,13 +9,16 @@ from __future__ import annotations
 from featx.plotting.annotations import read_events
 from featx.plotting.figure import render, save
 from featx.plotting.panels import Events, Frames, events_panel, frames_panel
+from featx.plotting.spectrogram import band_frequencies, spectrogram_panel
 
 __all__ = [
     "Events",
     "Frames",
+    "band_frequencies",
     "events_panel",
     "frames_panel",
     "read_events",
     "render",
     "save",
+    "spectrogram_panel",
 ]

@@ -48,7 +48,8 @@ def render(
     sr : int
         Rate of ``y`` in Hz.
     offset : float >= 0
-        Time of the first sample of ``y`` in seconds. Panels and events have absolute times.
+        Time of the first sample of ``y`` in seconds. Panels and events have absolute times; what
+        lies outside of ``y`` is not drawn.
     panels : sequence of Frames
         One panel each, in this order.
     over : sequence of Frames
@@ -73,6 +74,10 @@ def render(
     """
     _check(y, sr, panels, over, events)
     figure = _new_figure()
+    low, high = _time_range(y, sr, offset, panels, events)
+    panels = [panel.between(low, high) for panel in panels]
+    over = [line.between(low, high) for line in over]
+    events = [group.between(low, high) for group in events]
     plan = _rows(y, panels, events)
     heights = [_INCHES[kind] for kind, _ in plan]
     figure.set_size_inches(width, sum(heights) + 0.22 * len(plan) + 0.75)
@@ -93,7 +98,7 @@ def render(
         else:
             draw.lines(axes, content)
     _overlay(figure, all_axes, plan, over, events)
-    draw.time_axis(all_axes, _time_range(y, sr, offset, panels, events))
+    draw.time_axis(all_axes, (low, high))
     if title:
         figure.suptitle(
             printable(title), x=0.01, ha="left", fontsize=11, weight="bold", parse_math=False

@@ -138,6 +138,22 @@ class Events:
         if self.ends is not None and np.any(self.ends < starts):
             raise ParameterError(f"ends of {self.name!r} must not lie before their starts.")
 
+    def between(self, start: float, end: float) -> Events:
+        """Return the events that touch ``start`` to ``end`` in seconds, spans cut to it."""
+        ends = self.starts if self.ends is None else self.ends
+        kept = (ends >= start) & (self.starts <= end)
+        if self.ends is not None:
+            kept &= (ends > start) & (self.starts < end)
+        strong = np.asarray(self.strong, dtype=bool)
+        return dataclasses.replace(
+            self,
+            starts=self.starts[kept] if self.ends is None else np.maximum(self.starts[kept], start),
+            ends=None if self.ends is None else np.minimum(self.ends[kept], end),
+            labels=[label for label, keep in zip(self.labels, kept, strict=False) if keep],
+            frequencies=None if self.frequencies is None else self.frequencies[kept],
+            strong=strong[kept],
+        )
+
 
 def frames_panel(
     spec: FeatureSpec, values: AnyArray, times: DoubleArray, *, name: str = ""

@@ -1,0 +1,233 @@
+"""``featx plot``: one recording, its spectrograms, features and events, as a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from featx.plotting import Events, Frames
+    from featx.store import Store
+    from featx.store.reading import FeatureView
+    from featx.types import DoubleArray, FloatArray
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _complete_preset(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete preset names for the shell."""
+    del context, parameter
+    from featx.frontend import PRESETS
+
+    return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
+
+
+@click.command("plot")
+@click.argument("audio", type=_FILE)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Picture to write: .png, .pdf or .svg.  [default: AUDIO's name with .png, here]",
+)
+@click.option(
+    "-s",
+    "--spectrogram",
+    "presets",
+    multiple=True,
+    metavar="PRESET",
+    shell_complete=_complete_preset,
+    help="Front end to draw, such as 'fe-artist'; 'none' for no spectrogram. May be repeated.  "
+    "[default: fe-artist]",
+)
+@click.option(
+    "--store",
+    "store_path",
+    type=click.Path(exists=True, path_type=Path),
+    help="Feature store, or merged file, that --feature and --over read.",
+)
+@click.option(
+    "--feature",
+    "features",
+    multiple=True,
+    metavar="EXTRACTOR.FEATURE",
+    help="Frames feature to draw in a panel, or events feature to mark. May be repeated.",
+)
+@click.option(
+    "--over",
+    "over",
+    multiple=True,
+    metavar="EXTRACTOR.FEATURE",
+    help="One-dimensional frames feature to draw over the spectrogram (if in Hz) or the waveform.",
+)
+@click.option(
+    "--events",
+    "event_files",
+    multiple=True,
+    metavar="FILE[#NAMES]",
+    help="Times to mark: JAMS, Audacity labels, .lab, .beats or CSV. 'truth.jams#beat,chord' "
+    "takes only these. May be repeated.",
+)
+@click.option("--track", "track_id", help="Track id in the store.  [default: the same content]")
+@click.option("--offset", type=click.FloatRange(min=0), default=0.0, help="First second to draw.")
+@click.option(
+    "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds to draw; else all."
+)
+@click.option("--title", help="Heading.  [default: the file's name]")
+@click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
+def command(
+    audio: Path,
+    output: Path | None,
+    presets: tuple[str, ...],
+    store_path: Path | None,
+    features: tuple[str, ...],
+    over: tuple[str, ...],
+    event_files: tuple[str, ...],
+    track_id: str | None,
+    offset: float,
+    duration: float | None,
+    title: str | None,
+    dpi: int,
+) -> None:
+    r"""Draw a recording: waveform, spectrograms, features and events on one time axis.
+
+    \b
+    featx plot song.flac
+    featx plot song.flac --spectrogram fe-beatthis --events song.beats --offset 30 --duration 10
+    featx plot song.flac --store features/ --feature chroma.frames -o song.svg
+    """
+    from featx.audio import Audio
+    from featx.plotting import render, save
+
+    output = output or Path(f"{audio.stem}.png")
+    sound = Audio.load(audio, offset=offset, duration=duration)
+    panels = _spectrograms(audio, presets or ("fe-artist",), offset, duration)
+    lines: list[Frames] = []
+    events = [group for text in event_files for group in _events(text)]
+    if features or over:
+        with _open(store_path) as store:
+            track = track_id or _find_track(store, audio)
+            for name in features:
+                _add(_view(store, name), name, track, panels, events)
+            for name in over:
+                _add(_view(store, name), name, track, lines, events)
+    figure = render(
+        title=audio.name if title is None else title,
+        y=sound.y,
+        sr=sound.sr,
+        offset=offset,
+        panels=panels,
+        over=lines,
+        events=events,
+    )
+    click.echo(save(figure, output, dpi=dpi))
+
+
+def _spectrograms(
+    audio: Path, presets: Sequence[str], offset: float, duration: float | None
+) -> list[Frames]:
+    from featx.audio import Audio
+    from featx.frontend import preset
+    from featx.plotting import spectrogram_panel
+
+    panels = []
+    waveforms: dict[int | None, tuple[FloatArray, int]] = {}
+    for front_end in [preset(name) for name in presets if name != "none"]:
+        if front_end.sr not in waveforms:
+            sound = Audio.load(audio, sr=front_end.sr, offset=offset, duration=duration)
+            waveforms[front_end.sr] = sound.y, sound.sr
+        y, sr = waveforms[front_end.sr]
+        panels.append(spectrogram_panel(y, front_end, sr=sr, offset=offset))
+    return panels
+
+
+def _events(text: str) -> list[Events]:
+    from featx.plotting import read_events
+
+    path, _, names = (text, "", "") if Path(text).exists() else text.rpartition("#")
+    groups = read_events(path or text)
+    wanted = [name for name in names.split(",") if name]
+    known = [group.name for group in groups]
+    for name in wanted:
+        if not any(_answers_to(group, name) for group in groups):
+            raise ParameterError(f"events of {path} must be some of {known}, got {name!r}.")
+    return [g for g in groups if not wanted or any(_answers_to(g, name) for name in wanted)]
+
+
+def _answers_to(group: Events, name: str) -> bool:
+    """Tell whether ``beat`` or ``note_midi`` means the group ``note_midi bass``."""
+    return name in (group.name, group.name.partition(" ")[0])
+
+
+def _open(path: Path | None) -> Store:
+    from featx.store import open_store
+
+    if path is None:
+        raise ParameterError("--store must be given with --feature and --over, got none.")
+    return open_store(path)
+
+
+def _find_track(store: Store, audio: Path) -> str:
+    from featx.audio import content_hash
+
+    content = content_hash(audio)
+    for record in store.tracks.records():
+        if record.content == content:
+            return record.track_id
+    raise ParameterError(
+        f"audio must be a track of the store, got {str(audio)!r}, whose content is not in it. "
+        "Name the track with --track to draw its features all the same."
+    )
+
+
+def _view(store: Store, name: str) -> FeatureView:
+    extractor, dot, feature = name.rpartition(".")
+    if not dot:
+        raise ParameterError(
+            f"feature must be written as extractor.feature, got {name!r}; "
+            f"{name!r} has {list(store[name])}."
+        )
+    return store[extractor][feature]
+
+
+def _add(
+    view: FeatureView, name: str, track: str, panels: list[Frames], events: list[Events]
+) -> None:
+    from featx.plotting import events_panel, frames_panel
+
+    if view.spec.kind == "clip":
+        raise ParameterError(
+            f"feature must have a time axis (frames or events), got {name!r}, one vector per "
+            "track. Use featx show or featx export."
+        )
+    if view.spec.kind == "events":
+        events.append(events_panel(view.spec, view[track], name=name))
+    else:
+        panel = frames_panel(view.spec, view[track], view.times(track), name=name)
+        panels.append(dataclasses.replace(panel, frequencies=_frequencies(view, track)))
+
+
+def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
+    """Return the frequency axis of a stored spectrogram: the bands of a front end of its recipe."""
+    from featx.plotting import band_frequencies
+    from featx.types import FrontEnd
+
+    fields = {item.name for item in dataclasses.fields(FrontEnd)}
+    for plain in view.recipe.front_ends:
+        if view.spec.columns or {"name", *plain} != fields:
+            continue
+        front_end = FrontEnd.from_json({**plain, "name": ""})
+        frequencies = band_frequencies(front_end, sr=front_end.sr or view.sr(track))
+        if frequencies is not None and len(frequencies) == view.spec.dim:
+            return frequencies
+    return None
