@@ -26,6 +26,9 @@ _VECTORS, _HEADER = "vectors.npy", "index.json"
 #: Scores held at once while searching: 64 MB of float32.
 _BLOCK = 2**24
 
+#: Rows held at once in float64.
+_ROWS = 8192
+
 #: Distances are equal when they agree to this many decimals: float64 sums of float32 products are
 #: good to about 1e-15, so scaled copies of one vector tie and different vectors do not.
 _DECIMALS = 12
@@ -43,11 +46,15 @@ def unit_rows(vectors: FloatArray) -> FloatArray:
     -------
     float32 array, shape (n, dim)
     """
-    wide = np.asarray(vectors, dtype=np.float64)
-    largest = np.abs(wide).max(axis=1, keepdims=True, initial=0.0)
-    wide = np.divide(wide, largest, out=np.zeros_like(wide), where=largest > 0)
-    norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    unit: FloatArray = np.divide(wide, norms, out=wide, where=norms > 0).astype(np.float32)
+    unit = np.zeros(vectors.shape, np.float32)
+    for start in range(0, len(unit), _ROWS):
+        wide = np.asarray(vectors[start : start + _ROWS], dtype=np.float64)
+        # scaled by the largest value first: squares of very large or small values leave float64
+        largest = np.abs(wide).max(axis=1, keepdims=True, initial=0.0)
+        wide = np.divide(wide, largest, out=np.zeros_like(wide), where=largest > 0)
+        norms = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+        np.divide(wide, norms, out=wide, where=norms > 0)
+        unit[start : start + _ROWS] = wide
     return unit
 
 
@@ -215,7 +222,7 @@ class ExactIndex(Index):
         kth = np.partition(rough, n - k)[n - k]
         rows = np.flatnonzero(rough >= kth - margin)
         exact = np.concatenate(
-            [self._cosines(query, rows[i : i + 65536]) for i in range(0, len(rows), 65536)]
+            [self._cosines(query, rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
         )
         distance = np.round(1.0 - exact, _DECIMALS).clip(0.0, 2.0).astype(np.float32)
         order = np.lexsort((rows, distance))[:k]
@@ -234,9 +241,9 @@ class ExactIndex(Index):
 def _lengths(unit: FloatArray) -> DoubleArray:
     """Return what float32 made of length 1, in float64."""
     lengths = np.zeros(len(unit))
-    for start in range(0, len(unit), 65536):
-        wide = unit[start : start + 65536].astype(np.float64)
-        lengths[start : start + 65536] = np.sqrt((wide * wide).sum(axis=1))
+    for start in range(0, len(unit), _ROWS):
+        wide = unit[start : start + _ROWS].astype(np.float64)
+        lengths[start : start + _ROWS] = np.sqrt((wide * wide).sum(axis=1))
     return lengths
 
 
