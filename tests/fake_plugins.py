@@ -49,6 +49,24 @@ BROKEN: dict[str, tuple[str, str]] = {
         "from featx import hookimpl\n@hookimpl\ndef featx_extractors():\n    pass",
         "must return a list of ExtractorSpec, got None",
     ),
+    "hostile-spec": (
+        GOOD.replace(
+            "@hookimpl",
+            "class Spec(ExtractorSpec):\n"
+            "    def __getattribute__(self, name):\n"
+            "        raise SystemExit(4)\n\n@hookimpl",
+        ).replace("[ExtractorSpec(", "[Spec("),
+        "SystemExit: 4",
+    ),
+    "exiting-params": (
+        GOOD.replace(
+            "@hookimpl",
+            "from featx import params_class\n"
+            "@params_class\nclass Params:\n    def __post_init__(self):\n"
+            "        raise SystemExit(5)\n\n@hookimpl",
+        ).replace("api=1,", "api=1, params=Params,"),
+        "cannot be checked: SystemExit: 5",
+    ),
     "hostile-error": (
         "class E(BaseException):\n    def __str__(self): raise ValueError\nraise E",
         "fails at import: E",

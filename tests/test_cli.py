@@ -378,6 +378,22 @@ def test_weights_errors_say_what_to_do(rich, args, message):
     assert message in done.stderr
 
 
+def test_weights_are_fetched_from_a_url(tmp_path, monkeypatch):
+    from featx import save_weights
+
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+    sha256 = save_weights(tmp_path / "w.safetensors", {"x": [1.0, 2.0]}, {})
+    url = (tmp_path / "w.safetensors").as_uri()
+    weights = f"WeightsSpec(name='far', urls=({url!r},), sha256={sha256!r})"
+    source = GOOD.replace("import ", "import WeightsSpec, ").replace(
+        "api=1", f"api=1, weights={weights}"
+    )
+    install(tmp_path / "site", "dummy-far", source)
+    done = run("weights", "fetch", "dummy-far", site=tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).read_bytes() == (tmp_path / "w.safetensors").read_bytes()
+
+
 # ------------------------------------------------------------------------------- doctor
 def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
     killers = {

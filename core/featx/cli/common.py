@@ -150,7 +150,12 @@ def echo_json(value: Any) -> None:
 
 
 def echo_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """Write a table: by rich on a terminal, as plain aligned columns into pipes and files."""
+    """Write a table: by rich on a terminal, as plain aligned columns into pipes and files.
+
+    Control characters become ``?``: cells hold words of plugins and files, which could otherwise
+    steer the terminal.
+    """
+    rows = [[_printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         click.echo(_plain_table(columns, rows), nl=False)
         return
@@ -165,6 +170,10 @@ def echo_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: 
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

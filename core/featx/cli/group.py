@@ -21,12 +21,14 @@ from featx.errors import (
     PluginError,
     StoreError,
 )
-from featx.registry import COMMAND_GROUP, Found, discover
+from featx.registry import COMMAND_GROUP, Found, disabled_by_environment, discover
 
 EXIT_USAGE = 2
 EXIT_FAILURES = 3
 EXIT_DAMAGED = 4
 EXIT_INTERRUPTED = 130
+
+_COMMANDS_KEY = "featx.cli.plugin_commands"
 
 
 @dataclass
@@ -135,15 +137,17 @@ def _show(error: FeatxError, args: Sequence[str] | None) -> NoReturn:
 
 def _plugin_commands(ctx: click.Context) -> dict[str, list[Found]]:
     """Return the commands of plugins that are not switched off, by short and by full name."""
-    disabled = [name.strip() for name in os.environ.get("FEATX_DISABLE_PLUGINS", "").split(",")]
-    disabled += ctx.params.get("no_plugin") or ()
-    commands: dict[str, list[Found]] = {}
-    for found in discover(COMMAND_GROUP):
-        if found.entry is None or any(found.answers_to(name) for name in disabled if name):
-            continue
-        commands.setdefault(found.name, []).append(found)
-        commands.setdefault(f"{found.distribution}:{found.name}", []).append(found)
-    return commands
+    if _COMMANDS_KEY not in ctx.meta:
+        disabled = [*disabled_by_environment(), *(ctx.params.get("no_plugin") or ())]
+        commands: dict[str, list[Found]] = {}
+        for found in discover(COMMAND_GROUP):
+            if found.entry is None or any(found.answers_to(name) for name in disabled):
+                continue
+            commands.setdefault(found.name, []).append(found)
+            commands.setdefault(f"{found.distribution}:{found.name}", []).append(found)
+        ctx.meta[_COMMANDS_KEY] = commands
+    known: dict[str, list[Found]] = ctx.meta[_COMMANDS_KEY]
+    return known
 
 
 def _load(name: str, claims: list[Found]) -> click.Command:

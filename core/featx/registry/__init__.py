@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from featx.errors import PluginError
-from featx.registry.entrypoints import COMMAND_GROUP, PLUGIN_GROUP, Found, discover, normalise
+from featx.registry.entrypoints import (
+    COMMAND_GROUP,
+    PLUGIN_GROUP,
+    Found,
+    disabled_by_environment,
+    discover,
+    normalise,
+)
 from featx.registry.records import PluginRecord, Registered, Registry
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "PluginRecord",
     "Registered",
     "Registry",
+    "disabled_by_environment",
     "discover",
     "import_object",
     "load_one",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,12 @@ class Found:
 def normalise(name: str) -> str:
     """Return a distribution name in normal form: ``My.Plugin_x`` is ``my-plugin-x``."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def disabled_by_environment() -> list[str]:
+    """Return the names in ``FEATX_DISABLE_PLUGINS``."""
+    listed = os.environ.get("FEATX_DISABLE_PLUGINS", "").split(",")
+    return [name.strip() for name in listed if name.strip()]
 
 
 def discover(group: str) -> list[Found]:

@@ -11,7 +11,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import pluggy
 
@@ -19,7 +19,7 @@ from featx import hookspecs
 from featx.errors import PluginError
 from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
 from featx.registry.checks import BrokenPluginError, check_spec
-from featx.registry.entrypoints import Found
+from featx.registry.entrypoints import Found, disabled_by_environment
 from featx.registry.records import PluginRecord, Registered, Registry, Status
 
 #: hook -> what it returns a list of
@@ -71,11 +71,7 @@ def switches(installed: list[Found], disabled: tuple[str, ...]) -> Callable[[Fou
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise PluginError(f"plugin to switch off must be installed, got {name!r}.{hint}")
-    from_environment = [
-        name.strip()
-        for name in os.environ.get("FEATX_DISABLE_PLUGINS", "").split(",")
-        if name.strip()
-    ]
+    from_environment = disabled_by_environment()
 
     def why(found: Found) -> str:
         if any(found.answers_to(name) for name in disabled):
@@ -112,13 +108,22 @@ def _load_one(
         )
         raise
     except BrokenPluginError as broken:
-        if os.environ.get("FEATX_RAISE_PLUGIN_ERRORS") == "1":
-            _raise(found, broken)
-        return "broken", str(broken)
+        return _broken(found, broken)
+    except BaseException as error:
+        # a spec is a stranger's object too: its properties and comparisons may do anything
+        unchecked = BrokenPluginError(f"cannot be checked: {_describe(error)}")
+        unchecked.__cause__ = error
+        return _broken(found, unchecked)
     return "ok", ""
 
 
-def _raise(found: Found, broken: BrokenPluginError) -> None:
+def _broken(found: Found, broken: BrokenPluginError) -> tuple[Status, str]:
+    if os.environ.get("FEATX_RAISE_PLUGIN_ERRORS") == "1":
+        _raise(found, broken)
+    return "broken", " ".join(str(broken).split())
+
+
+def _raise(found: Found, broken: BrokenPluginError) -> NoReturn:
     origin = f"plugin {found.name!r} ({found.distribution} {found.version})"
     cause = broken.__cause__
     if isinstance(cause, Exception):

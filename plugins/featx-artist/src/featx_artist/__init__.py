@@ -22,6 +22,10 @@ def featx_extractors() -> list[ExtractorSpec]:
                 name="artist-siamese",
                 licence="MIT",
                 converter="featx_artist.convert:keras_siamese",
+                source=(
+                    "model_siamese_10000.h5 from the repository jongpillee/ismir2018-artist, "
+                    "folder models/model_siamese_10000_4_0.40"
+                ),
             ),
             short_input=(
                 "The spectrogram of input shorter than 129 frames (3 s) is repeated to fill one "
