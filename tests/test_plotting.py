@@ -390,7 +390,7 @@ def test_a_spectrogram_of_silence_can_be_drawn() -> None:
 
 def test_uncompressed_power_is_shown_in_decibels() -> None:
     panel = spectrogram_panel(tone(), FrontEnd(name="x", sr=SR), sr=SR)
-    assert panel.unit == "dB below maximum"
+    assert panel.unit == "dB relative to maximum"
     assert panel.values.max() == 0.0
     assert panel.values.min() >= -80.0
 

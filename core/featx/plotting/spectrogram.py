@@ -60,7 +60,7 @@ def spectrogram_panel(
     spec = frames_spec("spectrogram", fe, sr=sr)
     unit = compression_text(fe)
     if not unit and not fe.n_mfcc and not fe.bank.startswith("chroma"):
-        values, unit = _decibels(values, fe.power), "dB below maximum"
+        values, unit = _decibels(values, fe.power), "dB relative to maximum"
     return Frames(
         name=name or f"{fe.name}: {_size_text(fe, values.shape[1])}",
         values=values,
