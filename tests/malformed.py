@@ -1,7 +1,8 @@
 """A seeded mutator: malformed audio files made from real formats, with what may come of them.
 
 `write_corpus` writes sources in every format at hand, mutates them, and returns one `Case` per
-path. The same seed gives the same bytes as long as the encoders stay the same.
+path. The same seed gives the same damage, and the same bytes but for the serial numbers and times
+that some encoders write (Ogg, WebM, floating point WAV).
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def _opened(
         try:
             reader = open_reader(source, container, start, structure)
         except AudioError as error:
-            if structure.verdict is None or error.code == "unsupported":
+            if structure.verdict is None:
                 raise
             raise structure.verdict from error
         try:
