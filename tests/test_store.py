@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -276,12 +277,21 @@ def test_digest_does_not_depend_on_grouping_or_order(tmp_path: Path) -> None:
     assert open_store(tmp_path / "one").digest() != open_store(tmp_path / "many").digest()
 
 
-def test_torn_last_line_is_tolerated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tear", [lambda t: t[:-30], lambda t: t[:-200] + bytes(199) + b"\n"])
+def test_torn_last_line_is_tolerated(tmp_path: Path, tear: Callable[[bytes], bytes]) -> None:
     write(tmp_path / "s", ["a"])
     write(tmp_path / "s", ["b"])
     ledger = sorted((tmp_path / "s" / "ledger").iterdir())[1]
-    ledger.write_bytes(ledger.read_bytes()[:-30])
+    ledger.write_bytes(tear(ledger.read_bytes()))
     assert open_store(tmp_path / "s")["toy"]["embedding"].ids == ("a",)
+
+
+def test_damage_at_the_end_of_a_ledger_is_no_torn_line(tmp_path: Path) -> None:
+    write(tmp_path / "s", ["a"])
+    (ledger,) = (tmp_path / "s" / "ledger").iterdir()
+    ledger.write_bytes(ledger.read_bytes().replace(b'"size":', b'"sizf":'))
+    with pytest.raises(StoreError, match=r"the checksum"):
+        open_store(tmp_path / "s")
 
 
 def test_damage_inside_a_ledger_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.store.catalogue import LedgerView, read_ledger
     from featx.store.locking import lock_store
+    from featx.store.merging import merge
     from featx.store.reading import Store, open_store
     from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit
     from featx.store.verification import VerifyReport, verify
@@ -26,6 +27,7 @@ _HOMES = {
     "VerifyReport": "verification",
     "Store": "reading",
     "lock_store": "locking",
+    "merge": "merging",
     "open_store": "reading",
     "read_ledger": "catalogue",
     "verify": "verification",
@@ -41,6 +43,7 @@ __all__ = [
     "Unit",
     "VerifyReport",
     "lock_store",
+    "merge",
     "open_store",
     "read_ledger",
     "verify",

@@ -59,6 +59,18 @@ class Current(NamedTuple):
     container: int | None
     row: int | None
 
+    def to_unit(self) -> Unit:
+        """Return it as a `Unit`."""
+        return Unit(
+            track_id=self.track_id,
+            recipe=self.recipe,
+            status=self.status,
+            features=(self.feature,) if self.feature else (),
+            code=self.code,
+            reason=self.reason,
+            content=self.content,
+        )
+
 
 def catalogue_path(folder: Path) -> Path:
     """Return where the catalogue of the store in ``folder`` is kept."""

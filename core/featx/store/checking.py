@@ -23,20 +23,29 @@ TIME_LIMIT = 30.0
 _BYTES_PER_SECOND = 8 * 2**20
 
 
+def hash_descriptor(descriptor: int) -> tuple[int, str]:
+    """Return size and SHA-256 of an open file, from its first byte on."""
+    digest = hashlib.sha256()
+    size = 0
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    while block := os.read(descriptor, 2**20):
+        digest.update(block)
+        size += len(block)
+    return size, digest.hexdigest()
+
+
 def hash_file(folder: Path, relative: str) -> tuple[int, str]:
     """Return size and SHA-256 of a plain file below ``folder``, following no link."""
     regular_file(folder, relative)
-    digest = hashlib.sha256()
-    size = 0
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(folder / relative, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            while block := stream.read(2**20):
-                digest.update(block)
-                size += len(block)
+        descriptor = os.open(folder / relative, flags)
+        try:
+            return hash_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StoreError(f"{folder / relative} cannot be read: {error.strerror}.") from error
-    return size, digest.hexdigest()
 
 
 def shard_problem(
@@ -81,22 +90,25 @@ class ChildInspector:
         """Return what the child says of ``path``, or ``{"refused": reason}``."""
         limit = self._time_limit + size / _BYTES_PER_SECOND
         request = {"path": os.fsencode(path).hex(), "kind": kind, "seconds": limit}
-        process = self._start()
-        try:
-            line = self._ask(process, json.dumps(request).encode() + b"\n", limit)
-        except BaseException:
-            self._kill()
-            raise
-        if line is None:
-            self._kill()
-            return {"refused": f"its check did not end within {limit:.0f} s"}
-        if not line.endswith(b"\n"):
+        reason = ""
+        for _ in range(2):  # a child may also be killed for reasons of the machine
+            process = self._start()
+            try:
+                line = self._ask(process, json.dumps(request).encode() + b"\n", limit)
+            except BaseException:
+                self._kill()
+                raise
+            if line is None:
+                self._kill()
+                return {"refused": f"its check did not end within {limit:.0f} s"}
+            if line.endswith(b"\n"):
+                answer = json.loads(line)
+                return answer if isinstance(answer, dict) else {"refused": "the check is confused"}
             code = process.wait()
             self._kill()
             name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            return {"refused": f"opening it ends the process ({name})"}
-        answer = json.loads(line)
-        return answer if isinstance(answer, dict) else {"refused": "the check gave no answer"}
+            reason = f"opening it ends the process ({name})"
+        return {"refused": reason}
 
     def _ask(self, process: subprocess.Popen[bytes], request: bytes, limit: float) -> bytes | None:
         """Return the answer, part of one if the child died, or None if time ran out."""
@@ -143,6 +155,19 @@ class ChildInspector:
     def close(self) -> None:
         """End the child."""
         self._kill()
+
+
+def check_hashes(view: LedgerView) -> None:
+    """Raise `StoreError` unless every shard has the bytes that its ledger line promises."""
+    for recipe, sha256, size in view.query(
+        "SELECT r.id, s.sha256, s.size FROM shards s JOIN recipes r ON r.rid = s.rid"
+    ):
+        relative = shard_path(recipe, sha256)
+        if hash_file(view.folder, relative) != (size, sha256):
+            raise StoreError(
+                f"{view.folder / relative} is damaged: its bytes do not fit the ledger. "
+                "Run featx verify."
+            )
 
 
 def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:

@@ -75,7 +75,7 @@ def ingest_line(database: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
     stamp = _whole(entry["stamp"])
     for plain in entry.get("recipes", ()):
         recipe = Recipe.from_json(plain)
-        _recipe(database, recipe.id, stamp, canonical_json(plain))
+        _recipe(database, recipe.id, 0, canonical_json(plain))
     _tracks(database, entry.get("tracks", ()), stamp)
     if kind == "shard":
         _shard(database, entry, stamp)
@@ -138,7 +138,7 @@ def _outcomes(database: sqlite3.Connection, units: Any, stamp: int) -> None:
         number = STATUSES.index(status)
         if code not in (FAILURE_CODES if status == "failed" else SKIP_CODES):
             raise ValueError(f"code must be known, got {code!r}")
-        rid = _recipe(database, recipe, stamp)
+        rid = _recipe(database, recipe, 0)
         _known(database, [track_id])
         told = (_text(content), code, _text(reason), None, None, stamp)
         for name in features or [""]:

@@ -13,13 +13,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.store.records import Recipe, decode_text, listing_hash
+from featx.store.records import Recipe, Unit, decode_text, encode_text, listing_hash
 from featx.store.shard import DTYPES, SHARD_FORMAT, SHARD_VERSION, value_digest
 from featx.types import FeatureSpec
 
@@ -274,7 +275,93 @@ def inspect_shard(file: h5py.File, size: int) -> dict[str, Any]:
     return {"recipe": recipe.id, "listing": listing_hash(features, zip(ids, hashes, strict=True))}
 
 
-INSPECTIONS: dict[str, Callable[[h5py.File, int], dict[str, Any]]] = {"shard": inspect_shard}
+def inspect_merged(file: h5py.File, size: int) -> dict[str, Any]:
+    """Check a merged file and that its values are those of the digest in it."""
+    from featx.store.merged import MERGED_FORMAT, MERGED_VERSION
+
+    inspector = Inspector(file, size)
+    inspector.attributes({"format": np.bytes_(MERGED_FORMAT), "version": np.int64(MERGED_VERSION)})
+    inspector.members("/", {"digest", "recipes", "tracks", "outcomes", "extractors"})
+    count = _inspect_tracks(inspector)
+    listed = inspector.read_json("recipes")
+    require(isinstance(listed, list), "recipes must be a list")
+    names = []
+    for item in listed:
+        require(isinstance(item, dict) and set(item) == {"name", "recipe"}, "recipes are damaged")
+        Recipe.from_json(item["recipe"])
+        names.append(item["name"])
+    require(len(set(names)) == len(names), "recipes must differ in name")
+    inspector.members("extractors", set(names))
+    for name in names:
+        inspector.members(f"extractors/{name}", {"features"})
+        for feature in inspector.names(f"extractors/{name}/features"):
+            check_features([feature])
+            _inspect_merged_feature(inspector, f"extractors/{name}/features/{feature}", count)
+    _inspect_outcomes(inspector.read_json("outcomes"))
+    return {"digest": inspector.read("digest", "uint8").tobytes().decode("ascii")}
+
+
+def _inspect_tracks(inspector: Inspector) -> int:
+    columns = {"size": "int64", "mtime_ns": "int64", "sr": "int64", "channels": "int64"}
+    texts = {"ids": "offsets", "paths": "path_offsets", "tags": "tag_offsets"}
+    expected = {*columns, *texts, *texts.values(), "content", "duration"}
+    inspector.members("tracks", expected)
+    ids = inspector.read_texts("tracks/ids", "tracks/offsets")
+    encoded = [encode_text(name) for name in ids]
+    require(encoded == sorted(set(encoded)), "tracks/ids must be sorted and differ")
+    inspector.read_texts("tracks/paths", "tracks/path_offsets", len(ids))
+    for tags in inspector.read_texts("tracks/tags", "tracks/tag_offsets", len(ids)):
+        require(isinstance(json.loads(tags), dict), "tracks/tags must hold mappings")
+    for name, dtype in {**columns, "duration": "float64"}.items():
+        require(len(inspector.read(f"tracks/{name}", dtype)) == len(ids), f"tracks/{name} misfits")
+    content = inspector.read("tracks/content")
+    require(len(content) == len(ids), "tracks/content misfits")
+    for item in content.tolist():
+        item.decode("ascii")
+    return len(ids)
+
+
+def _inspect_merged_feature(inspector: Inspector, path: str, count: int) -> None:
+    expected = {"values", "offsets", "digests", "spec", "axis", "tracks", "sr", "content"}
+    inspector.register(inspector.group(path), path)
+    inspector.members(path, expected)
+    tracks = inspector.read(f"{path}/tracks", "int64")
+    inside = len(tracks) > 0 and tracks[0] >= 0 and tracks[-1] < count
+    require(inside and bool((np.diff(tracks) > 0).all()), f"{path}/tracks must be rising rows")
+    specs = read_specs(inspector, f"{path}/spec", path.rpartition("/")[2])
+    axis = inspector.read(f"{path}/axis", "int64")
+    same = len(axis) == len(tracks) and bool(((axis >= 0) & (axis < len(specs))).all())
+    require(same, f"{path}/axis must name a description per track")
+    rates, content = inspector.read(f"{path}/sr", "int64"), inspector.read(f"{path}/content")
+    require(len(rates) == len(content) == len(tracks), f"{path} must have one rate per track")
+    require(bool((rates > 0).all()), f"{path}: every rate must be positive")
+    inspect_feature(inspector, path, len(tracks), specs)
+
+
+def _inspect_outcomes(outcomes: Any) -> None:
+    require(isinstance(outcomes, list), "outcomes must be a list")
+    for item in outcomes:
+        fits = isinstance(item, list) and len(item) == 7
+        require(fits and all(isinstance(part, str) for part in item), "outcomes are damaged")
+        track_id, content, recipe, status, feature, code, reason = item
+        facts = {"status": status, "code": code, "reason": reason, "content": content}
+        Unit(track_id=track_id, recipe=recipe, features=(feature,), **facts)
+        require(status != "ok" and encode_text(track_id), "outcomes must be failed or skipped")
+
+
+def check_merged_digest(path: str, digest: str) -> None:
+    """Refuse a merged file whose table of contents does not give the digest it claims."""
+    from featx.store.merged import MergedSource
+    from featx.store.reading import Store
+
+    with Store(MergedSource(Path(path))) as store:
+        require(store.digest() == digest, "its content does not fit its digest")
+
+
+INSPECTIONS: dict[str, Callable[[h5py.File, int], dict[str, Any]]] = {
+    "shard": inspect_shard,
+    "merged": inspect_merged,
+}
 
 
 def inspect(path: str, kind: str) -> dict[str, Any]:
@@ -282,8 +369,11 @@ def inspect(path: str, kind: str) -> dict[str, Any]:
     try:
         size = os.stat(path).st_size  # noqa: PTH116
         with h5py.File(path, "r", rdcc_nbytes=2**20, locking=False) as file:
-            return INSPECTIONS[kind](file, size)
-    except (FeatxError, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            answer = INSPECTIONS[kind](file, size)
+        if kind == "merged":
+            check_merged_digest(path, answer["digest"])
+        return answer
+    except (FeatxError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         return {"refused": " ".join(str(error).split())[:500] or type(error).__name__}
     except MemoryError:
         return {"refused": "it asks for too much memory"}

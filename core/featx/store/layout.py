@@ -70,6 +70,14 @@ def is_store_folder(path: Path) -> bool:
     return path.is_dir() and (path / MARKER).is_file()
 
 
+def is_merged_file(path: Path) -> bool:
+    """Return whether ``path`` is a file that begins like HDF5."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
 def store_id(folder: Path) -> str:
     """Return the identity of the store in ``folder``.
 

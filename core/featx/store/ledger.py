@@ -109,7 +109,7 @@ def read_lines(folder: Path, name: str, start: int = 0) -> Iterator[tuple[int, d
                 try:
                     entry = decode_line(line)
                 except BadLineError as error:
-                    if _nothing_follows(stream, line):
+                    if _torn(stream, line):
                         return
                     raise StoreError(
                         f"ledger {path} is damaged at byte {offset}: {error}. "
@@ -121,10 +121,13 @@ def read_lines(folder: Path, name: str, start: int = 0) -> Iterator[tuple[int, d
         raise StoreError(f"ledger {path} cannot be read: {error.strerror}.") from error
 
 
-def _nothing_follows(stream: BinaryIO, line: bytes) -> bool:
-    if line.endswith(b"\n") or len(line) < LINE_LIMIT:
-        return not stream.read(1)
-    return False
+def _torn(stream: BinaryIO, line: bytes) -> bool:
+    """Return whether a bad line is what a kill or a power cut leaves at the end of a file.
+
+    A kill leaves the beginning of a line, a power cut may leave zeros in place of any part.
+    """
+    begun = not line.endswith(b"\n") and len(line) < LINE_LIMIT
+    return begun or (b"\0" in line and not stream.read(1))
 
 
 def read_header(folder: Path, name: str) -> dict[str, Any] | None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, StoreError
-from featx.store.layout import is_store_folder
+from featx.store.layout import is_merged_file, is_store_folder
+from featx.store.merged import MergedSource, admit_merged
 from featx.store.records import Recipe, TrackRecord, Unit, encode_text
 from featx.store.sources import Block, Entry, FolderSource, Source
 from featx.types import FeatureSpec
@@ -75,25 +76,29 @@ class FeatureView:
         Track i of `ids` has ``values[offsets[i]:offsets[i + 1]]``.
         """
         entries = self._entries
-        lengths = np.zeros(len(entries), np.int64)
-        order = sorted(range(len(entries)), key=lambda i: entries[i].container)
-        for i in order:
-            with self._source.lock:
-                block = self._source.block(entries[i].container, self.spec.name)
-                row = entries[i].row
-                lengths[i] = block.offsets[row + 1] - block.offsets[row]
+        groups: dict[int, list[int]] = {}
+        for i, entry in enumerate(entries):
+            groups.setdefault(entry.container, []).append(i)
         offsets = np.zeros(len(entries) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
+        if self.spec.kind == "clip":
+            offsets += np.arange(len(offsets))
+        else:
+            for container, members in groups.items():
+                with self._source.lock:
+                    lengths = np.diff(self._source.block(container, self.spec.name).offsets)
+                offsets[np.array(members) + 1] = lengths[[entries[i].row for i in members]]
+            np.cumsum(offsets, out=offsets)
         values = np.empty((int(offsets[-1]), self.spec.dim), self.spec.dtype)
-        container, rows = -1, values
-        for i in order:
-            entry = entries[i]
+        for container, members in groups.items():
             with self._source.lock:
-                block = self._source.block(entry.container, self.spec.name)
-                if entry.container != container:
-                    container, rows = entry.container, block.read_all()
-                start, stop = block.offsets[entry.row], block.offsets[entry.row + 1]
-            values[offsets[i] : offsets[i + 1]] = rows[start:stop]
+                block = self._source.block(container, self.spec.name)
+                rows, starts = block.read_all(), block.offsets
+            if self.spec.kind == "clip":
+                values[members] = rows[[entries[i].row for i in members]]
+                continue
+            for i in members:
+                row = entries[i].row
+                values[offsets[i] : offsets[i + 1]] = rows[starts[row] : starts[row + 1]]
         return values, offsets
 
     def __len__(self) -> int:
@@ -109,14 +114,15 @@ class FeatureView:
         """Return one track: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events."""
         with self._source.lock:
             block, row = self._locate(track_id)
-            return block.read(row)
+            rows = block.rows(row)
+        return rows[0] if self.spec.kind == "clip" else rows
 
     def items(self) -> Iterator[tuple[str, AnyArray]]:
         """Yield ``(track_id, values)`` in the order of `ids`."""
         for entry in self._entries:
             with self._source.lock:
-                values = self._source.block(entry.container, self.spec.name).read(entry.row)
-            yield entry.track_id, values
+                rows = self._source.block(entry.container, self.spec.name).rows(entry.row)
+            yield entry.track_id, rows[0] if self.spec.kind == "clip" else rows
 
     def times(self, track_id: str) -> DoubleArray:
         """Return the centres of the frames of one track in seconds, shape ``(T,)``."""
@@ -267,6 +273,11 @@ class Store(Mapping[str, ExtractorView]):
         return self._views[recipe.id]
 
     @property
+    def source(self) -> Source:
+        """Where the features lie, for the other modules of this room."""
+        return self._source
+
+    @property
     def recipes(self) -> list[Recipe]:
         """All recipes, the most recently committed one first."""
         return [recipe for recipe, _ in self._recipes]
@@ -308,15 +319,7 @@ class Store(Mapping[str, ExtractorView]):
         """Yield failed and skipped units in the order of track, recipe and feature."""
         for item in self._source.current():
             if item.status != "ok":
-                yield Unit(
-                    track_id=item.track_id,
-                    recipe=item.recipe,
-                    status=item.status,
-                    features=(item.feature,) if item.feature else (),
-                    code=item.code,
-                    reason=item.reason,
-                    content=item.content,
-                )
+                yield item.to_unit()
 
     def units(self, track_id: str) -> list[Unit]:
         """Return the latest outcomes of one track under every recipe."""
@@ -339,7 +342,7 @@ class Store(Mapping[str, ExtractorView]):
                 key = (item.container, item.feature)
                 if key not in digests:
                     with self._source.lock:
-                        digests[key] = self._source.block(*key).digests()
+                        digests[key] = self._source.block(*key).digests
                 value = digests[key][item.row].tobytes()
             for part in (
                 encode_text(item.track_id),
@@ -378,6 +381,9 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     path = Path(path).resolve()
     if is_store_folder(path):
         return Store(FolderSource(path))
+    if is_merged_file(path):
+        admit_merged(path)
+        return Store(MergedSource(path))
     raise StoreError(f"store must be a store folder or a merged file, got {path}.")
 
 

@@ -59,17 +59,22 @@ def check_values(spec: FeatureSpec, values: AnyArray, track_id: str) -> AnyArray
     return values.reshape(-1, spec.dim)
 
 
+def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Return the shape of chunks of about 128 KiB, never more than 256 KiB."""
+    columns = shape[1] if len(shape) > 1 else 1
+    row_bytes = max(1, columns * itemsize)
+    chunk = [max(1, min(shape[0], CHUNK_BYTES // row_bytes)), *shape[1:]]
+    if row_bytes > 2 * CHUNK_BYTES:
+        chunk[1] = CHUNK_BYTES // itemsize
+    return tuple(chunk)
+
+
 def write_dataset(group: Any, name: str, data: AnyArray) -> None:
-    """Store ``data`` with 128 KiB chunks, each with a Fletcher-32 checksum."""
-    row_bytes = max(1, data.itemsize * int(np.prod(data.shape[1:], dtype=np.int64)))
-    rows = max(1, min(len(data), CHUNK_BYTES // row_bytes))
-    chunks = [rows, *data.shape[1:]]
-    if row_bytes > 2 * CHUNK_BYTES and data.ndim == 2:
-        chunks[1] = CHUNK_BYTES // data.itemsize
+    """Store ``data`` in chunks, each with a Fletcher-32 checksum."""
     group.create_dataset(
         name,
         data=data,
-        chunks=tuple(chunks),
+        chunks=chunk_shape(data.shape, data.itemsize),
         maxshape=None if len(data) else (None, *data.shape[1:]),
         fletcher32=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 from abc import ABC, abstractmethod
@@ -38,41 +39,59 @@ class Entry:
 
 
 class Block:
-    """One feature of many tracks inside one HDF5 file."""
+    """One feature of many tracks inside one HDF5 file.
 
-    def __init__(self, group: Any, *, sr: AnyArray, content: AnyArray) -> None:
+    ``group`` holds values, offsets, digests and description; ``about`` the rates and content
+    hashes of the tracks.
+    """
+
+    def __init__(self, group: Any, *, about: Any) -> None:
+        self._group = group
+        self._about = about
         self._values = group["values"]
-        self._digests = group["digests"]
-        self._axes = group["axis"][:] if "axis" in group else None
-        plain = json.loads(group["spec"][:].tobytes())
-        self._specs = (
-            [FeatureSpec.from_json(item) for item in plain]
-            if (isinstance(plain, list))
-            else [FeatureSpec.from_json(plain)]
-        )
-        self.offsets: AnyArray = group["offsets"][:]
-        self.sr = sr
-        self.content = content
+        self.offsets = _array(group["offsets"])
+
+    @functools.cached_property
+    def _specs(self) -> list[FeatureSpec]:
+        plain = json.loads(self._group["spec"][:].tobytes())
+        return [FeatureSpec.from_json(i) for i in (plain if isinstance(plain, list) else [plain])]
+
+    @functools.cached_property
+    def _axis(self) -> AnyArray | None:
+        return _array(self._group["axis"]) if "axis" in self._group else None
+
+    @functools.cached_property
+    def sr(self) -> AnyArray:
+        """Rates in Hz, one per track."""
+        return _array(self._about["sr"])
+
+    @functools.cached_property
+    def content(self) -> AnyArray:
+        """Content hashes as bytes, one per track."""
+        return _array(self._about["content"])
+
+    @functools.cached_property
+    def digests(self) -> AnyArray:
+        """Value digests, shape ``(n_tracks, 16)`` uint8."""
+        return _array(self._group["digests"])
 
     def spec(self, row: int) -> FeatureSpec:
         """Return the description that holds for ``row``."""
-        return self._specs[0 if self._axes is None else int(self._axes[row])]
+        return self._specs[0 if self._axis is None else int(self._axis[row])]
 
-    def read(self, row: int) -> AnyArray:
-        """Return the values of one track, ``(D,)`` for clip, else ``(n, D)``."""
-        start, stop = int(self.offsets[row]), int(self.offsets[row + 1])
-        rows: AnyArray = self._values[start:stop]
-        return rows[0] if self.spec(row).kind == "clip" else rows
+    def rows(self, row: int) -> AnyArray:
+        """Return the values of one track, always two-dimensional."""
+        return _array(self._values, int(self.offsets[row]), int(self.offsets[row + 1]))
 
     def read_all(self) -> AnyArray:
         """Return the packed values of all tracks."""
-        values: AnyArray = self._values[:]
-        return values
+        return _array(self._values)
 
-    def digests(self) -> AnyArray:
-        """Return the value digests ``(n_tracks, 16)`` uint8."""
-        digests: AnyArray = self._digests[:]
-        return digests
+
+def _array(dataset: Any, start: int | None = None, stop: int | None = None) -> AnyArray:
+    """Read rows of a dataset."""
+    rows: AnyArray = dataset[start:stop]
+    return rows
 
 
 class Source(ABC):
@@ -162,10 +181,7 @@ class FolderSource(Source):
         file, blocks = self._open(container)
         if feature not in blocks:
             try:
-                tracks = file["tracks"]
-                blocks[feature] = Block(
-                    file["features"][feature], sr=tracks["sr"][:], content=tracks["content"][:]
-                )
+                blocks[feature] = Block(file["features"][feature], about=file["tracks"])
             except (KeyError, OSError, ValueError) as error:
                 raise StoreError(f"{file.filename} is damaged: {error}.") from error
         return blocks[feature]
@@ -180,7 +196,7 @@ class FolderSource(Source):
         )
         path = self.path / shard_path(*rows[0])
         try:
-            file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE)
+            file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE, locking=False)
         except OSError as error:
             raise StoreError(f"{path} cannot be opened: {error}. Run featx verify.") from error
         self._files[sid] = (file, {})

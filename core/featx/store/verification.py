@@ -17,6 +17,7 @@ from featx.store.layout import (
     LEDGERS,
     SHARDS,
     TEMPORARY,
+    is_merged_file,
     is_store_folder,
     regular_file,
     shard_path,
@@ -104,6 +105,10 @@ def verify(
     started = time.monotonic()
     path = Path(path).resolve()
     report = VerifyReport(path=str(path))
+    if is_merged_file(path):
+        _verify_merged(path, report, time_limit)
+        report.seconds = time.monotonic() - started
+        return report
     if not is_store_folder(path):
         raise StoreError(f"store must be a store folder or a merged file, got {path}.")
     store_id(path)
@@ -118,6 +123,28 @@ def verify(
         _rebuild(path, committed, report)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _verify_merged(path: Path, report: VerifyReport, time_limit: float) -> None:
+    from featx.store.merged import MergedSource, merged_problem, remember_merged
+
+    report.bytes = path.stat().st_size
+    problem = merged_problem(path, time_limit=time_limit)
+    if problem:
+        report.damage.append(Damage(path.name, problem))
+        return
+    remember_merged(path)
+    source = MergedSource(path)
+    try:
+        _count(source, report)
+    finally:
+        source.close()
+
+
+def _count(source: Any, report: VerifyReport) -> None:
+    report.tracks = source.count_tracks()
+    for item in source.current():
+        setattr(report, item.status, getattr(report, item.status) + 1)
 
 
 def _present(folder: Path) -> Iterator[str]:
@@ -217,8 +244,6 @@ def _rebuild(folder: Path, committed: dict[str, dict[str, Any]], report: VerifyR
                     status = regular_file(folder, relative)
                     intact.append((sid, status.st_size, status.st_mtime_ns, status.st_ino))
             view.remember_verified(intact)
-            report.tracks = view.count_tracks()
-            for item in view.current():
-                setattr(report, item.status, getattr(report, item.status) + 1)
+            _count(view, report)
     except StoreError as error:
         report.damage.append(Damage(LEDGERS, str(error)))

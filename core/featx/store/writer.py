@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import uuid
 from collections import OrderedDict
@@ -189,6 +188,7 @@ class StoreWriter:
 
     def _write_file(self, recipe: Recipe, **content: Any) -> tuple[int, str, bool]:
         """Write the file under its final name; return size, SHA-256 and whether it is new."""
+        from featx.store.checking import hash_descriptor
         from featx.store.shard import FileSink, write_shard_file
 
         folder = self.folder / SHARDS / recipe.id
@@ -205,7 +205,7 @@ class StoreWriter:
                 finally:
                     if sink.fault is not None:
                         raise sink.fault
-                size, sha256 = _hash_file(descriptor)
+                size, sha256 = hash_descriptor(descriptor)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -257,23 +257,18 @@ class StoreWriter:
             self._tracks.popitem(last=False)
 
 
-def _hash_file(descriptor: int) -> tuple[int, str]:
-    """Return size and SHA-256 of an open file."""
-    digest = hashlib.sha256()
-    size = 0
-    while block := os.pread(descriptor, 2**20, size):
-        digest.update(block)
-        size += len(block)
-    return size, digest.hexdigest()
-
-
 def _holds(path: Path, size: int, sha256: str) -> bool:
     """Return whether ``path`` is a plain file with these bytes."""
+    from featx.store.checking import hash_descriptor
+
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
-        return os.fstat(descriptor).st_size == size and _hash_file(descriptor) == (size, sha256)
+        return os.fstat(descriptor).st_size == size and hash_descriptor(descriptor) == (
+            size,
+            sha256,
+        )
     finally:
         os.close(descriptor)
