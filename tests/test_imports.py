@@ -111,8 +111,13 @@ def room_of(target: str) -> str:
     return featx._HOMES.get(first, first)
 
 
+#: Data, not code of featx: the plugin that ``featx new`` writes.
+TEMPLATE = CORE / "testing" / "template"
+
 CORE_FILES = sorted(
-    path for path in CORE.rglob("*.py") if path.parent != CORE or path.stem != "__init__"
+    path
+    for path in CORE.rglob("*.py")
+    if not path.is_relative_to(TEMPLATE) and (path.parent != CORE or path.stem != "__init__")
 )
 
 

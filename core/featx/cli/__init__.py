@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot": ("featx.cli.plot", "Draw a recording with spectrograms, features and events."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
     "doctor": ("featx.cli.doctor", "Check this installation and every plugin."),
+    "check": ("featx.cli.check", "Check a plugin against the rules (conformance kit)."),
+    "new": ("featx.cli.new", "Write a new plugin from the template."),
 }
 
 

@@ -1,0 +1,137 @@
+"""``featx check``: run the conformance kit on an installed extractor, loss or index."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.cli.common import (
+    complete_extractor,
+    echo_json,
+    echo_table,
+    json_option,
+    no_plugin_option,
+    parse_settings,
+    set_option,
+)
+from featx.cli.group import EXIT_FAILURES
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from featx.testing import Report
+
+_STYLES = {"pass": "green", "xfail": "yellow", "skip": "yellow", "fail": "red", "xpass": "red"}
+
+
+@click.command("check")
+@click.argument("name", shell_complete=complete_extractor)
+@click.option("--long", is_flag=True, help="Also run an hour of audio.")
+@click.option(
+    "--expect",
+    "expectations",
+    multiple=True,
+    metavar="CHECK=REASON",
+    help="A failure that is known, and why. If it does not happen, that is a failure.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, path_type=Path),
+    help="Weights to use instead of the installed ones.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where the extractor runs.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1.0),
+    default=300.0,
+    show_default=True,
+    help="Seconds for each of the processes in which it is checked.",
+)
+@set_option
+@json_option
+@no_plugin_option
+def command(
+    name: str,
+    long: bool,
+    expectations: tuple[str, ...],
+    weights: Path | None,
+    device: str,
+    timeout: float,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Check an extractor, loss or index against the rules.
+
+    NAME is short or in full. The plugin runs in processes of its own, on synthesised signals. Exit
+    code 0 means that it passes, 3 that it does not; docs/plugin-authoring.md explains every check.
+    """
+    report = _examine(
+        name,
+        expected=_parse_expectations(expectations),
+        params=parse_settings(settings, [name])[name],
+        only_extractors={"long": long, "weights": weights, "device": device},
+        timeout=timeout,
+    )
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        _show(report)
+    return 0 if report.passed else EXIT_FAILURES
+
+
+def _examine(
+    name: str,
+    *,
+    expected: Mapping[str, str],
+    params: Mapping[str, str],
+    only_extractors: Mapping[str, Any],
+    timeout: float,
+) -> Report:
+    from featx.testing import examine_extractor, examine_index, examine_loss
+    from featx.testing.conformance.runner import kind_of
+
+    kind = kind_of(name)
+    if kind == "extractor":
+        return examine_extractor(
+            name, params=params, expected=expected, timeout=timeout, **only_extractors
+        )
+    examine = {"loss": examine_loss, "index": examine_index}[kind]
+    return examine(name, params=params, expected=expected, timeout=timeout)
+
+
+def _parse_expectations(pairs: Sequence[str]) -> dict[str, str]:
+    expected = {}
+    for pair in pairs:
+        check, equals, reason = pair.partition("=")
+        if not equals:
+            raise ParameterError(f"--expect must look like check=reason, got {pair!r}.")
+        expected[check] = reason
+    return expected
+
+
+def _show(report: Report) -> None:
+    rows = [(item.id, item.status, item.message) for item in report.outcomes]
+    if sys.stdout.isatty():
+        _show_rich(rows, title=f"{report.kind} {report.name}")
+    else:
+        echo_table(("check", "result", "message"), rows)
+    for note in report.notes:
+        click.echo(note)
+    click.echo(report.summary().splitlines()[0] + ".")
+
+
+def _show_rich(rows: Sequence[tuple[str, str, str]], *, title: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in ("check", "result", "message"):
+        table.add_column(column, overflow="fold")
+    for check, status, message in rows:
+        table.add_row(check, Text(status, style=_STYLES[status]), Text(message))
+    Console().print(table)

@@ -1,0 +1,34 @@
+"""``featx new``: write a complete plugin distribution that passes ``featx check`` as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder in which the distribution's own folder is made; the current one otherwise.",
+)
+@click.option("--author", default="", metavar="NAME", help="Who stands in pyproject and LICENSE.")
+def command(name: str, folder: Path, author: str) -> None:
+    """Write a new plugin: NAME becomes extractor, package and distribution.
+
+    'featx new my-extractor' makes the folder featx-my-extractor with the package
+    featx_my_extractor. It computes the loudness of frames until you change it, and passes
+    'featx check my-extractor' from the start.
+    """
+    from featx.testing.template_writer import write_plugin
+
+    made = write_plugin(name, folder=folder, author=author)
+    short = made.name.removeprefix("featx-")
+    click.echo(f"Wrote {made}. Next:")
+    click.echo(f"  pip install -e {made}")
+    click.echo(f"  featx check {short}")
+    click.echo(f"  featx run --plugin {short} MUSIC -o OUT")

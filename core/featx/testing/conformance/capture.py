@@ -1,0 +1,83 @@
+"""What a plugin prints and warns about while it is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from featx.testing.conformance.guards import Guards
+from featx.testing.conformance.recording import CheckFailed, Recorder
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """Text on standard output, and Python warnings."""
+
+    printed: str = ""
+    warned: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def captured() -> Iterator[Seen]:
+    """Collect what reaches file descriptor 1, whoever writes there, and Python warnings."""
+    seen = Seen()
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with tempfile.TemporaryFile() as file, warnings.catch_warnings(record=True) as records:
+        warnings.simplefilter("default")
+        os.dup2(file.fileno(), 1)
+        try:
+            yield seen
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+            file.seek(0)
+            seen.printed = file.read().decode(errors="replace").strip()
+            seen.warned = [
+                f"{record.category.__name__}: {record.message} "
+                f"({Path(record.filename).name}, line {record.lineno})"
+                for record in records
+            ]
+
+
+def report_captured(recorder: Recorder, seen: Seen) -> None:
+    """Record the checks ``stdout`` and ``warnings``."""
+    with recorder.check("stdout"):
+        if seen.printed:
+            raise CheckFailed(
+                f"stdout must stay empty, got {seen.printed[:200]!r}. It carries the JSON of "
+                "commands: use warnings or logging."
+            )
+    with recorder.check("warnings"):
+        if seen.warned:
+            raise CheckFailed(
+                f"no warning must be raised, got {len(seen.warned)}; first: {seen.warned[0]}"
+            )
+
+
+def report_guards(recorder: Recorder, guards: Guards) -> None:
+    """Record the checks ``no-pickle``, ``no-network`` and ``no-writes``."""
+    rules = {
+        "no-pickle": (guards.pickles, "nothing must be unpickled", "Use safetensors or JSON."),
+        "no-network": (
+            guards.network,
+            "the network must not be used",
+            "Declare weights in a WeightsSpec; the host fetches them.",
+        ),
+        "no-writes": (
+            guards.writes,
+            "nothing must be written outside the temporary and cache folders",
+            "Return results; the host stores them.",
+        ),
+    }
+    for name, (found, rule, remedy) in rules.items():
+        with recorder.check(name):
+            if found:
+                raise CheckFailed(f"{rule}, got {found[0]}. {remedy}")

@@ -1,0 +1,78 @@
+"""Light jobs: import a plugin's hook module, resolve parameters, and look at what came along."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from featx.testing.conformance.recording import CheckFailed, CheckSkipped
+from featx.testing.conformance.target import Target, spec_from_json
+
+if TYPE_CHECKING:
+    from featx.testing.conformance.recording import Recorder
+
+#: Must not be imported by listing plugins: each costs more than the list itself.
+HEAVY = (
+    "h5py",
+    "jax",
+    "librosa",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "soundfile",
+    "tensorflow",
+    "torch",
+)
+
+#: Must not be imported by ``resolve``: planning resolves for every file.
+HEAVY_TO_RESOLVE = tuple(name for name in HEAVY if name not in ("numpy", "scipy"))
+
+
+def examine_imports(target: Target, recorder: Recorder, *, resolve: bool) -> None:
+    """Check the imports of the hook module, and of ``resolve`` for extractors."""
+    with recorder.check("light-import"):
+        if not target.entry:
+            raise CheckSkipped("the spec was given as an object, not by an installed plugin")
+        _ask_hooks(target)
+        _require_light(HEAVY, f"{target.entry} must not import", "Import it inside functions.")
+    if resolve:
+        with recorder.check("light-resolve"):
+            _resolve(target)
+            _require_light(
+                HEAVY_TO_RESOLVE,
+                f"{target.spec['resolve']} must not import",
+                "Put resolve into a module of its own, away from the model.",
+            )
+
+
+def _ask_hooks(target: Target) -> None:
+    from featx.registry import PLUGIN_GROUP, discover, load_one
+
+    for found in discover(PLUGIN_GROUP):
+        if (found.distribution, found.name) == (target.distribution, target.plugin):
+            (record,) = load_one(found).plugins
+            if record.status != "ok":
+                raise CheckFailed(f"plugin {found.name!r} {record.reason}.")
+            return
+    raise CheckFailed(f"plugin {target.plugin!r} of {target.distribution} must be installed.")
+
+
+def _resolve(target: Target) -> None:
+    from featx.interfaces import parse_params
+    from featx.registry import import_object
+
+    spec: Any = spec_from_json("extractor", target.spec)
+    params = parse_params(spec.params, target.params)
+    resolve = import_object(spec.resolve)
+    for native_sr in (None, 44100):
+        resolve(params, native_sr)
+
+
+def _require_light(heavy: Iterable[str], rule: str, remedy: str) -> None:
+    loaded = [name for name in heavy if name in sys.modules]
+    if loaded:
+        raise CheckFailed(f"{rule} {', '.join(loaded)}. {remedy}")

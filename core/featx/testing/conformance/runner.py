@@ -1,0 +1,245 @@
+"""Starts the child processes, and makes a report of what they found."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import ParameterError, PluginError
+from featx.testing.conformance.report import (
+    EXTRACTOR_CHECKS,
+    INDEX_CHECKS,
+    LOSS_CHECKS,
+    Outcome,
+    Report,
+    check_expected,
+    judge,
+)
+from featx.testing.conformance.target import Target, spec_to_json
+
+if TYPE_CHECKING:
+    from featx.testing.conformance.target import AnySpec
+
+CHECKS: Mapping[str, Mapping[str, str]] = {
+    "extractor": EXTRACTOR_CHECKS,
+    "loss": LOSS_CHECKS,
+    "index": INDEX_CHECKS,
+}
+
+#: job -> the checks it makes; the battery of the kind makes all others
+_PART = {
+    "static": ("spec", "light-import", "light-resolve", "params", "resolve", "weights"),
+    "pair": ("processes",),
+}
+
+#: Without these, nothing can be run.
+_FATAL = ("spec", "params", "resolve", "weights")
+
+
+def examine(
+    target: Target,
+    *,
+    expected: Mapping[str, str],
+    long: bool = False,
+    timeout: float = 300.0,
+) -> Report:
+    """Run every check of ``target`` and return the report, whatever it says."""
+    known = CHECKS[target.kind]
+    check_expected(expected, known)
+    with tempfile.TemporaryDirectory(prefix="featx-check-") as folder:
+        runner = _Runner(target, Path(folder), long=long, timeout=timeout)
+        outcomes = runner.child("static", [name for name in _PART["static"] if name in known])
+        behaviour = [name for name in known if all(name not in part for part in _PART.values())]
+        obstacles = [item.id for item in outcomes if item.status == "fail" and item.id in _FATAL]
+        if obstacles:
+            rest = [*behaviour, *(name for name in _PART["pair"] if name in known)]
+            message = f"not checked, because {obstacles[0]!r} failed"
+            outcomes += [Outcome(id=name, status="skip", message=message) for name in rest]
+        else:
+            outcomes += runner.child(target.kind, behaviour)
+            if target.kind == "extractor":
+                outcomes += runner.child("pair", ["processes"])
+        return Report(
+            name=target.full_name,
+            kind=target.kind,
+            outcomes=judge(outcomes, expected=expected, known=known),
+            notes=tuple(runner.notes),
+        )
+
+
+class _Runner:
+    def __init__(self, target: Target, folder: Path, *, long: bool, timeout: float) -> None:
+        self.target = target
+        self.folder = folder
+        self.long = long
+        self.timeout = timeout if not long else max(timeout, 1800.0)
+        self.notes: list[str] = []
+        for name in ("tmp", "cwd", "out"):
+            (folder / name).mkdir()
+
+    def child(self, job: str, checks: list[str]) -> list[Outcome]:
+        """Run ``job``. What stopped it fails the check it was at; later ones are skipped."""
+        path = self.folder / "out" / f"{job}.jsonl"
+        stopped = self._run(job, path)
+        outcomes, begun = self._read(path)
+        found = {outcome.id for outcome in outcomes}
+        missing = [name for name in checks if name not in found]
+        if stopped:
+            culprit = begun or (missing or [checks[-1]])[0]
+            outcomes = [item for item in outcomes if item.id != culprit]
+            outcomes.append(Outcome(id=culprit, status="fail", message=stopped))
+            missing = [name for name in missing if name != culprit]
+            reason = f"not reached, because the process stopped at {culprit!r}"
+        else:
+            reason = "not checked, because 'open' failed"
+        outcomes += [Outcome(id=name, status="skip", message=reason) for name in missing]
+        return outcomes
+
+    def _run(self, job: str, outcomes: Path) -> str:
+        """Run a child, and say what stopped it, or nothing."""
+        from featx.weights import cache_folder
+
+        description = {
+            "job": job,
+            "target": self.target.to_json(),
+            "outcomes": str(outcomes),
+            "out": str(self.folder / "out"),
+            "long": self.long,
+            "allowed": [str(self.folder / "tmp"), str(self.folder / "out"), str(cache_folder())],
+        }
+        file = self.folder / f"{job}.json"
+        file.write_text(json.dumps(description), encoding="utf-8")
+        errors = self.folder / "out" / f"{job}.stderr"
+        with errors.open("wb") as handle:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "featx.testing.conformance.child", str(file)],
+                cwd=self.folder / "cwd",
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=handle,
+                start_new_session=True,
+            )
+            try:
+                code = process.wait(self.timeout)
+            except BaseException as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                if isinstance(error, subprocess.TimeoutExpired):
+                    return f"took longer than {self.timeout:g} s and was stopped"
+                raise
+        if code == 0:
+            return ""
+        lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = f": {lines[-1]}" if lines else ""
+        if code < 0:
+            return f"the process died of {signal.Signals(-code).name}{said}"
+        return f"the process ended with exit code {code}{said}"
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "FEATX_OFFLINE": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path),
+            "TMPDIR": str(self.folder / "tmp"),
+        }
+
+    def _read(self, path: Path) -> tuple[list[Outcome], str]:
+        """Return outcomes, and the check that was begun but not finished."""
+        outcomes: list[Outcome] = []
+        begun = ""
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for line in lines:
+            item: dict[str, Any] = json.loads(line)
+            if "begin" in item:
+                begun = item["begin"]
+            elif "note" in item:
+                self.notes.append(item["note"])
+            else:
+                outcomes.append(Outcome(**item))
+                begun = ""
+        return outcomes, begun
+
+
+def find_target(
+    kind: str,
+    which: str | AnySpec,
+    *,
+    params: Mapping[str, Any],
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+) -> Target:
+    """Return the target for an installed name (short or full), or for a spec.
+
+    Raises
+    ------
+    PluginError
+        If the name is unknown, ambiguous or belongs to a broken plugin.
+    ParameterError
+        If a spec of another kind is given.
+    """
+    from featx.registry import load_registry
+
+    location = "" if weights is None else str(Path(weights).resolve())
+    if not isinstance(which, str):
+        expected = {"extractor": "ExtractorSpec", "loss": "LossSpec", "index": "IndexSpec"}[kind]
+        if type(which).__name__ != expected:
+            raise ParameterError(f"spec must be a {expected}, got {type(which).__name__}.")
+        return Target(
+            kind=kind,
+            spec=spec_to_json(which),
+            full_name=which.name,
+            params=params,
+            weights=location,
+            device=device,
+        )
+    registry = load_registry()
+    lookup: Any = {
+        "extractor": registry.extractor,
+        "loss": registry.loss,
+        "index": registry.index,
+    }[kind]
+    found = lookup(which)
+    entries = {(item.distribution, item.name): item.value for item in registry.plugins}
+    return Target(
+        kind=kind,
+        spec=spec_to_json(found.spec),
+        full_name=found.full_name,
+        distribution=found.distribution,
+        plugin=found.plugin,
+        entry=entries[found.distribution, found.plugin],
+        params=params,
+        weights=location,
+        device=device,
+    )
+
+
+def kind_of(name: str) -> str:
+    """Return which kind of thing ``name`` is; extractors win over losses, these over indexes.
+
+    Raises
+    ------
+    PluginError
+        As for an extractor, if it is none of them.
+    """
+    from featx.registry import load_registry
+
+    registry = load_registry()
+    for kind, lookup in (("loss", registry.loss), ("index", registry.index)):
+        with contextlib.suppress(PluginError):
+            registry.extractor(name)
+            return "extractor"
+        with contextlib.suppress(PluginError):
+            lookup(name)
+            return kind
+    registry.extractor(name)  # raises, and says why
+    return "extractor"
