@@ -69,6 +69,8 @@ def fetch(names: tuple[str, ...], everything: bool) -> None:
     specs = [_spec(name) for name in names]
     if everything:
         specs += [spec for spec, _ in _users().values() if spec.urls]
+        if not specs:
+            click.echo("No installed extractor has weights that can be fetched.", err=True)
     for spec in specs:
         path = weights.fetch(spec, progress=_progress(spec))
         click.echo(str(path))

@@ -135,9 +135,7 @@ def _remedy(spec: WeightsSpec) -> str:
         source = f" It reads {spec.source}." if spec.source else ""
         remedies.append(f"Run: featx weights import {spec.name} <file{suffix}>.{source}")
     if not remedies:
-        remedies.append(
-            f"Put the file at {cached_path(spec)}, or name it: --weights {spec.name}=<file{SUFFIX}>"
-        )
+        remedies.append(f"Put the file at {cached_path(spec)}, or name it with --weights.")
     return " Or: ".join(remedies).replace("Or: Run:", "Or run:")
 
 
