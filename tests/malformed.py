@@ -263,7 +263,7 @@ def _plain_cases(sources: dict[str, bytes]) -> Iterator[tuple[str, bytes, tuple[
     yield "channels-64.wav", many, ("too-many-channels",)
     yield "wrong-suffix.mp3", sources["flac"], ("ok",)
     yield "wrong-suffix.wav", sources["ogg"], ("ok",)
-    yield "playlist.m4a", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", ("not-audio",)
+    yield "script.m4a", b"ffconcat version 1.0\nfile wrong-suffix.mp3\n", ("not-audio",)
 
 
 def _odd_paths(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:

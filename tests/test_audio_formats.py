@@ -194,8 +194,10 @@ def test_length_is_limited_while_decoding_where_nothing_is_declared(put, sources
     assert code_of(path, limits=Limits(max_seconds=1.0)) == "too-long"
 
 
-def test_a_playlist_named_as_audio_reads_no_other_file(put):
-    assert code_of(put("x.m4a", b"#EXTM3U\nfile:///etc/hostname\n")) == "not-audio"
+def test_a_script_named_as_audio_reads_no_other_file(put, sources):
+    put("other.wav", sources["wav"])
+    script = put("x.m4a", b"ffconcat version 1.0\nfile other.wav\n")
+    assert code_of(script) == "not-audio"
 
 
 # ---------------------------------------------------------------- tags

@@ -30,7 +30,7 @@ SUFFIXES: dict[str, frozenset[str]] = {
 AUDIO_SUFFIXES: frozenset[str] = frozenset().union(*SUFFIXES.values())
 
 #: containers that need the extra ``featx[av]`` -> name of the demuxer, always given explicitly:
-#: probing by FFmpeg would follow playlists to other files
+#: probing by FFmpeg would follow concat scripts to other files
 AV_FORMATS: dict[str, str] = {
     "AAC": "aac",
     "MP4": "mov",
