@@ -416,5 +416,5 @@ def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
         finding = told[f"plugin dummy-{name}:{name}"]
         assert reason in finding["detail"]
         assert finding["status"] == ("note" if name in {"heavy", "off"} else "FAILED")
-    assert told["sound"]["status"] == "ok"
+    assert told["sound to features"]["status"] == "ok"
     assert "FLAC" in told["libsndfile"]["detail"]

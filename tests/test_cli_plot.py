@@ -127,6 +127,9 @@ def store(tmp_path: Path, wav: Path) -> Path:
         FeatureSpec(name="mean", kind="clip", dim=3),
         mel,
         dataclasses.replace(mel, name="f0", dim=1, unit="Hz"),
+        dataclasses.replace(
+            mel, name="pair", dim=2, columns=("centre", "level"), column_units=("Hz", "dB")
+        ),
         FeatureSpec(
             name="beats",
             kind="events",
@@ -153,6 +156,7 @@ def store(tmp_path: Path, wav: Path) -> Path:
     values = {
         "mean": np.zeros(3, np.float32),
         "mel": compute(y, fe, sr=SR),
+        "pair": np.tile(np.array([880, -3], np.float32), (201, 1)),
         "f0": np.full((201, 1), 440, np.float32),
         "beats": np.array([[0.5, 1], [1.0, 2]]),
     }
@@ -178,6 +182,19 @@ def test_stored_features_keep_their_axes(wav: Path, tmp_path: Path, store: Path,
     assert legend == ["toy.f0", "toy.beats"]
 
 
+def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) -> None:
+    invoke(
+        *(wav, "-o", tmp_path / "x.png", "-s", "fe-artist", "--store", store),
+        *("--feature", "toy.mel:3,7", "--feature", "toy.pair:level", "--over", "toy.pair:centre"),
+    )
+    figure = drawn[0]
+    assert kinds(figure) == ["waveform", "image", "lines", "lines"]
+    spectrogram, two, one = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert len(two.lines) == 2
+    assert one.get_ylabel() == "dB"
+    assert np.isfinite(spectrogram.lines[-1].get_ydata()).all()
+
+
 @pytest.mark.parametrize(
     ("feature", "message"),
     [
@@ -185,6 +202,7 @@ def test_stored_features_keep_their_axes(wav: Path, tmp_path: Path, store: Path,
         ("toy", "extractor.feature"),
         ("toy.nothing", "nothing"),
         ("mfcc.frames", "mfcc"),
+        ("toy.pair:middle", "['centre', 'level']"),
     ],
 )
 def test_features_that_cannot_be_drawn_are_explained(

@@ -227,7 +227,7 @@ def _child(arguments: list[str], timeout: float) -> tuple[dict[str, Any] | None,
 def _selftest() -> Iterator[Finding]:
     told, problem = _child(["featx.cli.selftest"], _SELFTEST_SECONDS)
     if told is None:
-        yield Finding(check="sound", status="FAILED", detail=problem)
+        yield Finding(check="sound to features", status="FAILED", detail=problem)
         return
     missing = [name for name in _FORMATS if name not in told["formats"]]
     lacks = f"; lacks {', '.join(missing)}" if missing else ""
@@ -237,7 +237,7 @@ def _selftest() -> Iterator[Finding]:
         detail=f"{told['libsndfile']}: {', '.join(told['formats'])}{lacks}",
     )
     yield Finding(
-        check="sound",
+        check="sound to features",
         status="ok",
-        detail=f"a tone of {told['samples']} samples written and decoded",
+        detail=f"tone decoded, {told['shape']} mel bands, tone found in band {told['band']}",
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -77,6 +75,8 @@ class RootGroup(click.Group):
         """Resolve as click does, but suggest the nearest name for an unknown command."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
+            import difflib
+
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             ctx.fail(f"No such command {name!r}.{hint}")
@@ -127,6 +127,8 @@ class RootGroup(click.Group):
 def _show(error: FeatxError, args: Sequence[str] | None) -> NoReturn:
     given = sys.argv[1:] if args is None else args
     if "--debug" in given or os.environ.get("FEATX_DEBUG") == "1":
+        import traceback
+
         traceback.print_exception(error)
     else:
         click.echo(f"Error: {error}", err=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from featx.plotting import Events, Frames
     from featx.store import Store
     from featx.store.reading import FeatureView
-    from featx.types import DoubleArray, FloatArray
+    from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -60,15 +60,17 @@ def _complete_preset(
     "--feature",
     "features",
     multiple=True,
-    metavar="EXTRACTOR.FEATURE",
-    help="Frames feature to draw in a panel, or events feature to mark. May be repeated.",
+    metavar="EXTRACTOR.FEATURE[:COLUMNS]",
+    help="Frames feature to draw in a panel, or events feature to mark; 'spectral.frames:flatness' "
+    "takes one column. May be repeated.",
 )
 @click.option(
     "--over",
     "over",
     multiple=True,
-    metavar="EXTRACTOR.FEATURE",
-    help="One-dimensional frames feature to draw over the spectrogram (if in Hz) or the waveform.",
+    metavar="EXTRACTOR.FEATURE[:COLUMN]",
+    help="Frames feature of one column to draw as a line over the spectrogram, if it is in Hz, or "
+    "else over the waveform. May be repeated.",
 )
 @click.option(
     "--events",
@@ -104,7 +106,7 @@ def command(
     \b
     featx plot song.flac
     featx plot song.flac --spectrogram fe-beatthis --events song.beats --offset 30 --duration 10
-    featx plot song.flac --store features/ --feature chroma.frames -o song.svg
+    featx plot song.flac --store features/ --feature chroma.frames --over spectral.frames:centroid
     """
     from featx.audio import Audio
     from featx.plotting import render, save
@@ -118,9 +120,9 @@ def command(
         with _open(store_path) as store:
             track = track_id or _find_track(store, audio)
             for name in features:
-                _add(_view(store, name), name, track, panels, events)
+                _add(store, name, track, panels, events)
             for name in over:
-                _add(_view(store, name), name, track, lines, events)
+                _add(store, name, track, lines, events)
     figure = render(
         title=audio.name if title is None else title,
         y=sound.y,
@@ -190,21 +192,22 @@ def _find_track(store: Store, audio: Path) -> str:
     )
 
 
-def _view(store: Store, name: str) -> FeatureView:
-    extractor, dot, feature = name.rpartition(".")
+def _view(store: Store, name: str) -> tuple[FeatureView, list[str]]:
+    """Return the feature that ``name`` means, and the columns it asks for."""
+    extractor, dot, rest = name.rpartition(".")
+    feature, _, columns = rest.partition(":")
     if not dot:
         raise ParameterError(
             f"feature must be written as extractor.feature, got {name!r}; "
             f"{name!r} has {list(store[name])}."
         )
-    return store[extractor][feature]
+    return store[extractor][feature], [column for column in columns.split(",") if column]
 
 
-def _add(
-    view: FeatureView, name: str, track: str, panels: list[Frames], events: list[Events]
-) -> None:
+def _add(store: Store, name: str, track: str, panels: list[Frames], events: list[Events]) -> None:
     from featx.plotting import events_panel, frames_panel
 
+    view, columns = _view(store, name)
     if view.spec.kind == "clip":
         raise ParameterError(
             f"feature must have a time axis (frames or events), got {name!r}, one vector per "
@@ -212,22 +215,48 @@ def _add(
         )
     if view.spec.kind == "events":
         events.append(events_panel(view.spec, view[track], name=name))
-    else:
-        panel = frames_panel(view.spec, view[track], view.times(track), name=name)
-        panels.append(dataclasses.replace(panel, frequencies=_frequencies(view, track)))
+        return
+    spec, values = _choose(view.spec, view[track], columns)
+    panel = frames_panel(spec, values, view.times(track), name=name)
+    frequencies = None if columns else _frequencies(view, track)
+    panels.append(dataclasses.replace(panel, frequencies=frequencies))
+
+
+def _choose(
+    spec: FeatureSpec, values: AnyArray, columns: list[str]
+) -> tuple[FeatureSpec, AnyArray]:
+    """Take some columns, by name or by number."""
+    if not columns:
+        return spec, values
+    known = [*spec.columns] or [str(index) for index in range(spec.dim)]
+    for column in columns:
+        if column not in known:
+            raise ParameterError(f"column of {spec.name} must be one of {known}, got {column!r}.")
+    rows = [known.index(column) for column in columns]
+    units = tuple(spec.column_units[row] for row in rows) if spec.column_units else ()
+    chosen = dataclasses.replace(
+        spec, dim=len(rows), columns=tuple(columns), column_units=units, aspects={}
+    )
+    return chosen, values[:, rows]
 
 
 def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
-    """Return the frequency axis of a stored spectrogram: the bands of a front end of its recipe."""
+    """Return the frequency axis of a stored spectrogram: the bands of a front end of its recipe.
+
+    A feature is taken for a front end's output if frames, dimensions and column names fit.
+    """
+    from featx.frontend import geometry
     from featx.plotting import band_frequencies
     from featx.types import FrontEnd
 
     fields = {item.name for item in dataclasses.fields(FrontEnd)}
+    stems = {column.rstrip("0123456789") for column in view.spec.columns}
+    sr = view.sr(track)
     for plain in view.recipe.front_ends:
-        if view.spec.columns or {"name", *plain} != fields:
+        if len(stems) > 1 or {"name", *plain} != fields:
             continue
         front_end = FrontEnd.from_json({**plain, "name": ""})
-        frequencies = band_frequencies(front_end, sr=front_end.sr or view.sr(track))
-        if frequencies is not None and len(frequencies) == view.spec.dim:
-            return frequencies
+        spec = view.spec
+        if geometry(front_end, sr=sr) == (spec.hop, spec.frame_length, spec.first, spec.dim):
+            return band_frequencies(front_end, sr=front_end.sr or sr)
     return None

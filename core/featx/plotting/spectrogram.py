@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Decibels below the maximum that a spectrogram without compression shows.
 DISPLAY_RANGE = 80.0
 
-PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 def spectrogram_panel(

@@ -68,33 +68,35 @@ def discover(group: str) -> list[Found]:
     As for imports, the first distribution of a name on ``sys.path`` hides later ones. Unreadable
     metadata of one distribution is reported as its `Found.problem` and hides nothing else.
     """
-    found = [item for dist in _distributions() for item in _entry_points(dist, group)]
-    return sorted(found, key=lambda item: (item.distribution, item.name))
-
-
-def _distributions() -> Iterator[Any]:
-    """Yield the ``importlib_metadata.Distribution`` that may hold plugins, each name once."""
     from importlib_metadata import Distribution, PackageNotFoundError, distributions
 
+    found: list[Found] = []
     seen: set[str] = set()
     for dist in distributions():
-        try:
-            if PLUGIN_GROUP not in (dist.read_text("entry_points.txt") or ""):
-                continue
-        except UnicodeDecodeError:
-            pass  # `_entry_points` reports it, with the name
+        if not _may_hold(dist, group):
+            continue
         name, _ = _name_and_version(dist)
         if name in seen:
             continue
         seen.add(name)
         try:
-            yield Distribution.from_name(name)
+            first: Any = Distribution.from_name(name)
         except PackageNotFoundError:
-            yield dist
+            first = dist
+        _, version = _name_and_version(first)
+        found.extend(_entry_points(first, group, name, version))
+    return sorted(found, key=lambda item: (item.distribution, item.name))
 
 
-def _entry_points(dist: Any, group: str) -> Iterator[Found]:
-    name, version = _name_and_version(dist)
+def _may_hold(dist: Any, group: str) -> bool:
+    """Look for the group's heading; hundreds of distributions have none, and parsing takes time."""
+    try:
+        return f"[{group}]" in (dist.read_text("entry_points.txt") or "")
+    except UnicodeDecodeError:
+        return True  # `_entry_points` reports it, with the name
+
+
+def _entry_points(dist: Any, group: str, name: str, version: str) -> Iterator[Found]:
     try:
         entries = list(dist.entry_points.select(group=group))
     except Exception as error:  # any damage to a stranger's metadata; it is reported

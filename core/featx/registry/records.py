@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -139,6 +138,8 @@ class Registry:
                     f"{kind} {name!r} is not installed, but a plugin of that name is; "
                     f"its {plural}: {_listed(given)}."
                 )
+        import difflib
+
         origins: dict[str, list[str]] = {}
         for full_name, item in table.items():
             origins.setdefault(item.spec.name, []).append(item.distribution)
