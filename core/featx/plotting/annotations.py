@@ -142,7 +142,7 @@ def _jams_annotation(annotation: dict[str, Any]) -> Events:
         name=f"{namespace} {instrument}".strip(),
         starts=starts,
         ends=starts + lengths if spans else None,
-        labels=[] if frequencies is not None or not any(labels) else labels,
+        labels=[] if frequencies is not None or namespace == "onset" or not any(labels) else labels,
         frequencies=frequencies,
     )
 

@@ -71,7 +71,7 @@ def image(axes: Axes, frames: Frames, bar: Axes) -> None:
     if frames.frequencies is None and _unlike(values):
         values = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9)
         unit = "each dimension in its own\nstandard deviations"
-    low, high, diverging = _range(values)
+    low, high, diverging = _range(values, signed=frames.frequencies is None)
     half = frames.step / 2
     drawn = axes.imshow(
         _columns(values).T,
@@ -123,17 +123,20 @@ def lines(axes: Axes, frames: Frames | None) -> None:
     _panel(axes, frames.name, frames.unit)
 
 
-def strip(axes: Axes, events: Events) -> None:
-    """Draw labelled spans as a strip of boxes; equal labels have equal colours."""
+def strip(axes: Axes, events: Events, shown: float) -> None:
+    """Draw labelled spans as a strip of boxes; equal labels have equal colours.
+
+    ``shown`` is the length of the time axis in seconds: labels shrink to fit, or are left out.
+    """
     ends = events.starts if events.ends is None else events.ends
     tints: dict[str, str] = {}
     names = events.labels or [""] * len(events.starts)
-    span = float(ends.max() - events.starts.min()) if len(events.starts) else 1.0
     for index, (start, end, label) in enumerate(zip(events.starts, ends, names, strict=True)):
         key = label or str(index % 2)
         tint = "#E5E9F0" if key in ("N", "X") else tints.setdefault(key, _tint(len(tints)))
         axes.axvspan(start, end, facecolor=tint, edgecolor="white", linewidth=1.0)
-        if label and (end - start) / max(span, 1e-9) * 150 > len(label):
+        size = _label_size(label, (end - start) / shown)
+        if size:
             axes.text(
                 (start + end) / 2,
                 0.47,
@@ -141,7 +144,7 @@ def strip(axes: Axes, events: Events) -> None:
                 transform=axes.get_xaxis_transform(),
                 ha="center",
                 va="center",
-                fontsize=8,
+                fontsize=size,
                 color="black",
                 clip_on=True,
                 parse_math=False,
@@ -153,6 +156,11 @@ def strip(axes: Axes, events: Events) -> None:
     )
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def _label_size(label: str, share: float) -> float:
+    """Return a font size at which ``label`` fits into a ``share`` of the axis; 0 for none."""
+    return next((size for size in (8.0, 6.5) if share * 920 / size > len(label)), 0.0)
 
 
 def roll(axes: Axes, events: Events) -> None:
@@ -203,7 +211,7 @@ def instants(targets: Sequence[Axes], events: Events, colour: str, *, labelled: 
     from matplotlib.lines import Line2D
 
     strong = np.asarray(events.strong, dtype=bool)
-    thin = 0.9 if len(events.starts) <= 2 * MAX_LABELS else 0.4
+    thin = 0.9 if len(events.starts) <= MAX_LABELS else 0.5
     for axes in targets:
         across = axes.get_xaxis_transform()
         for chosen, width, style in ((strong, 1.6, "-"), (~strong, thin, (0, (4, 2)))):
@@ -323,10 +331,14 @@ def _columns(values: AnyArray) -> AnyArray:
     return np.asarray(sums / np.diff(edges)[:, None], dtype=np.float32)
 
 
-def _range(values: AnyArray) -> tuple[float, float, bool]:
-    """Return least and greatest value shown, and whether zero is the middle of the colours."""
+def _range(values: AnyArray, *, signed: bool) -> tuple[float, float, bool]:
+    """Return least and greatest value shown, and whether zero is the middle of the colours.
+
+    ``signed`` allows the latter, for values to both sides of zero; logarithms of a spectrum
+    cross zero without meaning it.
+    """
     low, high = (float(value) for value in np.percentile(values, (1.0, 99.7)))
-    if low < 0 < high and min(-low, high) > 0.15 * max(-low, high):
+    if signed and low < 0 < high and min(-low, high) > 0.15 * max(-low, high):
         limit = max(-low, high)
         return -limit, limit, True
     if high <= low:

@@ -88,7 +88,7 @@ def render(
         axes.featx_kind = kind  # type: ignore[attr-defined]
         all_axes.append(axes)
         if kind == "strip":
-            draw.strip(axes, content)
+            draw.strip(axes, content, high - low)
         elif kind == "waveform":
             draw.waveform(axes, content, sr or 1, offset)
         elif kind == "notes":

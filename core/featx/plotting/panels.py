@@ -103,7 +103,7 @@ class Events:
     frequencies : array, shape (N,), optional
         Hz.
     strong : array of bool, shape (N,), optional
-        Which ones to stress, such as downbeats. By default those whose label is ``1``.
+        Which ones to stress, such as downbeats. By default those labelled ``1`` among others.
     """
 
     name: str
@@ -118,7 +118,8 @@ class Events:
         labels = tuple(printable(str(label)) for label in self.labels)
         strong = self.strong
         if strong is None:
-            strong = np.array([label == "1" for label in labels] or [False] * len(starts))
+            counted = len(set(labels)) > 1
+            strong = np.array([counted and label == "1" for label in labels or ("",) * len(starts)])
         object.__setattr__(self, "name", printable(self.name))
         object.__setattr__(self, "starts", starts)
         object.__setattr__(self, "labels", labels)
