@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.store.catalogue import LedgerView, read_ledger
+    from featx.store.exporting import export
     from featx.store.locking import lock_store
     from featx.store.merging import merge
     from featx.store.reading import Store, open_store
@@ -26,6 +27,7 @@ _HOMES = {
     "Unit": "records",
     "VerifyReport": "verification",
     "Store": "reading",
+    "export": "exporting",
     "lock_store": "locking",
     "merge": "merging",
     "open_store": "reading",
@@ -42,6 +44,7 @@ __all__ = [
     "TrackRecord",
     "Unit",
     "VerifyReport",
+    "export",
     "lock_store",
     "merge",
     "open_store",

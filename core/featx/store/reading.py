@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -202,7 +203,9 @@ class TrackTable(Mapping[str, TrackRecord]):
     def __getitem__(self, track_id: str) -> TrackRecord:
         record = self._source.track(track_id)
         if record is None:
-            raise ParameterError(f"track_id must be one of the store's, got {track_id!r}.")
+            raise ParameterError(
+                f"track_id must be one of the store's, got {track_id!r}.{_hint(track_id, self)}"
+            )
         return record
 
     def __contains__(self, track_id: object) -> bool:
@@ -401,5 +404,5 @@ def label_recipes(recipes: list[Recipe]) -> dict[str, Recipe]:
 
 
 def _hint(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known)[:10_000], n=1)
+    close = difflib.get_close_matches(name, list(itertools.islice(known, 10_000)), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,55 @@
+"""``featx export``: features in the formats of other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from featx.cli.common import echo_json, json_option, printable
+
+_FORMATS = ("npz", "csv", "parquet", "jams", "audacity", "projector")
+
+
+@click.command("export")
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "-f",
+    "--format",
+    "format_name",
+    type=click.Choice(_FORMATS),
+    help="By default the suffix of OUT tells.",
+)
+@click.option(
+    "--features",
+    multiple=True,
+    metavar="NAME",
+    help="Extractor or extractor.feature, several between commas. May be repeated.",
+)
+@json_option
+def command(
+    store: Path, out: Path, format_name: str | None, features: tuple[str, ...], as_json: bool
+) -> None:
+    """Write features of STORE to OUT.
+
+    npz, csv and parquet write one file per feature: OUT is that file, or a folder for several.
+    jams and audacity write the events of every track, projector the vectors and metadata that
+    TensorBoard's projector loads, all into the folder OUT.
+    """
+    from featx.store import export, open_store
+
+    if format_name is None:
+        format_name = out.suffix.lstrip(".")
+        if format_name not in _FORMATS:
+            raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
+    names = [name.strip() for item in features for name in item.split(",")]
+    with open_store(store) as opened:
+        written = export(opened, out, format=format_name, features=names)
+    if as_json:
+        echo_json([str(path) for path in written])
+        return
+    for path in written[:10]:
+        click.echo(printable(str(path)))
+    if len(written) > 10:
+        click.echo(f"and {len(written) - 10} more files")

@@ -1,0 +1,33 @@
+"""``featx merge``: one HDF5 file to hand around."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from featx.cli.common import echo_json, json_option, printable
+
+
+@click.command("merge")
+@click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@json_option
+def command(store: Path, out: Path, overwrite: bool, as_json: bool) -> None:
+    """Write the current state of STORE into one HDF5 file OUT.
+
+    Every shard is checked first. featx reads the file like the folder, and so does any other
+    program that reads HDF5.
+    """
+    from featx.store import merge
+
+    info = merge(store, out, overwrite=overwrite)
+    if as_json:
+        echo_json(dataclasses.asdict(info))
+        return
+    click.echo(
+        f"{printable(info.path)}: {info.n_tracks} tracks, {len(info.features)} features, "
+        f"{info.size / 1e6:.1f} MB, sha256 {info.sha256}"
+    )

@@ -1,0 +1,107 @@
+"""``featx show``: what a store holds of one track."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.cli.common import echo_json, echo_table, json_option, printable
+
+if TYPE_CHECKING:
+    from featx.store import Store
+    from featx.store.reading import FeatureView
+
+
+@click.command("show")
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.argument("track")
+@json_option
+def command(store: Path, track: str, as_json: bool) -> None:
+    """Show what STORE holds of TRACK: file, shapes, statistics, and why something failed."""
+    from featx.store import open_store
+
+    with open_store(store) as opened:
+        found = describe(opened, track)
+    if as_json:
+        echo_json(found)
+        return
+    facts = {key: value for key, value in found["track"].items() if key != "tags"}
+    for name, value in {**facts, **found["track"]["tags"]}.items():
+        if value not in {None, ""}:
+            click.echo(f"{printable(name):10} {printable(str(value))}")
+    if found["features"]:
+        click.echo()
+        rows = [
+            (
+                item["extractor"],
+                item["feature"],
+                " x ".join(str(size) for size in item["shape"]),
+                item["dtype"],
+                *(f"{item[key]:.5g}" if item[key] is not None else "" for key in _STATISTICS),
+            )
+            for item in found["features"]
+        ]
+        columns = ("extractor", "feature", "shape", "dtype", *_STATISTICS)
+        echo_table(columns, [tuple(printable(cell) for cell in row) for row in rows])
+    if found["outcomes"]:
+        click.echo()
+        echo_table(
+            ("extractor", "feature", "status", "code", "reason"),
+            [tuple(printable(cell) for cell in item.values()) for item in found["outcomes"]],
+        )
+
+
+_STATISTICS = ("min", "mean", "max", "std")
+
+
+def describe(store: Store, track_id: str) -> dict[str, Any]:
+    """Return plain values: the track, its features with statistics, and what failed.
+
+    Raises
+    ------
+    ParameterError
+        If the store has no such track.
+    """
+    record = store.tracks[track_id]
+    features, outcomes = [], []
+    for name in store:
+        view = store[name]
+        for unit in store.source.units(track_id, view.recipe.id):
+            if unit.status == "ok":
+                features += [_feature(name, view[item], track_id) for item in unit.features]
+                continue
+            outcomes += [
+                {
+                    "extractor": name,
+                    "feature": item,
+                    "status": unit.status,
+                    "code": unit.code,
+                    "reason": unit.reason,
+                }
+                for item in unit.features or ("(all)",)
+            ]
+    fields = ("track_id", "path", "content", "size", "duration", "sr", "channels", "tags")
+    return {
+        "track": {name: getattr(record, name) for name in fields},
+        "features": features,
+        "outcomes": outcomes,
+    }
+
+
+def _feature(name: str, view: FeatureView, track_id: str) -> dict[str, Any]:
+    values = view[track_id]
+    numbers: dict[str, float | None] = dict.fromkeys(_STATISTICS)
+    if values.size:
+        wide = values.astype(float)
+        numbers = {key: float(getattr(wide, key)()) for key in _STATISTICS}
+    return {
+        "extractor": name,
+        "feature": view.spec.name,
+        "kind": view.spec.kind,
+        "shape": list(values.shape),
+        "dtype": str(values.dtype),
+        "unit": view.spec.unit,
+        **numbers,
+    }

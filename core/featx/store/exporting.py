@@ -1,0 +1,131 @@
+"""featx export: features of a store as tables, JAMS, Audacity labels or projector files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.errors import ParameterError, StoreError
+from featx.store.events import write_audacity, write_jams
+from featx.store.filenames import safe_name
+from featx.store.reading import FeatureView, Store
+from featx.store.tables import write_csv, write_npz, write_parquet, write_projector
+
+
+@dataclass(frozen=True)
+class Format:
+    """An export format: file suffix, kinds of features it can hold, and what writes it.
+
+    ``write`` gets the store, the chosen features by label and the target: a file for formats of
+    tables (one feature each), a folder for the others.
+    """
+
+    suffix: str
+    kinds: tuple[str, ...]
+    table: bool
+    write: Callable[[Store, dict[str, FeatureView], Path], list[Path]]
+
+
+def export(
+    store: Store,
+    out: str | os.PathLike[str],
+    *,
+    format: str,  # noqa: A002  (the word users know)
+    features: Sequence[str] = (),
+) -> list[Path]:
+    """Write features of an open store in another format.
+
+    Parameters
+    ----------
+    store : Store
+        As `open_store` gives it.
+    out : path
+        A file for ``npz``, ``csv`` and ``parquet`` if it has their suffix, and then one feature
+        must be chosen; otherwise a folder, made if need be. Files in it are replaced.
+    format : {'npz', 'csv', 'parquet', 'jams', 'audacity', 'projector'}
+        Tables hold one row per track (clip), frame or event; ``jams`` and ``audacity`` take
+        events, one file per track; ``projector`` takes clip features for TensorBoard.
+    features : sequence of str
+        ``extractor`` or ``extractor.feature``; none means all that the format can hold.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown or a feature does not fit the format.
+    StoreError
+        If a file cannot be written.
+    """
+    if format not in FORMATS:
+        raise ParameterError(f"format must be one of {list(FORMATS)}, got {format!r}.")
+    kind = FORMATS[format]
+    chosen = choose_features(store, features, kinds=kind.kinds, format_name=format)
+    out = Path(out)
+    try:
+        if not kind.table:
+            out.mkdir(parents=True, exist_ok=True)
+            return kind.write(store, chosen, out)
+        if out.suffix == kind.suffix:
+            if len(chosen) != 1:
+                raise ParameterError(
+                    f"a {format} file holds one feature, got {list(chosen)}. "
+                    "Choose one, or give a folder."
+                )
+            out.parent.mkdir(parents=True, exist_ok=True)
+            return kind.write(store, chosen, out)
+        out.mkdir(parents=True, exist_ok=True)
+        written = []
+        for label, view in chosen.items():
+            target = out / f"{safe_name(label)}{kind.suffix}"
+            written += kind.write(store, {label: view}, target)
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written: {error.strerror or error}.") from error
+    return written
+
+
+def choose_features(
+    store: Store, names: Sequence[str], *, kinds: Sequence[str], format_name: str
+) -> dict[str, FeatureView]:
+    """Return features by label ``extractor.feature``; without names all of the given kinds."""
+    chosen: dict[str, FeatureView] = {}
+    for name in names or list(store):
+        extractor, feature = _split(store, name)
+        view = store[extractor]
+        for item in [feature] if feature else list(view):
+            if view[item].spec.kind in kinds:
+                chosen[f"{extractor}.{item}"] = view[item]
+            elif feature:
+                raise ParameterError(
+                    f"{format_name} takes {' or '.join(kinds)} features, got {name!r}, "
+                    f"which is of kind {view[item].spec.kind!r}."
+                )
+    if not chosen:
+        raise ParameterError(f"the store has no {' or '.join(kinds)} feature for {format_name}.")
+    return chosen
+
+
+def _split(store: Store, name: str) -> tuple[str, str]:
+    """Split ``extractor.feature``; extractor names may hold dots themselves."""
+    if name in store:
+        return name, ""
+    extractor, _, feature = name.rpartition(".")
+    if extractor in store:
+        return extractor, feature
+    store.recipe(extractor or name)  # raises with a hint
+    return name, ""
+
+
+FORMATS: dict[str, Format] = {
+    "npz": Format(".npz", ("clip", "frames", "events"), True, write_npz),
+    "csv": Format(".csv", ("clip", "frames", "events"), True, write_csv),
+    "parquet": Format(".parquet", ("clip", "frames", "events"), True, write_parquet),
+    "jams": Format(".jams", ("events",), False, write_jams),
+    "audacity": Format(".txt", ("events",), False, write_audacity),
+    "projector": Format(".tsv", ("clip",), False, write_projector),
+}

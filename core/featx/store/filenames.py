@@ -1,0 +1,42 @@
+"""File names made of track ids, which may come from strangers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|%]')
+_LONGEST_NAME = 180
+
+
+def safe_name(name: str) -> str:
+    """Return a relative path for ``name`` that stays below any folder it is joined to."""
+    parts = []
+    for part in name.split("/"):
+        text = _UNSAFE.sub(lambda found: f"%{ord(found.group()):02X}", part)
+        if text in {"", ".", ".."}:
+            text = "".join(f"%{ord(mark):02X}" for mark in part) or "%"
+        if len(os.fsencode(text)) > _LONGEST_NAME:
+            digest = hashlib.blake2b(os.fsencode(text), digest_size=6).hexdigest()
+            text = f"{os.fsdecode(os.fsencode(text)[: _LONGEST_NAME - 20])}-{digest}"
+        parts.append(text)
+    return "/".join(parts)
+
+
+def track_file(folder: Path, track_id: str, suffix: str) -> Path:
+    """Return the file of one track below ``folder``, whose parent is made."""
+    path = folder / f"{safe_name(track_id)}{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def text_file(path: Path) -> Iterator[Any]:
+    """Open a text file for writing, in which undecodable file names stay as they were."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        yield stream

@@ -1,0 +1,141 @@
+"""Tables: one row per track, frame or event."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featx.errors import ParameterError
+from featx.store.filenames import safe_name, text_file
+from featx.store.reading import FeatureView, Store
+from featx.types import FeatureSpec
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+#: Rows that are written at once.
+_ROWS = 8192
+
+
+def column_names(spec: FeatureSpec) -> list[str]:
+    """Return one name per dimension."""
+    if spec.columns:
+        return list(spec.columns)
+    return [f"{spec.name}_{number}" for number in range(spec.dim)]
+
+
+def table_blocks(view: FeatureView) -> Iterator[tuple[list[str], AnyArray | None, AnyArray]]:
+    """Yield ``(track ids, times or None, values)`` of a few thousand rows at a time."""
+    ids: list[str] = []
+    times: list[AnyArray] = []
+    values: list[AnyArray] = []
+    for track_id, value in view.items():
+        rows = value.reshape(-1, view.spec.dim)
+        ids += [track_id] * len(rows)
+        values.append(rows)
+        if view.spec.kind == "frames":
+            times.append(view.times(track_id))
+        if len(ids) >= _ROWS:
+            yield ids, np.concatenate(times) if times else None, np.concatenate(values)
+            ids, times, values = [], [], []
+    if ids:
+        yield ids, np.concatenate(times) if times else None, np.concatenate(values)
+
+
+def _header(view: FeatureView) -> list[str]:
+    time = ["time"] if view.spec.kind == "frames" else []
+    return ["track_id", *time, *column_names(view.spec)]
+
+
+def write_csv(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
+    """Write a table with a header; numbers have as many digits as their dtype needs."""
+    del store
+    (view,) = chosen.values()
+    with text_file(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_header(view))
+        for ids, times, values in table_blocks(view):
+            texts = values.astype(str)
+            if times is None:
+                writer.writerows([name, *row] for name, row in zip(ids, texts, strict=True))
+            else:
+                lines = zip(ids, times.tolist(), texts, strict=True)
+                writer.writerows([name, time, *row] for name, time, row in lines)
+    return [path]
+
+
+def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
+    """Write the same table as Parquet; the description of the feature is its metadata."""
+    del store
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise ParameterError(
+            "format 'parquet' must have pyarrow. Install it with: pip install 'featx[tables]'"
+        ) from error
+    (view,) = chosen.values()
+    fields = [pa.field("track_id", pa.string())]
+    if view.spec.kind == "frames":
+        fields.append(pa.field("time", pa.float64()))
+    kind = pa.from_numpy_dtype(np.dtype(view.spec.dtype))
+    fields += [pa.field(name, kind) for name in column_names(view.spec)]
+    metadata = {"featx": json.dumps(view.spec.to_json()), "recipe": view.recipe.id}
+    schema = pa.schema(fields, metadata=metadata)
+    with pq.ParquetWriter(path, schema) as writer:
+        for ids, times, values in table_blocks(view):
+            columns = [pa.array([_valid(name) for name in ids], pa.string())]
+            if times is not None:
+                columns.append(pa.array(times))
+            columns += [pa.array(np.ascontiguousarray(column)) for column in values.T]
+            writer.write_table(pa.table(columns, schema=schema))
+    return [path]
+
+
+def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
+    """Write ``ids``, ``values``, ``offsets``, ``sr`` and ``spec`` (JSON), readable without pickle.
+
+    Track i has ``values[offsets[i]:offsets[i + 1]]``.
+    """
+    del store
+    (view,) = chosen.values()
+    values, offsets = view.packed()
+    np.savez(
+        path,
+        ids=np.array(view.ids, dtype=str) if view.ids else np.zeros(0, "U1"),
+        values=values,
+        offsets=offsets,
+        sr=np.array([view.sr(track_id) for track_id in view.ids], np.int64),
+        spec=np.array(json.dumps(view.spec.to_json())),
+    )
+    return [path]
+
+
+def _valid(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def write_projector(store: Store, chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
+    """Write vectors and metadata for the TensorBoard projector, one pair per feature."""
+    written = []
+    names = ("track_id", "artist", "album", "title")
+    for label, view in chosen.items():
+        vectors, metadata = (
+            folder / f"{safe_name(label)}.{part}.tsv" for part in ("vectors", "metadata")
+        )
+        with text_file(vectors) as stream:
+            for row in view.values:
+                stream.write("\t".join(row.astype(str)) + "\n")
+        with text_file(metadata) as stream:
+            stream.write("\t".join(names) + "\n")
+            for track_id in view.ids:
+                tags = store.tracks[track_id].tags
+                cells = [track_id, *(tags.get(name, "") for name in names[1:])]
+                stream.write("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
+        written += [vectors, metadata]
+    return written

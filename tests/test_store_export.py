@@ -1,0 +1,322 @@
+"""Exports, and the commands verify, ls, show, export and merge."""
+
+from __future__ import annotations
+
+import csv
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from featx.cli.export import command as export_command
+from featx.cli.ls import command as ls_command
+from featx.cli.merge import command as merge_command
+from featx.cli.show import command as show_command
+from featx.cli.verify import command as verify_command
+from featx.errors import ParameterError
+from featx.store import Recipe, Store, StoreWriter, TrackRecord, Unit, export, open_store
+from featx.store.events import namespace_of
+from featx.store.filenames import safe_name
+from featx.types import FeatureSpec
+
+CLIP = FeatureSpec(name="summary", kind="clip", dim=2)
+FRAMES = FeatureSpec(name="frames", kind="frames", dim=1, hop=Fraction(80), frame_length=80)
+NOTES = FeatureSpec(
+    name="notes",
+    kind="events",
+    dim=4,
+    dtype="float64",
+    columns=("onset", "offset", "pitch", "confidence"),
+    column_units=("s", "s", "Hz", "1"),
+)
+TOY = Recipe(extractor="featx-toy:toy", version="3")
+ODD = Recipe(extractor="featx-odd:odd", version="1")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tracks = [
+        TrackRecord(
+            track_id=name,
+            path=f"/m/{name}",
+            content="0" * 32,
+            size=1,
+            mtime_ns=1,
+            duration=4.0,
+            sr=8000,
+            channels=1,
+            tags={"artist": "The\tBand", "title": name},
+        )
+        for name in ("a/one.wav", "two.wav")
+    ]
+    values = [
+        {
+            "summary": np.array([0.1, n], np.float32),
+            "frames": np.arange(n + 1, dtype=np.float32)[:, None],
+            "notes": np.array([[0.5, 1.25, 440.0, 0.9]] * n).reshape(n, 4),
+        }
+        for n in range(2)
+    ]
+    with StoreWriter(tmp_path / "store", provenance={}) as writer:
+        writer.write_shard(TOY, [CLIP, FRAMES, NOTES], tracks, values, [8000, 8000])
+        failed = Unit(
+            track_id="two.wav", recipe=ODD.id, status="failed", code="crash", reason="\x1b[2Jdied"
+        )
+        writer.record(tracks[1], [failed], recipes=[ODD])
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(folder: Path) -> Store:
+    return open_store(folder)
+
+
+# ------------------------------------------------------------------------------- tables
+def test_csv_holds_one_row_per_track_with_exact_numbers(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path / "x.csv", format="csv", features=["toy.summary"])
+    rows = list(csv.reader((tmp_path / "x.csv").read_text().splitlines()))
+    assert rows[0] == ["track_id", "summary_0", "summary_1"]
+    assert rows[1] == ["a/one.wav", "0.1", "0.0"]
+    assert np.float32(rows[2][1]) == store["toy"]["summary"]["two.wav"][0]
+
+
+def test_csv_of_frames_has_times(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path / "x.csv", format="csv", features=["toy.frames"])
+    rows = list(csv.reader((tmp_path / "x.csv").read_text().splitlines()))
+    assert rows[0] == ["track_id", "time", "frames_0"]
+    assert rows[2:] == [["two.wav", "0.0", "0.0"], ["two.wav", "0.01", "1.0"]]
+
+
+def test_npz_reads_without_pickle(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path / "x.npz", format="npz", features=["toy.frames"])
+    with np.load(tmp_path / "x.npz") as data:
+        assert data["ids"].tolist() == ["a/one.wav", "two.wav"]
+        assert data["offsets"].tolist() == [0, 1, 3]
+        assert data["values"].shape == (3, 1)
+        assert FeatureSpec.from_json(json.loads(str(data["spec"]))) == FRAMES
+
+
+def test_parquet_equals_csv(store: Store, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    for kind in ("csv", "parquet"):
+        export(store, tmp_path / f"x.{kind}", format=kind, features=["toy.notes"])
+    one, other = pandas.read_csv(tmp_path / "x.csv"), pandas.read_parquet(tmp_path / "x.parquet")
+    assert list(other.columns) == ["track_id", "onset", "offset", "pitch", "confidence"]
+    assert one.to_dict("list") == other.to_dict("list")
+
+
+def test_folder_takes_a_file_per_feature(store: Store, tmp_path: Path) -> None:
+    written = export(store, tmp_path / "out", format="csv")
+    assert sorted(path.name for path in written) == [
+        "toy.frames.csv",
+        "toy.notes.csv",
+        "toy.summary.csv",
+    ]
+    assert all(path.is_file() for path in written)
+
+
+def test_one_file_takes_one_feature(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="holds one feature"):
+        export(store, tmp_path / "x.csv", format="csv")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("jams", "toy.summary", "events"),
+        ("projector", "toy.frames", "clip"),
+        ("csv", "tyo.frames", "Did you mean"),
+        ("csv", "toy.fraemes", "must be one of"),
+        ("xls", "toy", "format must be one of"),
+    ],
+)
+def test_export_refuses_what_does_not_fit(
+    store: Store, tmp_path: Path, kind: str, name: str, message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        export(store, tmp_path / "out", format=kind, features=[name])
+
+
+def test_projector_lines_of_vectors_and_metadata_match(store: Store, tmp_path: Path) -> None:
+    vectors, metadata = export(store, tmp_path / "out", format="projector")
+    assert vectors.read_text().splitlines() == ["0.1\t0.0", "0.1\t1.0"]
+    lines = metadata.read_text().splitlines()
+    assert lines[:2] == ["track_id\tartist\talbum\ttitle", "a/one.wav\tThe Band\t\ta/one.wav"]
+    assert len(lines) == 3
+
+
+# ------------------------------------------------------------------------------- events
+def test_audacity_labels_have_start_end_and_value(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path / "out", format="audacity")
+    path = tmp_path / "out" / "two.wav.toy.notes.txt"
+    assert path.read_text() == "0.500000\t1.250000\t440\n"
+    assert (tmp_path / "out" / "a" / "one.wav.toy.notes.txt").read_text() == ""
+
+
+#: What the JAMS specification demands of a file, as JSON schema.
+OBSERVATION = {
+    "type": "object",
+    "properties": {
+        "time": {"type": "number", "minimum": 0},
+        "duration": {"type": "number", "minimum": 0},
+    },
+    "required": ["value", "time", "duration", "confidence"],
+}
+TEXT = {"type": "string"}
+JAMS = {
+    "type": "object",
+    "properties": {
+        "file_metadata": {
+            "type": "object",
+            "properties": {
+                "duration": {"type": "number", "minimum": 0},
+                "jams_version": {"type": "string", "pattern": r"^\d+\.\d+\.\d+$"},
+                "identifiers": {"type": "object"},
+                **dict.fromkeys(("title", "artist", "release"), TEXT),
+            },
+            "required": ["duration", "jams_version"],
+        },
+        "annotations": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "namespace": TEXT,
+                    "data": {"type": "array", "items": OBSERVATION},
+                    "annotation_metadata": {
+                        "type": "object",
+                        "properties": {
+                            "curator": {"type": "object", "required": ["name", "email"]},
+                            "annotator": {"type": "object"},
+                            **dict.fromkeys(("corpus", "version", "data_source"), TEXT),
+                        },
+                    },
+                    "sandbox": {"type": "object"},
+                    "time": {"type": "number", "minimum": 0},
+                    "duration": {"type": "number", "minimum": 0},
+                },
+                "required": ["annotation_metadata", "data", "namespace"],
+            },
+        },
+        "sandbox": {"type": "object"},
+    },
+    "required": ["file_metadata", "annotations", "sandbox"],
+}
+
+
+def test_jams_files_follow_the_schema(store: Store, tmp_path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    for path in export(store, tmp_path / "out", format="jams"):
+        jsonschema.validate(json.loads(path.read_text()), JAMS)
+
+
+def test_jams_notes_keep_their_numbers(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path / "out", format="jams")
+    document = json.loads((tmp_path / "out" / "two.wav.jams").read_text())
+    (annotation,) = document["annotations"]
+    assert annotation["namespace"] == "note_hz"
+    assert annotation["data"] == [
+        {"time": 0.5, "duration": 0.75, "value": 440.0, "confidence": 0.9}
+    ]
+    assert document["file_metadata"]["duration"] == 4.0
+    assert document["file_metadata"]["title"] == "two.wav"
+
+
+@pytest.mark.parametrize(
+    ("columns", "units", "namespace"),
+    [
+        (("time",), ("s",), "onset"),
+        (("time", "position"), ("s", "1"), "beat"),
+        (("onset", "offset", "pitch"), ("s", "s", "midi"), "note_midi"),
+        (("time", "pitch"), ("s", "Hz"), "pitch_hz"),
+        (("time", "tempo"), ("s", "bpm"), "tempo"),
+        (("start", "end"), ("s", "s"), "segment_open"),
+        (("time", "x", "y"), ("s", "1", "1"), "vector"),
+    ],
+)
+def test_namespaces_follow_the_columns(
+    columns: tuple[str, ...], units: tuple[str, ...], namespace: str
+) -> None:
+    spec = FeatureSpec(
+        name="things", kind="events", dim=len(columns), columns=columns, column_units=units
+    )
+    assert namespace_of(spec) == namespace
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "a/../../b", "..", "", "c:\\x", "a//b", "x" * 300]
+)
+def test_track_ids_of_strangers_stay_in_the_folder(name: str, tmp_path: Path) -> None:
+    path = (tmp_path / f"{safe_name(name)}.txt").resolve()
+    assert path.is_relative_to(tmp_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+# ----------------------------------------------------------------------------- commands
+def run(command: Any, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(item) for item in arguments], catch_exceptions=False)
+
+
+def test_ls_counts_features_and_failures(folder: Path) -> None:
+    summary = json.loads(run(ls_command, folder, "--json").stdout)
+    toy, odd = summary["extractors"]
+    assert toy["features"]["summary"] == {
+        "kind": "clip",
+        "dim": 2,
+        "unit": "1",
+        "ok": 2,
+        "failed": 0,
+        "skipped": 0,
+    }
+    assert (odd["name"], odd["features"]["(all)"]["failed"]) == ("odd", 1)
+    assert summary["failures"][0]["code"] == "crash"
+    shown = run(ls_command, folder).stdout
+    assert "toy        3                 frames   frames 1  2" in shown
+    assert "2 tracks, 2 recipes" in shown
+
+
+def test_show_describes_one_track(folder: Path) -> None:
+    found = json.loads(run(show_command, folder, "two.wav", "--json").stdout)
+    frames = next(item for item in found["features"] if item["feature"] == "frames")
+    assert (frames["shape"], frames["min"], frames["max"]) == ([2, 1], 0.0, 1.0)
+    assert found["outcomes"][0]["code"] == "crash"
+    shown = run(show_command, folder, "two.wav").stdout
+    assert "The\\tBand" in shown
+    assert "\\x1b[2Jdied" in shown
+    assert "\x1b" not in shown
+
+
+def test_show_of_an_unknown_track_is_an_error(folder: Path) -> None:
+    with pytest.raises(ParameterError, match=r"got 'tow\.wav'"):
+        run(show_command, folder, "tow.wav")
+
+
+def test_verify_tells_and_exits_with_4_on_damage(folder: Path) -> None:
+    good = run(verify_command, folder)
+    assert (good.exit_code, good.stdout.split(":")[0]) == (0, "intact")
+    shard = next((folder / "shards").rglob("*.h5"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    bad = run(verify_command, folder, "--json")
+    assert bad.exit_code == 4
+    assert "bytes" in json.loads(bad.stdout)["damage"][0]["problem"]
+    assert "1 DAMAGED" in run(verify_command, folder).stdout
+
+
+def test_merge_and_export_commands_write_files(folder: Path, tmp_path: Path) -> None:
+    done = run(merge_command, folder, tmp_path / "out.h5")
+    assert "2 tracks, 3 features" in done.stdout
+    run(export_command, tmp_path / "out.h5", tmp_path / "x.csv", "--features", "toy.summary")
+    assert (tmp_path / "x.csv").is_file()
+    paths = run(export_command, folder, tmp_path / "j", "-f", "jams", "--json").stdout
+    assert len(json.loads(paths)) == 2
+    assert run(export_command, folder, tmp_path / "x").exit_code == 2
