@@ -1,0 +1,16 @@
+"""The rules that every extractor keeps, checked in processes of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from featx.testing import check_extractor
+
+
+@pytest.mark.parametrize("name", ["melspectrogram", "mfcc", "chroma", "spectral"])
+def test_extractor_conforms(name: str) -> None:
+    check_extractor(f"featx-spectral:{name}")
+
+
+def test_mfcc_with_other_parameters_conforms() -> None:
+    check_extractor("featx-spectral:mfcc", params={"n_mfcc": "20", "deltas": "2"})
