@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo test bench docs clean
+.PHONY: demo test bench docs tamper clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -29,6 +29,10 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+# every prefix, 2,000 bit flips and every hostile structure of a shard; the suite runs a small version
+tamper: $(STAMP)
+	$(BIN)/python tests/tampering.py
 
 clean:
 	rm -rf $(VENV) demo docs/_build

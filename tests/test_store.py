@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -348,3 +349,20 @@ def test_recipe_survives_json_and_hashes_what_matters() -> None:
 def test_recipe_refuses_what_is_no_json() -> None:
     with pytest.raises(ParameterError, match="plain JSON"):
         _ = Recipe(extractor="a:b", version="1", params={"x": object()}).id
+
+
+# -------------------------------------------------------------------------------- docs
+def test_plain_h5py_reader_of_the_docs_has_ten_lines_and_works(tmp_path: Path) -> None:
+    page = Path(__file__).parents[1] / "docs" / "store-format.md"
+    code = page.read_text("utf-8").split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) <= 10
+    spec = replace(CLIP, name="summary")
+    names = ["b", "a/é.wav"]
+    values = [{"summary": features(n)["embedding"]} for n in range(2)]
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        writer.write_shard(RECIPE, [spec], [track(name) for name in names], values, [8000] * 2)
+    scope: dict[str, Any] = {"store": str(tmp_path / "s")}
+    exec(code, scope)
+    feature = open_store(tmp_path / "s")["toy"]["summary"]
+    assert set(scope["vectors"]) == set(feature)
+    assert all(np.array_equal(scope["vectors"][name][0], feature[name]) for name in feature)
