@@ -58,6 +58,8 @@ def run_battery(target: Target, recorder: Recorder, guards: Guards, job: Mapping
 
 
 class _Battery:
+    """The checks of one extractor, by name; each raises `CheckFailed` or `CheckSkipped`."""
+
     def __init__(self, session: Session, recorder: Recorder) -> None:
         self.session = session
         self.recorder = recorder

@@ -58,6 +58,8 @@ def referee(vectors: FloatArray, queries: FloatArray) -> DoubleArray:
 
 
 class _Battery:
+    """The checks of one index."""
+
     def __init__(self, target: Target) -> None:
         self.spec = spec_from_json("index", target.spec)
         self.settings = dataclasses.asdict(parse_params(self.spec.params, target.params))

@@ -36,6 +36,8 @@ def run_battery(target: Target, recorder: Recorder, job: Mapping[str, Any]) -> N
 
 
 class _Battery:
+    """The checks of one loss."""
+
     def __init__(self, target: Target) -> None:
         try:
             import torch
@@ -112,6 +114,8 @@ class _Battery:
         self.finite(self.roles(), "random embeddings")
 
     def check_gradient(self) -> None:
+        from torch.autograd.gradcheck import GradcheckError
+
         roles = self.roles()
         names = [name for name, tensor in roles.items() if tensor.is_floating_point()]
         fixed = {name: tensor for name, tensor in roles.items() if name not in names}
@@ -122,7 +126,7 @@ class _Battery:
         leaves = tuple(roles[name].clone().requires_grad_() for name in names)
         try:
             self.torch.autograd.gradcheck(function, leaves, eps=1e-6, atol=1e-5, rtol=1e-3)
-        except self.torch.autograd.gradcheck.GradcheckError as error:  # type: ignore[attr-defined]
+        except GradcheckError as error:
             line = next(line for line in str(error).splitlines() if line.strip())
             raise CheckFailed(
                 f"gradients must agree with finite differences, but {line}"
