@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.audio.files import SourceFile
+from featx.audio.files import SourceFile, View
 from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS
 from featx.errors import AudioError
 
@@ -54,7 +53,6 @@ class AvReader:
     def __init__(self, source: SourceFile, container: str, start: int, *, codec: str) -> None:
         self._av = _import_av(f"{container} ({codec})" if codec else container)
         self.container = container
-        self._handle = os.fdopen(os.dup(source.fd), "rb")
         self._source = source
         self._pending: FloatArray = np.empty((0, 1), dtype=np.float32)
         self._done = 0
@@ -66,10 +64,10 @@ class AvReader:
             raise
 
     def _open(self, start: int) -> None:
-        self._handle.seek(start if self.container == "AAC" else 0)
+        view = View(self._source, start=start if self.container == "AAC" else 0)
         try:
             self._input = self._av.open(
-                self._handle, mode="r", format=_DEMUXERS[self.container], metadata_errors="replace"
+                view, mode="r", format=_DEMUXERS[self.container], metadata_errors="replace"
             )
         except (self._av.FFmpegError, ValueError) as error:
             raise AudioError("lying-header", f"{self.container}: {_words(error)}") from None
@@ -157,4 +155,3 @@ class AvReader:
         """Release FFmpeg's handles; the source stays open."""
         if self._input is not None:
             self._input.close()
-        self._handle.close()

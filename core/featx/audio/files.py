@@ -13,7 +13,7 @@ from pathlib import Path
 
 from featx.errors import AudioError
 
-__all__ = ["SourceFile", "content_hash", "open_regular"]
+__all__ = ["SourceFile", "View", "content_hash", "open_regular"]
 
 _CHUNK = 1 << 20
 _CODES = {
@@ -34,7 +34,12 @@ class SourceFile:
     mtime_ns: int
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Return up to ``count`` bytes from ``offset``; the descriptor's position is untouched."""
+        """Return up to ``count`` bytes from ``offset``, none from outside the file.
+
+        The descriptor's position is untouched. Offsets may come from headers that lie.
+        """
+        if not 0 <= offset < self.size:
+            return b""
         return os.pread(self.fd, count, offset)
 
     def check_unchanged(self) -> None:
@@ -51,6 +56,40 @@ class SourceFile:
             digest.update(chunk)
             offset += len(chunk)
         return digest.hexdigest()
+
+
+class View:
+    """A read-only file object over ``head`` followed by the source from byte ``start`` on.
+
+    Decoders seek to where headers point: such places read as empty instead of raising.
+    """
+
+    def __init__(self, source: SourceFile, *, start: int = 0, head: bytes = b"") -> None:
+        self._head, self._source, self._start = head, source, start
+        self._size = len(head) + source.size - start
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to ``offset`` and return the new position, never before the first byte."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def read(self, count: int = -1) -> bytes:
+        """Return up to ``count`` bytes, all that are left by default."""
+        if count < 0:
+            count = max(self._size - self._position, 0)
+        if self._position < len(self._head):
+            data = self._head[self._position : self._position + count]
+        else:
+            at = self._start + self._position - len(self._head)
+            data = self._source.read_at(at, count)
+        self._position += len(data)
+        return data
 
 
 def _from_os(error: OSError) -> AudioError:

@@ -76,6 +76,7 @@ def _codec(source: SourceFile, start: int) -> str:
     head = source.read_at(start, 27 + 255 + 8)
     packet = head[27 + head[26] :] if len(head) > 26 else b""
     for magic, name in (
+        (b"\x7fFLAC", "FLAC"),
         (b"Speex   ", "Speex"),
         (b"\x80theora", "Theora"),
         (b"fishead\0", "Skeleton"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import soundfile
 
-from featx.audio.files import SourceFile
+from featx.audio.files import SourceFile, View
 from featx.audio.mpeg import MPEG_TOLERANCE, first_frame, frame_samples, xing_frame
 from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS
 from featx.audio.structure import Structure
@@ -63,34 +63,6 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-class _Prefixed:
-    """A file-like view of ``head`` followed by the source from byte ``start`` on."""
-
-    def __init__(self, head: bytes, source: SourceFile, start: int) -> None:
-        self._head, self._source, self._start = head, source, start
-        self._size = len(head) + source.size - start
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, count: int = -1) -> bytes:
-        if count < 0:
-            count = max(self._size - self._position, 0)
-        if self._position < len(self._head):
-            data = self._head[self._position : self._position + count]
-        else:
-            at = self._start + self._position - len(self._head)
-            data = self._source.read_at(at, count)
-        self._position += len(data)
-        return data
-
-
 class SndfileReader:
     """Everything that libsndfile decodes."""
 
@@ -106,7 +78,7 @@ class SndfileReader:
             head = xing_frame(first_frame(source, start), counted // frame_samples(source, start))
             if head:
                 self._file.close()
-                self._file = self._open(_Prefixed(head, source, start))
+                self._file = self._open(View(source, start=start, head=head))
         self.subtype: str = self._file.subtype
         self.sr: int = self._file.samplerate
         self.channels: int = self._file.channels
@@ -121,7 +93,7 @@ class SndfileReader:
             by_pages = structure.frames * self.sr // (structure.frames_sr or self.sr)
             self.frames = max(self.frames or 0, by_pages)
 
-    def _open(self, file: int | _Prefixed) -> _Sequential:
+    def _open(self, file: int | View) -> _Sequential:
         try:
             return _Sequential(file, closefd=False)
         except soundfile.LibsndfileError as error:
