@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from featx.errors import ParameterError, StoreError
 from featx.store import Recipe, StoreWriter, TrackRecord, Unit, lock_store, open_store, read_ledger
@@ -96,6 +100,34 @@ def test_packed_rows_follow_the_ids(tmp_path: Path) -> None:
     assert offsets.tolist() == [0, 9, 10, 11]
     assert np.array_equal(values[offsets[1] : offsets[2]], feature["m"])
     assert [name for name, _ in feature.items()] == list(feature.ids)
+
+
+NAMES = st.text(min_size=1, max_size=12).filter(lambda text: "\0" not in text)
+TRACKS = st.dictionaries(NAMES, st.integers(0, 9), min_size=1, max_size=8)
+
+
+@given(groups=st.lists(TRACKS, min_size=1, max_size=3))
+@settings(max_examples=15, deadline=None)
+def test_any_names_lengths_and_groups_come_back(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[dict[str, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("property") / "s"
+    expected: dict[str, int] = {}
+    with StoreWriter(folder, provenance={}) as writer:
+        for group in groups:
+            tracks = [track(name) for name in group]
+            values = [features(frames, frames, frames) for frames in group.values()]
+            writer.write_shard(RECIPE, SPECS, tracks, values, [8000] * len(group))
+            expected |= group
+    with open_store(folder) as store:
+        for key, view in store["toy"].items():
+            assert list(view.ids) == sorted(expected, key=lambda name: name.encode())
+            values, offsets = view.packed()
+            for i, name in enumerate(view.ids):
+                wanted = features(expected[name], expected[name], expected[name])[key]
+                assert np.array_equal(view[name], wanted)
+                rows = values[offsets[i] : offsets[i + 1]]
+                assert np.array_equal(rows, wanted.reshape(-1, view.spec.dim))
 
 
 def test_values_refuses_ragged_features(tmp_path: Path) -> None:
@@ -252,6 +284,44 @@ def test_reading_ledgers_imports_neither_numpy_nor_h5py(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "s"], check=False)
     assert done.returncode == 0
+
+
+def test_catalogue_that_is_busy_or_unwritable_is_replaced_by_a_private_one(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "s", ["a"])
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "s" / "featx-store.json"))
+    with read_ledger(tmp_path / "s") as view:
+        assert view.count_tracks() == 1
+
+
+def test_snapshot_keeps_its_state_while_others_commit(tmp_path: Path) -> None:
+    write(tmp_path / "s", ["a"])
+    with read_ledger(tmp_path / "s") as view:
+        with view.snapshot():
+            assert view.count_tracks() == 1
+            write(tmp_path / "s", ["b"])
+            assert view.units("a", RECIPE.id)[0].status == "ok"
+        view.refresh()
+        assert view.count_tracks() == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_forked_reader_opens_files_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path / "s", ["a"])
+    feature = open_store(tmp_path / "s")["toy"]["embedding"]
+    expected = feature["a"]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(feature["a"], expected) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert np.array_equal(feature["a"], expected)
+
+
+def test_store_survives_pickling_for_data_loaders(tmp_path: Path) -> None:
+    write(tmp_path / "s", ["a"])
+    store = pickle.loads(pickle.dumps(open_store(tmp_path / "s")))
+    assert store["toy"]["embedding"].ids == ("a",)
 
 
 # ------------------------------------------------------------------------------ commits

@@ -115,9 +115,7 @@ class LedgerView:
         """Close the catalogue; a second call does nothing."""
         with self.lock:
             self.database.close()
-            if self._temporary is not None and self._pid == os.getpid():
-                self._temporary.unlink(missing_ok=True)
-                self._temporary = None
+            self._forget_temporary()
 
     # ------------------------------------------------------------------------- questions
     def track(self, track_id: str) -> TrackRecord | None:
@@ -195,6 +193,7 @@ class LedgerView:
             if self._pid != os.getpid():  # SQLite connections do not survive a fork
                 self._pid = os.getpid()
                 self._temporary = None
+                self._inherited = self.database  # closing it here would harm the parent's
                 self.database = self._open()
                 self.refresh()
             try:
@@ -212,20 +211,45 @@ class LedgerView:
         with self.lock, self._transaction():
             self.database.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", shards)
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Answer all questions inside from one state, twice as fast; for seconds, not for hours.
+
+        Meanwhile no other process can bring this catalogue up to date.
+        """
+        with self.lock:
+            self.database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with self.lock, contextlib.suppress(sqlite3.Error):
+                self.database.execute("ROLLBACK")
+
     def refresh(self) -> None:
         """Read what the ledgers gained since the last time."""
         with self.lock:
             try:
                 self._refresh()
-            except sqlite3.DatabaseError:
-                self._start_again()
+            except sqlite3.OperationalError:  # busy for minutes, no space, taken away
+                self._go_private()
+            except sqlite3.DatabaseError:  # damaged
                 try:
+                    self._start_again()
                     self._refresh()
-                except sqlite3.Error as error:
-                    raise StoreError(
-                        f"catalogue of {self.folder} cannot be written: {error}. "
-                        "Set FEATX_CACHE to a folder with some space."
-                    ) from error
+                except (OSError, sqlite3.Error):
+                    self._go_private()
+
+    def _go_private(self) -> None:
+        """Go on with a temporary catalogue of our own."""
+        self.database.close()
+        try:
+            self.database = self._open_temporary()
+            self._refresh()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"catalogue of {self.folder} cannot be written: {error}. "
+                "Set FEATX_CACHE to a folder with some space."
+            ) from error
 
     def rebuild(self) -> None:
         """Forget everything and read all ledgers."""
@@ -281,14 +305,23 @@ class LedgerView:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return self._connect(path)
-        except (OSError, sqlite3.OperationalError):  # no cache to write to: a temporary one
-            descriptor, name = tempfile.mkstemp(prefix="featx-", suffix=".sqlite")
-            os.close(descriptor)
-            self._temporary = Path(name)
-            return self._connect(self._temporary)
+        except (OSError, sqlite3.OperationalError):  # no cache to write to
+            return self._open_temporary()
         except sqlite3.DatabaseError:
             path.unlink(missing_ok=True)
             return self._connect(path)
+
+    def _open_temporary(self) -> sqlite3.Connection:
+        self._forget_temporary()
+        descriptor, name = tempfile.mkstemp(prefix="featx-", suffix=".sqlite")
+        os.close(descriptor)
+        self._temporary = Path(name)
+        return self._connect(self._temporary)
+
+    def _forget_temporary(self) -> None:
+        if self._temporary is not None and self._pid == os.getpid():
+            self._temporary.unlink(missing_ok=True)
+        self._temporary = None
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=120, isolation_level=None, check_same_thread=False)

@@ -158,9 +158,11 @@ def next_run(folder: Path) -> int:
 
 def read_announcement(folder: Path) -> dict[str, Any]:
     """Return what the holder of the run lock says of itself; empty if nobody does."""
+    if not (folder / LOCK).exists():
+        return {}
+    size = regular_file(folder, LOCK).st_size
     try:
-        text = (folder / LOCK).read_bytes()[:4096]
-        announced = json.loads(text) if text.strip() else {}
+        announced = json.loads((folder / LOCK).read_bytes()) if 0 < size < 4096 else {}
     except (FileNotFoundError, ValueError):
         return {}
     except OSError as error:

@@ -46,6 +46,8 @@ def lock_store(folder: str | os.PathLike[str]) -> Iterator[int]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            run = next_run(folder)
+            _announce(descriptor, run)
         except OSError as error:
             if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
                 holder = read_announcement(folder)
@@ -54,13 +56,16 @@ def lock_store(folder: str | os.PathLike[str]) -> Iterator[int]:
                     f"{holder.get('host', 'unknown')}. Wait for that run, or stop it."
                 ) from error
             raise StoreError(f"{folder} cannot be locked: {error.strerror}.") from error
-        run = next_run(folder)
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "run": run}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({**holder, "time": time.time_ns()}).encode() + b"\n", 0)
         try:
             yield run
         finally:
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _announce(descriptor: int, run: int) -> None:
+    """Say in the lock file who holds it."""
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "run": run}
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps({**holder, "time": time.time_ns()}).encode() + b"\n", 0)

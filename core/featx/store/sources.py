@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -155,6 +156,7 @@ class FolderSource(Source):
         except BaseException:
             self.view.close()
             raise
+        self._pid = os.getpid()
         self._files: OrderedDict[int, tuple[Any, dict[str, Block]]] = OrderedDict()
 
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
@@ -187,6 +189,9 @@ class FolderSource(Source):
         return blocks[feature]
 
     def _open(self, sid: int) -> tuple[Any, dict[str, Block]]:
+        if self._pid != os.getpid():  # a child must not share libhdf5's files with its parent
+            self._pid, self._inherited = os.getpid(), self._files
+            self._files = OrderedDict()
         if sid in self._files:
             self._files.move_to_end(sid)
             return self._files[sid]
