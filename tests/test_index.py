@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import featx.index.exact
-from featx import DigestError, ParameterError, StoreError
+from featx import API_VERSION, DigestError, IndexSpec, ParameterError, StoreError
 from featx.index import ExactIndex, fuse_mean, fuse_nearest, prototype, unit_rows
+from featx.testing import check_index
 
 
 def names(n: int) -> list[str]:
@@ -256,3 +257,15 @@ def test_fuse_nearest_equals_the_maximum_of_all_scores(rng: np.random.Generator)
     order = np.argsort(-scores)[:8]
     assert found == [names(60)[i] for i in order]
     np.testing.assert_allclose(distances, 1 - scores[order], atol=1e-6)
+
+
+def test_exact_index_conforms() -> None:
+    spec = IndexSpec(
+        name="exact",
+        summary="Every query against every vector.",
+        version="1",
+        factory="featx.index:ExactIndex",
+        api=API_VERSION,
+        exact=True,
+    )
+    check_index(spec)
