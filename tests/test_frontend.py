@@ -166,6 +166,13 @@ def test_silence_is_finite_and_constant_over_time(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL_PRESETS)
+def test_the_loudest_input_allowed_is_finite(name: str) -> None:
+    fe = PRESETS[name]
+    y = np.full(3 * fe.n_fft, 1e9, np.float32)
+    assert np.isfinite(compute(y, fe, sr=fe.sr)).all()
+
+
+@pytest.mark.parametrize("name", ALL_PRESETS)
 def test_blocks_and_one_shot_are_identical(name: str, rng, monkeypatch) -> None:
     fe = PRESETS[name]
     y = (0.1 * rng.standard_normal(6 * fe.n_fft)).astype(np.float32)
@@ -188,7 +195,9 @@ def test_input_is_left_untouched_and_may_be_read_only(rng) -> None:
         (np.zeros((2, 100), np.float32), r"got shape \(2, 100\), dtype float32"),
         (np.zeros(100), "one-dimensional float32, got .*float64"),
         ([0.0, 1.0], "got shape None, dtype list"),
-        (np.array([0.0, np.nan], np.float32), "y must be finite, got 1 NaN"),
+        (np.array([0.0, np.nan], np.float32), r"y must be finite and within ±1e\+09, got 1 NaN"),
+        (np.array([0.0, -np.inf], np.float32), "got 1 NaN or infinite samples of 2"),
+        (np.array([0.0, -2e9], np.float32), r"got 0 NaN .* peak 2e\+09"),
     ],
 )
 def test_bad_waveforms_are_refused(y, message: str) -> None:
@@ -242,6 +251,11 @@ def test_centred_frames_follow_their_formula() -> None:
         ({"power": 3.0}, "power"),
         ({"compression": "ln-floor"}, "compression"),
         ({"fmin": 9000.0, "fmax": 8000.0}, "fmax must be a finite number > fmin"),
+        (
+            {"fmax": 12000.0},
+            r"must lie within 0\.\.sr / 2 = 11025 Hz, got 0\.\.12000",
+        ),
+        ({"fmin": 11025.0}, "fmin and fmax must lie within"),
         ({"bank": "logfreq"}, "fmin must be > 0 for bank 'logfreq'"),
         ({"bank": "logfreq", "fmin": 20.0, "fmax": 21.0}, "at least 3 distinct bins"),
         ({"amin": 0.0}, "amin"),

@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 
 __all__ = ["check_waveform", "frame_blocks", "power_blocks", "stft_blocks"]
 
+#: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
+LARGEST = 1e9
+
 #: Samples in one block of frames: 1 MiB of float32, which stays in the cache.
 BLOCK_SAMPLES = 1 << 18
 
 
 def check_waveform(y: Any) -> FloatArray:
-    """Return ``y`` as a contiguous array, after checking that it is a finite mono waveform."""
+    """Return ``y`` as a contiguous array, after checking that it is mono, finite and sane."""
     if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype != np.float32:
         shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
         raise ParameterError(
             f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. "
             "Use featx.to_mono first."
         )
-    if len(y) and not (np.isfinite(y.min()) and np.isfinite(y.max())):
+    if len(y) and not (y.min() >= -LARGEST and y.max() <= LARGEST):
+        finite = np.isfinite(y)
         raise ParameterError(
-            f"y must be finite, got {np.count_nonzero(~np.isfinite(y))} NaN or infinite samples "
-            f"of {len(y)}."
+            f"y must be finite and within ±{LARGEST:g}, got {np.count_nonzero(~finite)} NaN or "
+            f"infinite samples of {len(y)}, peak {np.abs(y[finite]).max(initial=0.0):g}."
         )
     return np.ascontiguousarray(y)
 

@@ -73,6 +73,8 @@ def _validate_numbers(fe: FrontEnd) -> None:
             raise ParameterError(f"{name} must be a finite number >= 0, got {getattr(fe, name)!r}.")
     if fe.fmax is not None and not fe.fmin < fe.fmax < math.inf:
         raise ParameterError(f"fmax must be a finite number > fmin = {fe.fmin}, got {fe.fmax}.")
+    if fe.sr is not None:
+        validate_range(fe, fe.sr)
     if fe.bank == "logfreq" and fe.fmin <= 0:
         raise ParameterError(f"fmin must be > 0 for bank 'logfreq', got {fe.fmin}.")
     if fe.top_db is not None and not fe.top_db >= 0:
@@ -85,6 +87,15 @@ def _validate_numbers(fe: FrontEnd) -> None:
         _positive_integer("n_mfcc", fe.n_mfcc)
     if fe.n_mfcc and fe.sr is not None and fe.n_mfcc > n_bands(fe):
         raise ParameterError(f"n_mfcc must be <= the {n_bands(fe)} bands, got {fe.n_mfcc}.")
+
+
+def validate_range(fe: FrontEnd, sr: int) -> None:
+    """Raise unless the bank of ``fe`` lies below half of ``sr``."""
+    top = sr / 2 if fe.fmax is None else fe.fmax
+    if fe.bank not in ("none", "frames", "chroma-librosa") and not fe.fmin < top <= sr / 2:
+        raise ParameterError(
+            f"fmin and fmax must lie within 0..sr / 2 = {sr / 2:g} Hz, got {fe.fmin:g}..{top:g}."
+        )
 
 
 def _positive_integer(name: str, value: Any) -> None:
@@ -223,6 +234,11 @@ def n_frames(n_samples: int, front_end: FrontEnd | str) -> int:
     return 1 + math.floor(n_samples / hop)
 
 
+def _unit(fe: FrontEnd) -> str:
+    scaled = fe.n_mfcc > 0 or fe.frame_norm != "none"
+    return "1" if scaled else _UNITS.get(fe.compression, "1")
+
+
 def frames_spec(
     name: str,
     front_end: FrontEnd | str,
@@ -245,7 +261,7 @@ def frames_spec(
     columns : sequence of str, optional
         One name per dimension.
     unit : str, optional
-        By default dB, log10 or ln after a compression, and 1 otherwise.
+        By default dB, log10 or ln of bands; 1 without compression, for cepstra and norms.
     description : str
         One sentence.
 
@@ -260,7 +276,7 @@ def frames_spec(
         name=name,
         kind="frames",
         dim=dim,
-        unit=_UNITS.get(fe.compression, "1") if unit is None else unit,
+        unit=_unit(fe) if unit is None else unit,
         columns=tuple(columns),
         hop=hop,
         frame_length=frame_length,

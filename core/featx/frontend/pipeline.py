@@ -12,7 +12,7 @@ import numpy as np
 from featx.errors import ParameterError
 from featx.frontend.analysis import check_waveform, frame_blocks, power_blocks
 from featx.frontend.banks import BandedBank, dense_bank, warn_of_empty_rows
-from featx.frontend.layout import identity, n_bands, n_frames, validate
+from featx.frontend.layout import identity, n_bands, n_frames, validate, validate_range
 from featx.frontend.tuning import tuning_of_blocks
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def compute(y: FloatArray, front_end: FrontEnd | str, *, sr: int) -> FloatArray:
     Raises
     ------
     ParameterError
-        If ``y`` is not a finite float32 waveform, the rate is wrong, or the front end is unknown
-        or breaks a rule.
+        If ``y`` is not a float32 waveform within ±1e9, the rate is wrong, or the front end is
+        unknown or breaks a rule.
 
     Warns
     -----
@@ -116,6 +116,7 @@ def check_rate(fe: FrontEnd, sr: int) -> None:
             f"sr must be {fe.sr}, the rate of front end {fe.name!r}, got {sr}. "
             "Resample with featx.audio.resample first."
         )
+    validate_range(fe, sr)
 
 
 @lru_cache(maxsize=64)
