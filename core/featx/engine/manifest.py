@@ -1,0 +1,160 @@
+"""Manifests: CSV or Parquet tables with a ``path`` column and what is known about each track."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featx.errors import ParameterError
+
+__all__ = ["MANIFEST_COLUMNS", "MANIFEST_SUFFIXES", "ManifestRow", "read_manifest"]
+
+MANIFEST_SUFFIXES = (".csv", ".parquet", ".pq")
+
+#: Columns with a meaning, besides ``path`` and ``track_id``; others are ignored.
+MANIFEST_COLUMNS = ("artist", "album", "title", "tags", "split", "tempo")
+
+#: Wrong lines that one error names at most.
+_TOLD = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestRow:
+    """One line: absolute path, id, and the columns of `MANIFEST_COLUMNS` that are not empty."""
+
+    track_id: str
+    path: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
+    """Yield the rows of a manifest, reading it piece by piece.
+
+    Paths are relative to the manifest's folder, and so is the ``track_id`` of rows that give none.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read, has no column ``path``, or holds wrong lines: after the last
+        row (or ten wrong ones) all of them are named by their numbers.
+    """
+    path = Path(path)
+    folder = os.path.abspath(path.parent)  # noqa: PTH100  (no link is followed)
+    wrong: list[str] = []
+    for where, cells in _rows(path):
+        try:
+            row = _row(cells, folder)
+        except ParameterError as error:
+            wrong.append(f"{where}: {error}")
+            if len(wrong) == _TOLD:
+                break
+            continue
+        if not wrong:
+            yield row
+    if wrong:
+        raise ParameterError(
+            f"manifest {path} must have valid lines, got {len(wrong)} wrong ones"
+            f"{' or more' if len(wrong) == _TOLD else ''}:\n  " + "\n  ".join(wrong)
+        )
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path)
+    try:
+        yield from rows
+    except OSError as error:
+        raise ParameterError(
+            f"manifest {path} must be readable: {error.strerror or error}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"manifest {path} must be UTF-8 text: {error}.") from error
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, strict=True)
+        try:
+            columns = [name.strip() for name in next(reader, [])]
+            _check_columns(path, columns)
+            for cells in reader:
+                where = f"line {reader.line_num}"
+                if not cells:
+                    continue
+                if len(cells) != len(columns):
+                    told = f"has {len(cells)} fields, the header {len(columns)}"
+                    yield where, {"": told}
+                else:
+                    yield where, dict(zip(columns, cells, strict=True))
+        except csv.Error as error:
+            raise ParameterError(f"manifest {path}, line {reader.line_num}: {error}.") from error
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            f"manifest {path} needs pyarrow. Install it with: pip install featx[tables]"
+        ) from error
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            known = ["path", "track_id", *MANIFEST_COLUMNS]
+            columns = [name for name in file.schema_arrow.names if name in known]
+            _check_columns(path, columns)
+            number = 0
+            for batch in file.iter_batches(batch_size=1024, columns=columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", row
+    except pyarrow.ArrowException as error:
+        raise ParameterError(f"manifest {path} must be a Parquet file: {error}.") from error
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    if "path" not in columns:
+        raise ParameterError(
+            f"manifest {path} must have a column 'path' in its first line, got {columns}."
+        )
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise ParameterError(f"manifest {path} must name each column once, got {twice} twice.")
+
+
+def _row(cells: Mapping[str, Any], folder: str) -> ManifestRow:
+    if "" in cells and len(cells) == 1:
+        raise ParameterError(str(cells[""]))
+    named = {name: _text(cells[name]) for name in cells}
+    if not named["path"]:
+        raise ParameterError("path is empty")
+    if any("\0" in text for text in named.values()):
+        raise ParameterError("a field holds a NUL byte")
+    path = os.path.normpath(os.path.join(folder, named["path"]))  # noqa: PTH118
+    tempo = named.get("tempo", "")
+    if tempo and not _positive(tempo):
+        raise ParameterError(f"tempo must be a number > 0, got {tempo!r}")
+    return ManifestRow(
+        track_id=named.get("track_id") or os.path.relpath(path, folder).replace(os.sep, "/"),
+        path=path,
+        tags={name: named[name] for name in MANIFEST_COLUMNS if named.get(name)},
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, list):
+        return ";".join(map(str, value))
+    return str(value).strip()
+
+
+def _positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False

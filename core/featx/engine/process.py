@@ -1,0 +1,230 @@
+"""The child process seen from outside: started, listened to, watched, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+from featx import errors
+from featx.engine.guard import thread_settings
+from featx.engine.tasks import Setup
+from featx.errors import FeatxError, PluginError
+
+__all__ = ["ChildDiedError", "ChildProcess"]
+
+_TICK = 0.1
+_TAIL = 8192
+_GRACE = 2.0
+_FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>\S+)', re.MULTILINE)
+
+_MAIN = "import sys; sys.path[:] = {path!r}; from featx.engine.child import main; main({fd}, {pid})"
+
+
+class ChildDiedError(Exception):
+    """The child is gone: ``cause`` is crash, timeout or memory, the message says how."""
+
+    def __init__(self, cause: str, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
+        self.reason = reason
+
+
+class ChildProcess:
+    """One fresh interpreter that runs `featx.engine.child.main`.
+
+    It shares nothing with this process but a socket and a pipe for what it writes to stdout and
+    stderr, does not import the caller's main module, and leads a process group of its own: whatever
+    a plugin starts ends with it, and Ctrl-C on the terminal does not reach it.
+
+    Parameters
+    ----------
+    setup : Setup
+        Sent to the child, which opens the extractors.
+
+    Raises
+    ------
+    FeatxError
+        If an extractor cannot be opened.
+    ChildDiedError
+        If the child dies meanwhile.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        try:
+            message = pickle.dumps(setup)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise PluginError(
+                f"specs and parameters of extractors must be picklable: {error}. Define params "
+                "classes at the top level of a module."
+            ) from error
+        self._setup = setup
+        self.tracks_done = 0
+        self._tail = b""
+        self._start()
+        try:
+            self._connection.send_bytes(message)
+            self._open()
+        except BrokenPipeError as error:
+            raise self._died() from error
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        """Send work to an idle child; a dead one is noticed by `receive`."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.send(message)
+
+    def receive(self, *, seconds: float) -> tuple[Any, ...]:
+        """Return the next message.
+
+        Raises
+        ------
+        ChildDiedError
+            If the child dies, says nothing for ``seconds``, or takes more memory than it may. It
+            is dead in every case.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                there = self._connection.poll(_TICK)
+                self._watch_memory()
+                if there:
+                    message: tuple[Any, ...] = self._connection.recv()
+                    return message
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                raise self._died() from error
+            if self._ended():
+                raise self._died()
+            if time.monotonic() > deadline:
+                self.kill()
+                raise ChildDiedError("timeout", f"no answer within {seconds:g} s")
+
+    def stop(self) -> None:
+        """Let an idle child close its extractors and end; kill it if that takes long."""
+        self._connection.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the child and everything in its process group, at once."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._connection.close()
+        self._drain.join(_GRACE)
+
+    # -------------------------------------------------------------------------- inside
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        reader, writer = os.pipe()
+        code = _MAIN.format(path=sys.path, fd=theirs.fileno(), pid=os.getpid())
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **thread_settings(self._setup.threads)},
+                process_group=0,
+            )
+        except BaseException:
+            os.close(reader)
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(writer)
+        self._connection = Connection(ours.detach())
+        self._drain = threading.Thread(target=self._listen, args=(reader,), daemon=True)
+        self._drain.start()
+        self._memory = psutil.Process(self._process.pid)
+        self._looked = 0.0
+
+    def _open(self) -> None:
+        answer = self.receive(seconds=self._setup.open_timeout)
+        if answer[0] == "broken":
+            _, name, message = answer
+            self.kill()
+            kind = getattr(errors, name)
+            raise kind(message) if issubclass(kind, FeatxError) else PluginError(message)
+
+    def _listen(self, reader: int) -> None:
+        echo = os.environ.get("FEATX_DEBUG") == "1"
+        with open(reader, "rb", buffering=0) as stream:  # noqa: PTH123
+            while block := stream.read(65536):
+                self._tail = (self._tail + block)[-_TAIL:]
+                if echo:
+                    sys.stderr.write(block.decode(errors="backslashreplace"))
+
+    def _watch_memory(self) -> None:
+        now = time.monotonic()
+        if not self._setup.memory or now - self._looked < _TICK:
+            return
+        self._looked = now
+        try:
+            rss = self._memory.memory_info().rss
+        except psutil.Error:
+            return
+        if rss > self._setup.memory:
+            self.kill()
+            raise ChildDiedError(
+                "memory", f"{rss / 2**20:.0f} MiB, the limit is {self._setup.memory / 2**20:.0f}"
+            )
+
+    def _ended(self) -> bool:
+        """Return whether the child has exited, without reaping it: its group is still to kill."""
+        try:
+            flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self._process.pid, flags) is not None
+        except ChildProcessError:
+            return True
+
+    def _died(self) -> ChildDiedError:
+        """Make sure that the child is dead and return in words how it died."""
+        deadline = time.monotonic() + _GRACE
+        while not self._ended() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        exited = self._ended()
+        self.kill()
+        code = self._process.returncode
+        if not exited:
+            return ChildDiedError("crash", "the process hung up on its supervisor")
+        words = self._tail.decode("utf-8", "replace")
+        if code >= 0:
+            last = words.strip().rpartition("\n")[2][:200]
+            told = f": {last}" if last else ""
+            return ChildDiedError("crash", f"the process ended itself with exit code {code}{told}")
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        if -code == signal.SIGKILL:
+            return ChildDiedError(
+                "crash", "the process was killed from outside, perhaps for lack of memory"
+            )
+        frame = _FRAME.search(words.partition("Current thread")[2] or words)
+        where = ""
+        if frame is not None:
+            where = f" in {frame['name']} ({os.path.basename(frame['file'])}, line {frame['line']})"  # noqa: PTH119
+        return ChildDiedError("crash", f"the process died by {name}{where}")

@@ -1,0 +1,178 @@
+"""The plain values that travel: what to do with a shard of tracks, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from featx.audio import Limits
+from featx.interfaces import ExtractorSpec, Resolved
+from featx.store.records import Recipe
+from featx.types import FeatureSpec
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+__all__ = [
+    "DECODE",
+    "Facts",
+    "Failure",
+    "Job",
+    "Outputs",
+    "Setup",
+    "ShardSummary",
+    "ShardTask",
+    "TrackJob",
+]
+
+#: The step of a track that comes before every extractor; extractors count from 0.
+DECODE = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One extractor of a run, with everything that opening it needs.
+
+    Parameters
+    ----------
+    number : int >= 0
+        Position in `Setup.jobs`.
+    name : str
+        What the user called it.
+    full_name : str
+        ``<distribution>:<name>``.
+    spec : ExtractorSpec
+        As the plugin gave it.
+    params : object
+        An instance of ``spec.params``.
+    resolved : Resolved
+        For an unknown native rate.
+    features : tuple of str
+        The outputs this run asks for.
+    recipe : Recipe
+        Identity of the results.
+    weights : str
+        Path of the safetensors file, empty for none.
+    device : str
+        ``cpu``, or what the extractor gets of ``--device``.
+    """
+
+    number: int
+    name: str
+    full_name: str
+    spec: ExtractorSpec
+    params: Any
+    resolved: Resolved
+    features: tuple[str, ...]
+    recipe: Recipe
+    weights: str = ""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What all shards of one run have in common.
+
+    ``token`` names the run; runners keep their child process as long as it stays the same.
+    ``timeout`` holds for decoding one track and for each extractor on it, ``open_timeout`` for
+    opening all extractors, both in seconds. ``memory`` is in bytes of RSS per worker. A worker
+    stops after its current track once ``stop_file`` exists. Results are committed at the end of a
+    shard and whenever ``commit_seconds`` or ``commit_bytes`` have gathered.
+    """
+
+    token: str
+    store: str
+    jobs: tuple[Job, ...]
+    limits: Limits
+    quality: str
+    threads: int
+    timeout: float
+    open_timeout: float
+    memory: int
+    seed: int = 0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    stop_file: str = ""
+    commit_seconds: float = 60.0
+    commit_bytes: int = 64 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackJob:
+    """One track to compute: ``wanted`` holds (number of the job, its missing features).
+
+    ``size`` and ``mtime_ns`` are those of the plan, -1 where the file could not be examined.
+    ``tags`` come from a manifest. ``known`` is the worst status that the track has already under
+    the extractors it is not wanted for.
+    """
+
+    track_id: str
+    path: str
+    size: int
+    mtime_ns: int
+    wanted: tuple[tuple[int, tuple[str, ...]], ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    known: str = "ok"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardTask:
+    """A shard of tracks; any executor may run it with `run_shard`."""
+
+    number: int
+    setup: Setup
+    tracks: tuple[TrackJob, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One track that one extractor has no result for."""
+
+    track_id: str
+    path: str
+    extractor: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSummary:
+    """What came of a shard: files by their worst status, units by (extractor, status), failures.
+
+    ``stopped`` tracks were not begun because the run was interrupted. ``audio`` and ``busy`` are
+    seconds.
+    """
+
+    number: int
+    ok: int
+    failed: int
+    skipped: int
+    stopped: int
+    units: Mapping[str, Mapping[str, int]]
+    failures: tuple[Failure, ...]
+    audio: float
+    busy: float
+    peak_rss: int
+
+
+# ------------------------------------------------------------- between runner and child
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What decoding told about a track."""
+
+    content: str
+    size: int
+    mtime_ns: int
+    duration: float | None = None
+    sr: int | None = None
+    channels: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What one extractor gave for one track: arrays, their specs, the rate they count in."""
+
+    values: Mapping[str, AnyArray]
+    specs: tuple[FeatureSpec, ...]
+    sr: int
