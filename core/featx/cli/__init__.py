@@ -15,6 +15,8 @@ from featx.cli.group import RootGroup, Session
 COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("featx.cli.plugins", "List installed plugins and what they give."),
     "info": ("featx.cli.info", "Show parameters, outputs and weights of an extractor."),
+    "plan": ("featx.cli.plan", "Show what a run would do, and why."),
+    "run": ("featx.cli.run", "Extract features from audio files into a store."),
     "scan": ("featx.cli.scan", "Check the health of a collection before extraction."),
     "verify": ("featx.cli.verify", "Check every byte of a store."),
     "ls": ("featx.cli.ls", "List what a store holds, and what failed."),

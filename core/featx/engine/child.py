@@ -25,6 +25,9 @@ __all__ = ["main"]
 #: Codes after which the bytes of a file cannot be hashed, or mean nothing.
 _NO_CONTENT = frozenset({"missing", "permission", "unreadable", "too-large", "changed"})
 
+#: An executor may keep a worker, and so this process, long after the run.
+_IDLE_SECONDS = 600
+
 
 def main(descriptor: int, parent: int) -> None:
     """Serve the supervisor at socket ``descriptor`` until it hangs up.
@@ -48,7 +51,7 @@ def main(descriptor: int, parent: int) -> None:
         return
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), worker:
         connection.send(("ready",))
-        while True:
+        while connection.poll(_IDLE_SECONDS):
             _, items = connection.recv()
             for key, path, steps in items:
                 for answer in worker.work(key, path, steps):

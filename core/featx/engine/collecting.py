@@ -58,7 +58,9 @@ class Collector:
         self._failures: list[Failure] = []
         self._audio = 0.0
         self._groups: dict[tuple[int, tuple[FeatureSpec, ...]], _Group] = {}
-        self._outcomes: dict[str, tuple[TrackRecord, list[Unit], list[Recipe]]] = {}
+        self._outcomes: dict[str, TrackRecord] = {}
+        self._failed_units: list[Unit] = []
+        self._recipes: dict[str, Recipe] = {}
         self._bytes = 0
         self._since = self._began
 
@@ -112,10 +114,12 @@ class Collector:
                 [group.srs[i] for i in order],
             )
             del self._groups[key]
-        for name in list(self._outcomes):
-            track, units, recipes = self._outcomes[name]
-            self.writer.record(track, units, recipes=recipes)
-            del self._outcomes[name]
+        self.writer.record_all(
+            list(self._outcomes.values()), self._failed_units, recipes=list(self._recipes.values())
+        )
+        self._outcomes.clear()
+        self._failed_units.clear()
+        self._recipes.clear()
         self._bytes = 0
         self._since = time.monotonic()
 
@@ -147,9 +151,9 @@ class Collector:
             code=code,
             reason=reason,
         )
-        _, units, recipes = self._outcomes.setdefault(track.track_id, (track, [], []))
-        units.append(unit)
-        recipes.append(job.recipe)
+        self._outcomes[track.track_id] = track
+        self._failed_units.append(unit)
+        self._recipes[job.recipe.id] = job.recipe
 
 
 def _record(item: Item) -> TrackRecord:

@@ -187,9 +187,7 @@ class _Seen:
         return False
 
 
-def discover(
-    inputs: Iterable[str | os.PathLike[str]], *, stdin: BinaryIO | None = None
-) -> Inputs:
+def discover(inputs: Iterable[str | os.PathLike[str]], *, stdin: BinaryIO | None = None) -> Inputs:
     """Return the tracks that ``inputs`` name; arguments and errors are those of `Inputs`."""
     return Inputs(inputs, stdin=stdin)
 

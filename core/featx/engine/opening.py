@@ -185,9 +185,7 @@ def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
     shape = (spec.dim,) if spec.kind == "clip" else (len(values) if values.ndim else 0, spec.dim)
     if values.shape != shape:
         wanted = {"clip": "({dim},)", "frames": "(T, {dim})", "events": "(N, {dim})"}[spec.kind]
-        raise _bad(
-            f"{spec.name} must have shape {wanted.format(dim=spec.dim)}, got {values.shape}"
-        )
+        raise _bad(f"{spec.name} must have shape {wanted.format(dim=spec.dim)}, got {values.shape}")
     if values.dtype != np.dtype(spec.dtype):
         raise _bad(f"{spec.name} must have dtype {spec.dtype}, got {values.dtype}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -233,5 +231,3 @@ def _read_weights(job: Job) -> tuple[Mapping[str, AnyArray] | None, Mapping[str,
             "the run began; run again."
         )
     return load_weights(job.weights)
-
-

@@ -82,6 +82,14 @@ class PlanCounts:
     states: dict[str, Counter[str]] = field(default_factory=dict)
     stale: dict[str, Counter[str]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, jobs: Iterable[Job]) -> PlanCounts:
+        """Return counts of nothing yet for these extractors."""
+        names = [job.name for job in jobs]
+        return cls(
+            states={name: Counter() for name in names}, stale={name: Counter() for name in names}
+        )
+
     def add(self, track: PlannedTrack, jobs: Iterable[Job]) -> None:
         """Count one track."""
         names = [job.name for job in jobs]
@@ -89,9 +97,9 @@ class PlanCounts:
         self.to_do += any(unit.features for unit in track.units)
         for unit in track.units:
             name = names[unit.job]
-            self.states.setdefault(name, Counter())[unit.state] += 1
+            self.states[name][unit.state] += 1
             if unit.state == "stale":
-                self.stale.setdefault(name, Counter())[unit.reason] += 1
+                self.stale[name][unit.reason] += 1
 
 
 class Plan(Iterable[PlannedTrack]):
@@ -139,9 +147,7 @@ class Plan(Iterable[PlannedTrack]):
 
     def counts(self) -> PlanCounts:
         """Walk the whole plan and count."""
-        counts = PlanCounts()
-        for job in self.jobs:
-            counts.states[job.name] = Counter()
+        counts = PlanCounts.of(self.jobs)
         for track in self:
             counts.add(track, self.jobs)
         return counts
@@ -174,9 +180,7 @@ class _Planner:
         moved = None
         if record is not None and content is not None and not any(u.features for u in units):
             moved = _renewed(record, source, size, mtime_ns)
-        return PlannedTrack(
-            source=source, size=size, mtime_ns=mtime_ns, units=units, moved=moved
-        )
+        return PlannedTrack(source=source, size=size, mtime_ns=mtime_ns, units=units, moved=moved)
 
     def _content(
         self, path: str, size: int, mtime_ns: int, record: TrackRecord | None
@@ -309,7 +313,5 @@ def _renewed(
     import dataclasses
 
     tags = {**record.tags, **source.tags}
-    now = dataclasses.replace(
-        record, path=source.path, size=size, mtime_ns=mtime_ns, tags=tags
-    )
+    now = dataclasses.replace(record, path=source.path, size=size, mtime_ns=mtime_ns, tags=tags)
     return None if now == record else now

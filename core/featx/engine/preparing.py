@@ -1,4 +1,4 @@
-"""From names and settings to jobs: parameters parsed, outputs chosen, weights found, recipes made."""
+"""From names and settings to jobs: parameters, outputs, weights and recipes, checked beforehand."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ def prepare_jobs(
             found[name] = item
     names = list(found)
     own_settings = _by_extractor(_flat(settings or {}), names, "settings")
-    wanted = _by_extractor(
-        [(item, None) for item in features or ()], names, "features"
-    )
+    wanted = _by_extractor([(item, None) for item in features or ()], names, "features")
     devices = _devices(found, device)
     overrides = _weights_by_extractor(found, weights)
     return tuple(
@@ -126,7 +124,7 @@ def _job(
 ) -> Job:
     spec = item.spec
     try:
-        params = parse_params(spec.params, settings)
+        params: Any = parse_params(spec.params, settings)
     except ParameterError as error:
         raise ParameterError(f"{name}: {error}") from error
     resolved = resolve_checked(spec, params, None)
@@ -201,7 +199,8 @@ def _resolved_problem(resolved: Any) -> str:
     names = [item.name for item in outputs]
     if len(set(names)) < len(names):
         return f"outputs must differ in name, got {names}"
-    for front_end in resolved.front_ends:
+    front_ends: Any = resolved.front_ends
+    for front_end in front_ends:
         if not isinstance(front_end, (str, FrontEnd)):
             return f"front_ends must be FrontEnds or names of presets, got {front_end!r}"
         try:
@@ -269,9 +268,7 @@ def _devices(found: Mapping[str, Registered[ExtractorSpec]], device: str) -> dic
     kind = device.partition(":")[0]
     if kind not in DEVICES:
         raise ParameterError(f"device must be one of {DEVICES}, got {device!r}.")
-    chosen = {
-        name: device if kind in item.spec.devices else "cpu" for name, item in found.items()
-    }
+    chosen = {name: device if kind in item.spec.devices else "cpu" for name, item in found.items()}
     if kind != "cpu" and device not in chosen.values():
         raise ParameterError(
             f"device must be one that an extractor can use, got {device!r}; "
@@ -309,9 +306,7 @@ def _weights_by_extractor(
     return chosen | dict.fromkeys(needing, weights)
 
 
-def _weights(
-    spec: ExtractorSpec, override: str | Path | None, seed: int
-) -> tuple[str, str]:
+def _weights(spec: ExtractorSpec, override: str | Path | None, seed: int) -> tuple[str, str]:
     """Return the path of the weights and their entry in the recipe."""
     if spec.weights is None:
         return "", ""

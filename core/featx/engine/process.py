@@ -15,8 +15,6 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-import psutil
-
 from featx import errors
 from featx.engine.guard import thread_settings
 from featx.engine.tasks import Setup
@@ -117,9 +115,18 @@ class ChildProcess:
                 self.kill()
                 raise ChildDiedError("timeout", f"no answer within {seconds:g} s")
 
-    def stop(self) -> None:
-        """Let an idle child close its extractors and end; kill it if that takes long."""
+    def hang_up(self) -> None:
+        """Let an idle child close its extractors and end."""
         self._connection.close()
+
+    def strike(self) -> None:
+        """Kill the child from another thread; the one that listens to it cleans up."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Hang up on an idle child, and kill it if its end takes long."""
+        self.hang_up()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
         self.kill()
@@ -127,8 +134,7 @@ class ChildProcess:
     def kill(self) -> None:
         """End the child and everything in its process group, at once."""
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self.strike()
             self._process.wait()
         self._connection.close()
         self._drain.join(_GRACE)
@@ -158,7 +164,6 @@ class ChildProcess:
         self._connection = Connection(ours.detach())
         self._drain = threading.Thread(target=self._listen, args=(reader,), daemon=True)
         self._drain.start()
-        self._memory = psutil.Process(self._process.pid)
         self._looked = 0.0
 
     def _open(self) -> None:
@@ -171,19 +176,21 @@ class ChildProcess:
 
     def _listen(self, reader: int) -> None:
         echo = os.environ.get("FEATX_DEBUG") == "1"
-        with open(reader, "rb", buffering=0) as stream:  # noqa: PTH123
+        with open(reader, "rb", buffering=0) as stream:
             while block := stream.read(65536):
                 self._tail = (self._tail + block)[-_TAIL:]
                 if echo:
                     sys.stderr.write(block.decode(errors="backslashreplace"))
 
     def _watch_memory(self) -> None:
+        import psutil
+
         now = time.monotonic()
         if not self._setup.memory or now - self._looked < _TICK:
             return
         self._looked = now
         try:
-            rss = self._memory.memory_info().rss
+            rss = psutil.Process(self._process.pid).memory_info().rss
         except psutil.Error:
             return
         if rss > self._setup.memory:

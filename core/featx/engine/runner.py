@@ -60,11 +60,14 @@ def close_runners(token: str, *, abort: bool = False) -> None:
     """
     with _lock:
         chosen = [runner for runner in _runners if runner.setup.token == token]
-    for runner in chosen:
-        if abort:
+    if abort:
+        for runner in chosen:
             runner.abort()
-        else:
-            runner.close()
+        return
+    for runner in chosen:
+        runner.hang_up()
+    for runner in chosen:
+        runner.close()
 
 
 class ShardRunner:
@@ -90,7 +93,12 @@ class ShardRunner:
         self._aborted = True
         child = self._child
         if child is not None:
-            child.kill()
+            child.strike()
+
+    def hang_up(self) -> None:
+        """Tell the child that no more work will come, without waiting for its end."""
+        if self._child is not None:
+            self._child.hang_up()
 
     def run(self, task: ShardTask) -> ShardSummary:
         """Compute one shard; see `run_shard`."""
@@ -138,9 +146,7 @@ class ShardRunner:
         child = self._opened()
         pending = {item.key: item for item in batch}
         held: tuple[int, int] | None = None
-        child.send(
-            ("work", [(item.key, item.track.path, tuple(item.steps)) for item in batch])
-        )
+        child.send(("work", [(item.key, item.track.path, tuple(item.steps)) for item in batch]))
         try:
             while True:
                 kind, *told = child.receive(seconds=self.setup.timeout)
@@ -168,9 +174,7 @@ class ShardRunner:
         self._child = None
         yield from _left([*pending.values()], collector)
 
-    def _take(
-        self, kind: str, item: Item, told: list[object], collector: Collector
-    ) -> bool:
+    def _take(self, kind: str, item: Item, told: list[object], collector: Collector) -> bool:
         """Take one answer about ``item``; return whether the child must be replaced."""
         if kind == "decoded":
             (item.facts,) = told  # type: ignore[assignment]
@@ -191,9 +195,7 @@ class ShardRunner:
         (collector.failed if kind == "failed" else collector.skipped)(item, job, code, reason)
         return code == "memory"
 
-    def _fail(
-        self, item: Item, step: int, code: str, reason: str, collector: Collector
-    ) -> None:
+    def _fail(self, item: Item, step: int, code: str, reason: str, collector: Collector) -> None:
         """Record a failure of one step; one of decoding costs every extractor that is left."""
         for number in list(item.steps) if step == DECODE else [step]:
             item.steps.remove(number)

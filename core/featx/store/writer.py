@@ -134,7 +134,17 @@ class StoreWriter:
     def record(
         self, track: TrackRecord, units: Sequence[Unit] = (), *, recipes: Sequence[Recipe] = ()
     ) -> None:
-        """Commit failed and skipped ``units`` of ``track``, or the track alone.
+        """Commit failed and skipped ``units`` of ``track``, as `record_all` does."""
+        self.record_all([track], units, recipes=recipes)
+
+    def record_all(
+        self,
+        tracks: Sequence[TrackRecord],
+        units: Sequence[Unit] = (),
+        *,
+        recipes: Sequence[Recipe] = (),
+    ) -> None:
+        """Commit failed and skipped ``units`` of ``tracks``, or the tracks alone, in one line.
 
         ``recipes`` are those of the units, so that a store of nothing but failures can name the
         extractors; recipes of earlier calls need not be given again.
@@ -146,17 +156,19 @@ class StoreWriter:
         StoreError
             If the ledger cannot be written.
         """
+        contents = {track.track_id: track.content for track in tracks}
         rows = []
         for unit in units:
-            if unit.status == "ok" or unit.track_id != track.track_id:
+            if unit.status == "ok" or unit.track_id not in contents:
                 raise ParameterError(
-                    f"units must be failed or skipped units of {track.track_id!r}, got {unit}."
+                    f"units must be failed or skipped units of {list(contents)[:3]}, got {unit}."
                 )
-            content = unit.content or track.content
+            content = unit.content or contents[unit.track_id]
             reason = unit.reason.encode("utf-8", "backslashreplace").decode()
             told = (unit.recipe, unit.status, list(unit.features), unit.code, reason)
             rows.append([unit.track_id, content, *told])
-        self._commit({"kind": "units", "units": rows}, [track], recipes)
+        if tracks:
+            self._commit({"kind": "units", "units": rows}, tracks, recipes)
 
     def close(self) -> None:
         """Close the ledger; a second call does nothing."""

@@ -1,0 +1,135 @@
+"""``featx run``: extract features into a store."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from featx.cli.common import echo_json, echo_table
+from featx.cli.group import EXIT_FAILURES
+from featx.cli.selection import parse_size, select, selection_options
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from featx.engine import RunSummary
+
+_SHOWN_FAILURES = 20
+
+
+@click.command("run")
+@selection_options
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Workers; one per core if unset.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1800.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Limit for decoding one track, and for each extractor on it.",
+)
+@click.option(
+    "--memory",
+    type=parse_size,
+    metavar="SIZE",
+    help="Limit for one worker, such as 2G; its share of 80 % of the machine if unset, 0 for none.",
+)
+@click.option(
+    "--max-hours",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    help="Longest track that is read; 6 if unset.",
+)
+@click.option("--max-size", type=parse_size, metavar="SIZE", help="Largest file; 8G if unset.")
+@click.option(
+    "--max-channels", type=click.IntRange(min=1), metavar="N", help="Most channels; 32 if unset."
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    as_json: bool,
+    jobs: int | None,
+    timeout: float,
+    memory: int | None,
+    max_hours: float | None,
+    max_size: int | None,
+    max_channels: int | None,
+    **options: Any,
+) -> None:
+    r"""Extract features from INPUTS into a store.
+
+    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), or - for a
+    list of files on stdin. Every file is decoded once, however many extractors there are. What the
+    store has already is not computed again, so an interrupted run goes on where it stopped.
+
+    \b
+    Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
+    130 interrupted (run again to go on).
+    """
+    from featx.audio import Limits
+    from featx.engine import choose_progress, run
+
+    selection = select(**options)
+    limits: dict[str, Any] = {
+        "max_seconds": None if max_hours is None else max_hours * 3600,
+        "max_bytes": max_size,
+        "max_channels": max_channels,
+    }
+    signal.signal(signal.SIGTERM, _interrupt)
+    summary = run(
+        selection.inputs,
+        selection.store,
+        jobs=jobs,
+        timeout=timeout,
+        memory=memory,
+        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+        progress=choose_progress(),
+        **selection.arguments,
+    )
+    if as_json:
+        echo_json(summary.to_json())
+        click.echo(summary.line, err=True)
+    else:
+        _show(summary)
+        click.echo(summary.line)
+    context.exit(EXIT_FAILURES if summary.failed else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Treat SIGTERM, which batch systems send, like Ctrl-C."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _show(summary: RunSummary) -> None:
+    words = {
+        "ok": "computed",
+        "fresh": "already there",
+        "failed": "failed",
+        "known": "failed before",
+        "skipped": "too short",
+    }
+    for name, counts in summary.units.items():
+        told = [f"{counts[key]} {word}" for key, word in words.items() if counts[key]]
+        click.echo(f"{name}: {', '.join(told) or 'nothing to do'}")
+    if summary.computed:
+        speed = summary.audio / summary.seconds if summary.seconds else 0.0
+        click.echo(
+            f"{summary.audio / 60:.1f} min of audio in {summary.seconds:.1f} s ({speed:.0f} x)"
+        )
+    if summary.failures:
+        shown = summary.failures[:_SHOWN_FAILURES]
+        echo_table(
+            ("track", "extractor", "code", "reason"),
+            [(item.track_id, item.extractor, item.code, item.reason) for item in shown],
+            title="Failures",
+        )
+        more = sum(summary.codes.values()) - len(shown)
+        if more > 0:
+            codes = ", ".join(f"{count} {code}" for code, count in summary.codes.most_common())
+            click.echo(f"... and {more} more ({codes}).")
+        sys.stdout.flush()

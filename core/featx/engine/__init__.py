@@ -1,0 +1,84 @@
+"""The engine: from inputs to a store, through supervised child processes.
+
+Plan and run share one plan; shards of tracks are handed to any `concurrent.futures.Executor`;
+everything that may crash happens in a child process that says which track it holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from featx.engine.inputs import Inputs, InputTrack, discover
+    from featx.engine.loading import LoadedExtractor, load
+    from featx.engine.planning import Plan, PlanCounts, PlannedTrack, PlannedUnit
+    from featx.engine.reporting import Reporter, RunSummary, choose_progress
+    from featx.engine.runner import run_shard
+    from featx.engine.running import UntrainedWarning, plan, run
+    from featx.engine.tasks import Failure, Job, Setup, ShardSummary, ShardTask, TrackJob
+
+#: public name -> module of this package that defines it; none equals a module's own name
+_HOMES = {
+    "Failure": "tasks",
+    "InputTrack": "inputs",
+    "Inputs": "inputs",
+    "Job": "tasks",
+    "LoadedExtractor": "loading",
+    "Plan": "planning",
+    "PlanCounts": "planning",
+    "PlannedTrack": "planning",
+    "PlannedUnit": "planning",
+    "Reporter": "reporting",
+    "RunSummary": "reporting",
+    "Setup": "tasks",
+    "ShardSummary": "tasks",
+    "ShardTask": "tasks",
+    "TrackJob": "tasks",
+    "UntrainedWarning": "running",
+    "choose_progress": "reporting",
+    "discover": "inputs",
+    "load": "loading",
+    "plan": "running",
+    "run": "running",
+    "run_shard": "runner",
+}
+
+# spelled out, because type checkers do not follow computed names
+__all__ = [
+    "Failure",
+    "InputTrack",
+    "Inputs",
+    "Job",
+    "LoadedExtractor",
+    "Plan",
+    "PlanCounts",
+    "PlannedTrack",
+    "PlannedUnit",
+    "Reporter",
+    "RunSummary",
+    "Setup",
+    "ShardSummary",
+    "ShardTask",
+    "TrackJob",
+    "UntrainedWarning",
+    "choose_progress",
+    "discover",
+    "load",
+    "plan",
+    "run",
+    "run_shard",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featx.engine' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"featx.engine.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

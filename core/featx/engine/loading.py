@@ -1,0 +1,192 @@
+"""`featx.load`: one extractor in this process, as a function of a waveform."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.audio import Limits, decode, resample, to_mono
+from featx.engine.opening import OpenExtractor
+from featx.engine.preparing import prepare_jobs
+from featx.engine.running import UntrainedWarning
+from featx.errors import ParameterError
+from featx.frontend import Spectra
+from featx.registry import load_registry
+from featx.types import Features
+
+if TYPE_CHECKING:
+    from featx.engine.tasks import Job
+    from featx.types import AnyArray, FloatArray
+
+__all__ = ["LoadedExtractor", "load"]
+
+
+class LoadedExtractor:
+    """An open extractor; call it with a waveform, or `file` with a path.
+
+    Made by `featx.load`. Works as a context manager, which closes it.
+    """
+
+    def __init__(self, job: Job, *, threads: int, quality: str, limits: Limits) -> None:
+        self._open = OpenExtractor(job, threads=threads, seed=0)
+        self._quality = quality
+        self._limits = limits
+        #: Full name, ``<distribution>:<name>``.
+        self.name = job.full_name
+        #: Identity of the results.
+        self.recipe = job.recipe
+        #: Outputs that a call returns.
+        self.features = job.features
+        #: Rate in Hz that waveforms are resampled to; None for their own.
+        self.sr = job.resolved.sr
+
+    def __enter__(self) -> LoadedExtractor:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<extractor {self.name}: {', '.join(self.features)}>"
+
+    def __call__(self, y: AnyArray, sr: int) -> Features:
+        """Extract features from a waveform.
+
+        Parameters
+        ----------
+        y : floating point array, shape (n_samples,) or (channels, n_samples)
+            Down-mixed and resampled as a file would be; left untouched.
+        sr : int > 0
+            Its rate in Hz.
+
+        Returns
+        -------
+        Features
+            Arrays by name, with time axes.
+
+        Raises
+        ------
+        ParameterError
+            If ``y`` is no waveform, empty, not finite, or shorter than the extractor needs.
+        ExtractionError
+            If the extractor fails or breaks its own specification.
+        """
+        import numpy as np
+
+        mono = to_mono(y)
+        if mono.size == 0 or not np.isfinite(mono).all():
+            raise ParameterError(f"y must hold finite samples, got shape {np.shape(y)}.")
+        waveforms = {}
+        for rate in self._open.rates():
+            at_rate = resample(mono, sr_in=sr, sr_out=rate or sr, quality=self._quality)
+            waveforms[rate or sr] = at_rate.view()
+        return self._extract(waveforms, native_sr=sr, duration=mono.size / sr)
+
+    def file(self, path: str | os.PathLike[str]) -> Features:
+        """Extract features from a file, exactly as ``featx run`` does.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be decoded.
+        ParameterError, ExtractionError
+            As for a call.
+        """
+        decoded = decode(
+            Path(path), rates=self._open.rates(), limits=self._limits, quality=self._quality
+        )
+        return self._extract(
+            dict(decoded.waveforms), native_sr=decoded.native_sr, duration=decoded.duration
+        )
+
+    def close(self) -> None:
+        """Release what the extractor holds."""
+        self._open.close()
+
+    def _extract(
+        self, waveforms: dict[int, FloatArray], *, native_sr: int, duration: float
+    ) -> Features:
+        shortest = self._open.job.spec.min_duration
+        if duration < shortest:
+            raise ParameterError(f"y must last at least {shortest:g} s, got {duration:.3f} s.")
+        for y in waveforms.values():
+            y.flags.writeable = False
+        outputs = self._open.extract(
+            waveforms,
+            native_sr=native_sr,
+            duration=duration,
+            spectra=Spectra(waveforms, native_sr),
+        )
+        specs = {spec.name: spec for spec in outputs.specs}
+        return Features(outputs.values, specs=specs, sr=outputs.sr)
+
+
+def load(
+    name: str,
+    *,
+    features: tuple[str, ...] | None = None,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    quality: str = "HQ",
+    limits: Limits | None = None,
+    **params: Any,
+) -> LoadedExtractor:
+    """Open an extractor in this process.
+
+    Parameters
+    ----------
+    name : str
+        Extractor, short or full.
+    features : tuple of str, optional
+        Outputs to compute; by default all of them.
+    weights : path, optional
+        Instead of the cached ones.
+    device : str
+        ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; it must be one that the extractor can use.
+    threads : int > 0
+        Threads it may use.
+    quality : str
+        Of resampling.
+    limits : Limits, optional
+        What one file may cost.
+    **params
+        Parameters of the extractor.
+
+    Returns
+    -------
+    LoadedExtractor
+        ``load(name)(y, sr)`` and ``load(name).file(path)`` give `Features`.
+
+    Raises
+    ------
+    ParameterError, PluginError, WeightsError
+        For an unknown name, wrong parameters or missing weights.
+
+    Examples
+    --------
+    >>> embedding = featx.load("artist-siamese")(y, sr)["embedding"]    # doctest: +SKIP
+    """
+    if threads < 1:
+        raise ParameterError(f"threads must be an integer > 0, got {threads}.")
+    registry = load_registry()
+    arguments: dict[str, Any] = {
+        "settings": {name: params} if params else None,
+        "weights": weights,
+        "device": device,
+        "quality": quality,
+    }
+    (job,) = prepare_jobs(registry, [name], features=features, **arguments)
+    if features is None:
+        everything = [spec.name for spec in job.resolved.outputs]
+        (job,) = prepare_jobs(registry, [name], features=everything, **arguments)
+    if job.recipe.weights.startswith("untrained"):
+        warnings.warn(
+            f"{name} is UNTRAINED: it has no weights installed, so its results are those of a "
+            "random network.",
+            UntrainedWarning,
+            stacklevel=2,
+        )
+    return LoadedExtractor(job, threads=threads, quality=quality, limits=limits or Limits())

@@ -1,0 +1,194 @@
+"""What a run tells while it goes on, and what it says at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from featx.engine.tasks import Failure, ShardSummary
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["PlainProgress", "Reporter", "RichProgress", "RunSummary", "choose_progress"]
+
+#: Failures that a summary keeps; all of them are in the ledger.
+KEPT_FAILURES = 50
+
+_LINE_SECONDS = 30.0
+
+
+@dataclass(kw_only=True)
+class RunSummary:
+    """What came of a run, in files and in units.
+
+    Parameters
+    ----------
+    store : str
+        Store folder.
+    inputs, ok, failed, skipped : int
+        Files. ok means: every requested extractor has a result, from this run or an earlier one.
+        failed: at least one has none. skipped: at least one did not want the file.
+    computed : int
+        Files that this run worked on.
+    units : dict of str to Counter
+        For each extractor, units of this run by status, and ``fresh`` and ``known`` ones.
+    codes : Counter
+        Failed units by code, earlier ones included.
+    failures : list of Failure
+        The first of them.
+    audio, seconds : float
+        Seconds of audio decoded, and seconds the run took.
+    peak_rss : int
+        Bytes that the largest worker held.
+    """
+
+    store: str
+    inputs: int = 0
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+    computed: int = 0
+    units: dict[str, Counter[str]] = field(default_factory=dict)
+    codes: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+    audio: float = 0.0
+    seconds: float = 0.0
+    peak_rss: int = 0
+
+    @property
+    def line(self) -> str:
+        """The last line of every run: where each file went."""
+        return f"{self.inputs} in = {self.ok} ok + {self.failed} failed + {self.skipped} skipped"
+
+    @property
+    def done(self) -> int:
+        """Files that have an answer."""
+        return self.ok + self.failed + self.skipped
+
+    def add_shard(self, shard: ShardSummary) -> None:
+        """Count what a shard gave."""
+        self.ok += shard.ok
+        self.failed += shard.failed
+        self.skipped += shard.skipped
+        self.computed += shard.ok + shard.failed + shard.skipped
+        self.audio += shard.audio
+        self.peak_rss = max(self.peak_rss, shard.peak_rss)
+        for name, counts in shard.units.items():
+            self.units.setdefault(name, Counter()).update(counts)
+        for failure in shard.failures:
+            self.add_failure(failure)
+
+    def add_failure(self, failure: Failure) -> None:
+        """Count a failed unit, and keep it if it is one of the first."""
+        self.codes[failure.code] += 1
+        if len(self.failures) < KEPT_FAILURES:
+            self.failures.append(failure)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        plain = dict(vars(self))
+        plain["units"] = {name: dict(counts) for name, counts in self.units.items()}
+        plain["codes"] = dict(self.codes)
+        plain["failures"] = [vars(failure) for failure in self.failures]
+        return plain
+
+
+class Reporter(Protocol):
+    """Gets told how a run goes."""
+
+    def begin(self, total: int) -> None:
+        """``total`` files were found."""
+
+    def note(self, text: str) -> None:
+        """Say something once, such as that an extractor is untrained."""
+
+    def update(self, summary: RunSummary) -> None:
+        """Show how far the run is."""
+
+    def end(self) -> None:
+        """Stop showing anything."""
+
+
+class PlainProgress:
+    """One line on stderr every 30 seconds, for logs and pipes."""
+
+    def __init__(self, *, seconds: float = _LINE_SECONDS) -> None:
+        self._seconds = seconds
+        self._began = self._told = time.monotonic()
+        self._total = 0
+
+    def begin(self, total: int) -> None:
+        """Remember how many files there are."""
+        self._total = total
+
+    def note(self, text: str) -> None:
+        """Write one line."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def update(self, summary: RunSummary) -> None:
+        """Write a line if the last one is old."""
+        now = time.monotonic()
+        if now - self._told >= self._seconds:
+            self._told = now
+            self.note(
+                f"{summary.done}/{self._total} files: {summary.ok} ok, {summary.failed} failed, "
+                f"{summary.skipped} skipped; {summary.audio / 60:.1f} min of audio in "
+                f"{now - self._began:.0f} s"
+            )
+
+    def end(self) -> None:
+        """Leave everything as it is."""
+
+
+class RichProgress:
+    """A bar on the terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress: Progress = Progress(
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("files  {task.fields[told]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=Console(stderr=True),
+        )
+        self._task: TaskID | None = None
+
+    def begin(self, total: int) -> None:
+        """Show the bar."""
+        self._task = self._progress.add_task("", total=total, told="")
+        self._progress.start()
+
+    def note(self, text: str) -> None:
+        """Write one line above the bar."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def update(self, summary: RunSummary) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            told = f"{summary.audio / 60:.1f} min of audio"
+            if summary.failed:
+                told += f", {summary.failed} failed"
+            self._progress.update(self._task, completed=summary.done, told=told)
+
+    def end(self) -> None:
+        """Leave the bar as it stands."""
+        self._progress.stop()
+
+
+def choose_progress() -> Reporter:
+    """Return the bar where stderr is a terminal, lines elsewhere."""
+    return RichProgress() if sys.stderr.isatty() else PlainProgress()
