@@ -102,3 +102,11 @@ def test_resolved_names_its_outputs_when_asked_for_another() -> None:
     resolved = Resolved(sr=22050, outputs=(FeatureSpec(name="embedding", kind="clip", dim=2),))
     with pytest.raises(ParameterError, match=r"one of \['embedding'\]"):
         resolved.output("emb")
+
+
+def test_whole_numbers_are_floats_where_floats_are_meant() -> None:
+    @params_class
+    class Gain:
+        gain: float = param(1.0, "Factor.")
+
+    assert repr(parse_params(Gain, {"gain": 2})) == repr(parse_params(Gain, {"gain": "2"}))

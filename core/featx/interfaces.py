@@ -143,9 +143,11 @@ def parse_params(cls: type[T], settings: Mapping[str, Any]) -> T:
 def _parse(name: str, value: Any, hint: Any) -> Any:
     if isinstance(value, list):
         return tuple(value)
-    if not isinstance(value, str):
-        return value
     allowed = _plain_types(hint)
+    if not isinstance(value, str):
+        # 2 and 2.0 are one setting, and must be one recipe
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return float(value) if whole and float in allowed and int not in allowed else value
     if types.NoneType in allowed and value.lower() in ("none", "null"):
         return None
     if bool in allowed:

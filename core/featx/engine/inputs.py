@@ -49,11 +49,11 @@ class Inputs(Iterable[InputTrack]):
     def __init__(
         self, inputs: Iterable[str | os.PathLike[str]], *, stdin: BinaryIO | None = None
     ) -> None:
+        self._lines: IO[bytes] | None = None
         given = [os.fspath(item) for item in inputs]
         if not given:
             raise ParameterError("inputs must name at least one file or folder, got none.")
         self.given = tuple(given)
-        self._lines: IO[bytes] | None = None
         self._folders: list[str] = []
         self._files: list[str] = []
         self._manifests: list[str] = []
@@ -69,6 +69,9 @@ class Inputs(Iterable[InputTrack]):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()
 
     def close(self) -> None:

@@ -149,7 +149,7 @@ class OpenExtractor:
             given = self.extractor.extract([track])
         except MemoryError as error:
             raise ExtractionError("memory", _told(error)) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             code = "memory" if _out_of_memory(error) else "extractor-error"
             raise ExtractionError(code, _told(error)) from error
         specs = tuple(resolved.output(name) for name in self.job.features)
@@ -214,7 +214,7 @@ def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:500]}{where}"
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Return whether this is how torch says that memory ran out, on a device or on the CPU."""
     return type(error).__name__ == "OutOfMemoryError" or (
         isinstance(error, RuntimeError) and "not enough memory" in str(error)

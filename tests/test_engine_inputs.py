@@ -1,0 +1,168 @@
+"""From what a user names to tracks: ids, order, manifests and their wrong lines."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from featx.engine import discover
+from featx.errors import ParameterError
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    for name in ("b/2.wav", "b/10.flac", "a.MP3", ".hidden.wav", "b/._x.wav", "notes.txt"):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "music"
+
+
+def ids(*inputs: object, stdin: bytes = b"") -> list[str]:
+    return [track.track_id for track in discover(inputs, stdin=io.BytesIO(stdin))]  # type: ignore[arg-type]
+
+
+def test_folder_gives_its_audio_files_in_order(music: Path) -> None:
+    assert ids(music) == ["a.MP3", "b/10.flac", "b/2.wav"]
+
+
+def test_paths_are_absolute(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(music.parent)
+    assert next(iter(discover(["music"]))).path == str(music / "a.MP3")
+
+
+def test_single_file_is_called_by_its_name(music: Path) -> None:
+    assert ids(music / "b/2.wav") == ["2.wav"]
+
+
+def test_several_inputs_count_from_their_common_parent(music: Path) -> None:
+    assert ids(music / "b", music / "a.MP3") == ["b/10.flac", "b/2.wav", "a.MP3"]
+
+
+def test_any_file_named_itself_is_taken(music: Path) -> None:
+    assert ids(music / "notes.txt") == ["notes.txt"]
+
+
+def test_glob_is_expanded(music: Path) -> None:
+    assert ids(f"{music}/b/*.flac") == ["10.flac"]
+
+
+def test_overlapping_inputs_give_each_file_once(music: Path) -> None:
+    assert ids(music, music / "b", music / "b/2.wav") == ["a.MP3", "b/10.flac", "b/2.wav"]
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(music: Path) -> None:
+    (music / "b/loop").symlink_to(music)
+    (music / "c").symlink_to(music / "b")
+    assert ids(music) == ["a.MP3", "b/10.flac", "b/2.wav", "c/10.flac", "c/2.wav"]
+
+
+def test_stdin_is_a_list_of_files(music: Path) -> None:
+    lines = f"{music}/b/2.wav\n\n{music}/a.MP3\r\n".encode()
+    assert ids("-", stdin=lines) == ["b/2.wav", "a.MP3"]
+
+
+def test_undecodable_names_survive(music: Path) -> None:
+    name = b"caf\xe9.wav"
+    (Path(os.fsdecode(os.fsencode(music) + b"/" + name))).touch()
+    assert os.fsencode(ids(music)[-1]) == name
+
+
+def test_inputs_can_be_walked_again(music: Path) -> None:
+    found = discover(["-"], stdin=io.BytesIO(f"{music}/a.MP3".encode()))
+    assert found.count() == 1
+    assert [track.track_id for track in found] == ["a.MP3"]
+
+
+@pytest.mark.parametrize("given", ["nowhere", "no/*.wav", "no[th]ing"])
+def test_missing_inputs_are_named(given: str) -> None:
+    with pytest.raises(ParameterError, match="inputs must exist"):
+        discover([given])
+
+
+def test_no_input_at_all() -> None:
+    with pytest.raises(ParameterError, match="at least one file or folder"):
+        discover([])
+
+
+# ------------------------------------------------------------------------------ manifests
+def manifest(folder: Path, text: str, name: str = "tracks.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_manifest_rows_are_relative_to_its_folder(music: Path) -> None:
+    path = manifest(music, "artist,path,tempo\nX,b/2.wav,120\n,./a.MP3,\n")
+    first, second = discover([path])
+    assert (first.track_id, first.path) == ("b/2.wav", str(music / "b/2.wav"))
+    assert first.tags == {"artist": "X", "tempo": "120"}
+    assert (second.track_id, second.tags) == ("a.MP3", {})
+
+
+def test_manifest_may_give_ids(music: Path) -> None:
+    path = manifest(music, "path,track_id\nb/2.wav,second\na.MP3,first\n")
+    assert ids(path) == ["second", "first"]
+
+
+def test_parquet_manifest_equals_csv(music: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    table = pa.table(
+        {
+            "path": ["b/2.wav", "a.MP3"],
+            "tempo": [120.5, None],
+            "tags": [["x", "y"], []],
+            "other": [1, 2],
+        }
+    )
+    pyarrow.parquet.write_table(table, music / "t.parquet")
+    first, second = discover([music / "t.parquet"])
+    assert (first.track_id, first.tags) == ("b/2.wav", {"tempo": "120.5", "tags": "x;y"})
+    assert (second.track_id, second.tags) == ("a.MP3", {})
+
+
+def test_wrong_lines_are_named_together(music: Path) -> None:
+    text = "path,tempo\nb/2.wav,120\n,100\na.MP3,fast\nb/10.flac\n"
+    with pytest.raises(ParameterError, match="3 wrong ones") as caught:
+        ids(manifest(music, text))
+    told = str(caught.value)
+    assert "line 3: path is empty" in told
+    assert "line 4: tempo must be a number > 0, got 'fast'" in told
+    assert "line 5: has 1 fields, the header 2" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("artist,title\nx,y\n", "must have a column 'path'"),
+        ("", "must have a column 'path'"),
+        ("path,path\na,b\n", "name each column once"),
+        ('path\n"a.wav\n', "line 2"),
+    ],
+)
+def test_wrong_manifests(music: Path, text: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        ids(manifest(music, text))
+
+
+def test_manifest_in_another_encoding(music: Path) -> None:
+    (music / "x.csv").write_bytes("path\ncafé.wav\n".encode("latin-1"))
+    with pytest.raises(ParameterError, match="must be UTF-8"):
+        ids(music / "x.csv")
+
+
+def test_broken_parquet(music: Path) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(ParameterError, match="must be a Parquet file"):
+        ids(manifest(music, "no parquet", "x.parquet"))
+
+
+def test_two_files_of_one_id_are_refused(music: Path) -> None:
+    path = manifest(music, "path,track_id\nb/2.wav,x\na.MP3,x\n")
+    with pytest.raises(ParameterError, match=r"track_id must differ.*'x'"):
+        ids(path)

@@ -1,0 +1,267 @@
+"""Plan and run: what is computed, what is not, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_tools import install_faulty, write_folder, write_wav
+
+import featx
+from featx import ParameterError, PluginError, StoreError, WeightsError, open_store
+from featx.engine import PlanCounts, RunSummary, UntrainedWarning, plan, run
+from featx.engine.planning import recipe_changes
+from featx.store import lock_store
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    site = install_faulty(tmp_path_factory.mktemp("site"))
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
+    return site
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "music", 6)
+
+
+def go(music: Path, store: Path, *plugins: str, **more: Any) -> RunSummary:
+    return run(music, store, plugins=plugins or ("cheap",), jobs=1, **more)
+
+
+def states(music: Path, store: Path, *plugins: str, **more: Any) -> dict[str, dict[str, int]]:
+    counts: PlanCounts = plan(music, store, plugins=plugins or ("cheap",), **more).counts()
+    return {name: dict(found) for name, found in counts.states.items()}
+
+
+# ----------------------------------------------------------------------------- once, twice
+def test_run_stores_what_a_direct_call_gives(music: Path, tmp_path: Path) -> None:
+    summary = go(music, tmp_path / "s")
+    assert summary.line == "6 in = 6 ok + 0 failed + 0 skipped"
+    stats = open_store(tmp_path / "s")["cheap"]["stats"]
+    with featx.load("cheap") as cheap:
+        for name in stats.ids:
+            assert np.array_equal(stats[name], cheap.file(music / name)["stats"])
+
+
+def test_second_run_computes_nothing(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    assert states(music, tmp_path / "s") == {"cheap": {"fresh": 6}}
+    summary = go(music, tmp_path / "s")
+    assert (summary.computed, summary.ok, dict(summary.units["cheap"])) == (0, 6, {"fresh": 6})
+
+
+def test_new_file_is_the_only_one_computed(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    write_wav(music / "c/new.wav")
+    assert states(music, tmp_path / "s") == {"cheap": {"fresh": 6, "new": 1}}
+    assert go(music, tmp_path / "s").computed == 1
+
+
+def test_plan_does_not_make_a_store(music: Path, tmp_path: Path) -> None:
+    assert states(music, tmp_path / "s") == {"cheap": {"new": 6}}
+    assert not (tmp_path / "s").exists()
+
+
+def test_changed_parameter_touches_its_extractor_only(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s", "cheap", "slow", settings={"slow.seconds": 0})
+    settings = {"cheap": {"gain": "2"}, "slow": {"seconds": "0"}}
+    counts = plan(music, tmp_path / "s", plugins=["cheap", "slow"], settings=settings).counts()
+    assert dict(counts.states["slow"]) == {"fresh": 6}
+    assert dict(counts.stale["cheap"]) == {"parameter gain 1.0 -> 2.0": 6}
+    summary = go(music, tmp_path / "s", "cheap", "slow", settings=settings)
+    assert dict(summary.units["cheap"]) == {"ok": 6}
+    assert dict(summary.units["slow"]) == {"fresh": 6}
+
+
+def test_core_version_makes_nothing_stale(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(music, tmp_path / "s")
+    monkeypatch.setattr(featx, "__version__", "99.0")
+    assert states(music, tmp_path / "s") == {"cheap": {"fresh": 6}}
+
+
+def test_changed_file_is_stale(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    write_wav(music / "a/0000.wav", samples=5000)
+    counts = plan(music, tmp_path / "s", plugins=["cheap"]).counts()
+    assert dict(counts.stale["cheap"]) == {"content changed": 1}
+    go(music, tmp_path / "s")
+    assert open_store(tmp_path / "s")["cheap"]["stats"]["a/0000.wav"][3] == 5000
+
+
+def test_touched_file_is_fresh_and_its_time_is_renewed(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    os.utime(music / "a/0000.wav", ns=(1, 1))
+    assert states(music, tmp_path / "s") == {"cheap": {"fresh": 6}}
+    assert go(music, tmp_path / "s").computed == 0
+    assert open_store(tmp_path / "s").tracks["a/0000.wav"].mtime_ns == 1
+
+
+def test_rehash_finds_what_size_and_time_hide(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    path = music / "a/0000.wav"
+    before = path.stat()
+    write_wav(path, seed=99)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert states(music, tmp_path / "s") == {"cheap": {"fresh": 6}}
+    assert states(music, tmp_path / "s", rehash=True) == {"cheap": {"fresh": 5, "stale": 1}}
+
+
+def test_moved_collection_is_fresh_and_found_in_its_new_place(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    music.rename(tmp_path / "elsewhere")
+    assert go(tmp_path / "elsewhere", tmp_path / "s").computed == 0
+    path = open_store(tmp_path / "s").tracks["a/0000.wav"].path
+    assert path == str(tmp_path / "elsewhere/a/0000.wav")
+
+
+def test_manifest_columns_reach_the_track_table(music: Path, tmp_path: Path) -> None:
+    table = tmp_path / "music/t.csv"
+    table.write_text("path,artist,split\na/0000.wav,Ana,train\n")
+    go(table, tmp_path / "s")
+    table.write_text("path,artist,split\na/0000.wav,Ben,train\n")
+    assert go(table, tmp_path / "s").computed == 0
+    assert open_store(tmp_path / "s").tracks["a/0000.wav"].tags == {
+        "artist": "Ben",
+        "split": "train",
+    }
+
+
+# --------------------------------------------------------------------------------- outputs
+def test_features_are_added_to_what_is_there(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    wanted = ["cheap.stats", "envelope"]
+    assert states(music, tmp_path / "s", features=wanted) == {"cheap": {"new": 6}}
+    go(music, tmp_path / "s", features=wanted)
+    view = open_store(tmp_path / "s")["cheap"]
+    assert set(view) == {"stats", "envelope"}
+    assert view["envelope"]["a/0000.wav"].shape == (50, 1)
+    assert states(music, tmp_path / "s") == {"cheap": {"fresh": 6}}
+
+
+def test_frames_are_stored_where_there_is_nothing_else(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s", "native")
+    write_wav(music / "fast.wav", samples=16000, sr=16000)
+    go(music, tmp_path / "s", "native")
+    beat = open_store(tmp_path / "s")["native"]["beat"]
+    assert beat.times("a/0000.wav")[1] == pytest.approx(0.01)
+    assert beat.times("fast.wav")[1] == pytest.approx(0.01)
+    assert beat.sr("fast.wav") == 16000
+
+
+def test_short_tracks_are_skipped(music: Path, tmp_path: Path) -> None:
+    write_wav(music / "long.wav", samples=16000)
+    summary = go(music, tmp_path / "s", "choosy", "cheap")
+    assert summary.line == "7 in = 1 ok + 0 failed + 6 skipped"
+    assert states(music, tmp_path / "s", "choosy") == {"choosy": {"skipped": 6, "fresh": 1}}
+    again = go(music, tmp_path / "s", "choosy", "cheap")
+    assert (again.line, again.computed) == (summary.line, 0)
+
+
+def test_digest_does_not_depend_on_workers(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s")
+    run(music, tmp_path / "t", plugins="cheap", jobs=3)
+    assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "t").digest()
+
+
+def test_any_executor_runs_shards(music: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    go(music, tmp_path / "s")
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(featx.__path__[:0] + [str(p) for p in _path()])
+    )
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        summary = run(music, tmp_path / "t", plugins="cheap", jobs=2, executor=executor)
+    assert summary.ok == 6
+    assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "t").digest()
+
+
+def _path() -> list[str]:
+    import sys
+
+    return [part for part in sys.path if part]
+
+
+def test_untrained_extractor_says_so(music: Path, tmp_path: Path) -> None:
+    with pytest.warns(UntrainedWarning, match="seeded is UNTRAINED"):
+        go(music, tmp_path / "s", "seeded")
+    assert open_store(tmp_path / "s")["seeded"].recipe.weights == "untrained:seed=0"
+
+
+# ---------------------------------------------------------------------------------- refusals
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"plugins": ["cheep"]}, PluginError, "Did you mean 'cheap'"),
+        ({"plugins": []}, ParameterError, "at least one extractor"),
+        ({"plugins": "cheap", "settings": {"gian": 2}}, ParameterError, "cheap: .*'gain'"),
+        ({"plugins": "cheap", "settings": {"slow.seconds": 2}}, ParameterError, "settings must"),
+        ({"plugins": ["cheap", "slow"], "settings": {"gain": 2}}, ParameterError, "must name the"),
+        ({"plugins": "cheap", "features": ["sum"]}, ParameterError, "feature of 'cheap' must be"),
+        ({"plugins": "cheap", "device": "cuda"}, ParameterError, "device must be one"),
+        ({"plugins": "cheap", "device": "tpu"}, ParameterError, "device must be one"),
+        ({"plugins": "cheap", "quality": "best"}, ParameterError, "quality must be one"),
+        ({"plugins": "cheap", "jobs": 0}, ParameterError, "jobs must be"),
+        ({"plugins": "cheap", "timeout": 0}, ParameterError, "timeout must be"),
+        ({"plugins": "cheap", "weights": "x"}, ParameterError, "use none"),
+        ({"plugins": "weighty"}, WeightsError, "weighty cannot run: .*must be installed first"),
+        ({"plugins": "unresolved"}, PluginError, "valid Resolved: got dict"),
+    ],
+)
+def test_wrong_arguments_stop_before_anything(
+    music: Path, tmp_path: Path, arguments: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        run(music, tmp_path / "s", **arguments)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [("raise", "RuntimeError: no model today"), ("segfault", "died by SIGSEGV in string_at")],
+)
+def test_extractor_that_does_not_open_stops_the_run(
+    music: Path, tmp_path: Path, how: str, message: str
+) -> None:
+    with pytest.raises(PluginError, match=message):
+        go(music, tmp_path / "s", "stubborn", settings={"how": how})
+
+
+def test_two_runs_do_not_meet(music: Path, tmp_path: Path) -> None:
+    with lock_store(tmp_path / "s"), pytest.raises(StoreError, match="in use by process"):
+        go(music, tmp_path / "s")
+
+
+def test_folder_without_audio_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ParameterError, match="at least one audio file"):
+        go(tmp_path / "empty", tmp_path / "s")
+
+
+def test_changes_of_a_recipe_are_told_in_words() -> None:
+    from featx.store import Recipe
+
+    old = Recipe(extractor="x:y", version="1", params={"a": 1, "b": 2}, weights="f" * 64)
+    new = dataclasses.replace(
+        old,
+        version="2",
+        params={"a": 1, "c": 3},
+        weights="untrained:seed=0",
+        front_ends=({"n_fft": 512},),
+        frontend_version="2",
+        resampler="soxr:VHQ",
+    )
+    assert recipe_changes(old, new) == (
+        "extractor version 1 -> 2; parameter b 2 -> (none); parameter c (none) -> 3; "
+        "weights ffffffffffff -> untrained:seed=0; 0 -> 1 front ends; front-end version  -> 2; "
+        "resampler  -> soxr:VHQ"
+    )
