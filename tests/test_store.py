@@ -339,6 +339,15 @@ def test_committing_twice_changes_nothing(tmp_path: Path) -> None:
     assert open_store(tmp_path / "s").digest() == digest
 
 
+def test_committing_an_earlier_shard_again_makes_its_values_the_latest(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        for seed in (0, 1, 0):
+            writer.write_shard(RECIPE, SPECS, [track("a")], [features(seed)], [22050])
+    feature = open_store(tmp_path / "s")["toy"]["embedding"]
+    assert np.array_equal(feature["a"], features(0)["embedding"])
+    assert len(list((tmp_path / "s" / "shards").rglob("*.h5"))) == 2
+
+
 def test_digest_does_not_depend_on_grouping_or_order(tmp_path: Path) -> None:
     write(tmp_path / "one", ["a", "bb", "ccc"])
     for name in ("ccc", "a", "bb"):

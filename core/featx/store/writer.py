@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import uuid
 from collections import OrderedDict
@@ -20,8 +21,9 @@ from featx.types import FeatureSpec
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-#: Track lines that a writer remembers, so that several extractors share one.
-_REMEMBERED = 4096
+#: Tracks that a writer remembers, so that several extractors share one description. Bounded, so
+#: that memory does not grow with the run.
+_REMEMBERED = 1024
 
 
 class StoreWriter:
@@ -55,8 +57,8 @@ class StoreWriter:
         self._key = user_key()
         self._pid = os.getpid()
         self._announced: set[tuple[str, str]] = set()
-        self._tracks: OrderedDict[str, TrackRecord] = OrderedDict()
-        self._committed: dict[str, ShardInfo] = {}
+        self._tracks: OrderedDict[str, bytes] = OrderedDict()
+        self._last_shard: ShardInfo | None = None
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -89,7 +91,8 @@ class StoreWriter:
         Returns
         -------
         ShardInfo
-            The same as before if the same shard was committed already, and then nothing happens.
+            The same as before if this is the shard that was committed last, and then nothing
+            happens. Committing an earlier one again makes its values the latest, in the same file.
 
         Raises
         ------
@@ -102,8 +105,8 @@ class StoreWriter:
         size, sha256, new = self._write_file(
             recipe, specs=specs, tracks=tracks, values=values, srs=srs
         )
-        if sha256 in self._committed:
-            return self._committed[sha256]
+        if self._last_shard is not None and self._last_shard.sha256 == sha256:
+            return self._last_shard
         path = self.folder / shard_path(recipe.id, sha256)
         entry = {
             "kind": "shard",
@@ -128,7 +131,7 @@ class StoreWriter:
             n_tracks=len(tracks),
             features=tuple(spec.name for spec in specs),
         )
-        self._committed[sha256] = info
+        self._last_shard = info
         return info
 
     def record(
@@ -249,7 +252,10 @@ class StoreWriter:
         """Append ``entry`` with what this ledger has not said yet about tracks and recipes."""
         if os.getpid() != self._pid:
             raise StoreError("a StoreWriter must be used by the process that made it.")
-        fresh = [track for track in tracks if self._tracks.get(track.track_id) != track]
+        self._last_shard = None
+        rows = {track.track_id: track.to_row() for track in tracks}
+        hashes = {name: _row_hash(row) for name, row in rows.items()}
+        fresh = [name for name in rows if self._tracks.get(name) != hashes[name]]
         news: dict[str, dict[tuple[str, str], Any]] = {
             "recipes": {(recipe.id, ""): recipe.to_json() for recipe in recipes},
             "specs": {(recipes[0].id, repr(spec)): spec.to_json() for spec in specs},
@@ -259,14 +265,18 @@ class StoreWriter:
             if said:
                 entry[part] = said
         if fresh:
-            entry["tracks"] = [track.to_row() for track in fresh]
+            entry["tracks"] = [rows[name] for name in fresh]
         entry["stamp"] = next_stamp(self._ledger.run)
         self._ledger.append(entry)
         self._announced.update(*news.values())
-        for track in fresh:
-            self._tracks[track.track_id] = track
+        for name in fresh:
+            self._tracks[name] = hashes[name]
         while len(self._tracks) > _REMEMBERED:
             self._tracks.popitem(last=False)
+
+
+def _row_hash(row: list[Any]) -> bytes:
+    return hashlib.blake2b(repr(row).encode("utf-8", "backslashreplace"), digest_size=16).digest()
 
 
 def _holds(path: Path, size: int, sha256: str) -> bool:
