@@ -1,6 +1,6 @@
 """Compare featx's mel spectrograms with librosa's: tones, noise and real recordings.
 
-    python benchmarks/parity.py [--data FOLDER] [--json]
+    python benchmarks/parity.py [--data FOLDER] [--only KIND] [--json]
 
 Prints the largest deviation of every front end on every signal, both in float32, and exits with 1
 if one breaks a tolerance. Resampling is the same for both sides, so only the front ends differ.
@@ -84,11 +84,11 @@ def recordings(data: Path, sr: int) -> Iterator[tuple[str, np.ndarray]]:
         yield path.stem[:36], audio.y
 
 
-def rows(data: Path | None) -> Iterator[dict[str, object]]:
+def rows(data: Path | None, *, tones: bool) -> Iterator[dict[str, object]]:
     """Yield one row per front end and signal."""
     for name in FRONT_ENDS:
         fe = PRESETS[name]
-        signals = [("synthetic", *item) for item in synthetic(fe.sr or 0)]
+        signals = [("synthetic", *item) for item in synthetic(fe.sr or 0)] if tones else []
         if data is not None:
             signals += [("recording", *item) for item in recordings(data, fe.sr or 0)]
         for kind, signal, y in signals:
@@ -104,10 +104,11 @@ def rows(data: Path | None) -> Iterator[dict[str, object]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("FEATX_TEST_DATA") or None)
-    parser.add_argument("--synthetic", action="store_true", help="no recordings")
+    parser.add_argument("--only", choices=("synthetic", "recording"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    table = list(rows(None if options.synthetic else options.data))
+    data = None if options.only == "synthetic" else options.data
+    table = list(rows(data, tones=options.only != "recording"))
     if options.json:
         print(json.dumps(table))
     else:

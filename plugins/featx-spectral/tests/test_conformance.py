@@ -10,7 +10,3 @@ from featx.testing import check_extractor
 @pytest.mark.parametrize("name", ["melspectrogram", "mfcc", "chroma", "spectral"])
 def test_extractor_conforms(name: str) -> None:
     check_extractor(f"featx-spectral:{name}")
-
-
-def test_mfcc_with_other_parameters_conforms() -> None:
-    check_extractor("featx-spectral:mfcc", params={"n_mfcc": "20", "deltas": "2"})
