@@ -276,3 +276,19 @@ def test_decode_equals_librosa(data_dir, clip, sr):
     assert abs(len(y) - len(expected)) <= 1  # librosa rounds the length up
     n = min(len(y), len(expected))
     assert np.abs(y[:n] - expected[:n]).max() <= LIBROSA_TOLERANCE
+
+
+# ---------------------------------------------------------------- handles
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+@pytest.mark.parametrize("key", [*LOSSLESS, "ogg", "mp3", *VIA_AV])
+def test_handles_are_released(put, sources, key):
+    whole, cut = put("whole", sources[key]), put("cut", sources[key][:500])
+    decode(whole, rates=[None])  # what a decoder opens once and keeps is not counted
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        decode(whole, rates=[None])
+        Audio.load(whole, offset=0.1, duration=0.1)
+        read_tags(whole)
+        with pytest.raises(AudioError):
+            decode(cut, rates=[None])
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
