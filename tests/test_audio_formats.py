@@ -157,6 +157,14 @@ def test_variable_rate_mp3_without_a_count_is_read_to_its_end(put, rng):
     assert np.abs(around[lag : lag + len(noise)] - noise).max() < 1e-5
 
 
+@pytest.mark.parametrize("tag", [b"", b"ID3\x03\0\0\0\0\0\x0a" + bytes(10)])
+def test_mp3_behind_zeros_is_found(put, sources, tag):
+    plain = decode(put("plain.mp3", sources["mp3"]), rates=[None])
+    padded = decode(put("x.mp3", tag + bytes(3000) + sources["mp3"]), rates=[None])
+    assert padded.container == "MP3"
+    assert np.array_equal(padded.waveforms[22050], plain.waveforms[22050])
+
+
 def test_flac_with_an_id3_tag_behind_it_is_whole(put, sources):
     path = put("x.flac", sources["flac"] + b"TAG" + bytes(125))
     assert decode(path, rates=[]).n_frames == malformed.SECONDS * malformed.SR

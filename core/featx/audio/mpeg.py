@@ -15,7 +15,14 @@ from featx.audio.structure import Structure
 from featx.audio.window import Window
 from featx.errors import AudioError
 
-__all__ = ["MPEG_TOLERANCE", "first_frame", "frame_samples", "inspect_mpeg", "xing_frame"]
+__all__ = [
+    "MPEG_TOLERANCE",
+    "first_frame",
+    "frame_samples",
+    "inspect_mpeg",
+    "starts_mpeg",
+    "xing_frame",
+]
 
 #: kbit/s by (version 1?, layer), index 1 to 14
 _BITRATES = {
@@ -96,6 +103,15 @@ def _resync(window: Window, offset: int, kind: tuple[int, int, int]) -> int:
                 return offset + at
         at = data.find(b"\xff", at + 1)
     return -1
+
+
+def starts_mpeg(source: SourceFile, offset: int) -> bool:
+    """Return whether two matching frame headers follow one another from ``offset`` on."""
+    frame = _parse(source.read_at(offset, 4))
+    if frame is None or not frame.length:
+        return False
+    following = _parse(source.read_at(offset + frame.length, 4))
+    return following is not None and following.kind == frame.kind
 
 
 def first_frame(source: SourceFile, start: int) -> bytes:

@@ -9,7 +9,7 @@ import soundfile
 
 from featx.audio.files import SourceFile, View
 from featx.audio.mpeg import MPEG_TOLERANCE, first_frame, frame_samples, xing_frame
-from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS
+from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS, skip_id3
 from featx.audio.structure import Structure
 from featx.errors import AudioError
 
@@ -72,7 +72,8 @@ class SndfileReader:
         self._source = source
         self.container = container
         os.lseek(source.fd, 0, os.SEEK_SET)
-        self._file = self._open(source.fd)
+        padded = container == "MP3" and start != skip_id3(source)
+        self._file = self._open(View(source, start=start) if padded else source.fd)
         counted = None if structure.frames_exact else structure.frames
         if counted and self._file.frames < counted:
             head = xing_frame(first_frame(source, start), counted // frame_samples(source, start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from featx.audio.files import SourceFile
+from featx.audio.mpeg import starts_mpeg
 from featx.errors import AudioError
 
 __all__ = ["AUDIO_SUFFIXES", "AV_FALLBACKS", "AV_FORMATS", "SUFFIXES", "sniff"]
@@ -65,6 +66,7 @@ _MAGIC = (
     (b"MAC ", "APE"),
 )
 _MAX_ID3_TAGS = 16
+_MAX_PADDING = 1 << 16
 
 
 def syncsafe(four: bytes) -> int:
@@ -109,7 +111,7 @@ def _by_magic(head: bytes) -> str | None:
 
 
 def sniff(source: SourceFile) -> tuple[str, int]:
-    """Return the container and the offset of its first byte (after ID3 tags).
+    """Return the container and the offset of its first byte (after ID3 tags and zeros).
 
     Raises
     ------
@@ -120,6 +122,11 @@ def sniff(source: SourceFile) -> tuple[str, int]:
     start = skip_id3(source)
     head = source.read_at(start, 16)
     container = _by_magic(head)
+    if container is None and head[:1] == b"\0":  # taggers leave zeros between tag and audio
+        padding = source.read_at(start, _MAX_PADDING)
+        begin = start + len(padding) - len(padding.lstrip(b"\0"))
+        if starts_mpeg(source, begin):
+            return "MP3", begin
     if container is None:
         shown = head[:8].hex(" ")
         raise AudioError("not-audio", f"no known format begins with the bytes {shown}")
