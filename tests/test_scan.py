@@ -109,12 +109,21 @@ def test_what_kills_a_child_costs_one_file(write, tmp_path, monkeypatch):
     import evil_examine  # type: ignore[import-not-found]
 
     monkeypatch.setattr(scan_module, "_examine", evil_examine.task)
-    for number in range(4):
-        write(f"{number}.wav", gain=0.1 * (number + 1))
     names = ["0.wav", "crash.wav", "1.wav", "hang.wav", "2.wav", "hog.wav", "3.wav"]
+    for number, name in enumerate(names, 1):
+        write(name, gain=0.1 * number)
     with scan([str(tmp_path / name) for name in names], jobs=2, timeout=3.0) as report:
         assert report.counts() == {"crash": 1, "timeout": 1, "memory": 1}
         assert report.n_ok == 4
+
+
+def test_inputs_are_those_of_a_run(write, tmp_path):
+    write("a.wav")
+    (tmp_path / "list.csv").write_text("path\na.wav\nmissing.wav\n")
+    with scan([tmp_path / "list.csv"], jobs=1) as report:
+        assert report.counts() == {"missing": 1}
+    with pytest.raises(ParameterError, match="inputs must exist"):
+        scan([tmp_path / "nothing"])
 
 
 @pytest.mark.parametrize("options", [{"jobs": 0}, {"timeout": 0.0}, {"max_memory": -1}])

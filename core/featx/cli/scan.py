@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli.common import echo_json, echo_table, json_option
+from featx.cli.group import EXIT_FAILURES
+from featx.cli.selection import parse_size
 
 if TYPE_CHECKING:
     from featx.engine.scan import ScanReport
 
-EXIT_FAILURES = 3
-
 
 @click.command("scan")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=str))
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes; one per core if unset.")
 @click.option("--same-audio", is_flag=True, help="Find equal samples in different files too.")
 @click.option(
@@ -41,21 +41,30 @@ EXIT_FAILURES = 3
     "--max-hours",
     type=click.FloatRange(min=0, min_open=True),
     metavar="HOURS",
-    help="Longest file that is no finding; 6 if unset, as in a run.",
+    help="Longest file that would be read; 6 if unset, as in a run.",
+)
+@click.option("--max-size", type=parse_size, metavar="SIZE", help="Largest file; 8G if unset.")
+@click.option(
+    "--max-channels", type=click.IntRange(min=1), metavar="N", help="Most channels; 32 if unset."
 )
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
-    paths: tuple[str, ...],
+    inputs: tuple[str, ...],
     jobs: int | None,
     same_audio: bool,
     show: int,
     timeout: float,
     max_hours: float | None,
+    max_size: int | None,
+    max_channels: int | None,
     as_json: bool,
 ) -> None:
-    """Check the health of PATHS (files and folders) before extraction.
+    """Check the health of INPUTS before extraction.
+
+    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), or - for a
+    list of files on stdin.
 
     Every file is decoded once in a child process. What would fail in a run is listed by its
     failure code (truncated, lying-header, not-finite, ...), what is only odd as a warning
@@ -64,10 +73,20 @@ def command(
     from featx.audio import Limits
     from featx.engine.scan import scan
 
-    limits = Limits() if max_hours is None else Limits(max_seconds=max_hours * 3600)
+    chosen: dict[str, Any] = {
+        "max_seconds": None if max_hours is None else max_hours * 3600,
+        "max_bytes": max_size,
+        "max_channels": max_channels,
+    }
+    limits = Limits(**{name: value for name, value in chosen.items() if value is not None})
     with _progress() as on_file:
         report = scan(
-            paths, jobs=jobs, limits=limits, timeout=timeout, same_audio=same_audio, on_file=on_file
+            inputs,
+            jobs=jobs,
+            limits=limits,
+            timeout=timeout,
+            same_audio=same_audio,
+            on_file=on_file,
         )
     with report:
         if as_json:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import collections
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -21,7 +19,9 @@ from typing import Any
 
 import pebble
 
-from featx.audio import AUDIO_SUFFIXES, WARNING_CODES, Health, Limits, examine
+from featx.audio import WARNING_CODES, Health, Limits, examine
+from featx.engine.guard import available_cores, die_with_parent, limit_data
+from featx.engine.inputs import discover
 from featx.errors import FAILURE_CODES, ParameterError
 
 __all__ = ["FINDING_CODES", "Finding", "ScanReport", "scan"]
@@ -140,42 +140,15 @@ def _printable(track: str) -> str:
     return track.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-# ---------------------------------------------------------------- the inputs
-def _files(inputs: Iterable[str]) -> Iterator[str]:
-    """Yield files as given and those below folders that have an audio suffix, sorted."""
-    for given in inputs:
-        if not os.path.isdir(given):  # noqa: PTH112  (bytes that are no text survive as str)
-            yield given
-            continue
-        for folder, folders, names in os.walk(given):
-            folders.sort()
-            for name in sorted(names):
-                if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:  # noqa: PTH122
-                    yield os.path.join(folder, name)  # noqa: PTH118
-
-
 # ---------------------------------------------------------------- the children
-def _end_with_parent() -> None:
-    """Wait for the parent's death in a thread, and end this process then, whatever it does."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _prepare_child(max_memory: int) -> None:
-    """Limit memory, silence what decoders print, and leave Ctrl-C to the parent."""
+def _prepare_child(parent: int, max_memory: int) -> None:
+    """Follow the parent's death, limit memory, silence what decoders print, ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    die_with_parent(parent)
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)
     os.close(sink)
-    if os.name == "posix":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        soft = max_memory if hard == resource.RLIM_INFINITY else min(max_memory, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    limit_data(max_memory)
 
 
 def _examine(path: str, limits: Limits, same_audio: bool) -> Health:
@@ -198,14 +171,8 @@ def _outcome(path: str, future: Any, timeout: float) -> Health:
         return Health(path=path, code="decode-error", reason=f"{type(error).__name__}: {error}")
 
 
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def scan(
-    inputs: Iterable[str],
+    inputs: Iterable[str | os.PathLike[str]],
     *,
     jobs: int | None = None,
     limits: Limits | None = None,
@@ -220,8 +187,8 @@ def scan(
 
     Parameters
     ----------
-    inputs : iterable of str
-        Files, or folders that are searched for audio suffixes.
+    inputs : iterable of path
+        Files, folders, globs, manifests or ``-``, as `featx.engine.discover` takes them.
     jobs : int > 0 or None
         Processes; None takes one per usable core.
     limits : Limits or None
@@ -229,7 +196,7 @@ def scan(
     timeout : float > 0
         Seconds for one file.
     max_memory : int > 0
-        Bytes of data per process.
+        Bytes that decoding one file may take.
     same_audio : bool
         Also find equal samples in different bytes, such as a copy with other tags.
     on_file : callable or None
@@ -243,13 +210,15 @@ def scan(
     Raises
     ------
     ParameterError
-        For ``jobs``, ``timeout`` or ``max_memory`` that are not positive.
+        For ``jobs``, ``timeout`` or ``max_memory`` that are not positive, or an input that does
+        not exist.
     """
     for name, value in (("jobs", jobs), ("timeout", timeout), ("max_memory", max_memory)):
         if value is not None and not value > 0:
             raise ParameterError(f"{name} must be > 0, got {value}.")
-    jobs = jobs or _usable_cores()
+    jobs = jobs or available_cores()
     limits = limits or Limits()
+    tracks = discover(inputs)
     report = ScanReport()
     waiting: collections.deque[tuple[str, Any]] = collections.deque()
 
@@ -263,10 +232,11 @@ def scan(
         max_workers=jobs,
         context=multiprocessing.get_context("spawn"),
         initializer=_prepare_child,
-        initargs=(max_memory,),
+        initargs=(os.getpid(), max_memory),
     )
     try:
-        for path in _files(inputs):
+        for track in tracks:
+            path = track.path
             arguments = (path, limits, same_audio)
             waiting.append((path, pool.schedule(_examine, args=arguments, timeout=timeout)))
             if len(waiting) >= jobs * _IN_FLIGHT:
@@ -280,4 +250,5 @@ def scan(
         raise
     finally:
         pool.join()
+        tracks.close()
     return report
