@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
 #: Level of each stem in the mix before the peak is set.
-_LEVELS = {"melody": 0.5, "chords": 0.22, "bass": 0.5, "drums": 0.7}
+_LEVELS = {"melody": 0.4, "chords": 0.28, "bass": 0.45, "drums": 0.85}
 #: Share of the artist's reverb that each stem gets.
 _ROOM = {"melody": 1.0, "chords": 1.0, "bass": 0.3, "drums": 0.3}
-_DRUM_LEVELS = {"kick": 1.0, "snare": 0.7, "hat": 0.25, "shaker": 0.2}
+_DRUM_LEVELS = {"kick": 1.0, "snare": 1.0, "hat": 0.6, "shaker": 0.5}
 _PEAK = 0.89
 
 _FIRST = ("Paper", "Northern", "Second", "Hollow", "Copper", "Borrowed", "Quiet", "Glass", "Late")
