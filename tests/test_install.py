@@ -112,7 +112,13 @@ def test_installed_plugin_runs(environment, tmp_path):
     soundfile.write(tmp_path / "piece.flac", piece.y, piece.sr)
     store = tmp_path / "out"
     told = call(
-        environment / "featx", "run", "--plugin", "level-meter", tmp_path / "piece.flac", "-o", store
+        environment / "featx",
+        "run",
+        "--plugin",
+        "level-meter",
+        tmp_path / "piece.flac",
+        "-o",
+        store,
     )
     assert "1 ok" in told
     script = (

@@ -83,7 +83,7 @@ def test_good_extractor_behaves(subjects, tmp_path):
         ("Counts", "repeatable", "differs by"),
         ("WritesInput", "outputs", "read-only"),
         ("WrongDtype", "outputs", "clip must have dtype float32, got float64"),
-        ("MissesOutput", "outputs", "frames must be returned"),
+        ("MissesOutput", "outputs", "frames is missing"),
         ("WrongHop", "frame-count", "3 hops more"),
         ("DropsQuietFrames", "frame-count", "must depend on the length only"),
         ("EventsTooLate", "outputs", "time must lie within"),

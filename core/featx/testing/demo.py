@@ -230,7 +230,7 @@ def draw(store: Store, manifest: Path, output: Path) -> Path:
 
     row = _rows(manifest)[_PICTURED]
     sound = Audio.load(manifest.parent / row["path"], sr=22050, duration=_SECONDS)
-    panels = [spectrogram_panel(sound.y, "fe-artist", sr=sound.sr)]
+    panels = [spectrogram_panel(sound.y, "librosa", sr=sound.sr)]
     if "chroma" in store and "frames" in store["chroma"]:
         view = store["chroma"]["frames"]
         track = row["path"]

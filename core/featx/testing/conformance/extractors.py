@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.interfaces import Extractor
+from featx.engine.opening import OpenExtractor
 from featx.testing.conformance.capture import captured, report_captured, report_guards
 from featx.testing.conformance.guards import Guards
-from featx.testing.conformance.host import HostTrack, Session, compare, frame_positions
+from featx.testing.conformance.host import Session, compare, frame_positions
 from featx.testing.conformance.recording import CheckFailed, CheckSkipped, Recorder
 from featx.testing.conformance.stimuli import crowd, standard
 from featx.testing.conformance.target import Target
@@ -101,8 +101,8 @@ class _Battery:
             self.check_resources()
 
     # ------------------------------------------------------------ helpers
-    def one(self, extractor: Extractor, y: FloatArray) -> Features:
-        return self.session.extract(extractor, [y])[0]
+    def one(self, extractor: OpenExtractor, y: FloatArray) -> Features:
+        return self.session.one(extractor, y)
 
     def agree(self, a: Features, b: Features, rule: str) -> None:
         difference = compare(a, b, tolerance=self.tolerance)
@@ -110,11 +110,11 @@ class _Battery:
             raise CheckFailed(f"{rule}, but {difference}.")
 
     # ------------------------------------------------------------ checks
-    def check_outputs(self, extractor: Extractor) -> None:
+    def check_outputs(self, extractor: OpenExtractor) -> None:
         for y in self.signals.values():
             self.one(extractor, y)
 
-    def check_repeatable(self, extractor: Extractor) -> None:
+    def check_repeatable(self, extractor: OpenExtractor) -> None:
         y = self.signals["music"]
         first = self.one(extractor, y)
         self.one(extractor, self.signals["noise"])
@@ -122,33 +122,33 @@ class _Battery:
         with self.session.opened() as other:
             self.agree(first, self.one(other, y), "a reopened extractor must give the same numbers")
 
-    def check_batch(self, extractor: Extractor) -> None:
-        together = self.session.extract(extractor, self.crowd)
+    def check_batch(self, extractor: OpenExtractor) -> None:
+        together = self.session.batch(extractor, self.crowd)
         for y, features in list(zip(self.crowd, together, strict=True))[::_STRIDE]:
             self.agree(
                 self.one(extractor, y), features, f"a batch of one must equal a batch of {BATCH}"
             )
 
-    def check_order(self, extractor: Extractor) -> None:
+    def check_order(self, extractor: OpenExtractor) -> None:
         some = self.crowd[:8]
-        forwards = self.session.extract(extractor, some)
-        backwards = self.session.extract(extractor, some[::-1])
+        forwards = self.session.batch(extractor, some)
+        backwards = self.session.batch(extractor, some[::-1])
         for a, b in zip(forwards, backwards[::-1], strict=True):
             self.agree(a, b, "the order of tracks must not matter")
 
-    def check_neighbours(self, extractor: Extractor) -> None:
+    def check_neighbours(self, extractor: OpenExtractor) -> None:
         y = self.signals["noise"]
         alone = self.one(extractor, y)
         loud = np.full(len(self.signals["music"]) * 2, 1.0, dtype=np.float32)
-        among = self.session.extract(extractor, [loud, y, self.signals["music"]])[1]
+        among = self.session.batch(extractor, [loud, y, self.signals["music"]])[1]
         self.agree(alone, among, "long and loud neighbours must not change a result")
 
-    def check_input(self, extractor: Extractor) -> None:
+    def check_input(self, extractor: OpenExtractor) -> None:
         y = self.signals["music"]
-        track = HostTrack(y, self.session.resolved, sr=self.sr)
-        fronts = self.session.resolved.front_ends
+        track = self.session.track(extractor, y)
+        fronts = self.session.resolved(extractor).front_ends
         before = [track.spectra(front_end).copy() for front_end in fronts]
-        extractor.extract([track])
+        extractor.extractor.extract([track])
         if not np.array_equal(track.y, y):
             raise CheckFailed("Track.y must be left unmodified, got other samples. Copy it first.")
         for front_end, kept in zip(fronts, before, strict=True):
@@ -161,7 +161,7 @@ class _Battery:
     def edges(self) -> dict[str, FloatArray]:
         n = round(max(2.0, self.spec.min_duration + 0.05) * self.sr)
         square = np.where(np.arange(n) // 50 % 2, 1.0, -1.0).astype(np.float32)
-        frames = [spec.frame_length or 2 for spec in self.session.resolved.outputs]
+        frames = [spec.frame_length or 2 for spec in self.session.job.resolved.outputs]
         short = max(2, min(frames) // 2)
         return {
             "silence": silence(duration=n / self.sr, sr=self.sr),
@@ -171,14 +171,14 @@ class _Battery:
             "full-scale": square,
         }
 
-    def check_edge(self, extractor: Extractor, y: FloatArray) -> None:
+    def check_edge(self, extractor: OpenExtractor, y: FloatArray) -> None:
         if len(y) < self.spec.min_duration * self.sr:
             raise CheckSkipped(
                 f"shorter than min_duration ({self.spec.min_duration:g} s): the host skips it"
             )
         self.one(extractor, y)
 
-    def check_stereo(self, extractor: Extractor) -> None:
+    def check_stereo(self, extractor: OpenExtractor) -> None:
         import soundfile
 
         from featx.audio import decode
@@ -195,14 +195,14 @@ class _Battery:
             "a stereo file must give what its down-mix gives",
         )
 
-    def check_frame_count(self, extractor: Extractor) -> None:
-        outputs = [spec for spec in self.session.resolved.outputs if spec.kind == "frames"]
+    def check_frame_count(self, extractor: OpenExtractor) -> None:
+        outputs = [spec for spec in self.session.job.resolved.outputs if spec.kind == "frames"]
         if not outputs:
             raise CheckSkipped("no output is of kind frames")
         for spec in outputs:
             self.check_frames_of(extractor, spec)
 
-    def check_frames_of(self, extractor: Extractor, spec: FeatureSpec) -> None:
+    def check_frames_of(self, extractor: OpenExtractor, spec: FeatureSpec) -> None:
         hop, length = spec.hop or Fraction(1), spec.frame_length or 1
         rng = np.random.default_rng(6)
         least = max(length, math.ceil(self.spec.min_duration * self.sr)) + 1
@@ -256,7 +256,7 @@ class _Battery:
             everything = self.one(extractor, y)
         for name in self.session.names:
             with self.session.opened([name]) as extractor:
-                alone = self.session.extract(extractor, [y], [name])[0]
+                alone = self.one(extractor, y)
             self.agree(
                 Features({name: everything[name]}), alone, "one output must equal that of all"
             )
@@ -278,7 +278,7 @@ class _Battery:
         _refuse_growth("threads", threads, threads_last, 0)
         _refuse_growth("bytes of memory", memory, memory_last, _MEMORY_GROWTH)
 
-    def check_hour(self, extractor: Extractor) -> None:
+    def check_hour(self, extractor: OpenExtractor) -> None:
         import psutil
 
         process = psutil.Process()

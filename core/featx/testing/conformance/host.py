@@ -1,55 +1,30 @@
-"""Runs one extractor as the host does: weights, resolution, tracks, checked outputs."""
+"""Runs one extractor by the host's own code, so that passing the kit means running in featx."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.audio import resample
-from featx.errors import ExtractionError, ParameterError
-from featx.interfaces import Context, Extractor, ExtractorSpec, Resolved, parse_params
-from featx.registry import import_object
+from featx.engine.opening import HostTrack, OpenExtractor, check_outputs
+from featx.engine.preparing import prepare_jobs
+from featx.errors import ExtractionError
+from featx.frontend import Spectra
+from featx.registry import Registered, Registry
 from featx.testing.conformance.target import Target, spec_from_json
-from featx.types import Features, FrontEnd
+from featx.types import Features
 
 if TYPE_CHECKING:
-    from featx.frontend import Spectra
-    from featx.types import AnyArray, FloatArray
+    from featx.interfaces import ExtractorSpec, Resolved
+    from featx.types import AnyArray, FeatureSpec, FloatArray
 
 #: Rate given to extractors that take whatever rate a file has.
 NATIVE_SR = 22050
-
-
-class HostTrack:
-    """A `featx.Track` over an array whose memory cannot be made writable."""
-
-    def __init__(self, y: FloatArray, resolved: Resolved, *, sr: int) -> None:
-        self.y: FloatArray = np.frombuffer(y.astype(np.float32).tobytes(), dtype=np.float32)
-        self.sr = sr
-        self.duration = len(y) / sr
-        self._spectra = _spectra(self.y, resolved, sr=sr) if resolved.front_ends else None
-
-    def spectra(self, front_end: FrontEnd | str) -> FloatArray:
-        """Return the representation, computed once."""
-        if self._spectra is None:
-            raise ParameterError(
-                "spectra must be asked for front ends that resolve declares, got none declared. "
-                "Add them to Resolved.front_ends."
-            )
-        return self._spectra(front_end)
-
-
-def _spectra(y: FloatArray, resolved: Resolved, *, sr: int) -> Spectra:
-    from featx.frontend import Spectra, preset
-
-    rates = {preset(front_end).sr or sr for front_end in resolved.front_ends} - {sr}
-    resampled = {rate: resample(y, sr_in=sr, sr_out=rate) for rate in rates}
-    return Spectra({sr: y, **resampled}, sr)
 
 
 class Session:
@@ -62,89 +37,95 @@ class Session:
     """
 
     def __init__(self, target: Target) -> None:
-        self.target = target
         self.spec: ExtractorSpec = spec_from_json("extractor", target.spec)
-        self.params = parse_params(self.spec.params, target.params)
-        resolve = import_object(self.spec.resolve)
-        self.sr: int = resolve(self.params, None).sr or NATIVE_SR
-        self.resolved: Resolved = resolve(self.params, self.sr)
-        self.names = tuple(output.name for output in self.resolved.outputs)
-        self.weights, self.config = _weights(self.spec, target.weights)
+        item = Registered(
+            full_name=target.full_name,
+            distribution=target.distribution,
+            plugin=target.plugin,
+            spec=self.spec,
+        )
+        (self.job,) = prepare_jobs(
+            Registry([], extractors=[item]),
+            [target.full_name],
+            settings={target.full_name: dict(target.params)} if target.params else None,
+            weights=target.weights or None,
+            device=target.device,
+        )
+        self.names = tuple(output.name for output in self.job.resolved.outputs)
+        self.sr: int = self.job.resolved.sr or NATIVE_SR
 
     @contextmanager
-    def opened(self, features: Sequence[str] = ()) -> Iterator[Extractor]:
+    def opened(self, features: Sequence[str] = ()) -> Iterator[OpenExtractor]:
         """Open a fresh instance, and close it at the end."""
-        extractor: Extractor = import_object(self.spec.factory)()
-        extractor.open(
-            Context(
-                params=self.params,
-                resolved=self.resolved,
-                features=tuple(features) or self.names,
-                weights=self.weights,
-                config=self.config,
-                device=self.target.device,
-            )
-        )
+        job = dataclasses.replace(self.job, features=tuple(features) or self.names)
+        opened = OpenExtractor(job, threads=1, seed=0)
         try:
-            yield extractor
+            yield opened
         finally:
-            extractor.close()
+            opened.extractor.close()  # unlike the host, which lets a failure here pass
 
-    def extract(
-        self, extractor: Extractor, waveforms: Sequence[FloatArray], features: Sequence[str] = ()
-    ) -> list[Features]:
-        """Extract from ``waveforms`` at ``self.sr`` in one call, and check what comes back."""
-        tracks = [HostTrack(y, self.resolved, sr=self.sr) for y in waveforms]
-        results = extractor.extract(tracks)
+    def resolved(self, opened: OpenExtractor) -> Resolved:
+        """Return the resolution at `sr`."""
+        return opened.resolved(self.sr)
+
+    def one(self, opened: OpenExtractor, y: FloatArray) -> Features:
+        """Extract from one waveform at `sr`, exactly as a run does."""
+        waveforms = self._waveforms(opened, y)
+        duration = len(y) / self.sr
+        outputs = opened.extract(
+            waveforms,
+            native_sr=self.sr,
+            duration=duration,
+            spectra=Spectra(waveforms, self.sr),
+        )
+        return _checked(outputs.values, outputs.specs, duration)
+
+    def batch(self, opened: OpenExtractor, waveforms: Sequence[FloatArray]) -> list[Features]:
+        """Extract from several waveforms at `sr` in one call."""
+        tracks = [self.track(opened, y) for y in waveforms]
+        results = opened.extractor.extract(tracks)
         if len(results) != len(tracks):
             raise ExtractionError(
                 "bad-output",
                 f"extract must return one Features per track ({len(tracks)}), got {len(results)}.",
             )
-        wanted = tuple(features) or self.names
+        specs = tuple(self.resolved(opened).output(name) for name in opened.job.features)
         return [
-            check_features(values, self.resolved, wanted, duration=track.duration)
+            _checked(check_outputs([values], specs), specs, track.duration)
             for values, track in zip(results, tracks, strict=True)
         ]
 
+    def track(self, opened: OpenExtractor, y: FloatArray) -> HostTrack:
+        """Return the track that the extractor is given for ``y``."""
+        waveforms = self._waveforms(opened, y)
+        return HostTrack(
+            waveforms[self.sr],
+            sr=self.sr,
+            duration=len(y) / self.sr,
+            spectra=Spectra(waveforms, self.sr),
+        )
 
-def _weights(
-    spec: ExtractorSpec, override: str
-) -> tuple[Mapping[str, AnyArray] | None, Mapping[str, Any]]:
-    from featx.weights import load_weights, locate
-
-    if spec.weights is None:
-        return None, {}
-    path = locate(spec.weights, override=Path(override) if override else None)
-    return (None, {}) if path is None else load_weights(path)
+    def _waveforms(self, opened: OpenExtractor, y: FloatArray) -> dict[int, FloatArray]:
+        waveforms = {self.sr: frozen(y)}
+        for rate in opened.rates() - {None, self.sr}:
+            if rate is not None:
+                waveforms[rate] = frozen(resample(y, sr_in=self.sr, sr_out=rate))
+        return waveforms
 
 
-def check_features(
-    values: Mapping[str, Any], resolved: Resolved, wanted: Sequence[str], *, duration: float
+def frozen(y: FloatArray) -> FloatArray:
+    """Return a copy of ``y`` in memory that cannot be made writable again."""
+    return np.frombuffer(np.asarray(y, dtype=np.float32).tobytes(), dtype=np.float32)
+
+
+def _checked(
+    values: Mapping[str, AnyArray], specs: Sequence[FeatureSpec], duration: float
 ) -> Features:
-    """Return the wanted features, or raise `ExtractionError` naming the first broken rule."""
-    out = Features()
-    for name in wanted:
-        spec = resolved.output(name)
-        if name not in values:
-            raise _bad(f"{name} must be returned when it is asked for, got {sorted(values)}")
-        value = values[name]
-        if not isinstance(value, np.ndarray):
-            raise _bad(f"{name} must be a numpy array, got {type(value).__name__}")
-        good = (spec.dim,) if spec.kind == "clip" else (len(value) if value.ndim else 0, spec.dim)
-        if value.shape != good:
-            shown = {"clip": f"({spec.dim},)", "frames": f"(T, {spec.dim})"}
-            expected = shown.get(spec.kind, f"(N, {spec.dim})")
-            raise _bad(f"{name} must have shape {expected}, got {value.shape}")
-        if value.dtype != np.dtype(spec.dtype):
-            raise _bad(f"{name} must have dtype {spec.dtype}, got {value.dtype}")
-        if not np.isfinite(value).all():
-            count = int((~np.isfinite(value)).sum())
-            raise _bad(f"{name} must be finite, got {count} NaN or infinite of {value.size} values")
+    """Check what the host leaves to the plugin: that events lie within the track, in order."""
+    for spec in specs:
         if spec.kind == "events":
-            _check_events(name, value, spec.columns, spec.column_units, duration)
-        out[name] = value
-    return out
+            _check_events(spec.name, values[spec.name], spec.columns, spec.column_units, duration)
+    return Features(values)
 
 
 def _check_events(

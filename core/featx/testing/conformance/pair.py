@@ -18,7 +18,7 @@ def extract_to_file(target: Mapping[str, Any], path: str) -> None:
     session = Session(Target(**target))
     signals = standard(session.sr, min_duration=session.spec.min_duration)
     with session.opened() as extractor:
-        results = session.extract(extractor, list(signals.values()))
+        results = session.batch(extractor, list(signals.values()))
     arrays = {
         f"{signal} {feature}": value
         for signal, features in zip(signals, results, strict=True)
