@@ -29,6 +29,7 @@ from featx.store.shard import (
     write_text,
 )
 from featx.store.sources import Entry, FolderSource
+from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -175,17 +176,20 @@ def _write_feature(
     lengths, sr = np.zeros(count, np.int64), np.zeros(count, np.int64)
     digests, axis = np.zeros((count, 16), np.uint8), np.zeros(count, np.int64)
     content: list[str] = [""] * count
-    specs: list[dict[str, Any]] = []
-    for i in sorted(range(count), key=lambda i: entries[i].container):
+    specs: list[FeatureSpec] = []
+    for container, members in _by_container(entries, 0, count):
         with source.lock:
-            block, row = source.block(entries[i].container, feature), entries[i].row
-            lengths[i] = block.offsets[row + 1] - block.offsets[row]
-            sr[i], content[i] = block.sr[row], block.content[row].decode("ascii")
-            digests[i] = block.digests[row]
-            plain = block.spec(row).to_json()
-        if plain not in specs:
-            specs.append(plain)
-        axis[i] = specs.index(plain)
+            block = source.block(container, feature)
+            rows_here = [entries[i].row for i in members]
+            lengths[members] = np.diff(block.offsets)[rows_here]
+            sr[members] = block.sr[rows_here]
+            digests[members] = block.digests[rows_here]
+            for i, row in zip(members, rows_here, strict=True):
+                content[i] = block.content[row].decode("ascii")
+                spec = block.spec(row)
+                if spec not in specs:
+                    specs.append(spec)
+                axis[i] = specs.index(spec)
     offsets = np.zeros(count + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     write_dataset(group, "offsets", offsets)
@@ -194,8 +198,8 @@ def _write_feature(
     write_dataset(group, "axis", axis)
     write_dataset(group, "content", fixed_text(content))
     write_dataset(group, "tracks", np.array([rows[entry.track_id] for entry in entries], np.int64))
-    write_text(group, "spec", canonical_json(specs))
-    shape, dtype = (int(offsets[-1]), specs[0]["dim"]), np.dtype(specs[0]["dtype"])
+    write_text(group, "spec", canonical_json([spec.to_json() for spec in specs]))
+    shape, dtype = (int(offsets[-1]), specs[0].dim), np.dtype(specs[0].dtype)
     values = group.create_dataset(
         "values",
         shape=shape,
@@ -206,13 +210,23 @@ def _write_feature(
     )
     for first, last in _batches(offsets, dtype.itemsize * shape[1]):
         buffer: AnyArray = np.empty((int(offsets[last] - offsets[first]), shape[1]), dtype)
-        for i in sorted(range(first, last), key=lambda i: entries[i].container):
+        for container, members in _by_container(entries, first, last):
             with source.lock:
-                piece = source.block(entries[i].container, feature).rows(entries[i].row)
-            start = int(offsets[i] - offsets[first])
-            buffer[start : start + len(piece)] = piece
+                block = source.block(container, feature)
+                pieces = block.many([entries[i].row for i in members])
+            for i, piece in zip(members, pieces, strict=True):
+                start = int(offsets[i] - offsets[first])
+                buffer[start : start + len(piece)] = piece
         if len(buffer):
             values[int(offsets[first]) : int(offsets[last])] = buffer
+
+
+def _by_container(entries: Sequence[Entry], first: int, last: int) -> list[tuple[int, list[int]]]:
+    """Return container and places of entries from ``first`` up to ``last``."""
+    groups: dict[int, list[int]] = {}
+    for i in range(first, last):
+        groups.setdefault(entries[i].container, []).append(i)
+    return list(groups.items())
 
 
 def _batches(offsets: AnyArray, row_bytes: int) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,16 @@ class Block:
     def rows(self, row: int) -> AnyArray:
         """Return the values of one track, always two-dimensional."""
         return _array(self._values, int(self.offsets[row]), int(self.offsets[row + 1]))
+
+    def many(self, rows: Sequence[int]) -> list[AnyArray]:
+        """Return the values of several tracks, in one read where they lie close together."""
+        starts = [int(self.offsets[row]) for row in rows]
+        stops = [int(self.offsets[row + 1]) for row in rows]
+        first, last = min(starts), max(stops)
+        if last - first > 2 * sum(b - a for a, b in zip(starts, stops, strict=True)):
+            return [self.rows(row) for row in rows]
+        block = _array(self._values, first, last)
+        return [block[a - first : b - first] for a, b in zip(starts, stops, strict=True)]
 
     def read_all(self) -> AnyArray:
         """Return the packed values of all tracks."""
