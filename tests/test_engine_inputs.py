@@ -166,3 +166,11 @@ def test_two_files_of_one_id_are_refused(music: Path) -> None:
     path = manifest(music, "path,track_id\nb/2.wav,x\na.MP3,x\n")
     with pytest.raises(ParameterError, match=r"track_id must differ.*'x'"):
         ids(path)
+
+
+def test_a_loop_of_links_is_one_track_among_others(tmp_path):
+    (tmp_path / "a.wav").symlink_to("b.wav")
+    (tmp_path / "b.wav").symlink_to("a.wav")
+    (tmp_path / "c.wav").write_bytes(b"")
+    with discover([tmp_path]) as tracks:
+        assert [track.track_id for track in tracks] == ["a.wav", "b.wav", "c.wav"]

@@ -210,6 +210,13 @@ def _expand(item: str) -> list[str]:
     return [_absolute(path) for path in found]
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links: no folder, and as a file it fails by itself
+        return False
+
+
 def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[InputTrack]:
     """Yield the audio files below ``folder``; links to folders are followed unless they loop."""
     try:
@@ -222,7 +229,7 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Itera
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                is_folder = entry.is_dir()
+                is_folder = _is_folder(entry)
                 if is_folder or os.path.splitext(entry.name)[1].lower() in AUDIO_SUFFIXES:  # noqa: PTH122
                     names.append((entry.name, is_folder))
     except OSError as error:
