@@ -1,0 +1,36 @@
+"""A run that is killed at any moment loses nothing, leaves nobody, and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from engine_tools import install_faulty
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks/reliability/kills.py"
+TRIALS = 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
+    site = install_faulty(tmp_path / "site")
+    report = tmp_path / "report.json"
+    arguments = f"{TRIALS} --seed 20 --plugin slow --tracks 40 --seconds 0.25 --json".split()
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *arguments, report],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads(report.read_text())["summary"]
+    assert summary["good"] == TRIALS
+    assert sum(summary["struck"].values()) == TRIALS
+    assert min(summary["struck"].values()) >= TRIALS // 3
+    assert summary["lost_or_damaged"] == summary["orphans"] == 0
