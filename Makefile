@@ -21,11 +21,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core/featx
+	$(BIN)/mypy core/featx $(wildcard plugins/*/src)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# speed against peers, interleaved in one process; close other programs first
 bench: $(STAMP)
-	$(BIN)/python -m pytest benchmarks
+	$(BIN)/python benchmarks/startup.py
+	for suite in benchmarks/speed/*.py; do $(BIN)/python $$suite || exit; done
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
