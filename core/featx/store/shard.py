@@ -168,7 +168,9 @@ class FileSink(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:  # noqa: D102
         view = memoryview(buffer).cast("B")
-        count = os.preadv(self._descriptor, [view], self._position)
+        data = os.pread(self._descriptor, len(view), self._position)
+        count = len(data)
+        view[:count] = data
         if self.fault is not None:  # what was dropped cannot be read back
             view[count:] = bytes(len(view) - count)
             count = len(view)
