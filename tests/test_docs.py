@@ -1,0 +1,75 @@
+"""The documentation builds without a warning, and names only what exists."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from featx.cli import COMMANDS, main
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    if "_build" not in path.parts and "generated" not in path.parts
+)
+#: A call in a code span, and at the beginning of a line of a fenced block.
+SPAN = re.compile(r"`featx (?:--[\w-]+ )*([a-z][\w-]*)([^`\n]*)")
+LINE = re.compile(r"^(?:\$ )?featx (?:--[\w-]+ )*([a-z][\w-]*)([^\n#]*)", re.MULTILINE)
+FENCE = re.compile(r"^```[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTION = re.compile(r"(?<=[\s|/])(--[a-z][a-z0-9-]*|-[a-zA-Z])(?=[\s=|,]|$)")
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def calls_of(text: str) -> list[tuple[str, str]]:
+    """Return every command that a page names, with what follows it."""
+    fenced = [call for block in FENCE.findall(text) for call in LINE.findall(block)]
+    return fenced + SPAN.findall(FENCE.sub("", text))
+
+
+def options_of(command: click.Command) -> set[str]:
+    """Return the options of a command and its subcommands, and those of the root group."""
+    found = {"--help", "-h"}
+    parts = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    for part in [main, *parts]:
+        for parameter in part.params:
+            found |= {*parameter.opts, *parameter.secondary_opts}
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_pages_name_only_commands_and_options_that_exist(page: Path) -> None:
+    wrong = []
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, rest in calls_of(text):
+        if name not in COMMANDS:
+            wrong.append(f"featx {name}")
+            continue
+        known = options_of(importlib.import_module(COMMANDS[name][0]).command)
+        wrong += [f"featx {name} {o}" for o in OPTION.findall(rest) if o not in known]
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"),
+            *("-d", str(tmp_path / "doctrees"), str(ROOT / "docs"), str(tmp_path / "html")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "html" / "index.html").exists()
