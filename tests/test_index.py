@@ -89,6 +89,13 @@ def test_scaled_copies_tie(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(distances[0], np.zeros(4, np.float32))
 
 
+def test_the_distance_to_itself_is_plain_zero(rng: np.random.Generator) -> None:
+    vectors = rng.normal(size=(200, 5)).astype(np.float32)
+    _, distances = built(vectors).search(vectors, 1)
+    assert not np.signbit(distances).any()
+    np.testing.assert_array_equal(distances, np.zeros((200, 1), np.float32))
+
+
 def test_zero_vectors_have_distance_one() -> None:
     index = built(np.array([[1, 0], [0, 0], [-1, 0]]))
     ids, distances = index.search(np.array([[2, 0], [0, 0]], np.float32), 3)

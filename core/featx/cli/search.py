@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from featx.cli.common import echo_json, echo_table, json_option
 from featx.errors import ParameterError
 
 if TYPE_CHECKING:
+    from featx.engine import LoadedExtractor
     from featx.index import Gallery, Neighbour
     from featx.store import Store
 
@@ -65,6 +67,12 @@ if TYPE_CHECKING:
 )
 @click.option("--signed", is_flag=True, help="Allow negative weights: unlike the query.")
 @click.option("--tag", metavar="NAME", help="Rank by this column of the feature instead.")
+@click.option(
+    "--weights-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Weights for audio files as queries; by default the cached ones.",
+)
 @json_option
 def command(
     store: Path,
@@ -79,26 +87,29 @@ def command(
     beta: float,
     signed: bool,
     tag: str | None,
+    weights_file: Path | None,
     as_json: bool,
 ) -> None:
     """Find the tracks of STORE that are nearest to QUERY, exactly, by cosine distance.
 
-    QUERY is a track id of the store.
+    QUERY is a track id of the store, or an audio file: its features are then computed as the
+    store's were.
     """
     from featx.index import Gallery, tracks_where
     from featx.store import open_store
 
     with open_store(store) as opened:
         gallery = Gallery(opened, extractor or _only_extractor(opened), feature)
-        examples: Any = [*queries]
+        asked = _pairs("--aspect", aspects)
+        if asked and (queries or where):
+            raise click.UsageError("Give QUERY or --aspect, not both.")
+        vectors = _Vectors(gallery, weights_file)
+        examples: Any = vectors.of([*queries])
         if where:
-            examples += [
-                name for name in tracks_where(opened, **_pairs("--where", where)) if name in gallery
-            ]
-        if aspects:
-            if examples:
-                raise click.UsageError("Give QUERY or --aspect, not both.")
-            examples = _pairs("--aspect", aspects)
+            named = tracks_where(opened, **_pairs("--where", where))
+            examples += [name for name in named if name in gallery]
+        if asked:
+            examples = dict(zip(asked, vectors.of([*asked.values()]), strict=True))
         if tag is not None:
             if examples or weights:
                 raise click.UsageError("--tag takes neither QUERY nor weights.")
@@ -115,6 +126,58 @@ def command(
                 signed=signed,
             )
         _report(gallery, found, as_json)
+
+
+class _Vectors:
+    """Track ids stay as they are; audio files become vectors."""
+
+    def __init__(self, gallery: Gallery, weights: Path | None) -> None:
+        self.gallery = gallery
+        self.weights = weights
+
+    def of(self, queries: list[str]) -> list[Any]:
+        files = [name for name in queries if name not in self.gallery and Path(name).is_file()]
+        if not files:
+            return queries
+        with self._extractor() as extractor:
+            feature = self.gallery.view.spec.name
+            vectors = {name: extractor.file(name)[feature] for name in files}
+        return [vectors.get(name, name) for name in queries]
+
+    def _extractor(self) -> LoadedExtractor:
+        """Open the extractor of the store; its results must be those of the store's recipe."""
+        from featx.engine import UntrainedWarning, load
+
+        recipe = self.gallery.view.recipe
+        with warnings.catch_warnings():
+            # the store was made untrained, and its run said so
+            warnings.simplefilter("ignore", UntrainedWarning)
+            extractor = load(
+                recipe.extractor,
+                features=(self.gallery.view.spec.name,),
+                weights=self.weights,
+                quality=recipe.resampler.partition(":")[2] or "HQ",
+                **recipe.params,
+            )
+        if extractor.recipe.id != recipe.id:
+            extractor.close()
+            ours, theirs = extractor.recipe.to_json(), recipe.to_json()
+            changed = [
+                f"{name} {_short(ours[name])} instead of {_short(theirs[name])}"
+                for name in theirs
+                if ours[name] != theirs[name]
+            ]
+            raise ParameterError(
+                f"audio files as queries must be computed as the store was, but here there are "
+                f"{', '.join(changed)}. Run the extraction again, or name the weights with "
+                "--weights-file."
+            )
+        return extractor
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:16]}…"
 
 
 def _only_extractor(store: Store) -> str:

@@ -224,7 +224,8 @@ class ExactIndex(Index):
         exact = np.concatenate(
             [self._cosines(query, rows[i : i + _ROWS]) for i in range(0, len(rows), _ROWS)]
         )
-        distance = np.round(1.0 - exact, _DECIMALS).clip(0.0, 2.0).astype(np.float32)
+        # + 0.0 turns the -0.0 that rounding leaves into 0.0
+        distance = (np.round(1.0 - exact, _DECIMALS).clip(0.0, 2.0) + 0.0).astype(np.float32)
         order = np.lexsort((rows, distance))[:k]
         return rows[order].tolist(), distance[order]
 
