@@ -112,7 +112,8 @@ def compression_text(fe: FrontEnd) -> str:
 def _size_text(fe: FrontEnd, dim: int) -> str:
     if fe.n_mfcc:
         return f"{dim} cepstral coefficients"
-    return f"{dim} bins" if fe.bank == "none" else f"{dim} {fe.bank.partition('-')[0]} bands"
+    words = {"none": "bins", "frames": "samples", "logfreq": "bands, logarithmic in frequency"}
+    return f"{dim} {words.get(fe.bank, fe.bank.partition('-')[0] + ' bands')}"
 
 
 def _decibels(values: FloatArray, power: float) -> FloatArray:
