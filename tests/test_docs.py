@@ -59,6 +59,20 @@ def test_pages_name_only_commands_and_options_that_exist(page: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_on_the_page_of_the_command_line(name: str) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert re.search(rf"^`featx {name}\b.*`$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_holds_no_marks_of_layout(name: str) -> None:
+    command = importlib.import_module(COMMANDS[name][0]).command
+    text = command.get_help(click.Context(command, info_name=name))
+    assert "\\b" not in text
+    assert "``" not in text
+
+
 @pytest.mark.slow
 def test_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(

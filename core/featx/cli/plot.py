@@ -101,13 +101,13 @@ def command(
     title: str | None,
     dpi: int,
 ) -> None:
-    r"""Draw a recording: waveform, spectrograms, features and events on one time axis.
+    """Draw a recording: waveform, spectrograms, features and events on one time axis.
 
     \b
     featx plot song.flac
     featx plot song.flac --spectrogram fe-beatthis --events song.beats --offset 30 --duration 10
     featx plot song.flac --store features/ --feature chroma.frames --over spectral.frames:centroid
-    """
+    """  # noqa: D301  (click reads the backspace)
     from featx.audio import Audio
     from featx.plotting import render, save
 

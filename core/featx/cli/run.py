@@ -60,7 +60,7 @@ def command(
     max_channels: int | None,
     **options: Any,
 ) -> None:
-    r"""Extract features from INPUTS into a store.
+    """Extract features from INPUTS into a store.
 
     INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), or - for a
     list of files on stdin. Every file is decoded once, however many extractors there are. What the
@@ -69,7 +69,7 @@ def command(
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
     130 interrupted (run again to go on).
-    """
+    """  # noqa: D301  (click reads the backspace)
     from featx.audio import Limits
     from featx.engine import choose_progress, run
 
