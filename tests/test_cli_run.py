@@ -1,0 +1,188 @@
+"""``featx plan`` and ``featx run`` as a user meets them: output, exit codes, interruptions."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from engine_tools import featx, install_faulty, write_folder, write_wav
+
+from featx import open_store
+from featx.cli import main
+from featx.store import lock_store, verify
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    site = install_faulty(tmp_path_factory.mktemp("site"))
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # stays as pytest has it
+    return site
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    return write_folder(tmp_path / "music", 4)
+
+
+def call(*arguments: str | Path, **more: Any) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)], prog_name="featx", **more)
+
+
+def test_last_line_counts_files(music: Path, tmp_path: Path) -> None:
+    result = call("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "4 in = 4 ok + 0 failed + 0 skipped"
+
+
+def test_plan_says_what_run_will_do(music: Path, tmp_path: Path) -> None:
+    call("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1)
+    write_wav(music / "new.wav")
+    result = call("plan", "-p", "cheap", "-o", tmp_path / "s", music, "--set", "gain=3", "--list")
+    assert "new.wav  cheap  new" in result.stdout
+    assert "cheap: 4 stale (parameter gain 1.0 -> 3.0)" in result.stdout
+    assert result.stdout.splitlines()[-1] == "5 of 5 files to do"
+
+
+def test_plan_as_json(music: Path, tmp_path: Path) -> None:
+    result = call("plan", "-p", "cheap", "-o", tmp_path / "s", music, "--json")
+    told = json.loads(result.stdout)
+    assert (told["files"], told["to_do"]) == (4, 4)
+    assert told["extractors"][0]["states"]["new"] == 4
+
+
+def test_failures_give_exit_code_3_every_time(music: Path, tmp_path: Path) -> None:
+    (music / "bad.wav").write_text("no audio")
+    arguments = ("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1)
+    for _ in range(2):
+        result = call(*arguments)
+        assert result.exit_code == 3
+        assert "bad.wav  cheap      not-audio" in result.stdout
+        assert result.stdout.splitlines()[-1] == "5 in = 4 ok + 1 failed + 0 skipped"
+
+
+def test_json_holds_counts_and_failures(music: Path, tmp_path: Path) -> None:
+    (music / "bad.wav").touch()
+    result = call("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1, "--json")
+    told = json.loads(result.stdout)
+    assert (told["inputs"], told["ok"], told["failed"], told["codes"]) == (5, 4, 1, {"empty": 1})
+    assert told["failures"][0]["path"] == str(music / "bad.wav")
+    assert "5 in = 4 ok + 1 failed + 0 skipped" in result.stderr
+
+
+def test_list_of_files_on_stdin(music: Path, tmp_path: Path) -> None:
+    result = call(
+        "run", "-p", "cheap", "-o", tmp_path / "s", "-", "-j", 1, input=f"{music}/a/0000.wav\n"
+    )
+    assert result.stdout.splitlines()[-1].startswith("1 in = 1 ok")
+
+
+def test_features_and_limits(music: Path, tmp_path: Path) -> None:
+    write_wav(music / "long.wav", samples=80000)
+    wanted = ("--features", "cheap.stats,cheap.envelope", "--max-hours", 5 / 3600)
+    result = call("run", "-p", "cheap", "-o", tmp_path / "s", music, *wanted, "-j", 1)
+    assert result.exit_code == 3
+    assert "too-long" in result.stdout
+    assert set(open_store(tmp_path / "s")["cheap"]) == {"stats", "envelope"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "cheep"], "Did you mean 'cheap'"),
+        (["-p", "cheap", "--set", "gain"], "--set must look like"),
+        (["-p", "cheap", "--set", "gain=-1"], "gain must be > 0, got -1.0"),
+        (["-p", "cheap", "--features", "x,,y"], "--features must be names"),
+        (["-p", "weighty"], "weighty cannot run: weights 'weighty' must be installed first"),
+        (["-p", "weighty", "--weights", "a=1", "--weights", "b"], "--weights must be one path"),
+        (["-p", "cheap", "--memory", "lots"], "'lots' is no size"),
+        (["-p", "cheap", "--no-plugin", "faulty"], "'cheap' is not installed"),
+        ([], "Missing option"),
+    ],
+)
+def test_wrong_usage_gives_exit_code_2(
+    music: Path, tmp_path: Path, site: Path, arguments: list[str], message: str
+) -> None:
+    done = featx("run", *arguments, "-o", tmp_path / "s", music, site=site)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_store_in_use_gives_exit_code_4(music: Path, tmp_path: Path, site: Path) -> None:
+    with lock_store(tmp_path / "s"):
+        done = featx("run", "-p", "cheap", "-o", tmp_path / "s", music, site=site)
+    assert done.returncode == 4
+    assert f"in use by process {os.getpid()}" in done.stderr
+
+
+def test_full_disk_ends_with_a_message_and_an_intact_store(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx import StoreError
+
+    real, store = os.fsync, tmp_path / "s"
+
+    def full(descriptor: int) -> None:
+        if len(list(store.glob("shards/*/*.h5"))) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    arguments = ("run", "-p", "cheap", "-o", store, music, "-j", 1)
+    result = call(*arguments, standalone_mode=False)
+    assert isinstance(result.exception, StoreError)
+    assert "No space left on device" in str(result.exception)
+    assert "free some space and run again" in str(result.exception)
+    monkeypatch.setattr(os, "fsync", real)
+    assert verify(store).intact
+    assert len(open_store(store)["cheap"]["stats"].ids) in {1, 2}
+    assert call(*arguments).exit_code == 0
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["process", "terminal"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_keeps_what_is_done(
+    tmp_path: Path, site: Path, group: bool, number: signal.Signals
+) -> None:
+    music, store = write_folder(tmp_path / "music", 60), tmp_path / "s"
+    arguments = ["run", "-p", "slow", "--set", "seconds=0.2", "-o", store, music, "-j", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "featx.cli", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(store.glob("shards/*/*.h5")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (os.killpg if group else os.kill)(process.pid, number)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in told
+    done = len(open_store(store)["slow"]["level"].ids)
+    assert 0 < done < 60
+    assert f"60 in = {done} ok + 0 failed + 0 skipped" in told
+    assert verify(store).leftovers == []
+
+
+def test_output_of_plugins_does_not_mix_with_ours(music: Path, tmp_path: Path, site: Path) -> None:
+    source = site / "featx_faulty_extractors.py"
+    source.write_text(
+        "print('hello from a plugin')\n"
+        + source.read_text().replace("from __future__ import annotations\n", "")
+    )
+    done = featx("run", "-p", "cheap", "-o", tmp_path / "s", music, "--json", site=site)
+    assert json.loads(done.stdout)["ok"] == 4

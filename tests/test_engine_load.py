@@ -1,0 +1,190 @@
+"""Extractors in one process: `featx.load`, and what a child does with one track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_tools import install_faulty, write_wav
+
+import featx
+from featx import AudioError, ExtractionError, ParameterError, PluginError
+from featx.engine import UntrainedWarning
+from featx.engine.child import _Worker
+from featx.engine.preparing import prepare_jobs
+from featx.engine.tasks import DECODE, Setup
+from featx.registry import load_registry
+
+
+@pytest.fixture(autouse=True)
+def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    site = install_faulty(tmp_path_factory.mktemp("site"))
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
+    return site
+
+
+@pytest.fixture
+def cheap() -> Iterator[Any]:
+    with featx.load("cheap") as extractor:
+        yield extractor
+
+
+def test_loaded_extractor_gives_all_outputs_with_time_axes(cheap: Any, rng: Any) -> None:
+    y = rng.standard_normal(8000).astype(np.float32)
+    features = cheap(y, 8000)
+    assert features["stats"].shape == (4,)
+    assert np.array_equal(features.times("envelope"), np.arange(100) / 100)
+
+
+def test_waveforms_are_mixed_and_resampled_and_left_alone(cheap: Any, rng: Any) -> None:
+    y = rng.standard_normal((2, 16000))
+    before = y.copy()
+    assert cheap(y, 16000)["stats"][3] == 8000
+    assert np.array_equal(y, before)
+    assert y.flags.writeable
+
+
+def test_own_array_stays_writeable(cheap: Any) -> None:
+    y = np.zeros(800, np.float32)
+    cheap(y, 8000)
+    assert y.flags.writeable
+
+
+def test_parameters_and_outputs_can_be_chosen(rng: Any) -> None:
+    y = rng.standard_normal(800).astype(np.float32)
+    with featx.load("cheap", gain=2, features=("stats",)) as loud, featx.load("cheap") as plain:
+        assert set(loud(y, 8000)) == {"stats"}
+        assert loud(y, 8000)["stats"][2] == pytest.approx(2 * plain(y, 8000)["stats"][2])
+        assert loud.recipe.params == {"gain": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(0, np.float32), "finite samples, got shape"),
+        (np.full(9, np.nan, np.float32), "finite samples"),
+        (np.zeros(9, np.int16), "floating point"),
+    ],
+)
+def test_wrong_waveforms_are_refused(cheap: Any, y: Any, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        cheap(y, 8000)
+
+
+def test_short_waveforms_are_refused() -> None:
+    with featx.load("choosy") as choosy, pytest.raises(ParameterError, match="at least 1 s"):
+        choosy(np.zeros(100, np.float32), 8000)
+
+
+def test_bad_files_raise(cheap: Any, tmp_path: Path) -> None:
+    with pytest.raises(AudioError) as caught:
+        cheap.file(tmp_path / "none.wav")
+    assert caught.value.code == "missing"
+
+
+def test_errors_of_extractors_are_coded() -> None:
+    with featx.load("faulty") as faulty, pytest.raises(ExtractionError) as caught:
+        faulty(np.zeros(1005, np.float32), 8000)
+    assert caught.value.code == "extractor-error"
+
+
+def test_untrained_extractors_warn() -> None:
+    with pytest.warns(UntrainedWarning, match="seeded is UNTRAINED"):
+        featx.load("seeded").close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"name": "cheap", "threads": 0}, ParameterError, "threads must be"),
+        ({"name": "cheap", "device": "cuda"}, ParameterError, "device must be"),
+        ({"name": "cheap", "features": ("x",)}, ParameterError, "feature of 'cheap'"),
+        ({"name": "cheap", "gian": 2}, ParameterError, "Did you mean 'gain'"),
+        ({"name": "stubborn"}, PluginError, "no model today"),
+    ],
+)
+def test_wrong_arguments(arguments: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        featx.load(**arguments)
+
+
+# ------------------------------------------------------------------------------- one track
+def worker(*plugins: str) -> _Worker:
+    jobs = prepare_jobs(load_registry(), plugins)
+    return _Worker(
+        Setup(
+            token="t",
+            store="",
+            jobs=jobs,
+            limits=featx.audio.Limits(),
+            quality="HQ",
+            threads=1,
+            timeout=1.0,
+            open_timeout=1.0,
+            memory=0,
+        )
+    )
+
+
+def test_file_is_decoded_once_and_spectra_are_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import featx.audio
+    from featx.frontend import sharing
+
+    calls: dict[str, list[Any]] = {"decode": [], "compute": []}
+    decode, compute = featx.audio.decode, sharing.compute
+
+    def counted_decode(path: Any, **more: Any) -> Any:
+        calls["decode"].append(more["rates"])
+        return decode(path, **more)
+
+    def counted_compute(y: Any, fe: Any, **more: Any) -> Any:
+        calls["compute"].append(fe)
+        return compute(y, fe, **more)
+
+    monkeypatch.setattr(featx.audio, "decode", counted_decode)
+    monkeypatch.setattr(sharing, "compute", counted_compute)
+    path = write_wav(tmp_path / "a.wav", samples=44100, sr=44100)
+    names = ("mfcc", "melspectrogram", "featx-faulty:cheap", "native")
+    with worker(*names) as opened:
+        answers = list(opened.work(0, str(path), tuple(range(len(names)))))
+    assert [answer[0] for answer in answers].count("result") == len(names)
+    assert calls["decode"] == [{None, 8000, 22050}]
+    assert len(calls["compute"]) == len({*calls["compute"]}) == 2
+
+
+def test_child_says_what_it_holds_before_it_begins(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav")
+    with worker("cheap", "faulty") as opened:
+        kinds = [
+            answer[:3] if answer[0] == "hold" else answer[0]
+            for answer in opened.work(5, str(path), (0, 1))
+        ]
+    assert kinds == [
+        ("hold", 5, DECODE),
+        "decoded",
+        ("hold", 5, 0),
+        "result",
+        ("hold", 5, 1),
+        "result",
+        "done",
+    ]
+
+
+def test_decoder_that_raises_anything_costs_the_track(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Any, **more: Any) -> Any:
+        raise ZeroDivisionError("in a decoder")
+
+    monkeypatch.setattr(featx.audio, "decode", broken)
+    with worker("cheap") as opened:
+        answers = list(opened.work(0, str(write_wav(tmp_path / "a.wav")), (0,)))
+    _, _, facts, code, reason = answers[1]
+    assert (code, reason) == ("decode-error", "ZeroDivisionError: in a decoder")
+    assert len(facts.content) == 32
