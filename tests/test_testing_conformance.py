@@ -242,6 +242,13 @@ def test_report_of_nothing_is_not_a_pass():
     assert not Report(name="x", kind="extractor", outcomes=()).passed
 
 
+# ------------------------------------------------------------------ documentation
+@pytest.mark.parametrize("check", sorted({*EXTRACTOR_CHECKS, *LOSS_CHECKS, *INDEX_CHECKS}))
+def test_check_is_documented(check):
+    page = SUBJECTS.parents[1] / "docs" / "plugin-authoring.md"
+    assert f"`{check}`" in page.read_text(encoding="utf-8")
+
+
 # ------------------------------------------------------------------ losses
 def weigh(spec, tmp_path) -> dict[str, Outcome]:
     path = tmp_path / "outcomes.jsonl"

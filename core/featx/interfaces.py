@@ -259,8 +259,9 @@ class ExtractorSpec:
 class LossSpec:
     """The light description of a loss.
 
-    ``inputs`` is one of ``'triplet'`` (anchors, positives, negatives), ``'labels'`` (embeddings,
-    labels) and ``'views'`` (views).
+    ``inputs`` is one of ``'triplet'`` (anchors, positives, negatives: each ``(batch, dim)``),
+    ``'labels'`` (embeddings ``(batch, dim)``, labels ``(batch,)``) and ``'views'`` (views ``(batch,
+    n_views, dim)``). ``factory`` is called with the parameters as keywords.
     """
 
     name: str
@@ -276,7 +277,10 @@ class LossSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexSpec:
-    """The light description of a nearest-neighbour index; ``exact`` says whether it is one."""
+    """The light description of a nearest-neighbour index; ``exact`` says whether it is one.
+
+    ``factory`` is called with the parameters as keywords.
+    """
 
     name: str
     summary: str
