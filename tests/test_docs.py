@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+import featx
 from featx.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +31,12 @@ OPTION = re.compile(r"(?<=[\s|/])(--[a-z][a-z0-9-]*|-[a-zA-Z])(?=[\s=|,]|$)")
 
 def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+#: Entry-point groups and files that look like names in Python.
+NO_NAMES = {"featx.commands", "featx.fish"}
+NAME = re.compile(r"\bfeatx(?:\.[A-Za-z_]\w*)+")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
 def calls_of(text: str) -> list[tuple[str, str]]:
@@ -57,6 +66,38 @@ def test_pages_name_only_commands_and_options_that_exist(page: Path) -> None:
         known = options_of(importlib.import_module(COMMANDS[name][0]).command)
         wrong += [f"featx {name} {o}" for o in OPTION.findall(rest) if o not in known]
     assert wrong == []
+
+
+def exists(dotted: str) -> bool:
+    """Tell whether a dotted name leads to something in Python."""
+    found: Any = featx
+    for depth, part in enumerate(dotted.split(".")[1:], start=2):
+        if not hasattr(found, part):
+            module = ".".join(dotted.split(".")[:depth])
+            if importlib.util.find_spec(module) is None:
+                return False
+            found = importlib.import_module(module)
+        else:
+            found = getattr(found, part)
+    return True
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_pages_name_only_python_that_exists(page: Path) -> None:
+    names = set(NAME.findall(page.read_text(encoding="utf-8"))) - NO_NAMES
+    assert [name for name in sorted(names) if not exists(name)] == []
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    links = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    index = (ROOT / "docs" / "api" / "index.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   (\w+)$", index, re.MULTILINE))
+    assert set(featx.__all__) - {"__version__"} <= listed
 
 
 @pytest.mark.parametrize("name", COMMANDS)
