@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -107,8 +106,7 @@ class OpenExtractor:
 
     def close(self) -> None:
         """Let the extractor release what it took."""
-        with contextlib.suppress(Exception):  # nothing is left to be saved at this point
-            self.extractor.close()
+        self.extractor.close()
 
     def resolved(self, native_sr: int) -> Resolved:
         """Return the resolution for files of this rate."""

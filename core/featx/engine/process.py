@@ -27,6 +27,9 @@ _TAIL = 8192
 _GRACE = 2.0
 _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>\S+)', re.MULTILINE)
 
+#: Whether a process can be seen to be dead without being reaped (not on macOS before Python 3.13).
+_CAN_LOOK = hasattr(os, "waitid")
+
 _MAIN = "import sys; sys.path[:] = {path!r}; from featx.engine.child import main; main({fd}, {pid})"
 
 
@@ -133,7 +136,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the child and everything in its process group, at once."""
-        if self._process.returncode is None:
+        if self._process.returncode is None or not _CAN_LOOK:
             self.strike()
             self._process.wait()
         self._connection.close()
@@ -201,6 +204,8 @@ class ChildProcess:
 
     def _ended(self) -> bool:
         """Return whether the child has exited, without reaping it: its group is still to kill."""
+        if not _CAN_LOOK:
+            return self._process.poll() is not None
         try:
             flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
             return os.waitid(os.P_PID, self._process.pid, flags) is not None

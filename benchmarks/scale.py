@@ -1,0 +1,152 @@
+"""Run a cheap extractor over a hundred thousand tiny tracks, and measure what that costs.
+
+    python benchmarks/scale.py [--tracks 1000 100000] [--plugin mfcc] [--folder DIR] [--json FILE]
+
+For each number of tracks: throughput of a fresh run, of the same command again and of the plan,
+size of the store and of its ledgers, seconds to open it, a random read of one track, and the peak
+memory of the supervising process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import soundfile
+
+from featx import open_store
+
+READS = 200
+
+
+def write_collection(folder: Path, count: int) -> Path:
+    """Write ``count`` clips of 0.1 s, a thousand to a folder."""
+    rng = np.random.default_rng(3)
+    noise = (3000 * rng.standard_normal(1 << 20)).astype(np.int16)
+    for number in range(count):
+        path = folder / f"{number // 1000:04d}" / f"{number:07d}.wav"
+        if number % 1000 == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            start = (number * 7919) % (len(noise) - 800)
+            soundfile.write(path, noise[start : start + 800], 8000)
+    return folder
+
+
+def watch(command: list[str]) -> tuple[float, int, str]:
+    """Run ``command``; return seconds, the peak memory of that process alone, and its last line."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, high_water(process.pid))
+        time.sleep(0.02)
+    seconds = time.monotonic() - began
+    assert process.stdout is not None
+    line = process.stdout.read().decode().strip().rpartition("\n")[2]
+    if process.returncode != 0:
+        raise SystemExit(f"{command} ended with exit code {process.returncode}: {line}")
+    return seconds, peak, line
+
+
+def high_water(pid: int) -> int:
+    """Return the peak RSS of a process in bytes, or its RSS where the system keeps no peak."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        return 0
+    except OSError:
+        try:
+            return int(psutil.Process(pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def measure(base: Path, count: int, plugin: str) -> dict[str, Any]:
+    """Return the figures for ``count`` tracks."""
+    music = write_collection(base / f"music-{count}", count)
+    store = base / f"store-{count}"
+    options = ["-p", plugin, "-o", str(store), str(music)]
+    featx = [sys.executable, "-m", "featx.cli"]
+    seconds, peak, line = watch([*featx, "run", *options])
+    again, peak_again, line_again = watch([*featx, "run", *options])
+    planned, peak_plan, _ = watch([*featx, "plan", *options])
+    assert line == line_again == f"{count} in = {count} ok + 0 failed + 0 skipped", line
+    os.environ["FEATX_CACHE"] = str(base / f"cold-{count}")
+    began = time.monotonic()
+    open_store(store).close()
+    cold = time.monotonic() - began
+    began = time.monotonic()
+    opened = open_store(store)
+    view = opened[plugin]["summary"]
+    warm = time.monotonic() - began
+    names = list(opened.tracks)
+    rng = random.Random(1)
+    began = time.monotonic()
+    for name in rng.choices(names, k=READS):
+        _ = view[name]
+    read = (time.monotonic() - began) / READS
+    began = time.monotonic()
+    matrix = view.values
+    whole = time.monotonic() - began
+    opened.close()
+    os.environ["FEATX_CACHE"] = str(base / "cache")
+    return {
+        "tracks": count,
+        "run_s": round(seconds, 1),
+        "tracks_per_s": round(count / seconds),
+        "again_s": round(again, 2),
+        "plan_s": round(planned, 2),
+        "store_MB": round(size_of(store) / 1e6, 1),
+        "ledger_MB": round(size_of(store / "ledger") / 1e6, 1),
+        "shards": len(list(store.glob("shards/*/*.h5"))),
+        "open_cold_s": round(cold, 2),
+        "open_warm_s": round(warm, 3),
+        "random_read_ms": round(1000 * read, 2),
+        "matrix_s": round(whole, 2),
+        "matrix": list(matrix.shape),
+        "peak_MB": round(peak / 1e6, 1),
+        "peak_again_MB": round(peak_again / 1e6, 1),
+        "peak_plan_MB": round(peak_plan / 1e6, 1),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tracks", type=int, nargs="+", default=[1000, 100_000])
+    parser.add_argument("--plugin", default="mfcc")
+    parser.add_argument("--folder", type=Path, help="keep collections and stores here")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="featx-scale-") as temporary:
+        base = options.folder or Path(temporary)
+        os.environ["FEATX_CACHE"] = str(base / "cache")
+        rows = []
+        for count in options.tracks:
+            rows.append(measure(base, count, options.plugin))
+            print(json.dumps(rows[-1], indent=1), flush=True)
+    ratio = rows[-1]["peak_MB"] / rows[0]["peak_MB"]
+    print(f"peak memory of the supervising process: {ratio:.2f} x from first to last")
+    if options.json:
+        options.json.write_text(json.dumps({"rows": rows, "ratio": ratio}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
