@@ -16,7 +16,7 @@ import pytest
 from featx.testing import synthesise
 from featx.testing.template_writer import write_plugin
 
-pytestmark = pytest.mark.install
+pytestmark = [pytest.mark.install, pytest.mark.xdist_group("install")]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,6 +103,12 @@ def test_installed_plugin_passes_the_check(environment):
     report = json.loads(call(environment / "featx", "check", "level-meter", "--json"))
     assert report["passed"]
     assert {item["id"] for item in report["checks"] if item["status"] == "skip"} == {"hour-long"}
+
+
+def test_generated_tests_pass(environment, wheels, tmp_path):
+    place = write_plugin("level-meter", folder=tmp_path)
+    told = call(environment / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=place)
+    assert "6 passed" in told
 
 
 def test_installed_plugin_runs(environment, tmp_path):

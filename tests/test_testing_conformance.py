@@ -99,6 +99,12 @@ def test_defect_is_named(subjects, tmp_path, subject, check, message):
     assert message in outcomes[check].message
 
 
+def test_extractor_for_any_rate_is_given_several(subjects, tmp_path):
+    changes = {"resolve": "conformance_subjects:resolve_any_rate"}
+    outcomes = behave(subjects.spec(subjects.FailsAtHighRates, **changes), tmp_path)
+    assert "rate too high" in outcomes["outputs"].message
+
+
 def test_difference_within_the_tolerance_passes(subjects, tmp_path):
     outcomes = behave(subjects.spec(subjects.DependsOnPlace, tolerance=100.0), tmp_path)
     assert outcomes["order"].status == "pass"

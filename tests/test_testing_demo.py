@@ -7,6 +7,8 @@ import pytest
 
 from featx.testing import demo
 
+pytestmark = pytest.mark.xdist_group("demo")
+
 SMALL = {"n_tracks": 4, "seed": 7, "duration": 6.0, "artists": ["Mira Voss", "Kite Parade"]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -74,6 +75,11 @@ def resolve(params: Any, native_sr: int | None) -> Resolved:
     )
 
 
+def resolve_any_rate(params: Any, native_sr: int | None) -> Resolved:
+    fixed = resolve(params, native_sr)
+    return dataclasses.replace(fixed, sr=None, outputs=fixed.outputs[:2])
+
+
 def resolve_with_numba(params: Any, native_sr: int | None) -> Resolved:
     import numba  # noqa: F401
 
@@ -143,6 +149,13 @@ class Counts(Good):
     def one(self, y: np.ndarray, n: int) -> Features:
         Counts.calls += 1
         return super().one((y * (1 + 1e-3 * Counts.calls)).astype(np.float32), n)
+
+
+class FailsAtHighRates(Good):
+    def extract(self, tracks: Sequence[Track]) -> list[Features]:
+        if any(track.sr > 48000 for track in tracks):
+            raise ValueError("rate too high")
+        return super().extract(tracks)
 
 
 class WritesInput(Good):

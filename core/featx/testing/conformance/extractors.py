@@ -34,6 +34,9 @@ BATCH = 32
 #: Every how many-th track of the batch is also extracted alone.
 _STRIDE = 3
 
+#: Rates of files, for extractors that take them as they come.
+_NATIVE_RATES = (8000, 44100, 96000)
+
 #: Cycles of open, extract and close; growth is measured after the first few, when caches are warm.
 _CYCLES = 8
 _WARM = 3
@@ -113,6 +116,10 @@ class _Battery:
     def check_outputs(self, extractor: OpenExtractor) -> None:
         for y in self.signals.values():
             self.one(extractor, y)
+        if self.session.job.resolved.sr is None:
+            for sr in _NATIVE_RATES:
+                signals = standard(sr, min_duration=self.spec.min_duration)
+                self.session.at(sr).one(extractor, signals["music"])
 
     def check_repeatable(self, extractor: OpenExtractor) -> None:
         y = self.signals["music"]

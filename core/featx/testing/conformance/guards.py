@@ -20,6 +20,8 @@ _PICKLE_USERS = ("numba", "multiprocessing", "concurrent")
 #: Endings of numba's cache of compiled kernels, written beside the modules.
 _KERNEL_CACHE = (".nbi", ".nbc")
 
+_DESCRIPTORS = "/proc/self/fd"
+
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 #: Audit events that change the file system: where their path is, and its folder's descriptor.
@@ -84,9 +86,11 @@ class Guards:
     def _note_write(self, path: Any, folder: int = -1) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
+        if folder >= 0 and not os.path.isdir(_DESCRIPTORS):  # noqa: PTH112
+            return  # where a descriptor leads cannot be told; what made its folder was heard
         self._quiet = True  # realpath must not be heard itself
         try:
-            base = f"/proc/self/fd/{folder}" if folder >= 0 else ""
+            base = f"{_DESCRIPTORS}/{folder}" if folder >= 0 else ""
             name = os.path.realpath(os.path.join(base, os.fsdecode(path)))  # noqa: PTH118
         finally:
             self._quiet = False

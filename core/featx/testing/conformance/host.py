@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,12 @@ class Session:
         )
         self.names = tuple(output.name for output in self.job.resolved.outputs)
         self.sr: int = self.job.resolved.sr or NATIVE_SR
+
+    def at(self, sr: int) -> Session:
+        """Return the same session for files of another native rate."""
+        other = copy.copy(self)
+        other.sr = sr
+        return other
 
     @contextmanager
     def opened(self, features: Sequence[str] = ()) -> Iterator[OpenExtractor]:

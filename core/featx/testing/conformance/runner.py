@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -234,10 +234,12 @@ def kind_of(name: str) -> str:
     from featx.registry import load_registry
 
     registry = load_registry()
-    for kind, lookup in (("loss", registry.loss), ("index", registry.index)):
-        with contextlib.suppress(PluginError):
-            registry.extractor(name)
-            return "extractor"
+    lookups: dict[str, Callable[[str], object]] = {
+        "extractor": registry.extractor,
+        "loss": registry.loss,
+        "index": registry.index,
+    }
+    for kind, lookup in lookups.items():
         with contextlib.suppress(PluginError):
             lookup(name)
             return kind
