@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import re
 import subprocess
 import sys
@@ -98,6 +99,13 @@ def test_every_public_name_is_in_the_reference() -> None:
     index = (ROOT / "docs" / "api" / "index.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^   (\w+)$", index, re.MULTILINE))
     assert set(featx.__all__) - {"__version__"} <= listed
+
+
+def test_every_room_is_in_the_table_of_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]*`) \|", page, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert listed == {module.name for module in pkgutil.iter_modules(featx.__path__)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
