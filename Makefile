@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo test bench docs tamper clean
+.PHONY: demo test bench docs tamper kills scale clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -35,6 +35,15 @@ docs: $(STAMP)
 # every prefix, 2,000 bit flips and every hostile structure of a shard; the suite runs a small version
 tamper: $(STAMP)
 	$(BIN)/python tests/tampering.py
+
+# N extractions killed at random moments, resumed and compared; the suite runs 20
+N ?= 200
+kills: $(STAMP)
+	$(BIN)/python benchmarks/reliability/kills.py $(N)
+
+# 100,000 tiny tracks: throughput, store, memory of the supervising process
+scale: $(STAMP)
+	$(BIN)/python benchmarks/scale.py
 
 clean:
 	rm -rf $(VENV) demo docs/_build
