@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from concurrent.futures import ProcessPoolExecutor
+import tracemalloc
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,74 @@ def test_changes_of_a_recipe_are_told_in_words() -> None:
         "weights ffffffffffff -> untrained:seed=0; 0 -> 1 front ends; front-end version  -> 2; "
         "resampler  -> soxr:VHQ"
     )
+
+
+# ------------------------------------------------------------------ weights, executors, memory
+def save(path: Path, value: float) -> Path:
+    from featx.weights import save_weights
+
+    save_weights(path, {"w": np.full(3, value, np.float32)}, {})
+    return path
+
+
+def test_weights_are_part_of_the_recipe(music: Path, tmp_path: Path) -> None:
+    from featx.weights import file_sha256
+
+    first, second = (save(tmp_path / f"{n}.safetensors", n) for n in (1, 2))
+    go(music, tmp_path / "s", "weighty", weights=first)
+    assert open_store(tmp_path / "s")["weighty"].recipe.weights == file_sha256(first)
+    counts = plan(music, tmp_path / "s", plugins="weighty", weights={"weighty": second}).counts()
+    change = f"weights {file_sha256(first)[:12]} -> {file_sha256(second)[:12]}"
+    assert dict(counts.stale["weighty"]) == {change: 6}
+
+
+def test_weights_must_say_whose_they_are(music: Path, tmp_path: Path) -> None:
+    path = save(tmp_path / "1.safetensors", 1)
+    with pytest.raises(ParameterError, match="name the extractor where several have some"):
+        go(music, tmp_path / "s", "weighty", "seeded", weights=path)
+    with pytest.raises(ParameterError, match=r"one of \['weighty'\], got 'cheap'"):
+        go(music, tmp_path / "s", "weighty", "cheap", weights={"cheap": path})
+
+
+class Forgetful(Executor):
+    """Loses the first tasks it gets, as a cluster does whose nodes die."""
+
+    def __init__(self, losses: int) -> None:
+        self.losses = losses
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self.losses:
+            self.losses -= 1
+            future.set_exception(RuntimeError("the worker is gone"))
+        else:
+            future.set_result(function(*arguments, **more))
+        return future
+
+
+def test_lost_tasks_are_submitted_again(music: Path, tmp_path: Path) -> None:
+    assert go(music, tmp_path / "s", executor=Forgetful(2)).ok == 6
+
+
+def test_task_that_is_always_lost_ends_the_run(music: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="the worker is gone"):
+        go(music, tmp_path / "s", executor=Forgetful(1000))
+
+
+def test_plan_does_not_grow_with_the_collection(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        folder = tmp_path / str(count)
+        for number in range(count):
+            path = folder / f"{number // 100}" / f"{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        planned = plan(folder, tmp_path / "s", plugins="cheap")
+        tracemalloc.start()
+        try:
+            assert planned.counts().tracks == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    # a list of tracks would take hundreds of bytes for each
+    assert peak(4000) - peak(400) < 3600 * 50

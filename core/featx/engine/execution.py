@@ -103,6 +103,7 @@ class Execution:
             self.progress.begin(self.summary.inputs)
 
     def _end(self) -> None:
+        Path(self.setup.stop_file).unlink(missing_ok=True)
         close_runners(self.setup.token)
         if self.own_pool:
             self.pool.shutdown()

@@ -171,11 +171,12 @@ def run(
         disabled=disabled,
         stdin=stdin,
     )
-    with planned.inputs, tempfile.TemporaryDirectory(prefix="featx-run-") as temporary:
+    with planned.inputs:
+        token = uuid.uuid4().hex
         share = int(_MEMORY_SHARE * physical_memory()) // workers
         threads = max(1, cores // workers)
         setup = Setup(
-            token=uuid.uuid4().hex,
+            token=token,
             store=os.path.abspath(store),  # noqa: PTH100  (workers may live elsewhere)
             jobs=planned.jobs,
             limits=limits or Limits(),
@@ -185,7 +186,7 @@ def run(
             open_timeout=max(timeout, _OPEN_SECONDS),
             memory=max(share, _LEAST_MEMORY) if memory is None else memory,
             provenance=_provenance(planned.jobs, threads),
-            stop_file=str(Path(temporary) / "stop"),
+            stop_file=str(Path(tempfile.gettempdir()) / f"featx-stop-{token}"),
         )
         _tell_untrained(planned.jobs, progress)
         total = planned.inputs.count()
