@@ -39,7 +39,7 @@ def go(music: Path, store: Path, *plugins: str, **more: Any) -> RunSummary:
 @pytest.mark.parametrize(
     ("samples", "code", "reason"),
     [
-        (SEGFAULT, "crash", "died by SIGSEGV in string_at"),
+        (SEGFAULT, "crash", "died by SIGSEGV in _extract (featx_faulty_extractors.py, line"),
         (HANG, "timeout", "no answer within 2 s"),
         (HOG, "memory", "allocate"),
         (LEAK, "memory", "the limit is 1024"),

@@ -175,21 +175,21 @@ def test_digest_does_not_depend_on_workers(music: Path, tmp_path: Path) -> None:
     assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "t").digest()
 
 
-def test_any_executor_runs_shards(music: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_any_executor_runs_shards(music: Path, tmp_path: Path) -> None:
     go(music, tmp_path / "s")
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join(featx.__path__[:0] + [str(p) for p in _path()])
-    )
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         summary = run(music, tmp_path / "t", plugins="cheap", jobs=2, executor=executor)
     assert summary.ok == 6
     assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "t").digest()
 
 
-def _path() -> list[str]:
-    import sys
-
-    return [part for part in sys.path if part]
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 8), (3, 2), (8, 1), (20, 1)])
+def test_workers_share_the_cores(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, threads: int
+) -> None:
+    monkeypatch.setattr("featx.engine.running.available_cores", lambda: 8)
+    run(music / "a/0000.wav", tmp_path / "s", plugins="threads", jobs=jobs)
+    assert open_store(tmp_path / "s")["threads"]["level"]["0000.wav"] == threads
 
 
 def test_untrained_extractor_says_so(music: Path, tmp_path: Path) -> None:
@@ -228,7 +228,10 @@ def test_wrong_arguments_stop_before_anything(
 
 @pytest.mark.parametrize(
     ("how", "message"),
-    [("raise", "RuntimeError: no model today"), ("segfault", "died by SIGSEGV in string_at")],
+    [
+        ("raise", "RuntimeError: no model today"),
+        ("segfault", "died by SIGSEGV in open .featx_faulty_extractors.py"),
+    ],
 )
 def test_extractor_that_does_not_open_stops_the_run(
     music: Path, tmp_path: Path, how: str, message: str

@@ -235,8 +235,19 @@ class ChildProcess:
             return ChildDiedError(
                 "crash", "the process was killed from outside, perhaps for lack of memory"
             )
-        frame = _FRAME.search(words.partition("Current thread")[2] or words)
-        where = ""
-        if frame is not None:
-            where = f" in {frame['name']} ({os.path.basename(frame['file'])}, line {frame['line']})"  # noqa: PTH119
+        where = _where(words.partition("Current thread")[2] or words)
         return ChildDiedError("crash", f"the process died by {name}{where}")
+
+
+def _where(trace: str) -> str:
+    """Return the place in a trace of faulthandler, the first one outside the standard library."""
+    standard = os.path.dirname(os.__file__)  # noqa: PTH120
+    frames = list(_FRAME.finditer(trace))
+    own = [
+        frame
+        for frame in frames
+        if not frame["file"].startswith(standard) or "site-packages" in frame["file"]
+    ]
+    for frame in own or frames:
+        return f" in {frame['name']} ({os.path.basename(frame['file'])}, line {frame['line']})"  # noqa: PTH119
+    return ""
