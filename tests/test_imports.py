@@ -46,7 +46,7 @@ ALL_ROOMS = ENGINE | {"index", "engine", "plotting", "neural", "training", "test
 ROOMS = {
     "errors": Room(rooms=BASE),
     "types": Room(rooms=BASE),
-    "kernels": room("numpy", "numba"),
+    "kernels": room("numpy", "numba", "llvmlite"),  # numba's own compiler, comes with it
     "frontend": room("numpy", rooms=BASE | {"kernels"}),
     "audio": room("numpy", "soundfile", "soxr", rooms=BASE | {"kernels"}),
     "store": room("numpy", "h5py", rooms=BASE | {"kernels"}),

@@ -4,54 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.errors import ParameterError
+from featx.frontend.lanes import block_frames, check_finite, fill, frame_window, has_lanes
 from featx.frontend.layout import frame_samples, left_samples, n_frames
-from featx.frontend.windows import window
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray, FrontEnd
 
 __all__ = ["check_waveform", "frame_blocks", "power_blocks", "stft_blocks"]
 
-#: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
-LARGEST = 1e9
-
 #: Samples in one block of frames: 1 MiB of float32, which stays in the cache.
 BLOCK_SAMPLES = 1 << 18
 
 
 def check_waveform(y: Any) -> FloatArray:
-    """Return ``y`` as a contiguous array, after checking that it is mono, finite and sane."""
+    """Return ``y`` as a contiguous array, after checking that it is a mono waveform."""
     if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype != np.float32:
         shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
         raise ParameterError(
             f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. "
             "Use featx.to_mono first."
         )
-    if len(y) and not (y.min() >= -LARGEST and y.max() <= LARGEST):
-        finite = np.isfinite(y)
-        raise ParameterError(
-            f"y must be finite and within ±{LARGEST:g}, got {np.count_nonzero(~finite)} NaN or "
-            f"infinite samples of {len(y)}, peak {np.abs(y[finite]).max(initial=0.0):g}."
-        )
     return np.ascontiguousarray(y)
-
-
-@lru_cache(maxsize=64)
-def frame_window(fe: FrontEnd) -> FloatArray:
-    """Return the window as long as a frame, padded with zeros on both sides where it is shorter."""
-    taper = window(fe.window, fe.win_length or fe.n_fft, periodic=fe.periodic)
-    length = frame_samples(fe)
-    out = np.zeros(length, dtype=np.float32)
-    start = (length - len(taper)) // 2
-    out[start : start + len(taper)] = taper
-    out.flags.writeable = False
-    return out
 
 
 def frame_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
@@ -61,6 +39,7 @@ def frame_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]
     """
     from featx.kernels.framing import condition_kernel, frame_kernel
 
+    check_finite(y)
     total, length, left = n_frames(len(y), fe), frame_samples(fe), left_samples(fe)
     hop = Fraction(fe.hop_length)
     reflect = fe.pad_mode == "reflect" and len(y) > left
@@ -96,6 +75,20 @@ def power_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]
 
     The array is used again for the next block.
     """
+    return _lane_blocks(y, fe) if has_lanes(fe) else _scalar_blocks(y, fe)
+
+
+def _lane_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
+    total, block = n_frames(len(y), fe), block_frames()
+    rows = max(1, BLOCK_SAMPLES // fe.n_fft // block) * block
+    buffer = np.empty((min(rows, total), fe.n_fft // 2 + 1), dtype=np.float32)
+    for first in range(0, total, rows):
+        S = buffer[: min(rows, total - first)]
+        fill(y, fe, S, first=first)
+        yield first, S
+
+
+def _scalar_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
     from featx.kernels.spectrum import magnitude_kernel, power_kernel
 
     kernel = power_kernel if fe.power == 2.0 else magnitude_kernel

@@ -43,6 +43,11 @@ class BandedBank:
     weights: FloatArray
     n_bins: int
 
+    @property
+    def arrays(self) -> tuple[AnyArray, AnyArray, AnyArray, FloatArray]:
+        """The arrays in the order in which kernels take them."""
+        return self.starts, self.lengths, self.offsets, self.weights
+
     @classmethod
     def from_dense(cls, bank: AnyArray) -> BandedBank:
         """Take the span from the first to the last non-zero weight of every row."""

@@ -9,8 +9,9 @@ import numpy as np
 from featx.errors import ParameterError
 from featx.frontend.analysis import check_waveform, stft_blocks
 from featx.frontend.banks import BandedBank
+from featx.frontend.lanes import fill, has_lanes
 from featx.frontend.layout import n_frames, validate
-from featx.frontend.pipeline import apply_bank, compute, derivative
+from featx.frontend.pipeline import apply_bank, check_out, compute, derivative
 from featx.types import FrontEnd
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def stft(
     window: str = "hann",
     center: bool = True,
     pad_mode: str = "constant",
+    out: AnyArray | None = None,
+    threads: int = 1,
 ) -> AnyArray:
     """Return the short-time Fourier transform.
 
@@ -47,6 +50,10 @@ def stft(
         Samples. ``win_length`` is ``n_fft`` and ``hop_length`` a quarter of it by default.
     window, center, pad_mode
         As in `featx.FrontEnd`.
+    out : complex64 array, shape (n_frames, n_fft // 2 + 1), optional
+        Written and returned instead of a new array.
+    threads : int > 0
+        As in `compute`.
 
     Returns
     -------
@@ -71,7 +78,10 @@ def stft(
         )
     )
     y = check_waveform(y)
-    out = np.empty((n_frames(len(y), fe), n_fft // 2 + 1), dtype=np.complex64)
+    out = check_out(out, (n_frames(len(y), fe), n_fft // 2 + 1), np.complex64)
+    if has_lanes(fe):
+        fill(y, fe, out, threads=threads)
+        return out
     for first, X in stft_blocks(y, fe):
         out[first : first + len(X)] = X
     return out
@@ -87,10 +97,12 @@ def spectrogram(
     center: bool = True,
     pad_mode: str = "constant",
     power: float = 1.0,
+    out: FloatArray | None = None,
+    threads: int = 1,
 ) -> FloatArray:
     """Return the magnitude (``power`` 1) or power (2) spectrogram.
 
-    Parameters and errors as `stft`.
+    Parameters and errors as `stft`; ``out`` is float32.
 
     Returns
     -------
@@ -100,7 +112,7 @@ def spectrogram(
         name="spectrogram", sr=None, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
         window=window, center=center, pad_mode=pad_mode, power=power, bank="none",
     )  # fmt: skip
-    return compute(y, fe, sr=1)
+    return compute(y, fe, sr=1, out=out, threads=threads)
 
 
 def melspectrogram(
@@ -119,6 +131,8 @@ def melspectrogram(
     fmax: float | None = None,
     htk: bool = False,
     norm: str | None = "slaney",
+    out: FloatArray | None = None,
+    threads: int = 1,
 ) -> FloatArray:
     """Return the mel spectrogram, not compressed.
 
@@ -128,7 +142,7 @@ def melspectrogram(
         Mono waveform.
     sr : int > 0
         Its rate in Hz.
-    n_fft, hop_length, win_length, window, center, pad_mode, power
+    n_fft, hop_length, win_length, window, center, pad_mode, power, out, threads
         As in `spectrogram`.
     n_mels, fmin, fmax, htk, norm
         As in `mel_filter_bank`.
@@ -147,7 +161,7 @@ def melspectrogram(
         window=window, center=center, pad_mode=pad_mode, power=power, n_bands=n_mels, fmin=fmin,
         fmax=fmax, scale="htk" if htk else "slaney", norm=norm or "none",
     )  # fmt: skip
-    return compute(y, fe, sr=sr)
+    return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
 def mfcc(
@@ -168,6 +182,8 @@ def mfcc(
     htk: bool = False,
     mel_norm: str | None = "slaney",
     top_db: float | None = 80.0,
+    out: FloatArray | None = None,
+    threads: int = 1,
 ) -> FloatArray:
     """Return mel-frequency cepstral coefficients of the power mel spectrogram in dB.
 
@@ -185,7 +201,7 @@ def mfcc(
         Normalisation of the mel filters; the DCT is orthonormal.
     top_db : float >= 0 or None
         Dynamic range below the loudest value of the clip.
-    n_fft, hop_length, win_length, window, center, pad_mode, n_mels, fmin, fmax, htk
+    n_fft, hop_length, win_length, window, center, pad_mode, n_mels, fmin, fmax, htk, out, threads
         As in `melspectrogram`.
 
     Returns
@@ -205,7 +221,7 @@ def mfcc(
         scale="htk" if htk else "slaney", norm=mel_norm or "none", compression="db",
         top_db=top_db, n_mfcc=n_mfcc, lifter=lifter,
     )  # fmt: skip
-    return compute(y, fe, sr=sr)
+    return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
 def chroma(
@@ -221,6 +237,8 @@ def chroma(
     pad_mode: str = "constant",
     estimate_tuning: bool = True,
     n_chroma: int = 12,
+    out: FloatArray | None = None,
+    threads: int = 1,
 ) -> FloatArray:
     """Return a chromagram of the power spectrogram, as librosa's ``chroma_stft`` does.
 
@@ -236,7 +254,7 @@ def chroma(
         Shift the filters by the estimated deviation from A4 = 440 Hz.
     n_chroma : int > 0
         Classes per octave, C first.
-    n_fft, hop_length, win_length, window, center, pad_mode
+    n_fft, hop_length, win_length, window, center, pad_mode, out, threads
         As in `spectrogram`.
 
     Returns
@@ -253,7 +271,7 @@ def chroma(
         window=window, center=center, pad_mode=pad_mode, bank="chroma-librosa",
         n_bands=n_chroma, estimate_tuning=estimate_tuning, frame_norm=norm or "none",
     )  # fmt: skip
-    return compute(y, fe, sr=sr)
+    return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
 def deltas(x: FloatArray, *, width: int = 9, order: int = 1) -> FloatArray:
@@ -286,7 +304,9 @@ def deltas(x: FloatArray, *, width: int = 9, order: int = 1) -> FloatArray:
     return derivative(_check_matrix("x", x), width=width, order=order)
 
 
-def filter_spectrogram(S: FloatArray, filter_bank: AnyArray) -> FloatArray:
+def filter_spectrogram(
+    S: FloatArray, filter_bank: AnyArray, *, out: FloatArray | None = None
+) -> FloatArray:
     """Apply a filter bank to a spectrogram through the banded kernel.
 
     Parameters
@@ -295,6 +315,8 @@ def filter_spectrogram(S: FloatArray, filter_bank: AnyArray) -> FloatArray:
         Left untouched.
     filter_bank : array, shape (n_bands, n_bins)
         Such as `mel_filter_bank` returns.
+    out : float32 array, shape (n_frames, n_bands), optional
+        Written and returned instead of a new array.
 
     Returns
     -------
@@ -311,7 +333,7 @@ def filter_spectrogram(S: FloatArray, filter_bank: AnyArray) -> FloatArray:
         raise ParameterError(
             f"filter_bank must have shape (n_bands, {S.shape[1]}), got {bank.shape}."
         )
-    out = np.empty((len(S), len(bank)), dtype=np.float32)
+    out = check_out(out, (len(S), len(bank)))
     apply_bank(S, BandedBank.from_dense(bank), out=out)
     return out
 

@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.analysis import check_waveform, frame_blocks, power_blocks
 from featx.frontend.banks import BandedBank, dense_bank, warn_of_empty_rows
-from featx.frontend.layout import identity, n_bands, n_frames, validate, validate_range
+from featx.frontend.lanes import check_finite, fill, has_lanes, project
+from featx.frontend.layout import (
+    geometry,
+    identity,
+    n_bands,
+    n_frames,
+    validate,
+    validate_range,
+)
 from featx.frontend.tuning import tuning_of_blocks
 
 if TYPE_CHECKING:
-    from featx.types import FloatArray, FrontEnd
+    from featx.types import AnyArray, FloatArray, FrontEnd
 
 __all__ = ["compute", "spectrum_blocks"]
 
@@ -26,7 +34,14 @@ _FACTORS = {"log10": 1.0, "ln": math.log(10.0), "db": 10.0}
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-def compute(y: FloatArray, front_end: FrontEnd | str, *, sr: int) -> FloatArray:
+def compute(
+    y: FloatArray,
+    front_end: FrontEnd | str,
+    *,
+    sr: int,
+    out: FloatArray | None = None,
+    threads: int = 1,
+) -> FloatArray:
     """Compute the representation that a front end describes.
 
     Parameters
@@ -37,6 +52,11 @@ def compute(y: FloatArray, front_end: FrontEnd | str, *, sr: int) -> FloatArray:
         A preset name, or a front end of your own.
     sr : int > 0
         Rate of ``y`` in Hz; must be the front end's, if it has one.
+    out : float32 array, shape (n_frames, dim), optional
+        Written and returned instead of a new array; C-contiguous. Its pages are in memory already,
+        which new ones are not. After an error its content is undefined.
+    threads : int > 0
+        Blocks of frames are shared among so many threads; the values do not depend on it.
 
     Returns
     -------
@@ -58,16 +78,39 @@ def compute(y: FloatArray, front_end: FrontEnd | str, *, sr: int) -> FloatArray:
     fe = validate(front_end)
     y = check_waveform(y)
     check_rate(fe, sr)
+    if threads < 1:
+        raise ParameterError(f"threads must be an integer > 0, got {threads}.")
+    total = n_frames(len(y), fe)
+    out = check_out(out, (total, geometry(fe, sr=sr)[3]))
     if fe.raw:
-        return y[:, np.newaxis].copy()
-    out = _bands(y, fe, sr, stacklevel=3)
-    if fe.compression == "db" and fe.top_db is not None and out.size:
-        np.maximum(out, out.max() - np.float32(fe.top_db), out=out)
-    if fe.n_mfcc:
-        out = _cepstrum(out, fe)
-    if fe.deltas:
+        check_finite(y)
+        out[:, 0] = y
+        return out
+    width = n_bands(fe, sr)
+    plain = not fe.n_mfcc and not fe.deltas
+    bands = out if plain else np.empty((total, width), dtype=np.float32)
+    _bands(y, fe, sr, bands, threads, stacklevel=3)
+    if fe.compression == "db" and fe.top_db is not None and bands.size:
+        np.maximum(bands, bands.max() - np.float32(fe.top_db), out=bands)
+    if not plain:
+        static = _cepstrum(bands, fe) if fe.n_mfcc else bands
         orders = range(1, fe.deltas + 1)
-        out = np.hstack([out, *(derivative(out, width=fe.delta_width, order=k) for k in orders)])
+        parts = [static, *(derivative(static, width=fe.delta_width, order=k) for k in orders)]
+        np.concatenate(parts, axis=1, out=out)
+    return out
+
+
+def check_out(out: AnyArray | None, shape: tuple[int, int], dtype: Any = np.float32) -> AnyArray:
+    """Return ``out``, or a new array if it is None, after checking that results may go there."""
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+        raise ParameterError(
+            f"out must be C-contiguous {np.dtype(dtype)} of shape {shape}, got shape {out.shape}, "
+            f"dtype {out.dtype}."
+        )
+    if not out.flags.writeable:
+        raise ParameterError("out must be writeable, got a read-only array.")
     return out
 
 
@@ -104,7 +147,9 @@ def spectrum_blocks(
     if fe.raw or fe.bank == "frames":
         raise ParameterError(f"front_end must have a spectrum, got {fe.name!r}, which has none.")
     check_rate(fe, sr)
-    return power_blocks(check_waveform(y), fe)
+    y = check_waveform(y)
+    check_finite(y)
+    return power_blocks(y, fe)
 
 
 def check_rate(fe: FrontEnd, sr: int) -> None:
@@ -124,24 +169,26 @@ def _bank(fe: FrontEnd, sr: int) -> BandedBank:
     return BandedBank.from_dense(dense_bank(fe, sr))
 
 
-def _bands(y: FloatArray, fe: FrontEnd, sr: int, *, stacklevel: int) -> FloatArray:
-    """Return everything that is computed frame by frame: spectrum, bank, compression, norm."""
-    total = n_frames(len(y), fe)
-    out = np.empty((total, n_bands(fe, sr)), dtype=np.float32)
-    if fe.bank in ("none", "frames"):
-        blocks = frame_blocks(y, fe) if fe.bank == "frames" else power_blocks(y, fe)
-        for first, S in blocks:
+def _bands(
+    y: FloatArray, fe: FrontEnd, sr: int, out: FloatArray, threads: int, *, stacklevel: int
+) -> None:
+    """Write all that is computed frame by frame: spectrum, bank, compression, norm."""
+    bank: BandedBank | None = None
+    if fe.bank not in ("none", "frames"):
+        bank = _tuned_bank(y, fe, sr)
+        warn_of_empty_rows(bank.empty, stacklevel=stacklevel + 1)
+    if fe.bank != "frames" and has_lanes(fe):
+        compressed = fe.compression != "none"
+        fill(y, fe, out, bank=bank, compressed=compressed, threads=threads)
+    else:
+        for first, S in frame_blocks(y, fe) if fe.bank == "frames" else power_blocks(y, fe):
             block = out[first : first + len(S)]
-            block[:] = S[:, : block.shape[1]]
+            if bank is None:
+                block[:] = S[:, : block.shape[1]]
+            else:
+                apply_bank(S, bank, out=block)
             _compress(block, fe)
-        return out
-    bank = _tuned_bank(y, fe, sr)
-    warn_of_empty_rows(bank.empty, stacklevel=stacklevel + 1)
-    for first, S in power_blocks(y, fe):
-        block = out[first : first + len(S)]
-        apply_bank(S, bank, out=block)
-        _compress(block, fe)
-    return out
+    _normalise(out, fe)
 
 
 def _tuned_bank(y: FloatArray, fe: FrontEnd, sr: int) -> BandedBank:
@@ -154,14 +201,15 @@ def _tuned_bank(y: FloatArray, fe: FrontEnd, sr: int) -> BandedBank:
 
 def apply_bank(S: FloatArray, bank: BandedBank, *, out: FloatArray) -> None:
     """Write ``S`` (n, n_bins) times the bank into ``out`` (n, n_bands)."""
-    from featx.kernels.spectrum import banded_kernel
+    if not project(S, bank, out):
+        from featx.kernels.spectrum import banded_kernel
 
-    banded_kernel(S, bank.starts, bank.lengths, bank.offsets, bank.weights, out)
+        banded_kernel(S, bank.starts, bank.lengths, bank.offsets, bank.weights, out)
 
 
 def _compress(S: FloatArray, fe: FrontEnd) -> None:
-    """Apply compression and frame norm in place."""
-    from featx.kernels.compression import log_kernel, normalise_kernel
+    """Apply the compression in place."""
+    from featx.kernels.compression import log_kernel
 
     if fe.compression != "none":
         decibel = fe.compression == "db"
@@ -172,13 +220,19 @@ def _compress(S: FloatArray, fe: FrontEnd) -> None:
             np.float32(fe.amin),
             np.float32(_FACTORS[fe.compression]),
         )
+
+
+def _normalise(S: FloatArray, fe: FrontEnd) -> None:
+    """Apply the norm of frames in place."""
+    from featx.kernels.compression import normalise_kernel
+
     if fe.frame_norm != "none":
         normalise_kernel(S, fe.frame_norm == "max", _TINY)
 
 
 @lru_cache(maxsize=64)
-def _dct_basis(n_mfcc: int, n_bands: int, lifter: float) -> FloatArray:
-    """Return the orthonormal DCT-II rows 0..n_mfcc-1, liftered."""
+def _dct_bank(n_mfcc: int, n_bands: int, lifter: float) -> BandedBank:
+    """Return the orthonormal DCT-II rows 0..n_mfcc-1, liftered: a bank without zeros."""
     k = np.arange(n_mfcc)[:, np.newaxis]
     basis = np.sqrt(2.0 / n_bands) * np.cos(
         np.pi * k * (2 * np.arange(n_bands) + 1) / (2 * n_bands)
@@ -186,18 +240,14 @@ def _dct_basis(n_mfcc: int, n_bands: int, lifter: float) -> FloatArray:
     basis[0] /= np.sqrt(2.0)
     if lifter > 0:
         basis *= 1.0 + (lifter / 2.0) * np.sin(np.pi * (k + 1) / lifter)
-    out: FloatArray = basis.astype(np.float32)
-    out.flags.writeable = False
-    return out
+    return BandedBank.from_dense(basis.astype(np.float32))
 
 
 def _cepstrum(S: FloatArray, fe: FrontEnd) -> FloatArray:
-    from featx.kernels.cepstrum import project_kernel
-
     if fe.n_mfcc > S.shape[1]:
         raise ParameterError(f"n_mfcc must be <= the {S.shape[1]} bands, got {fe.n_mfcc}.")
     out = np.empty((len(S), fe.n_mfcc), dtype=np.float32)
-    project_kernel(S, _dct_basis(fe.n_mfcc, S.shape[1], fe.lifter), out)
+    apply_bank(S, _dct_bank(fe.n_mfcc, S.shape[1], fe.lifter), out=out)
     return out
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.analysis import check_waveform, power_blocks
+from featx.frontend.lanes import check_finite
 from featx.frontend.layout import validate
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def estimate_tuning(
     if bins_per_octave < 1:
         raise ParameterError(f"bins_per_octave must be an integer > 0, got {bins_per_octave}.")
     fe = validate(front_end)
-    blocks = (S for _, S in power_blocks(check_waveform(y), fe))
+    y = check_waveform(y)
+    check_finite(y)
+    blocks = (S for _, S in power_blocks(y, fe))
     return tuning_of_blocks(blocks, fe=fe, sr=sr, bins_per_octave=bins_per_octave)
 
 

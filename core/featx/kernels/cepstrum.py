@@ -1,22 +1,11 @@
-"""Cepstra and their derivatives over time."""
+"""Derivatives over time."""
 
 from __future__ import annotations
 
-from numba import njit
+from featx.kernels.compiling import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def project_kernel(S, basis, out):
-    """Write the inner products of the rows of ``S`` with the rows of ``basis``."""
-    for t in range(S.shape[0]):
-        for k in range(basis.shape[0]):
-            total = 0.0
-            for j in range(basis.shape[1]):
-                total += basis[k, j] * S[t, j]
-            out[t, k] = total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def derivative_kernel(x, weights, out):
     """Write the sum of ``weights`` times the frames around every frame.
 

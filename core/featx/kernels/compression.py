@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from featx.kernels.compiling import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def log_kernel(S, gain, offset, amin, factor):
     """Replace every value x by ``factor * log10(max(offset + gain * x, amin))``."""
     for t in range(S.shape[0]):
@@ -17,7 +18,7 @@ def log_kernel(S, gain, offset, amin, factor):
             S[t, k] = factor * math.log10(value)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def normalise_kernel(S, use_max, tiny):
     """Divide every row by its largest value (``use_max``) or length; rows below ``tiny`` stay."""
     for t in range(S.shape[0]):

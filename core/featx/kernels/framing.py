@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
+from featx.kernels.compiling import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def frame_kernel(y, first, hop_num, hop_den, left, reflect, window, out):
     """Write the windowed frames ``first, first + 1, ...`` into the rows of ``out``.
 
@@ -33,7 +33,7 @@ def frame_kernel(y, first, hop_num, hop_den, left, reflect, window, out):
                     out[row, j] = 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def condition_kernel(frames, remove_dc, preemphasis, window):
     """Subtract the mean, pre-emphasise and window every row of ``frames``, in place."""
     length = window.shape[0]

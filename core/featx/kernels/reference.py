@@ -79,11 +79,6 @@ def normalise_reference(S, use_max, tiny):
     return (x / size[:, np.newaxis]).astype(np.float32)
 
 
-def project_reference(S, basis):
-    """Return ``S @ basis.T``."""
-    return (S.astype(np.float64) @ basis.astype(np.float64).T).astype(np.float32)
-
-
 def derivative_reference(x, weights):
     """Return the correlation with ``weights`` over time, its ends repeated."""
     half = len(weights) // 2

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from featx.kernels.compiling import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def magnitude_kernel(X, gain, out):
     """Write ``gain * |X|``."""
     for t in range(X.shape[0]):
@@ -18,7 +19,7 @@ def magnitude_kernel(X, gain, out):
             out[t, k] = gain * math.sqrt(re * re + im * im)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def power_kernel(X, gain, out):
     """Write ``(gain * |X|) ** 2``."""
     square = gain * gain
@@ -29,7 +30,7 @@ def power_kernel(X, gain, out):
             out[t, k] = square * (re * re + im * im)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def banded_kernel(S, starts, lengths, offsets, weights, out):
     """Write the weighted sum over every row's run of bins; empty rows give 0.
 
@@ -62,7 +63,7 @@ def banded_kernel(S, starts, lengths, offsets, weights, out):
             out[t, i] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def peaks_kernel(S, low, high, threshold, places, heights):
     """Write the place (in bins) and height of every local maximum between two bins, else 0.
 

@@ -1,12 +1,15 @@
-"""The passes of the lane-parallel FFT, one numba function per radix and place.
+"""The passes of the lane-parallel FFT: code that writes one vector butterfly per radix.
 
 A *stage* loads r complex vectors, transforms them with `butterflies.dft`, multiplies by twiddle
 factors and stores r complex vectors. Four places differ in where values come from and go to:
 
-``first``   reads windowed samples of two groups of frames, one as real, one as imaginary part;
+``first``   reads windowed samples of even frames as real, of odd frames as imaginary parts;
 ``middle``  works in place, twiddles after the butterfly;
 ``last``    works in place without twiddles;
-``final``   twiddles before the butterfly, parts the two groups of frames and writes spectra.
+``final``   twiddles before the butterfly, parts even and odd frames and writes spectra.
+
+Which radices a stage can do is part of its type (`FAMILIES`), so that the common sizes compile
+little code; which of them it does is a number, so that one compilation serves every size.
 """
 
 from __future__ import annotations
@@ -17,8 +20,25 @@ from numba.extending import intrinsic
 from featx.kernels import butterflies
 from featx.kernels.vector import Memory
 
-#: What the final stage writes; passed to kernels as `vector.marker` of this many entries.
-POWER, MAGNITUDE, COMPLEX = 1, 2, 3
+#: Radices by length of the family marker: powers of two, powers of three, everything.
+FAMILIES = {1: (4, 8), 2: (3, 9), 3: butterflies.RADICES}
+#: What the final stage writes, by length of the mode marker.
+POWER, COMPLEX = 1, 2
+
+_N = types.intp
+
+
+def _by_radix(builder, radix, radices, emit):
+    """Emit ``emit(r)`` for every r of ``radices`` and a switch that chooses among them."""
+    done = builder.append_basic_block("done")
+    switch = builder.switch(radix, done)
+    for r in radices:
+        block = builder.append_basic_block(f"radix{r}")
+        switch.add_case(radix.type(r), block)
+        builder.position_at_end(block)
+        emit(r)
+        builder.branch(done)
+    builder.position_at_end(done)
 
 
 def _offset(builder, base, step, j):
@@ -68,121 +88,120 @@ class _Twiddles:
         return _turned(pair, cosine, sine)
 
 
-def _first(radix):
-    @intrinsic
-    def stage(typingctx, w, columns, half, where, window, n, e, z, k, d, gap, table, t):
-        def codegen(context, builder, signature, args):
-            memory = Memory(context, builder, w.count)
-            kinds = signature.args
-            _, signal, half_, where_, window_, n_, e_, z_, k_, d_, gap_, table_, t_ = args
+@intrinsic
+def first(
+    typingctx, w, family, radix, columns, even, odd, window, n, e, z, k, d, gap, table, t
+):  # fmt: skip
+    """Butterfly over samples n, n + e, … of even and odd frames, windowed, into z."""
+
+    def codegen(context, builder, signature, args):
+        memory = Memory(context, builder, w.count)
+        kinds = signature.args
+        _, _, radix_, signal, even_, odd_, window_, n_, e_, z_, k_, d_, gap_, table_, t_ = args
+
+        def emit(r):
             pairs = []
-            for j in range(radix):
+            for j in range(r):
                 sample = _offset(builder, n_, e_, j)
-                place = memory.index(kinds[3], where_, sample)
-                weight = memory.broadcast(kinds[4], window_, sample)
-                a = memory.load(kinds[1], signal, place)
-                b = memory.load(kinds[1], signal, builder.add(place, half_))
+                weight = memory.broadcast(kinds[6], window_, sample)
+                a = memory.load(kinds[3], signal, memory.index(kinds[4], even_, sample))
+                b = memory.load(kinds[3], signal, memory.index(kinds[5], odd_, sample))
                 pairs.append((a * weight, b * weight))
-            block = _Block(memory, kinds[7], z_, k_, d_, gap_)
-            twiddles = _Twiddles(memory, kinds[11], table_, t_)
+            block = _Block(memory, kinds[9], z_, k_, d_, gap_)
+            twiddles = _Twiddles(memory, kinds[13], table_, t_)
             for j, pair in enumerate(butterflies.dft(pairs)):
                 block.store(j, twiddles.turn(j, pair))
-            return context.get_dummy_value()
 
-        i = types.intp
-        return types.void(w, columns, i, where, window, i, i, z, i, i, i, table, i), codegen
+        _by_radix(builder, radix_, FAMILIES[family.count], emit)
+        return context.get_dummy_value()
 
-    return stage
+    kinds = (w, family, _N, columns, even, odd, window, _N, _N, z, _N, _N, _N, table, _N)
+    return types.void(*kinds), codegen
 
 
-def _middle(radix):
-    @intrinsic
-    def stage(typingctx, w, z, k, d, gap, table, t):
-        def codegen(context, builder, signature, args):
-            memory = Memory(context, builder, w.count)
-            _, z_, k_, d_, gap_, table_, t_ = args
-            block = _Block(memory, signature.args[1], z_, k_, d_, gap_)
-            twiddles = _Twiddles(memory, signature.args[5], table_, t_)
-            for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(radix)])):
+@intrinsic
+def middle(typingctx, w, family, radix, z, k, d, gap, table, t):
+    """Butterfly over z at k, k + d, …, then twiddles."""
+
+    def codegen(context, builder, signature, args):
+        memory = Memory(context, builder, w.count)
+        _, _, radix_, z_, k_, d_, gap_, table_, t_ = args
+
+        def emit(r):
+            block = _Block(memory, signature.args[3], z_, k_, d_, gap_)
+            twiddles = _Twiddles(memory, signature.args[7], table_, t_)
+            for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(r)])):
                 block.store(j, twiddles.turn(j, pair))
-            return context.get_dummy_value()
 
-        i = types.intp
-        return types.void(w, z, i, i, i, table, i), codegen
+        _by_radix(builder, radix_, FAMILIES[family.count], emit)
+        return context.get_dummy_value()
 
-    return stage
+    return types.void(w, family, _N, z, _N, _N, _N, table, _N), codegen
 
 
-def _last(radix):
-    @intrinsic
-    def stage(typingctx, w, z, k, d, gap):
-        def codegen(context, builder, signature, args):
-            memory = Memory(context, builder, w.count)
-            block = _Block(memory, signature.args[1], *args[1:])
-            for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(radix)])):
+@intrinsic
+def last(typingctx, w, family, radix, z, k, d, gap):
+    """Butterfly over z at k, k + d, …."""
+
+    def codegen(context, builder, signature, args):
+        memory = Memory(context, builder, w.count)
+        _, _, radix_, z_, k_, d_, gap_ = args
+
+        def emit(r):
+            block = _Block(memory, signature.args[3], z_, k_, d_, gap_)
+            for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(r)])):
                 block.store(j, pair)
-            return context.get_dummy_value()
 
-        i = types.intp
-        return types.void(w, z, i, i, i), codegen
+        _by_radix(builder, radix_, FAMILIES[family.count], emit)
+        return context.get_dummy_value()
 
-    return stage
+    return types.void(w, family, _N, z, _N, _N, _N), codegen
 
 
 def _parted(mode, x, y):
     """Part X[k] = x and X[n-k] = y of the transform of a + ib (both real) into A[k] and B[k]."""
-    halves = [(x[0] + y[0], x[1] - y[1]), (x[1] + y[1], y[0] - x[0])]
+    a = (x[0] + y[0], x[1] - y[1])
+    b = (x[1] + y[1], y[0] - x[0])
     if mode == COMPLEX:
-        return [part * 0.5 for pair in halves for part in pair]
-    powers = [(real * real + imag * imag) * 0.25 for real, imag in halves]
-    return powers if mode == POWER else [power.sqrt() for power in powers]
+        return [part * 0.5 for part in (a[0], b[0], a[1], b[1])]
+    return [(real * real + imag * imag) * 0.25 for real, imag in (a, b)]
 
 
-#: Which outputs of the butterflies at k2 and k3 = m - k2 belong to bins k and n - k.
-def _partners(radix, place):
-    """Yield (bin's own butterfly, output, partner's butterfly, output) for all bins <= n / 2."""
+def _partners(radix):
+    """Yield (butterfly, output) of bin k and of bin n - k, for every bin <= n / 2 of a pair."""
     top = radix - 1
-    if place == "zero":  # k2 = 0 is its own partner
-        return [(0, k1, 0, (radix - k1) % radix) for k1 in range(radix // 2 + 1)]
-    if place == "centre":  # so is k2 = m / 2
-        return [(0, k1, 0, top - k1) for k1 in range((radix + 1) // 2)]
     own = [(0, k1, 1, top - k1) for k1 in range((radix + 1) // 2)]
     return own + [(1, k1, 0, top - k1) for k1 in range(radix // 2)]
 
 
-def _final(radix, place):
-    @intrinsic
-    def stage(typingctx, w, mode, z, k2, k3, d, gap, table, t2, t3, out, o2, o3, step):
-        def codegen(context, builder, signature, args):
-            memory = Memory(context, builder, w.count)
-            kinds = signature.args
-            _, _, z_, k2_, k3_, d_, gap_, table_, t2_, t3_, out_, o2_, o3_, step_ = args
+@intrinsic
+def final(typingctx, w, family, mode, radix, z, k2, k3, d, gap, table, t2, t3, out, o2, o3, step):
+    """Butterflies across the sub-transforms at k2 and k3 = m - k2, parted and written to ``out``.
+
+    ``o2`` and ``o3`` are where bins k2 and k3 go, ``step`` is the distance of m bins.
+    """
+
+    def codegen(context, builder, signature, args):
+        memory = Memory(context, builder, w.count)
+        kinds = signature.args
+        _, _, _, radix_, z_, k2_, k3_, d_, gap_, table_, t2_, t3_, out_, o2_, o3_, step_ = args
+
+        def emit(r):
             results = []
-            for k, t in ((k2_, t2_), (k3_, t3_))[: 2 if place == "pair" else 1]:
-                block = _Block(memory, kinds[2], z_, k, d_, gap_)
-                twiddles = _Twiddles(memory, kinds[7], table_, t)
-                turned = [twiddles.turn(j, block.load(j)) for j in range(radix)]
+            for k, t in ((k2_, t2_), (k3_, t3_)):
+                block = _Block(memory, kinds[4], z_, k, d_, gap_)
+                twiddles = _Twiddles(memory, kinds[9], table_, t)
+                turned = [twiddles.turn(j, block.load(j)) for j in range(r)]
                 results.append(butterflies.dft(turned))
-            for own, k1, other, q in _partners(radix, place):
+            for own, k1, other, q in _partners(r):
                 at = _offset(builder, (o2_, o3_)[own], step_, k1)
                 lanes = _parted(mode.count, results[own][k1], results[other][q])
                 for part, lane in enumerate(lanes):
                     to = builder.add(at, at.type(part * w.count))
-                    memory.store(kinds[10], out_, to, lane)
-            return context.get_dummy_value()
+                    memory.store(kinds[12], out_, to, lane)
 
-        i = types.intp
-        signature = (w, mode, z, i, i, i, i, table, i, i, out, i, i, i)
-        return types.void(*signature), codegen
+        _by_radix(builder, radix_, FAMILIES[family.count], emit)
+        return context.get_dummy_value()
 
-    return stage
-
-
-first2, first3, first4, first5, first7, first8, first9 = map(_first, butterflies.RADICES)
-middle2, middle3, middle4, middle5, middle7, middle8, middle9 = map(_middle, butterflies.RADICES)
-last2, last3, last4, last5, last7, last8, last9 = map(_last, butterflies.RADICES)
-pair2, pair3, pair4, pair5, pair7, pair8, pair9 = (_final(r, "pair") for r in butterflies.RADICES)
-zero2, zero3, zero4, zero5, zero7, zero8, zero9 = (_final(r, "zero") for r in butterflies.RADICES)
-centre2, centre3, centre4, centre5, centre7, centre8, centre9 = (
-    _final(r, "centre") for r in butterflies.RADICES
-)
+    kinds = (w, family, mode, _N, z, _N, _N, _N, _N, table, _N, _N, out, _N, _N, _N)
+    return types.void(*kinds), codegen

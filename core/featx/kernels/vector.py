@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import operator
 import os
+from functools import cache
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
@@ -51,13 +52,19 @@ LOG2_COEFFICIENTS = (
 def lanes() -> int:
     """Return the number of float32 lanes to use: 16 with AVX-512, 8 with AVX, else 4.
 
-    ``FEATX_LANES`` overrides the choice; any of 4, 8 and 16 runs on every machine.
+    ``FEATX_LANES`` overrides the choice; any of 4, 8 and 16 runs on every machine. 0 stands for no
+    vectors at all, and is the answer where numba does not compile.
     """
     forced = os.environ.get("FEATX_LANES")
-    if forced is not None:
-        if forced not in ("4", "8", "16"):
-            raise ParameterError(f"FEATX_LANES must be 4, 8 or 16, got {forced!r}.")
-        return int(forced)
+    if forced is not None and forced not in ("0", "4", "8", "16"):
+        raise ParameterError(f"FEATX_LANES must be 0, 4, 8 or 16, got {forced!r}.")
+    if config.DISABLE_JIT:
+        return 0
+    return _widest() if forced is None else int(forced)
+
+
+@cache
+def _widest() -> int:
     features = llvmlite.binding.get_host_cpu_features()
     if features.get("avx512f"):
         return 16
@@ -318,7 +325,7 @@ def _operator(symbol, function):
     @overload(symbol)
     def typed(a, b):
         if isinstance(a, Vec) and isinstance(b, Vec):
-            return lambda a, b: function(a, b)
+            return lambda a, b: function(a, b)  # noqa: PLW0108 - numba reads a Python function
         return None
 
 

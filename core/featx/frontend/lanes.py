@@ -1,0 +1,278 @@
+"""From front ends to the lane-parallel kernels: what they can do, their arguments, threads."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ParameterError
+from featx.frontend.layout import frame_samples, left_samples, n_frames
+from featx.frontend.windows import window
+
+if TYPE_CHECKING:
+    from featx.frontend.banks import BandedBank
+    from featx.types import AnyArray, FloatArray, FrontEnd
+
+__all__ = ["block_frames", "check_finite", "fill", "frame_window", "has_lanes", "project"]
+
+#: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
+LARGEST = 1e9
+#: What takes a little less than that beyond the largest float32.
+_OVERFLOW = np.float32(1.001 * float(np.finfo(np.float32).max) / LARGEST)
+#: Smallest positive number that the logarithm of vectors takes.
+_TINY = float(np.finfo(np.float32).tiny)
+#: log10 or ln or dB, in units of log2.
+_SCALES = {"log10": math.log10(2.0), "ln": math.log(2.0), "db": 10.0 * math.log10(2.0)}
+#: Frames as far apart as this many of their own lengths are cut one by one.
+_FAR = 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Engine:
+    """A front end's arguments to the kernels that do not depend on the signal."""
+
+    w: tuple[int, ...]
+    plan: Any
+    layout: Any
+    framing: tuple[Any, ...] | None
+    hop: int
+    left: int
+    n_bins: int
+    curve: tuple[np.float32, ...]
+
+
+@lru_cache(maxsize=64)
+def frame_window(fe: FrontEnd) -> FloatArray:
+    """Return the window as long as a frame, padded with zeros on both sides where it is shorter."""
+    taper = window(fe.window, fe.win_length or fe.n_fft, periodic=fe.periodic)
+    length = frame_samples(fe)
+    out = np.zeros(length, dtype=np.float32)
+    start = (length - len(taper)) // 2
+    out[start : start + len(taper)] = taper
+    out.flags.writeable = False
+    return out
+
+
+@lru_cache(maxsize=64)
+def _engine(fe: FrontEnd, lanes: int) -> _Engine | None:
+    from featx.kernels.plan import layout, plan
+    from featx.kernels.vector import marker
+
+    ours = plan(fe.n_fft, lanes)
+    if ours is None:
+        return None
+    taper, hop = frame_window(fe), Fraction(fe.hop_length)
+    conditioned = fe.remove_dc or fe.preemphasis > 0.0
+    gain = np.float32(fe.spectrum_gain)
+    framing: tuple[Any, ...] | None = None
+    if conditioned or hop.denominator > 1 or hop >= _FAR * fe.n_fft:
+        shape = np.ones_like(taper) if conditioned else taper.copy()
+        framing = (
+            hop.numerator,
+            hop.denominator,
+            taper.copy(),
+            fe.remove_dc,
+            np.float32(fe.preemphasis),
+            conditioned,
+            shape,
+        )
+        lay = layout(np.full(fe.n_fft, gain), fe.n_fft, lanes)
+    else:
+        weights = np.zeros(fe.n_fft, dtype=np.float32)
+        weights[: len(taper)] = taper * gain
+        lay = layout(weights, hop.numerator, lanes)
+    return _Engine(
+        w=marker(lanes),
+        plan=ours,
+        layout=lay,
+        framing=framing,
+        hop=lay.arrays[0],
+        left=left_samples(fe),
+        n_bins=fe.n_fft // 2 + 1,
+        curve=_curve(fe),
+    )
+
+
+def _curve(fe: FrontEnd) -> tuple[np.float32, ...]:
+    """Return scale, gain, offset and floor of the compression."""
+    decibel = fe.compression == "db"
+    values = (
+        _SCALES.get(fe.compression, 1.0),
+        1.0 if decibel else fe.gain,
+        0.0 if decibel else fe.offset,
+        max(fe.amin, _TINY),
+    )
+    return tuple(np.float32(value) for value in values)
+
+
+def _lanes() -> int:
+    from featx.kernels.vector import lanes
+
+    return lanes()
+
+
+def has_lanes(fe: FrontEnd) -> bool:
+    """Tell whether the vector kernels compute the spectra of ``fe`` on this machine."""
+    lanes = _lanes()
+    return lanes > 0 and _engine(fe, lanes) is not None
+
+
+def block_frames() -> int:
+    """Return how many frames are computed together; results do not depend on cuts between."""
+    return 2 * _lanes()
+
+
+def fill(
+    y: FloatArray,
+    fe: FrontEnd,
+    out: AnyArray,
+    *,
+    bank: BandedBank | None = None,
+    compressed: bool = False,
+    first: int = 0,
+    threads: int = 1,
+) -> None:
+    """Write the spectra or bands of frames ``first, first + 1, …`` into the rows of ``out``.
+
+    Complex64 ``out`` gets spectra, float32 magnitudes or power by ``fe.power``, through ``bank`` if
+    there is one, through the compression of ``fe`` if ``compressed``. ``first`` is a multiple of
+    `block_frames`, and so are the cuts between threads, so that every value depends on the same 2 x
+    lanes frames however they are asked for. Needs `has_lanes`.
+
+    Raises
+    ------
+    ParameterError
+        If ``y`` is not finite and sane. ``out`` is then of no use.
+    """
+    engine = _engine(fe, _lanes())
+    if engine is None or len(out) == 0:
+        check_finite(y)
+        return
+    if engine.framing is not None:
+        check_finite(y)
+    block = 2 * len(engine.w)
+    stop = first + len(out)
+    blocks = -(-len(out) // block)
+    share = -(-blocks // max(1, min(threads, blocks))) * block
+    bad = np.zeros(1, dtype=np.int64)
+    total = n_frames(len(y), fe)
+
+    def work(start: int) -> None:
+        end = min(start + share, stop)
+        _run(engine, y, fe, out, bank, compressed, first, start, end, total, bad)
+
+    _on_threads(work, range(first, stop, share))
+    if bad[0]:
+        check_finite(y)
+
+
+def _run(
+    engine: _Engine,
+    y: FloatArray,
+    fe: FrontEnd,
+    out: AnyArray,
+    bank: BandedBank | None,
+    compressed: bool,
+    first: int,
+    start: int,
+    stop: int,
+    total: int,
+    bad: AnyArray,
+) -> None:
+    from featx.kernels.lane_spectrum import framed_spectra_kernel, spectra_kernel
+    from featx.kernels.plan import workspaces
+    from featx.kernels.stages import COMPLEX, POWER
+    from featx.kernels.vector import marker
+
+    complex_out = out.dtype == np.complex64
+    mode = marker(COMPLEX if complex_out else POWER)
+    block = 2 * len(engine.w)
+    n_bands = 1 if bank is None else len(bank.starts)
+    held = block * fe.n_fft if engine.framing is not None else engine.layout.segment
+    work = workspaces.take(
+        (
+            held,
+            engine.layout.columns_size,
+            engine.plan.z_size,
+            engine.n_bins * block * len(mode),
+            n_bands * block,
+        )
+    )
+    # read-only waveforms and others are two types to numba: hand over one of them
+    y = y.view()
+    y.flags.writeable = False
+    reflect = fe.pad_mode == "reflect" and len(y) > engine.left
+    shared = (
+        engine.layout.arrays,
+        engine.plan.arrays,
+        (fe.power == 1.0 and not complex_out, bank is not None, compressed),
+        _NO_BANK if bank is None else bank.arrays,
+        engine.curve,
+        work,
+        out.view(np.float32),
+        first,
+        start,
+        stop,
+    )
+    head = (engine.w, engine.plan.family, mode, y, engine.left, reflect)
+    if engine.framing is None:
+        spectra_kernel(*head, *shared, total, _OVERFLOW, bad)
+    else:
+        framed_spectra_kernel(*head, engine.framing, *shared)
+
+
+_NO_BANK = (*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(0, dtype=np.float32))
+
+
+def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
+    """Write ``S`` (n, n_bins) times the bank into ``out``; False if there are no vectors."""
+    lanes = _lanes()
+    if lanes == 0:
+        return False
+    from featx.kernels.lane_spectrum import project_frames_kernel
+    from featx.kernels.plan import workspaces
+    from featx.kernels.vector import marker
+
+    block = 2 * lanes
+    size = block * S.shape[1]
+    work = workspaces.take((size, size + block, max(1, len(bank.starts)) * block))
+    curve = (np.float32(1.0),) * 4
+    S = S.view()
+    S.flags.writeable = False
+    project_frames_kernel(marker(lanes), S, bank.arrays, False, curve, work, out)
+    return True
+
+
+def check_finite(y: FloatArray) -> None:
+    """Raise unless every sample is finite and sane."""
+    if len(y) and not (y.min() >= -LARGEST and y.max() <= LARGEST):
+        finite = np.isfinite(y)
+        raise ParameterError(
+            f"y must be finite and within ±{LARGEST:g}, got {np.count_nonzero(~finite)} NaN or "
+            f"infinite samples of {len(y)}, peak {np.abs(y[finite]).max(initial=0.0):g}."
+        )
+
+
+# ---------------------------------------------------------------- threads
+def _on_threads(work: Any, starts: range) -> None:
+    """Call ``work(start)`` for all starts, one of them in the calling thread."""
+    if len(starts) == 1:
+        work(starts[0])
+        return
+    others = [_pool(os.getpid(), len(starts) - 1).submit(work, start) for start in starts[1:]]
+    work(starts[0])
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(pid: int, workers: int) -> ThreadPoolExecutor:
+    """Return the threads of this process; a forked child has none of its parent's."""
+    return ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"featx-{pid}")

@@ -1,0 +1,88 @@
+"""How kernels are compiled, and where the compiled code is kept.
+
+Numba files compiled code by the source of the function itself and does not see that something it
+calls or something that writes its code has changed. Therefore the folder is named after a hash of
+all kernels: a changed kernel never meets stale code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+from numba import config, njit
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile ``function`` on first use; it runs without the interpreter lock.
+
+    The compiled code is kept in `kernel_folder`; where nothing can be written, every process
+    compiles for itself.
+    """
+    folder = kernel_folder()
+    if folder is None:
+        return njit(nogil=True, error_model="numpy")(function)
+    # numba reads the folder when it decorates; other people's kernels keep theirs
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder)
+    try:
+        return njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+def part(function: Callable) -> Callable:
+    """Mark a part of a kernel: its code goes into every kernel that calls it.
+
+    A function that is compiled on its own and then linked is optimised again with its caller, and
+    once more with the caller's caller. Large parts are therefore compiled where they are used.
+    """
+    return njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
+@cache
+def kernel_folder() -> Path | None:
+    """Return the folder for compiled kernels, made if need be; None if nothing can be written."""
+    name = f"kernels-{_sources_hash()}"
+    for base in _bases():
+        folder = base / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return None
+
+
+def _sources_hash() -> str:
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _bases() -> Iterator[Path]:
+    """Yield candidates: what was asked for, the user's cache folder, the temporary folder."""
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(chosen)
+    if chosen := os.environ.get("FEATX_CACHE"):
+        yield Path(chosen).expanduser()
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = None
+    base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", "")
+    if sys.platform == "darwin" and home is not None:
+        yield home / "Library" / "Caches" / "featx"
+    elif Path(base).is_absolute():
+        yield Path(base) / "featx"
+    elif home is not None:
+        yield home / ".cache" / "featx"
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    yield Path(tempfile.gettempdir()) / f"featx-{user}"

@@ -1,0 +1,144 @@
+"""Vectors of float32 inside numba: every intrinsic, on every number of lanes, against numpy."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from numba import njit
+
+from featx import ParameterError
+from featx.kernels import butterflies, vector
+from featx.kernels.vector import (
+    marker,
+    prefetch,
+    transpose_block,
+    vfma,
+    vload,
+    vlog2,
+    vmax,
+    vmin,
+    vset,
+    vsqrt,
+    vstore,
+)
+
+compiled = pytest.mark.skipif(
+    "NUMBA_DISABLE_JIT" in os.environ, reason="an intrinsic has no Python form"
+)
+each_width = pytest.mark.parametrize("lanes", [4, 8, 16])
+
+#: Units in the last place by which the logarithm may be off, near 1 absolutely.
+LOG_ATOL, LOG_RTOL = 1e-7, 1.2e-7
+
+
+@njit
+def _arithmetic(w, a, b, out):
+    n = len(w)
+    x, y = vload(w, a, 1), vload(w, b, 2)
+    vstore(out, 0, x + y)
+    vstore(out, n, x - y)
+    vstore(out, 2 * n, x * y)
+    vstore(out, 3 * n, x / y)
+    vstore(out, 4 * n, vfma(x, y, x))
+    vstore(out, 5 * n, vmax(x, y))
+    vstore(out, 6 * n, vmin(x, y))
+    vstore(out, 7 * n, vsqrt(y))
+    vstore(out, 8 * n, vset(w, 2.5))
+    vstore(out, 9 * n, vset(w, n))
+
+
+@compiled
+@each_width
+def test_arithmetic_is_numpys(lanes: int, rng) -> None:
+    a, b = (rng.uniform(0.5, 2.0, lanes + 3).astype(np.float32) for _ in range(2))
+    out = np.zeros(10 * lanes, np.float32)
+    _arithmetic(marker(lanes), a, b, out)
+    x, y = a[1 : 1 + lanes], b[2 : 2 + lanes]
+    exact = [x + y, x - y, x * y, x / y, np.maximum(x, y), np.minimum(x, y), np.sqrt(y)]
+    got = out.reshape(10, lanes)
+    np.testing.assert_array_equal(got[[0, 1, 2, 3, 5, 6, 7]], exact)
+    fused = (x.astype(np.float64) * y + x).astype(np.float32)
+    np.testing.assert_array_equal(got[4], fused)
+    assert (got[8] == 2.5).all()
+    assert (got[9] == lanes).all()
+
+
+@njit
+def _logarithms(w, x):
+    for i in range(0, len(x), len(w)):
+        vstore(x, i, vlog2(vload(w, x, i)))
+
+
+@compiled
+@each_width
+def test_logarithms_are_numpys_over_the_whole_range(lanes: int) -> None:
+    tiny, huge = np.finfo(np.float32).tiny, np.finfo(np.float32).max
+    x = np.geomspace(tiny, huge, 4096).astype(np.float32)
+    x = np.concatenate([x[:-1], np.linspace(0.5, 2.0, 4097, dtype=np.float32)])
+    expected = np.log2(x.astype(np.float64))
+    _logarithms(marker(lanes), x)
+    np.testing.assert_allclose(x, expected, rtol=LOG_RTOL, atol=LOG_ATOL)
+
+
+@compiled
+@each_width
+def test_the_logarithm_of_one_is_zero(lanes: int) -> None:
+    x = np.ones(lanes, np.float32)
+    _logarithms(marker(lanes), x)
+    assert not x.any()
+
+
+@njit
+def _transpose(w, source, i, stride, out, j, out_stride):
+    prefetch(source, i)
+    transpose_block(w, source, i, stride, out, j, out_stride)
+
+
+@compiled
+@each_width
+def test_blocks_are_transposed_in_place_of_their_neighbours(lanes: int) -> None:
+    source = np.arange(100 * lanes, dtype=np.float32)
+    out = np.full(100 * lanes, -1.0, np.float32)
+    stride, out_stride = lanes + 5, lanes + 3
+    _transpose(marker(lanes), source, 7, stride, out, 2, out_stride)
+    rows = np.arange(lanes)
+    expected = np.full_like(out, -1.0)
+    places = 2 + rows[:, None] * out_stride + rows[None, :]
+    expected[places] = 7 + rows[None, :] * stride + rows[:, None]
+    np.testing.assert_array_equal(out, expected)
+
+
+# ---------------------------------------------------------------- how many lanes
+@compiled
+@pytest.mark.parametrize("value", ["0", "4", "8", "16"])
+def test_lanes_can_be_forced(value: str, monkeypatch) -> None:
+    monkeypatch.setenv("FEATX_LANES", value)
+    assert vector.lanes() == int(value)
+
+
+@compiled
+def test_lanes_follow_the_machine(monkeypatch) -> None:
+    monkeypatch.delenv("FEATX_LANES", raising=False)
+    assert vector.lanes() in (4, 8, 16)
+
+
+def test_other_numbers_of_lanes_are_refused(monkeypatch) -> None:
+    monkeypatch.setenv("FEATX_LANES", "5")
+    with pytest.raises(ParameterError, match="FEATX_LANES must be 0, 4, 8 or 16, got '5'"):
+        vector.lanes()
+
+
+def test_no_lanes_without_the_compiler(monkeypatch) -> None:
+    monkeypatch.setattr(vector.config, "DISABLE_JIT", 1)
+    assert vector.lanes() == 0
+
+
+# ---------------------------------------------------------------- butterflies
+@pytest.mark.parametrize("radix", butterflies.RADICES)
+def test_butterflies_are_small_fourier_transforms(radix: int, rng) -> None:
+    x = rng.standard_normal((radix, 5)) + 1j * rng.standard_normal((radix, 5))
+    out = butterflies.dft([(row.real, row.imag) for row in x])
+    got = np.array([real + 1j * imag for real, imag in out])
+    np.testing.assert_allclose(got, np.fft.fft(x, axis=0), atol=1e-13)
