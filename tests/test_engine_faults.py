@@ -10,7 +10,7 @@ import pytest
 from engine_tools import install_faulty, write_folder, write_wav
 
 from featx import open_store
-from featx.engine import RunSummary, run
+from featx.engine import Inputs, RunSummary, run
 from featx.engine.runner import ShardRunner
 
 SEGFAULT, HANG, HOG, LEAK, RAISE, SHAPE, DTYPE, NAN, MISSING, EXIT, COUNT, WRITE, SYSTEM_EXIT = (
@@ -123,6 +123,20 @@ def test_file_that_vanishes_after_the_plan_is_recorded_missing(
     summary = go(music, tmp_path / "s")
     assert summary.line == "5 in = 4 ok + 1 failed + 0 skipped"
     assert {failure.code for failure in summary.failures} == {"missing"}
+
+
+def test_file_that_comes_after_the_count_is_counted(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Inputs.count
+
+    def late(self: Inputs) -> int:
+        count = real(self)
+        write_wav(music / "late.wav")
+        return count
+
+    monkeypatch.setattr(Inputs, "count", late)
+    assert go(music, tmp_path / "s", "cheap").line == "6 in = 6 ok + 0 failed + 0 skipped"
 
 
 def test_results_belong_to_the_bytes_that_were_read(music: Path, tmp_path: Path) -> None:

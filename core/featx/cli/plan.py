@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table
+from featx.cli.common import echo_json, echo_table, printable
 from featx.cli.selection import select, selection_options
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _list(planned: Plan, track: PlannedTrack) -> None:
         if unit.state != "fresh":
             name = planned.jobs[unit.job].name
             why = f": {unit.reason}" if unit.reason else ""
-            click.echo(f"{track.source.track_id}  {name}  {unit.state}{why}")
+            click.echo(printable(f"{track.source.track_id}  {name}  {unit.state}{why}"))
 
 
 def _as_json(planned: Plan, counts: PlanCounts) -> dict[str, Any]:

@@ -122,9 +122,10 @@ class Execution:
 
     def _tasks(self, writer: StoreWriter) -> Iterator[ShardTask]:
         """Cut the work of the plan into shards, in the order of the inputs."""
-        number, size = 0, 0
+        number, size, inputs = 0, 0, 0
         tracks: list[TrackJob] = []
         for planned in self.planned:
+            inputs += 1
             track = planned.to_do()
             self._count_known(planned, counted=track is None)
             if planned.moved is not None:
@@ -138,6 +139,7 @@ class Execution:
             if len(tracks) >= self.shard_tracks or size >= SHARD_BYTES:
                 yield ShardTask(number=number, setup=self.setup, tracks=tuple(tracks))
                 number, size, tracks = number + 1, 0, []
+        self.summary.inputs = inputs  # files may have come or gone since they were counted
         if tracks:
             yield ShardTask(number=number, setup=self.setup, tracks=tuple(tracks))
 
