@@ -16,6 +16,7 @@ from featx.engine.runner import ShardRunner
 SEGFAULT, HANG, HOG, LEAK, RAISE, SHAPE, DTYPE, NAN, MISSING, EXIT, COUNT, WRITE, SYSTEM_EXIT = (
     range(1001, 1014)
 )
+GARBAGE, CLOSE, DAEMON = range(1014, 1017)
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,9 @@ def go(music: Path, store: Path, *plugins: str, **more: Any) -> RunSummary:
         (COUNT, "bad-output", "list of one Features for one track, got 0 items"),
         (EXIT, "crash", "ended itself with exit code 7"),
         (SYSTEM_EXIT, "extractor-error", "SystemExit: 3"),
+        (GARBAGE, "crash", "sent what cannot be read"),
+        (CLOSE, "crash", "ended itself with exit code 1"),
+        (DAEMON, "crash", "ended itself with exit code 9"),
         (WRITE, "extractor-error", "ValueError: assignment destination is read-only"),
     ],
 )

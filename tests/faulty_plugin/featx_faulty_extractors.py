@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -17,6 +18,7 @@ from featx import Context, Extractor, Features, Track
 SEGFAULT, HANG, HOG, LEAK, RAISE, SHAPE, DTYPE, NAN, MISSING, EXIT, COUNT, WRITE, SYSTEM_EXIT = (
     range(1001, 1014)
 )
+GARBAGE, CLOSE, DAEMON = range(1014, 1017)
 
 
 class Cheap(Extractor):
@@ -95,6 +97,16 @@ class Faulty(Extractor):
             raise ValueError("this track is not to my taste")
         elif what == EXIT:
             os._exit(7)
+        elif what == GARBAGE:
+            for descriptor in range(3, 64):
+                with contextlib.suppress(OSError):
+                    os.write(descriptor, b"\0\0\0\5hello")
+        elif what == CLOSE:
+            os.closerange(3, 256)
+        elif what == DAEMON:  # keeps everything open, and lives on
+            if os.fork() == 0:
+                time.sleep(1000)
+            os._exit(9)
         elif what == SYSTEM_EXIT:
             raise SystemExit(3)
         elif what == WRITE:

@@ -108,9 +108,8 @@ class ChildProcess:
                 there = self._connection.poll(_TICK)
                 self._watch_memory()
                 if there:
-                    message: tuple[Any, ...] = self._connection.recv()
-                    return message
-            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                    return self._read()
+            except (EOFError, OSError) as error:
                 raise self._died() from error
             if self._ended():
                 raise self._died()
@@ -184,6 +183,17 @@ class ChildProcess:
                 self._tail = (self._tail + block)[-_TAIL:]
                 if echo:
                     sys.stderr.write(block.decode(errors="backslashreplace"))
+
+    def _read(self) -> tuple[Any, ...]:
+        data = self._connection.recv_bytes()
+        try:
+            message: tuple[Any, ...] = pickle.loads(data)  # noqa: S301  (from our own child)
+        except Exception as error:  # a plugin wrote to a socket that is not its own
+            self.kill()
+            raise ChildDiedError(
+                "crash", f"the process sent what cannot be read ({type(error).__name__})"
+            ) from error
+        return message
 
     def _watch_memory(self) -> None:
         import psutil
