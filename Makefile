@@ -10,6 +10,7 @@ PACKAGES := $(wildcard plugins/*/pyproject.toml benchmarks/pyproject.toml)
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "featx needs Python 3.11 or newer, got " + sys.version.split()[0])'
+	@echo "installing featx, its plugins and PyTorch into $(VENV): a few minutes and about 2 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 -c .ci/constraints.txt
 	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[av,plot,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))

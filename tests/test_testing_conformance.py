@@ -232,6 +232,13 @@ def test_expected_failure_that_passes_is_a_failure():
     assert not Report(name="x", kind="extractor", outcomes=(outcome,)).passed
 
 
+def test_failure_in_the_same_words_is_told_once():
+    found = [Outcome(id=name, status="fail", message="wrong shape") for name in ("spec", "outputs")]
+    first, second = judge(found, expected={}, known=EXTRACTOR_CHECKS)
+    assert (first.message, second.message) == ("wrong shape", "for the same reason as 'spec'")
+    assert second.status == "fail"
+
+
 def test_expected_failure_keeps_its_reason():
     found = [Outcome(id="spec", status="fail", message="wrong")]
     (outcome,) = judge(found, expected={"spec": "old bug"}, known=EXTRACTOR_CHECKS)

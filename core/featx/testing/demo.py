@@ -7,6 +7,7 @@ piece. A second call finds everything there and computes nothing.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import sys
 import time
@@ -43,6 +44,14 @@ WANTED: Mapping[str, tuple[str, ...]] = {
     "samplecnn": ("embedding",),
     "mfcc": ("summary",),
     "chroma": ("summary", "frames"),
+}
+
+#: Annotations that are drawn, by their JAMS namespace, and what they are called in the picture.
+_SHOWN: Mapping[str, str] = {
+    "beat": "beat",
+    "chord": "chord",
+    "segment_open": "section",
+    "note_midi melody": "melody",
 }
 
 #: The piece that is drawn, and how many seconds of it.
@@ -236,11 +245,10 @@ def draw(store: Store, manifest: Path, output: Path) -> Path:
         track = row["path"]
         panel = frames_panel(view.spec, view[track], view.times(track), name="chroma.frames")
         panels.append(panel.between(0.0, _SECONDS))
-    shown = ("beat", "chord", "segment_open")
     events = [
-        group.between(0.0, _SECONDS)
+        dataclasses.replace(group.between(0.0, _SECONDS), name=_SHOWN[group.name])
         for group in read_events(manifest.parent / row["truth"])
-        if group.name in shown or group.name == "note_midi melody"
+        if group.name in _SHOWN
     ]
     title = f"{row['artist']}: {row['title']}  ({row['key']}, {row['tempo']} beats per minute)"
     figure = render(title=title, y=sound.y, sr=sound.sr, panels=panels, events=events)

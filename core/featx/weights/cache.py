@@ -134,7 +134,9 @@ def _remedy(spec: WeightsSpec) -> str:
         suffix = Path(spec.source.partition(" ")[0]).suffix
         source = f" It reads {spec.source}." if spec.source else ""
         remedies.append(f"Run: featx weights import {spec.name} <file{suffix}>.{source}")
-    if not remedies:
+    if not remedies and not spec.required:
+        remedies.append("None are published yet; name your own with --weights.")
+    elif not remedies:
         remedies.append(f"Put the file at {cached_path(spec)}, or name it with --weights.")
     return " Or: ".join(remedies).replace("Or: Run:", "Or run:")
 

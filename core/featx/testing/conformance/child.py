@@ -92,7 +92,8 @@ def _pair(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
         if any(codes):
             raise CheckFailed(
                 f"two spawned processes must both succeed, got exit codes {codes}. "
-                "Is something shared between processes, such as a file or a port?"
+                "If the other checks pass, something is shared between processes, such as a file "
+                "or a port."
             )
         from featx.testing.conformance.pair import compare_files
 

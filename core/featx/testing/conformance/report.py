@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -196,4 +196,17 @@ def judge(
         else:
             message = f"was expected to fail ({reason}), but passes. Remove the expectation."
             outcomes.append(dataclasses.replace(outcome, status="xpass", message=message))
-    return tuple(outcomes)
+    return tuple(_folded(outcomes))
+
+
+def _folded(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Say a failure once: a wrong shape, for one, breaks nearly every check in the same words."""
+    first: dict[str, str] = {}
+    for outcome in outcomes:
+        if outcome.status == "fail" and outcome.message in first:
+            told = f"for the same reason as {first[outcome.message]!r}"
+            yield dataclasses.replace(outcome, message=told)
+            continue
+        if outcome.status == "fail":
+            first[outcome.message] = outcome.id
+        yield outcome
