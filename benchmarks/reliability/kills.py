@@ -87,6 +87,8 @@ class Trials:
         time.sleep(delay)
         struck = strike(process, mode, token, rng)
         code = process.wait()
+        if mode != "worker":
+            struck = code == -signal.SIGKILL  # it may have ended while the signal was on its way
         orphans = wait_for_end(token)
         told: dict[str, Any] = {
             "trial": number,
@@ -188,7 +190,7 @@ def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "trials": len(results),
         "struck": {mode: sum(told["mode"] == mode for told in struck) for mode in MODES},
-        "with_commits_before": sum(told["committed"] > 0 for told in struck),
+        "before_first_commit": sum(not told["committed"] for told in struck),
         "lost_or_damaged": sum(told["lost"] for told in results),
         "orphans": sum(told["orphan_seconds"] is None for told in results),
         "slowest_end": max((told["orphan_seconds"] or 0.0) for told in results),
@@ -203,8 +205,8 @@ def main() -> int:
     parser.add_argument("trials", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plugin", default="mfcc")
-    parser.add_argument("--tracks", type=int, default=120)
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of each track")
+    parser.add_argument("--tracks", type=int, default=240)
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of each track")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write every trial to this file")
     options = parser.parse_args()
