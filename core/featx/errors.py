@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
+    "DECODE_CODES",
     "FAILURE_CODES",
     "SKIP_CODES",
     "AudioError",
@@ -46,6 +47,15 @@ FAILURE_CODES: Mapping[str, str] = MappingProxyType(
         "bad-output": "the extractor returned a wrong shape, dtype or non-finite values",
     }
 )
+
+#: Those that belong to the file: no extractor gets to see it.
+DECODE_CODES = frozenset(FAILURE_CODES) - {
+    "crash",
+    "timeout",
+    "memory",
+    "extractor-error",
+    "bad-output",
+}
 
 #: Why a (track, extractor) pair was skipped without being a failure.
 SKIP_CODES: Mapping[str, str] = MappingProxyType(

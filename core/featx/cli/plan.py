@@ -11,6 +11,7 @@ from featx.cli.selection import select, selection_options
 
 if TYPE_CHECKING:
     from featx.engine import Plan, PlanCounts, PlannedTrack
+    from featx.engine.survey import Survey
 
 _COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
 
@@ -32,14 +33,15 @@ def command(as_json: bool, listing: bool, **options: Any) -> None:
     planned = plan(selection.inputs, selection.store, **selection.arguments)
     counts = PlanCounts.of(planned.jobs)
     with planned.inputs:
+        found = planned.survey(gone=True)
         for track in planned:
             counts.add(track, planned.jobs)
             if listing and not as_json:
                 _list(planned, track)
     if as_json:
-        echo_json(_as_json(planned, counts))
+        echo_json(_as_json(planned, counts, found))
     else:
-        _show(planned, counts)
+        _show(planned, counts, found)
 
 
 def _list(planned: Plan, track: PlannedTrack) -> None:
@@ -50,11 +52,13 @@ def _list(planned: Plan, track: PlannedTrack) -> None:
             click.echo(printable(f"{track.source.track_id}  {name}  {unit.state}{why}"))
 
 
-def _as_json(planned: Plan, counts: PlanCounts) -> dict[str, Any]:
+def _as_json(planned: Plan, counts: PlanCounts, found: Survey) -> dict[str, Any]:
     return {
         "store": str(planned.store),
         "files": counts.tracks,
         "to_do": counts.to_do,
+        "elsewhere": found.elsewhere,
+        "gone": found.gone,
         "extractors": [
             {
                 "name": job.name,
@@ -70,7 +74,7 @@ def _as_json(planned: Plan, counts: PlanCounts) -> dict[str, Any]:
     }
 
 
-def _show(planned: Plan, counts: PlanCounts) -> None:
+def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
     rows = []
     for job in planned.jobs:
         states = counts.states[job.name]
@@ -90,4 +94,6 @@ def _show(planned: Plan, counts: PlanCounts) -> None:
     for job in planned.jobs:
         if job.recipe.weights.startswith("untrained"):
             click.echo(f"{job.name}: UNTRAINED, no weights are installed")
+    for note in found.notes():
+        click.echo(printable(note))
     click.echo(f"{counts.to_do} of {counts.tracks} files to do")

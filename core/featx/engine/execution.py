@@ -17,7 +17,7 @@ from featx.engine.runner import close_runners, run_shard
 from featx.engine.tasks import Failure, Setup, ShardSummary, ShardTask, TrackJob
 from featx.errors import FeatxError
 from featx.store import StoreWriter
-from featx.store.records import TrackRecord
+from featx.store.records import TrackRecord, Unit
 
 __all__ = ["SHARD_BYTES", "SHARD_TRACKS", "Execution"]
 
@@ -75,6 +75,13 @@ class Execution:
         self.outstanding: dict[Future[ShardSummary], ShardTask] = {}
         self.attempts: Counter[int] = Counter()
         self.moved: list[TrackRecord] = []
+        self.carried: list[Unit] = []
+
+    def tell(self, notes: list[str]) -> None:
+        """Say these sentences at once, and keep them in the summary."""
+        self.summary.notes.extend(notes)
+        for note in notes if self.progress is not None else ():
+            self.progress.note(note)
 
     def execute(self) -> RunSummary:
         """Work off the plan."""
@@ -128,10 +135,11 @@ class Execution:
             inputs += 1
             track = planned.to_do()
             self._count_known(planned, counted=track is None)
+            self._carry(planned)
             if planned.moved is not None:
                 self.moved.append(planned.moved)
-                if len(self.moved) >= _MOVED_AT_ONCE:
-                    self._renew(writer)
+            if len(self.moved) >= _MOVED_AT_ONCE:
+                self._renew(writer)
             if track is None:
                 continue
             tracks.append(track)
@@ -167,10 +175,37 @@ class Execution:
                     )
                 )
 
+    def _carry(self, planned: PlannedTrack) -> None:
+        """Record failures to decode, met under other recipes, for those of this run."""
+        units = [unit for unit in planned.units if unit.carried]
+        if not units or planned.record is None:
+            return
+        if planned.moved is None:
+            self.moved.append(planned.record)
+        for unit in units:
+            job = self.planned.jobs[unit.job]
+            self.carried.append(
+                Unit(
+                    track_id=planned.record.track_id,
+                    recipe=job.recipe.id,
+                    status="failed",
+                    features=job.features,
+                    code=unit.code,
+                    reason=unit.reason,
+                    content=planned.record.content,
+                )
+            )
+
     def _renew(self, writer: StoreWriter) -> None:
-        """Write track lines that changed without their audio: path, times, manifest columns."""
-        writer.record_all(self.moved)
+        """Write what changed without audio: paths, times, manifest columns, carried failures."""
+        recipes = {unit.recipe for unit in self.carried}
+        writer.record_all(
+            self.moved,
+            self.carried,
+            recipes=[job.recipe for job in self.planned.jobs if job.recipe.id in recipes],
+        )
         self.moved.clear()
+        self.carried.clear()
 
     def _submit(self, task: ShardTask) -> None:
         self.outstanding[self.pool.submit(run_shard, task)] = task

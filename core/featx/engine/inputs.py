@@ -65,6 +65,11 @@ class Inputs(Iterable[InputTrack]):
                     self._add(path)
         self._root = self._common_parent()
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders given, as absolute paths."""
+        return tuple(self._folders)
+
     def __enter__(self) -> Inputs:
         return self
 

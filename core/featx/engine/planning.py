@@ -11,8 +11,9 @@ from pathlib import Path
 
 from featx.audio import content_hash
 from featx.engine.inputs import Inputs, InputTrack
+from featx.engine.survey import Survey, check_identity, is_elsewhere, survey
 from featx.engine.tasks import Job, TrackJob
-from featx.errors import AudioError, StoreError
+from featx.errors import DECODE_CODES, AudioError, StoreError
 from featx.store.catalogue import LedgerView
 from featx.store.layout import is_store_folder
 from featx.store.records import Recipe, TrackRecord, Unit
@@ -31,7 +32,8 @@ class PlannedUnit:
     """One track under one extractor.
 
     ``state`` is one of `STATES`, ``reason`` says why it is stale or what failed, ``features`` are
-    the missing ones. ``code`` belongs to a known failure or skip.
+    the missing ones. ``code`` belongs to a known failure or skip. ``carried`` is a failure to
+    decode that was met under another recipe, and is to be recorded for this one.
     """
 
     job: int
@@ -39,17 +41,22 @@ class PlannedUnit:
     reason: str = ""
     code: str = ""
     features: tuple[str, ...] = ()
+    carried: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTrack:
-    """One track with its units; ``moved`` is a record to renew without computing anything."""
+    """One track with its units.
+
+    ``moved`` is a record to renew without computing anything, ``record`` what the store knows.
+    """
 
     source: InputTrack
     size: int
     mtime_ns: int
     units: tuple[PlannedUnit, ...]
     moved: TrackRecord | None = None
+    record: TrackRecord | None = None
 
     @property
     def known(self) -> str:
@@ -145,6 +152,16 @@ class Plan(Iterable[PlannedTrack]):
             for source in self.inputs:
                 yield planner.track(source)
 
+    def survey(self, *, gone: bool = False) -> Survey:
+        """Walk the inputs and compare their ids with those of the store; see `survey`.
+
+        Raises
+        ------
+        ParameterError
+            If a file has the id of another file that the store knows and that is still there.
+        """
+        return survey(self.inputs, self.store, gone=gone)
+
     def counts(self) -> PlanCounts:
         """Walk the whole plan and count."""
         counts = PlanCounts.of(self.jobs)
@@ -168,19 +185,28 @@ class _Planner:
             ]
             for job in plan.jobs
         }
-        known = {recipe.id for recipe in recipes}
+        self.recipes = [recipe.id for recipe in recipes]
+        known = set(self.recipes)
         self.known = {job.number: job.recipe.id in known for job in plan.jobs}
 
     def track(self, source: InputTrack) -> PlannedTrack:
         """Return what is to do for one track."""
         size, mtime_ns = _examine(source.path)
         record = None if self.view is None else self.view.track(source.track_id)
-        content, why = self._content(source.path, size, mtime_ns, record)
+        if record is not None and is_elsewhere(record, source.path):
+            check_identity(record, source)
+            content, why = record.content or None, ""
+        else:
+            content, why = self._content(source.path, size, mtime_ns, record)
         units = tuple(self._unit(job, source, record, content, why) for job in self.plan.jobs)
+        if any(unit.features for unit in units):
+            units = self._unreadable(units, record, content)
         moved = None
         if record is not None and content is not None and not any(u.features for u in units):
             moved = _renewed(record, source, size, mtime_ns)
-        return PlannedTrack(source=source, size=size, mtime_ns=mtime_ns, units=units, moved=moved)
+        return PlannedTrack(
+            source=source, size=size, mtime_ns=mtime_ns, units=units, moved=moved, record=record
+        )
 
     def _content(
         self, path: str, size: int, mtime_ns: int, record: TrackRecord | None
@@ -242,6 +268,36 @@ class _Planner:
             return PlannedUnit(job=job.number, state="fresh")
         state = "stale" if changed else "new"
         return PlannedUnit(job=job.number, state=state, reason=changed, features=tuple(missing))
+
+    def _unreadable(
+        self, units: tuple[PlannedUnit, ...], record: TrackRecord | None, content: str | None
+    ) -> tuple[PlannedUnit, ...]:
+        """Return ``units`` as known failures where these very bytes did not decode before.
+
+        A file that no recipe could read needs no other try because a parameter has changed.
+        """
+        if self.plan.failed or content is None or record is None or record.duration is not None:
+            return units
+        known = self._decode_failure(record.track_id, content)
+        if known is None:
+            return units
+        return tuple(
+            PlannedUnit(
+                job=unit.job, state="failed", reason=known.reason, code=known.code, carried=True
+            )
+            if unit.features
+            else unit
+            for unit in units
+        )
+
+    def _decode_failure(self, track_id: str, content: str) -> Unit | None:
+        """Return a failure to decode these bytes, under whichever recipe it was met."""
+        assert self.view is not None
+        for recipe in self.recipes:
+            for unit in self.view.units(track_id, recipe):
+                if unit.code in DECODE_CODES and unit.content == content:
+                    return unit
+        return None
 
     def _units(self, track_id: str, job: Job) -> tuple[Unit, ...]:
         if self.view is None or not self.known[job.number]:

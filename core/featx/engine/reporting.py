@@ -44,6 +44,8 @@ class RunSummary:
         Seconds of audio decoded, and seconds the run took.
     peak_rss : int
         Bytes that the largest worker held.
+    notes : list of str
+        What the user should know, such as files that the store has under other ids.
     """
 
     store: str
@@ -58,6 +60,7 @@ class RunSummary:
     audio: float = 0.0
     seconds: float = 0.0
     peak_rss: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def line(self) -> str:

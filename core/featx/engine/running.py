@@ -145,7 +145,8 @@ def run(
     Raises
     ------
     ParameterError, PluginError, WeightsError
-        Before any file is read.
+        Before any file is decoded; also if a file has the id of another one that the store knows
+        and that is still there.
     StoreError
         If another run works on the store, or it cannot be written.
     KeyboardInterrupt
@@ -189,13 +190,17 @@ def run(
             stop_file=str(Path(tempfile.gettempdir()) / f"featx-stop-{token}"),
         )
         _tell_untrained(planned.jobs, progress)
-        total = planned.inputs.count()
+        found = planned.survey()
+        total = found.files
         if total == 0:
             raise ParameterError(
-                f"inputs must hold at least one audio file, got none in {planned.inputs.given}."
+                f"inputs must hold at least one audio file, got none in "
+                f"{', '.join(planned.inputs.given)}."
             )
         with lock_store(store):
-            return Execution(planned, setup, workers, total, executor, progress).execute()
+            execution = Execution(planned, setup, workers, total, executor, progress)
+            execution.tell(found.notes())
+            return execution.execute()
 
 
 def _listed(
