@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from engine_tools import install_faulty, write_folder, write_wav
@@ -18,7 +19,7 @@ import featx
 from featx import ParameterError, PluginError, StoreError, WeightsError, open_store
 from featx.engine import PlanCounts, RunSummary, UntrainedWarning, plan, run
 from featx.engine.planning import recipe_changes
-from featx.store import lock_store
+from featx.store import lock_store, verify
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,57 @@ def test_changed_parameter_touches_its_extractor_only(music: Path, tmp_path: Pat
     summary = go(music, tmp_path / "s", "cheap", "slow", settings=settings)
     assert dict(summary.units["cheap"]) == {"ok": 6}
     assert dict(summary.units["slow"]) == {"fresh": 6}
+
+
+def ledgers(store: Path) -> int:
+    return len(list((store / "ledger").iterdir()))
+
+
+def test_short_name_means_the_recipe_that_was_asked_for_last(music: Path, tmp_path: Path) -> None:
+    store, loud = tmp_path / "s", {"settings": {"gain": 2.0}}
+    go(music, store, **loud)
+    go(music, store)
+    digest, before = open_store(store).digest(), ledgers(store)
+    assert states(music, store, **loud) == {"cheap": {"fresh": 6}}
+    assert ledgers(store) == before
+    assert go(music, store, **loud).computed == 0
+    assert open_store(store)["cheap"].recipe.params == {"gain": 2.0}
+    assert ledgers(store) == before + 1
+    go(music, store, **loud)
+    assert ledgers(store) == before + 1
+    assert open_store(store).digest() == digest
+    assert verify(store).intact
+    assert open_store(store)["cheap"].recipe.params == {"gain": 2.0}
+
+
+@pytest.mark.parametrize("how", ["missing", "short", "flipped"])
+def test_damaged_shard_is_repaired_and_computed_again(
+    music: Path, tmp_path: Path, how: str
+) -> None:
+    store = tmp_path / "s"
+    go(music, store, settings={"gain": 2.0})
+    go(music, store)
+    with open_store(store) as before:
+        digest, recipe = before.digest(), before["cheap"].recipe.id
+    shard = min((store / "shards" / recipe).iterdir())
+    with h5py.File(shard) as file:
+        lost = file["tracks/status"].shape[0]
+    data = shard.read_bytes()
+    if how == "missing":
+        shard.unlink()
+    else:
+        shard.write_bytes(data[:-1] if how == "short" else data[:-1] + b"!")
+    if how != "flipped":
+        for attempt in (go, states):
+            with pytest.raises(StoreError, match=r"verify --repair"):
+                attempt(music, store)
+    assert verify(store, repair=True).lost == lost
+    counts = plan(music, store, plugins=["cheap"]).counts()
+    assert counts.states["cheap"] == {"fresh": 6 - lost, "stale": lost}
+    assert counts.stale["cheap"] == {"its shard was damaged": lost}
+    assert go(music, store).computed == lost
+    assert open_store(store).digest() == digest
+    assert states(music, store) == {"cheap": {"fresh": 6}}
 
 
 def test_core_version_makes_nothing_stale(

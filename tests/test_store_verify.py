@@ -16,8 +16,8 @@ import pytest
 from tampering import CLIP, HOSTILE, RECIPE, Trial, flip, make_store, refused_on_opening, tamper
 
 import featx.store.checking as checking
-from featx.errors import StoreError
-from featx.store import StoreWriter, TrackRecord, lock_store, open_store, verify
+from featx.errors import ParameterError, StoreError
+from featx.store import StoreWriter, TrackRecord, lock_store, merge, open_store, verify
 from featx.store.checking import ChildInspector
 
 
@@ -218,6 +218,86 @@ def test_verify_keeps_shards_that_a_damaged_ledger_may_have_named(folder: Path) 
 def test_cleaning_waits_for_no_run(folder: Path) -> None:
     with lock_store(folder), pytest.raises(StoreError, match="in use"):
         verify(folder, clean=True)
+
+
+# ------------------------------------------------------------------------------ repair
+def spoil(shard: Path) -> bytes:
+    """Flip one bit in the middle of a shard, as a bad disk does: size and time stay."""
+    data, state = shard.read_bytes(), shard.stat()
+    shard.write_bytes(flip(data, 4 * len(data)))
+    os.utime(shard, ns=(state.st_atime_ns, state.st_mtime_ns))
+    return shard.read_bytes()
+
+
+def test_repair_moves_a_damaged_shard_aside_and_the_store_opens(folder: Path) -> None:
+    shard = next((folder / "shards").rglob("*.h5"))
+    data = spoil(shard)
+    report = verify(folder, repair=True)
+    assert report.intact
+    assert [item.path for item in report.repaired] == [str(shard.relative_to(folder))]
+    assert (report.shards, report.ok, report.lost) == (0, 0, 2)
+    (kept,) = (folder / "damaged").iterdir()
+    assert kept.read_bytes() == data
+    assert open_store(folder)["toy"]["embedding"].ids == ()
+    assert verify(folder).intact
+
+
+def test_repair_revokes_a_missing_shard(folder: Path) -> None:
+    next((folder / "shards").rglob("*.h5")).unlink()
+    with pytest.raises(StoreError, match=r"verify --repair"):
+        open_store(folder)
+    assert verify(folder, repair=True).lost == 2
+    assert not (folder / "damaged").exists()
+    assert open_store(folder)["toy"]["embedding"].ids == ()
+
+
+def test_repaired_store_takes_the_same_shard_again(folder: Path) -> None:
+    digest = open_store(folder).digest()
+    for _ in range(2):
+        spoil(next((folder / "shards").rglob("*.h5")))
+        verify(folder, repair=True)
+        make_store(folder)
+        assert open_store(folder).digest() == digest
+        report = verify(folder)
+        assert (report.intact, report.shards, report.lost) == (True, 1, 0)
+    assert len(list((folder / "damaged").iterdir())) == 2
+
+
+def test_repair_of_an_intact_store_writes_nothing(folder: Path) -> None:
+    before = sorted(path.name for path in folder.rglob("*.*"))
+    assert verify(folder, repair=True).repaired == []
+    assert sorted(path.name for path in folder.rglob("*.*")) == before
+
+
+def test_repair_waits_for_ledgers(folder: Path) -> None:
+    shard = next((folder / "shards").rglob("*.h5"))
+    ledger = next((folder / "ledger").iterdir())
+    ledger.write_bytes(ledger.read_bytes().replace(b"toy", b"joy", 1))
+    report = verify(folder, repair=True)
+    assert not report.intact
+    assert report.repaired == []
+    assert shard.exists()
+
+
+def test_reading_a_flipped_bit_names_the_shard(folder: Path) -> None:
+    shard = next((folder / "shards").rglob("*.h5"))
+    spoiled, state = bytearray(shard.read_bytes()), shard.stat()
+    with open_store(folder) as store:
+        values = store["toy"]["embedding"].values.tobytes()
+    at = bytes(spoiled).index(values)
+    spoiled[at] ^= 1
+    shard.write_bytes(spoiled)
+    os.utime(shard, ns=(state.st_atime_ns, state.st_mtime_ns))
+    view = open_store(folder)["toy"]["embedding"]
+    with pytest.raises(StoreError, match=shard.name):
+        view.packed()
+
+
+def test_repair_does_not_apply_to_merged_files(folder: Path, tmp_path: Path) -> None:
+    merge(folder, tmp_path / "one.h5")
+    with pytest.raises(ParameterError, match="store folder"):
+        verify(tmp_path / "one.h5", repair=True)
+    assert verify(tmp_path / "one.h5").shards is None
 
 
 # ------------------------------------------------------------------- writers and disks

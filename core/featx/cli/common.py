@@ -149,6 +149,11 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def counted(number: int, word: str) -> str:
+    """Return ``1 track`` or ``2 tracks``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Return ``text`` with control characters spelled out: names may come from strangers."""
     return "".join(

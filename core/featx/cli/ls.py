@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, printable
+from featx.cli.common import counted, echo_json, echo_table, json_option, printable
 from featx.errors import FAILURE_CODES, SKIP_CODES
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def command(store: Path, as_json: bool) -> None:
             ("failed", "tracks", "meaning"),
             [(item["code"], str(item["tracks"]), item["meaning"]) for item in summary["failures"]],
         )
-    click.echo(f"\n{summary['tracks']} tracks, {len(summary['extractors'])} recipes")
+    recipes = counted(len(summary["extractors"]), "recipe")
+    click.echo(f"\n{counted(summary['tracks'], 'track')}, {recipes}")
 
 
 def summarise(store: Store) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import echo_json, json_option, printable
+from featx.cli.common import counted, echo_json, json_option, printable
 
 
 @click.command("merge")
@@ -28,6 +28,7 @@ def command(store: Path, out: Path, overwrite: bool, as_json: bool) -> None:
         echo_json(dataclasses.asdict(info))
         return
     click.echo(
-        f"{printable(info.path)}: {info.n_tracks} tracks, {len(info.features)} features, "
+        f"{printable(info.path)}: {counted(info.n_tracks, 'track')}, "
+        f"{counted(len(info.features), 'feature')}, "
         f"{info.size / 1e6:.1f} MB, sha256 {info.sha256}"
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, printable
+from featx.cli.common import counted, echo_json, echo_table, json_option, printable
 
 if TYPE_CHECKING:
     from featx.store import VerifyReport
@@ -21,6 +22,12 @@ EXIT_DAMAGED = 4
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--clean", is_flag=True, help="Remove temporary files and shards that no ledger commits."
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Move damaged shards into STORE/damaged and revoke them; the next run computes what they "
+    "held. Deletes nothing.",
 )
 @click.option(
     "--rebuild/--no-rebuild",
@@ -36,16 +43,21 @@ EXIT_DAMAGED = 4
     help="Seconds that the structure of one file may take.",
 )
 @json_option
-def command(store: Path, clean: bool, rebuild: bool, time_limit: float, as_json: bool) -> None:
+def command(
+    store: Path, clean: bool, repair: bool, rebuild: bool, time_limit: float, as_json: bool
+) -> None:
     """Check every byte of STORE, a store folder or a merged file.
 
     Sizes and hashes are checked before HDF5 sees a file, and its structure in a process with a
-    time limit. Exit status 4 means damage.
+    time limit. Exit status 4 means damage that is still there.
     """
     from featx.store import verify
 
+    check = partial(
+        verify, store, rebuild=rebuild, clean=clean, repair=repair, time_limit=time_limit
+    )
     if as_json or not sys.stderr.isatty():
-        report = verify(store, rebuild=rebuild, clean=clean, time_limit=time_limit)
+        report = check()
     else:
         from rich.console import Console
         from rich.progress import MofNCompleteColumn, Progress, TextColumn
@@ -53,12 +65,8 @@ def command(store: Path, clean: bool, rebuild: bool, time_limit: float, as_json:
         columns = (*Progress.get_default_columns(), TextColumn("shards"), MofNCompleteColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("verify", total=None)
-            report = verify(
-                store,
-                rebuild=rebuild,
-                clean=clean,
-                time_limit=time_limit,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            report = check(
+                progress=lambda done, total: bar.update(task, completed=done, total=total)
             )
     if as_json:
         echo_json(report.to_json())
@@ -69,9 +77,10 @@ def command(store: Path, clean: bool, rebuild: bool, time_limit: float, as_json:
 
 
 def _report(report: VerifyReport) -> None:
-    if report.damage:
-        rows = [(printable(item.path), printable(item.problem)) for item in report.damage]
-        echo_table(("damaged", "problem"), rows)
+    for title, items in (("damaged", report.damage), ("repaired", report.repaired)):
+        if items:
+            rows = [(printable(item.path), printable(item.problem)) for item in items]
+            echo_table((title, "problem"), rows)
     for note in report.notes:
         click.echo(f"note: {printable(note)}")
     for verb, names in (("left over", report.leftovers), ("removed", report.removed)):
@@ -79,9 +88,17 @@ def _report(report: VerifyReport) -> None:
             click.echo(f"{verb}: {printable(name)}")
     if report.leftovers:
         click.echo("Killed writers left these files; readers ignore them, --clean removes them.")
+    if report.damage and not any(item.path.startswith("ledger") for item in report.damage):
+        click.echo("--repair moves damaged shards aside; the next featx run computes them again.")
+    if report.lost:
+        click.echo(
+            f"{counted(report.lost, 'result')} lost with damaged shards; featx run with the same "
+            "arguments computes them again."
+        )
     state = f"{len(report.damage)} DAMAGED" if report.damage else "intact"
+    held = "" if report.shards is None else f"{counted(report.shards, 'shard')}, "
     click.echo(
-        f"{state}: {report.tracks} tracks, {report.shards} shards, {report.bytes / 1e6:.1f} MB, "
+        f"{state}: {counted(report.tracks, 'track')}, {held}{report.bytes / 1e6:.1f} MB, "
         f"results: {report.ok} ok, {report.failed} failed, {report.skipped} skipped; "
         f"{report.seconds:.1f} s"
     )

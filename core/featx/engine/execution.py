@@ -126,6 +126,17 @@ class Execution:
         self._renew(writer)
         while self.outstanding:
             self._gather()
+        self._make_current(writer)
+
+    def _make_current(self, writer: StoreWriter) -> None:
+        """Let short names mean what this run was asked for, where it committed nothing newer."""
+        writer.make_current(
+            [
+                job.recipe.id
+                for job in self.planned.superseded
+                if not self.summary.units[job.name]["ok"]
+            ]
+        )
 
     def _tasks(self, writer: StoreWriter) -> Iterator[ShardTask]:
         """Cut the work of the plan into shards, in the order of the inputs."""

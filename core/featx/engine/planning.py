@@ -15,6 +15,7 @@ from featx.engine.survey import Survey, check_identity, is_elsewhere, survey
 from featx.engine.tasks import Job, TrackJob
 from featx.errors import DECODE_CODES, AudioError, StoreError
 from featx.store.catalogue import LedgerView
+from featx.store.checking import check_sizes
 from featx.store.layout import is_store_folder
 from featx.store.records import Recipe, TrackRecord, Unit
 
@@ -140,12 +141,17 @@ class Plan(Iterable[PlannedTrack]):
         self.jobs = jobs
         self.failed = failed
         self.rehash = rehash
+        #: Jobs that have values in the store, while their extractor has newer ones of another
+        #: recipe; known once the walk began.
+        self.superseded: list[Job] = []
 
     def __iter__(self) -> Iterator[PlannedTrack]:
         with contextlib.ExitStack() as stack:
             view = None
             if is_store_folder(self.store):
                 view = stack.enter_context(LedgerView(self.store))
+                check_sizes(view, [job.recipe.id for job in self.jobs])
+                self.superseded = [job for job in self.jobs if view.is_superseded(job.recipe.id)]
             elif self.store.exists() and not self.store.is_dir():
                 raise StoreError(f"store must be a folder, got the file {self.store}.")
             planner = _Planner(self, view)
@@ -188,6 +194,9 @@ class _Planner:
         self.recipes = [recipe.id for recipe in recipes]
         known = set(self.recipes)
         self.known = {job.number: job.recipe.id in known for job in plan.jobs}
+        self.lost = {
+            job.number: view is not None and view.lost(job.recipe.id) > 0 for job in plan.jobs
+        }
 
     def track(self, source: InputTrack) -> PlannedTrack:
         """Return what is to do for one track."""
@@ -240,7 +249,7 @@ class _Planner:
             return PlannedUnit(job=job.number, state="new", features=job.features)
         units = self._units(source.track_id, job)
         if not units:
-            reason = self._superseded(job, source.track_id)
+            reason = self._lost(job, source.track_id) or self._superseded(job, source.track_id)
             state = "stale" if reason else "new"
             return PlannedUnit(job=job.number, state=state, reason=reason, features=job.features)
         changed = ""
@@ -266,6 +275,7 @@ class _Planner:
                 )
         if not missing:
             return PlannedUnit(job=job.number, state="fresh")
+        changed = changed or self._lost(job, source.track_id)
         state = "stale" if changed else "new"
         return PlannedUnit(job=job.number, state=state, reason=changed, features=tuple(missing))
 
@@ -303,6 +313,12 @@ class _Planner:
         if self.view is None or not self.known[job.number]:
             return ()
         return self.view.units(track_id, job.recipe.id)
+
+    def _lost(self, job: Job, track_id: str) -> str:
+        """Say that values went with a damaged shard, if they did."""
+        if self.view is None or not self.lost[job.number]:
+            return ""
+        return "its shard was damaged" if self.view.lost(job.recipe.id, track_id) else ""
 
     def _superseded(self, job: Job, track_id: str) -> str:
         """Say what differs from the latest recipe of the extractor that knows this track."""

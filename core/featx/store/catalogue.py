@@ -18,32 +18,44 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from featx.errors import StoreError
-from featx.store.ingest import SCHEMA, ingest_line
-from featx.store.layout import LEDGERS, store_id, user_cache
+from featx.store.ingest import LOST, SCHEMA, ingest_line, note_outdated
+from featx.store.layout import LEDGERS, shard_path, store_id, user_cache
 from featx.store.ledger import ledger_files, read_lines
 from featx.store.records import STATUSES, Recipe, TrackRecord, Unit, decode_text, encode_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TAIL = 32
+
+_CONTENT = (
+    *("ledgers", "units", "tracks", "shards", "specs", "recipes"),
+    *("verified", "described", "outdated"),
+)
 
 #: True for a unit that no newer one replaces: feature 0 stands for all features of a recipe.
 _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u.rid
     AND a.stamp > u.stamp AND (a.fid = 0 OR u.fid = 0))"""
+#: True for a unit that can be read: not lost with its shard, not in a layout of the past.
+_THERE = f"""u.status != {LOST} AND NOT EXISTS (SELECT 1 FROM outdated o
+    WHERE o.sid = u.sid AND o.fid = u.fid)"""  # noqa: S608
+_LOST = f"SELECT count(*) FROM units u WHERE u.rid = ? AND u.status = {LOST}"  # noqa: S608
 _CURRENT = f"""SELECT t.track_id, r.id, f.name, u.status, u.content, u.code, u.reason, u.sid, u.row
     FROM tracks t JOIN units u ON u.tid = t.tid JOIN recipes r ON r.rid = u.rid
     JOIN features f ON f.fid = u.fid
-    WHERE t.track_id > ? AND t.track_id <= ? AND {_LATEST}
+    WHERE t.track_id > ? AND t.track_id <= ? AND {_LATEST} AND {_THERE}
     ORDER BY t.track_id, r.id, f.name"""  # noqa: S608
 _PLACES = f"""SELECT t.track_id, u.sid, u.row FROM units u JOIN tracks t ON t.tid = u.tid
     WHERE u.rid = (SELECT rid FROM recipes WHERE id = ?)
-    AND u.fid = (SELECT fid FROM features WHERE name = ?) AND u.status = 0 AND {_LATEST}"""  # noqa: S608
-
+    AND u.fid = (SELECT fid FROM features WHERE name = ?) AND u.status = 0 AND {_LATEST}
+    AND {_THERE}"""  # noqa: S608
 
 _UNITS = f"""SELECT f.name, u.status, u.content, u.code, u.reason, u.stamp
     FROM units u JOIN features f ON f.fid = u.fid
     WHERE u.tid = (SELECT tid FROM tracks WHERE track_id = ?)
-    AND u.rid = (SELECT rid FROM recipes WHERE id = ?) AND {_LATEST} ORDER BY f.name"""  # noqa: S608
+    AND u.rid = (SELECT rid FROM recipes WHERE id = ?) AND {_LATEST} AND {_THERE}
+    ORDER BY f.name"""  # noqa: S608
+_SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards s
+    JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
 
 
 class Current(NamedTuple):
@@ -76,6 +88,22 @@ def catalogue_path(folder: Path) -> Path:
     """Return where the catalogue of the store in ``folder`` is kept."""
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
     return user_cache() / "stores" / f"{name}.sqlite"
+
+
+class CommittedShard(NamedTuple):
+    """A shard as its ledger line describes it, with its number in the catalogue."""
+
+    sid: int
+    recipe: str
+    sha256: str
+    size: int
+    seal: str
+    listing: str
+
+    @property
+    def path(self) -> str:
+        """Path below the store folder."""
+        return shard_path(self.recipe, self.sha256)
 
 
 class LedgerView:
@@ -183,6 +211,37 @@ class LedgerView:
         rows = self.query("SELECT json FROM recipes WHERE json IS NOT NULL ORDER BY stamp DESC, id")
         return [Recipe.from_json(json.loads(row[0])) for row in rows]
 
+    def is_superseded(self, recipe: str) -> bool:
+        """Return whether ``recipe`` has values, and another one of its extractor is newer."""
+        rows = self.query("SELECT id, json, stamp FROM recipes WHERE json IS NOT NULL")
+        stamps = {row[0]: (json.loads(row[1])["extractor"], row[2]) for row in rows}
+        extractor, stamp = stamps.get(recipe, ("", 0))
+        return stamp > 0 and any(
+            (other > stamp or (other == stamp and identity < recipe))
+            for identity, (name, other) in stamps.items()
+            if name == extractor and identity != recipe
+        )
+
+    def shards(self, recipes: Sequence[str] | None = None) -> list[CommittedShard]:
+        """Return every committed shard that was not revoked, or those of some recipes."""
+        found = [CommittedShard(*row) for row in self.query(_SHARDS)]
+        return [item for item in found if recipes is None or item.recipe in recipes]
+
+    def lost(self, recipe: str, track_id: str | None = None) -> int:
+        """Return how many values of a recipe were lost with their shards, of one track or all."""
+        revoked = self.query(
+            "SELECT rid FROM shards WHERE rid = (SELECT rid FROM recipes WHERE id = ?) "
+            "AND revoked >= 0 LIMIT 1",
+            recipe,
+        )
+        if not revoked:
+            return 0
+        (rid,) = revoked[0]
+        if track_id is None:
+            return int(self.query(_LOST, rid)[0][0])
+        condition = " AND u.tid = (SELECT tid FROM tracks WHERE track_id = ?)"
+        return int(self.query(_LOST + condition, rid, encode_text(track_id))[0][0])
+
     def count_tracks(self) -> int:
         """Return the number of tracks."""
         return int(self.query("SELECT count(*) FROM tracks WHERE path IS NOT NULL")[0][0])
@@ -278,6 +337,8 @@ class LedgerView:
             self._set("store", self.store_id)
             for name in grown:
                 self._ingest(name, known.get(name, (0, b""))[0])
+            if grown:
+                note_outdated(self.database)
 
     def _ingest(self, name: str, start: int) -> None:
         offset = start
@@ -351,7 +412,7 @@ class LedgerView:
         self.database = self._open()
 
     def _forget(self) -> None:
-        for table in ("ledgers", "units", "tracks", "shards", "specs", "recipes", "verified"):
+        for table in _CONTENT:
             self.database.execute(f"DELETE FROM {table}")  # noqa: S608
 
     @contextlib.contextmanager

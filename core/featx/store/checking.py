@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,15 +160,46 @@ class ChildInspector:
 
 def check_hashes(view: LedgerView) -> None:
     """Raise `StoreError` unless every shard has the bytes that its ledger line promises."""
-    for recipe, sha256, size in view.query(
-        "SELECT r.id, s.sha256, s.size FROM shards s JOIN recipes r ON r.rid = s.rid"
-    ):
-        relative = shard_path(recipe, sha256)
-        if hash_file(view.folder, relative) != (size, sha256):
+    for shard in view.shards():
+        if hash_file(view.folder, shard.path) != (shard.size, shard.sha256):
             raise StoreError(
-                f"{view.folder / relative} is damaged: its bytes do not fit the ledger. "
-                "Run featx verify."
+                f"{view.folder / shard.path} is damaged: its bytes do not fit the ledger. "
+                f"{_remedy(view)}"
             )
+
+
+def check_sizes(view: LedgerView, recipes: Sequence[str]) -> None:
+    """Raise `StoreError` unless every shard of ``recipes`` is there with its size.
+
+    No file is opened: it costs one look at the folder per shard.
+    """
+    problems = []
+    for shard in view.shards(recipes):
+        try:
+            found = regular_file(view.folder, shard.path).st_size
+        except StoreError as error:
+            problems.append(str(error))
+            continue
+        if found != shard.size:
+            problems.append(
+                f"{view.folder / shard.path} must have {shard.size} bytes, got {found}."
+            )
+    _complain(view, problems)
+
+
+def _complain(view: LedgerView, problems: Sequence[str]) -> None:
+    if problems:
+        more = f" And {len(problems) - 3} more." if len(problems) > 3 else ""
+        raise StoreError(
+            f"store {view.folder} is damaged: {' '.join(problems[:3])}{more} {_remedy(view)}"
+        )
+
+
+def _remedy(view: LedgerView) -> str:
+    return (
+        f"featx verify --repair {view.folder} moves damaged shards aside; the next featx run "
+        "computes what was in them."
+    )
 
 
 def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:
@@ -179,23 +211,21 @@ def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:
         If one is damaged or missing; the first few are named.
     """
     key = user_key()
-    rows = view.query(
-        "SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing, v.size, v.mtime_ns, v.ino "
-        "FROM shards s JOIN recipes r ON r.rid = s.rid LEFT JOIN verified v ON v.sid = s.sid"
-    )
+    rows = view.query("SELECT sid, size, mtime_ns, ino FROM verified")
+    verified = {sid: tuple(facts) for sid, *facts in rows}
     problems = []
     admitted = []
     with ChildInspector(time_limit=time_limit) as inspector:
-        for sid, recipe, sha256, size, sealed, listing, *seen in rows:
+        for sid, recipe, sha256, size, sealed, listing in view.shards():
             relative = shard_path(recipe, sha256)
             try:
                 status = regular_file(view.folder, relative)
             except StoreError as error:
                 problems.append(str(error))
                 continue
-            now = [status.st_size, status.st_mtime_ns, status.st_ino]
+            now = (status.st_size, status.st_mtime_ns, status.st_ino)
             own = seal_fits(key, sealed, view.folder / relative, sha256, status)
-            if status.st_size == size and (own or seen == now):
+            if status.st_size == size and (own or verified.get(sid) == now):
                 continue
             facts = {"size": size, "sha256": sha256, "recipe": recipe, "listing": listing}
             problem = shard_problem(inspector, view.folder, relative, facts)
@@ -204,9 +234,4 @@ def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:
             else:
                 admitted.append((sid, *now))
     view.remember_verified(admitted)
-    if problems:
-        more = f" And {len(problems) - 3} more." if len(problems) > 3 else ""
-        raise StoreError(
-            f"store {view.folder} is damaged: {' '.join(problems[:3])}{more} "
-            "Run featx verify for all of them."
-        )
+    _complain(view, problems)

@@ -20,6 +20,7 @@ LEDGER_SUFFIX = ".jsonl"
 SHARDS = "shards"
 SHARD_SUFFIX = ".h5"
 TEMPORARY = ".tmp-"
+DAMAGED = "damaged"
 LOCK = "lock"
 
 _MARKER_LIMIT = 4096
@@ -120,7 +121,7 @@ def create_store(folder: Path) -> None:
         return
     try:
         if folder.exists() and any(
-            entry.name not in {LEDGERS, SHARDS, LOCK, MARKER}
+            entry.name not in {LEDGERS, SHARDS, DAMAGED, LOCK, MARKER}
             and not entry.name.startswith(TEMPORARY)
             for entry in folder.iterdir()
         ):

@@ -56,6 +56,17 @@ def decode_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def spec_key(spec: Mapping[str, Any], *, layout: bool = False) -> str:
+    """Return 16 digits that tell one `FeatureSpec.to_json` from another; wording does not count.
+
+    With ``layout`` time axes do not count either: they may differ between tracks of one recipe,
+    while kind, dimension, type, names, units and aspects may not.
+    """
+    apart = {"description", *(("hop", "first", "frame_length") if layout else ())}
+    text = canonical_json({name: value for name, value in spec.items() if name not in apart})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def listing_hash(features: Iterable[str], units: Iterable[Iterable[str]]) -> str:
     """Return a hash of which features a shard holds of which (track, content), row by row."""
     text = json.dumps([sorted(features), [list(unit) for unit in units]])

@@ -101,7 +101,13 @@ class Block:
 
 def _array(dataset: Any, start: int | None = None, stop: int | None = None) -> AnyArray:
     """Read rows of a dataset."""
-    rows: AnyArray = dataset[start:stop]
+    try:
+        rows: AnyArray = dataset[start:stop]
+    except OSError as error:
+        raise StoreError(
+            f"{dataset.file.filename} is damaged: {dataset.name} cannot be read. "
+            "Run featx verify --repair."
+        ) from error
     return rows
 
 
@@ -173,7 +179,7 @@ class FolderSource(Source):
         """See `Source`."""
         found: dict[str, dict[str, FeatureSpec]] = {}
         for recipe, spec in self.view.query(
-            "SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid"
+            "SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid ORDER BY s.stamp"
         ):
             item = FeatureSpec.from_json(json.loads(spec))
             found.setdefault(recipe, {})[item.name] = item
@@ -213,7 +219,9 @@ class FolderSource(Source):
         try:
             file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE, locking=False)
         except OSError as error:
-            raise StoreError(f"{path} cannot be opened: {error}. Run featx verify.") from error
+            raise StoreError(
+                f"{path} cannot be opened: {error}. Run featx verify --repair."
+            ) from error
         self._files[sid] = (file, {})
         while len(self._files) > OPEN_FILES:
             self._files.popitem(last=False)[1][0].close()

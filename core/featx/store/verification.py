@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.errors import StoreError
+from featx.errors import ParameterError, StoreError
 from featx.store.catalogue import LedgerView
 from featx.store.checking import TIME_LIMIT, ChildInspector, shard_problem
 from featx.store.layout import (
+    DAMAGED,
     LEDGERS,
     SHARDS,
     TEMPORARY,
@@ -22,6 +23,7 @@ from featx.store.layout import (
     regular_file,
     shard_path,
     store_id,
+    sync_folder,
 )
 from featx.store.ledger import ledger_files, read_lines
 from featx.store.locking import lock_store
@@ -40,18 +42,22 @@ class Damage:
 class VerifyReport:
     """What `verify` found.
 
-    ``damage`` empty means that every committed byte is intact. ``leftovers`` are files that killed
-    writers left behind (temporary files, shards that no ledger commits); readers ignore them.
+    ``damage`` empty means that every committed byte is intact. ``repaired`` is damage that this
+    call took out of the store, ``lost`` counts values that went with it, now or earlier, and were
+    not computed again since. ``leftovers`` are files that killed writers left behind (temporary
+    files, shards that no ledger commits); readers ignore them. ``shards`` is None for merged files.
     """
 
     path: str
-    shards: int = 0
+    shards: int | None = 0
     bytes: int = 0
     tracks: int = 0
     ok: int = 0
     failed: int = 0
     skipped: int = 0
     damage: list[Damage] = field(default_factory=list)
+    repaired: list[Damage] = field(default_factory=list)
+    lost: int = 0
     leftovers: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -72,6 +78,7 @@ def verify(
     *,
     rebuild: bool = True,
     clean: bool = False,
+    repair: bool = False,
     time_limit: float = TIME_LIMIT,
     progress: Callable[[int, int], None] | None = None,
 ) -> VerifyReport:
@@ -88,6 +95,10 @@ def verify(
         Make the catalogue again from the ledgers.
     clean : bool
         Remove leftovers of killed writers; needs the run lock, and ledgers without damage.
+    repair : bool
+        Move damaged shards into the folder ``damaged`` of the store and revoke them and missing
+        ones, so that the store opens again and the next run computes what they held. Nothing is
+        deleted. Needs the run lock, and ledgers without damage.
     time_limit : float > 0
         Seconds that the structure of one file may take, besides one second per 8 MiB.
     progress : callable or None
@@ -100,23 +111,31 @@ def verify(
     Raises
     ------
     StoreError
-        If ``path`` is no store at all, or ``clean`` meets a run that is going on.
+        If ``path`` is no store at all, or ``clean`` or ``repair`` meets a run that is going on.
+    ParameterError
+        If ``clean`` or ``repair`` is asked of a merged file.
     """
     started = time.monotonic()
     path = Path(path).resolve()
     report = VerifyReport(path=str(path))
     if is_merged_file(path):
+        if clean or repair:
+            raise ParameterError(
+                f"clean and repair must be asked of a store folder, got {path}. Merge it again."
+            )
         _verify_merged(path, report, time_limit)
         report.seconds = time.monotonic() - started
         return report
     if not is_store_folder(path):
         raise StoreError(f"store must be a store folder or a merged file, got {path}.")
     store_id(path)
-    with lock_store(path) if clean else contextlib.nullcontext():
+    with lock_store(path) if clean or repair else contextlib.nullcontext():
         present = sorted(_present(path))
         committed = _read_ledgers(path, report)
         _check_shards(path, committed, report, time_limit=time_limit, progress=progress)
         report.leftovers = [name for name in present if name not in committed]
+        if repair:
+            _repair(path, committed, report)
         if clean:
             _clean(path, report)
     if rebuild and not any(item.path.startswith(LEDGERS) for item in report.damage):
@@ -129,6 +148,7 @@ def _verify_merged(path: Path, report: VerifyReport, time_limit: float) -> None:
     from featx.store.merged import MergedSource, merged_problem, remember_merged
 
     report.bytes = path.stat().st_size
+    report.shards = None
     problem = merged_problem(path, time_limit=time_limit)
     if problem:
         report.damage.append(Damage(path.name, problem))
@@ -165,6 +185,7 @@ def _present(folder: Path) -> Iterator[str]:
 def _read_ledgers(folder: Path, report: VerifyReport) -> dict[str, dict[str, Any]]:
     """Return what the ledgers say of each shard, noting damaged ledgers in the report."""
     committed: dict[str, dict[str, Any]] = {}
+    revoked: dict[str, int] = {}
     try:
         files = ledger_files(folder)
     except StoreError as error:
@@ -177,12 +198,18 @@ def _read_ledgers(folder: Path, report: VerifyReport) -> dict[str, dict[str, Any
             for offset, entry in read_lines(folder, ledger.name):  # noqa: B007  (used below)
                 if entry.get("kind") == "shard":
                     relative = shard_path(entry["recipe"], entry["sha256"])
+                    before = committed.get(relative, {"stamp": -1})["stamp"]
                     committed[relative] = {
                         "size": entry["size"],
                         "sha256": entry["sha256"],
                         "recipe": entry["recipe"],
                         "listing": listing_hash(entry["features"], entry["units"]),
+                        "stamp": max(entry["stamp"], before),
                     }
+                elif entry.get("kind") == "revoke":
+                    for shard in entry["shards"]:
+                        relative = shard_path(*shard)
+                        revoked[relative] = max(entry["stamp"], revoked.get(relative, -1))
         except (StoreError, KeyError, TypeError, ValueError) as error:
             report.damage.append(Damage(name, f"{error}" or type(error).__name__))
             continue
@@ -190,7 +217,11 @@ def _read_ledgers(folder: Path, report: VerifyReport) -> dict[str, dict[str, Any
             report.notes.append(
                 f"{name}: the last line was cut off at byte {offset}; what it began never counted."
             )
-    return committed
+    return {
+        relative: facts
+        for relative, facts in committed.items()
+        if facts["stamp"] > revoked.get(relative, -1)
+    }
 
 
 def _check_shards(
@@ -211,6 +242,41 @@ def _check_shards(
             if progress is not None:
                 progress(number + 1, len(committed))
     report.shards = len(committed)
+
+
+def _repair(folder: Path, committed: dict[str, dict[str, Any]], report: VerifyReport) -> None:
+    """Move damaged shards aside, then revoke them; a kill in between leaves a missing shard."""
+    from featx.store.writer import StoreWriter
+
+    if any(item.path.startswith(LEDGERS) for item in report.damage):
+        report.notes.append(
+            "Nothing was repaired: shards can be revoked only where all ledgers are intact. "
+            "Restore the damaged ledger from a copy."
+        )
+        return
+    report.repaired = [item for item in report.damage if item.path in committed]
+    for item in report.repaired:
+        _move_aside(folder, item.path)
+    with contextlib.closing(StoreWriter(folder, provenance={})) as writer:
+        facts = [committed.pop(item.path) for item in report.repaired]
+        writer.revoke([(fact["recipe"], fact["sha256"]) for fact in facts])
+    report.shards = len(committed)
+    report.damage = [item for item in report.damage if item not in report.repaired]
+
+
+def _move_aside(folder: Path, relative: str) -> None:
+    """Move one file into the folder of damaged ones, where nothing of the same name is replaced."""
+    source = folder / relative
+    if not os.path.lexists(source):
+        return
+    target_folder = folder / DAMAGED
+    target_folder.mkdir(exist_ok=True)
+    stem = f"{source.parent.name}-{source.stem}"
+    names = (f"{stem}{f'-{number}' if number else ''}{source.suffix}" for number in range(10_000))
+    target = next(path for name in names if not os.path.lexists(path := target_folder / name))
+    source.rename(target)
+    sync_folder(target_folder)
+    sync_folder(source.parent)
 
 
 def _clean(folder: Path, report: VerifyReport) -> None:
@@ -236,14 +302,12 @@ def _rebuild(folder: Path, committed: dict[str, dict[str, Any]], report: VerifyR
         with LedgerView(folder) as view:
             view.rebuild()
             intact = []
-            for sid, recipe, sha256 in view.query(
-                "SELECT s.sid, r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid"
-            ):
-                relative = shard_path(recipe, sha256)
-                if relative in committed and relative not in damaged:
-                    status = regular_file(folder, relative)
-                    intact.append((sid, status.st_size, status.st_mtime_ns, status.st_ino))
+            for shard in view.shards():
+                if shard.path in committed and shard.path not in damaged:
+                    status = regular_file(folder, shard.path)
+                    intact.append((shard.sid, status.st_size, status.st_mtime_ns, status.st_ino))
             view.remember_verified(intact)
+            report.lost = sum(view.lost(recipe.id) for recipe in view.recipes())
             _count(view, report)
     except StoreError as error:
         report.damage.append(Damage(LEDGERS, str(error)))

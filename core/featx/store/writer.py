@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from featx.errors import ParameterError, StoreError
 from featx.store.layout import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
 from featx.store.ledger import LedgerWriter, current_run, next_stamp
-from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit
+from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit, spec_key
 from featx.store.trust import seal, user_key
 from featx.types import FeatureSpec
 
@@ -115,6 +115,7 @@ class StoreWriter:
             "size": size,
             "seal": seal(self._key, path, sha256, path.stat()),
             "features": [spec.name for spec in specs],
+            "described": {spec.name: spec_key(spec.to_json()) for spec in specs},
             "units": [[track.track_id, track.content] for track in tracks],
         }
         try:
@@ -172,6 +173,19 @@ class StoreWriter:
             rows.append([unit.track_id, content, *told])
         if tracks:
             self._commit({"kind": "units", "units": rows}, tracks, recipes)
+
+    def make_current(self, recipes: Sequence[str]) -> None:
+        """Make recipes (ids) the ones that short names mean, though others were committed later."""
+        if recipes:
+            self._commit({"kind": "current", "names": list(recipes)}, (), ())
+
+    def revoke(self, shards: Sequence[tuple[str, str]]) -> None:
+        """Take shards back, given as (recipe id, SHA-256): their values count as never computed.
+
+        Committing the same bytes again later makes them count again.
+        """
+        if shards:
+            self._commit({"kind": "revoke", "shards": [list(shard) for shard in shards]}, (), ())
 
     def close(self) -> None:
         """Close the ledger; a second call does nothing."""
