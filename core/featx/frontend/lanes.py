@@ -42,7 +42,6 @@ class _Engine:
     plan: Any
     layout: Any
     framing: tuple[Any, ...] | None
-    hop: int
     left: int
     n_bins: int
     curve: tuple[np.float32, ...]
@@ -93,7 +92,6 @@ def _engine(fe: FrontEnd, lanes: int) -> _Engine | None:
         plan=ours,
         layout=lay,
         framing=framing,
-        hop=lay.arrays[0],
         left=left_samples(fe),
         n_bins=fe.n_fft // 2 + 1,
         curve=_curve(fe),
@@ -188,20 +186,19 @@ def _run(
 ) -> None:
     from featx.kernels.lane_spectrum import framed_spectra_kernel, spectra_kernel
     from featx.kernels.plan import workspaces
-    from featx.kernels.stages import COMPLEX, POWER
+    from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
     from featx.kernels.vector import marker
 
     complex_out = out.dtype == np.complex64
-    mode = marker(COMPLEX if complex_out else POWER)
+    mode = marker(COMPLEX if complex_out else MAGNITUDE if fe.power == 1.0 else POWER)
     block = 2 * len(engine.w)
     n_bands = 1 if bank is None else len(bank.starts)
-    held = block * fe.n_fft if engine.framing is not None else engine.layout.segment
     work = workspaces.take(
         (
-            held,
+            engine.layout.segment_size,
             engine.layout.columns_size,
             engine.plan.z_size,
-            engine.n_bins * block * len(mode),
+            engine.n_bins * block * (2 if complex_out else 1),
             n_bands * block,
         )
     )
@@ -212,7 +209,7 @@ def _run(
     shared = (
         engine.layout.arrays,
         engine.plan.arrays,
-        (fe.power == 1.0 and not complex_out, bank is not None, compressed),
+        (bank is not None, compressed),
         _NO_BANK if bank is None else bank.arrays,
         engine.curve,
         work,
@@ -237,16 +234,17 @@ def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
     if lanes == 0:
         return False
     from featx.kernels.lane_spectrum import project_frames_kernel
-    from featx.kernels.plan import workspaces
+    from featx.kernels.plan import rows_shape, workspaces
     from featx.kernels.vector import marker
 
-    block = 2 * lanes
-    size = block * S.shape[1]
-    work = workspaces.take((size, size + block, max(1, len(bank.starts)) * block))
+    block, shape = 2 * lanes, rows_shape(S.shape[1], lanes)
+    _, rows, n_hops, stride, _, pitch = shape
+    sizes = (n_hops * stride, rows * pitch + block, max(1, len(bank.starts)) * block)
     curve = (np.float32(1.0),) * 4
     S = S.view()
     S.flags.writeable = False
-    project_frames_kernel(marker(lanes), S, bank.arrays, False, curve, work, out)
+    work = workspaces.take(sizes)
+    project_frames_kernel(marker(lanes), S, shape, bank.arrays, False, curve, work, out)
     return True
 
 

@@ -15,7 +15,6 @@ from featx.frontend.banks import BandedBank, dense_bank, warn_of_empty_rows
 from featx.frontend.lanes import check_finite, fill, has_lanes, project
 from featx.frontend.layout import (
     geometry,
-    identity,
     n_bands,
     n_frames,
     validate,
@@ -193,7 +192,7 @@ def _bands(
 
 def _tuned_bank(y: FloatArray, fe: FrontEnd, sr: int) -> BandedBank:
     if not fe.estimate_tuning:
-        return _bank(identity(fe), sr)
+        return _bank(fe, sr)
     spectra = (S for _, S in power_blocks(y, fe))
     tuning = tuning_of_blocks(spectra, fe=fe, sr=sr, bins_per_octave=fe.n_bands)
     return BandedBank.from_dense(dense_bank(fe, sr, tuning=tuning))

@@ -33,75 +33,100 @@ from featx.kernels.vector import (
     vlog2,
     vmax,
     vset,
-    vsqrt,
     vstore,
 )
 
 
 # ---------------------------------------------------------------- in
-@kernel
-def to_columns(w, y, start, hop, rows, n_columns, half, pitch, columns):
-    """Write ``columns[p * pitch + c // 2 + c % 2 * half] = y[start + c * hop + p]``.
-
-    For p < rows and c < 2 n_columns.
-    """
-    lanes = len(w)
-    whole = n_columns // lanes * lanes
-    for parity in range(2):
-        origin = start + parity * hop
-        target = parity * half
-        for c in range(0, whole, lanes):
-            at = origin + 2 * c * hop
-            p = 0
-            while p + lanes <= rows:
-                transpose_block(w, y, at + p, 2 * hop, columns, p * pitch + target + c, pitch)
-                p += lanes
-            for q in range(p, rows):
-                for i in range(lanes):
-                    columns[q * pitch + target + c + i] = y[at + 2 * i * hop + q]
-        for c in range(whole, n_columns):
-            for q in range(rows):
-                columns[q * pitch + target + c] = y[origin + 2 * c * hop + q]
-
-
 @part
-def fill_segment(y, start, reflect, count, out):
-    """Write samples ``start, start + 1, …`` of the padded signal into ``out``."""
+def take(w, y, start, shape, reflect, overflow, segment, scratch):
+    """Copy the samples of a block, hop by hop, to rows ``stride`` apart; tell whether all are sane.
+
+    Sample p of hop c of the padded signal goes to ``segment[c * stride + p]``. A copy, because a
+    power of two as distance between rows would put all of them into one set of the cache, and
+    because reading the signal in order is what brings it there. Sane is what times ``overflow`` is
+    finite: 0 times it is 0.
+    """
+    hop, rows, n_hops, stride, _, _ = shape
+    lanes = len(w)
+    if start < 0 or start + n_hops * hop + lanes > len(y):
+        for c in range(n_hops):
+            _fill(y, start + c * hop, reflect, rows, segment, c * stride)
+        first = min(max(0, start), len(y))
+        return all_sane(w, y, first, min(start + n_hops * hop, len(y)), overflow, scratch)
+    zero, large = vset(w, 0.0), vset(w, overflow)
+    a, b = zero, zero
+    for c in range(0, n_hops, 2):
+        source, target = start + c * hop, c * stride
+        for p in range(0, rows, lanes):
+            x, z = vload(w, y, source + p), vload(w, y, source + hop + p)
+            vstore(segment, target + p, x)
+            vstore(segment, target + stride + p, z)
+            a = vfma(x * large, zero, a)
+            b = vfma(z * large, zero, b)
+    vstore(scratch, 0, a + b)
+    total = 0.0
+    for i in range(lanes):
+        total += scratch[i]
+    return total == 0.0
+
+
+@kernel
+def _fill(y, start, reflect, count, out, at):
+    """Write samples ``start, start + 1, …`` of the padded signal to ``out[at:]``."""
     n = y.shape[0]
-    for j in range(count):
-        i = start + j
-        if reflect:
-            if i < 0:
-                i = -i
-            elif i >= n:
-                i = 2 * (n - 1) - i
-        if 0 <= i < n:
-            out[j] = y[i]
-        else:
-            out[j] = 0.0
+    low = min(max(0, -start), count)
+    high = min(max(low, n - start), count)
+    for j in range(low, high):
+        out[at + j] = y[start + j]
+    for j in range(low + count - high):
+        k = j if j < low else j - low + high
+        i = -(start + k) if k < low else 2 * (n - 1) - (start + k)
+        out[at + k] = y[i] if reflect and 0 <= i < n else 0.0
 
 
 @part
 def all_sane(w, y, start, stop, overflow, scratch):
-    """Tell whether ``y[start:stop]`` times ``overflow`` is finite: else 0 times it is not 0.
-
-    It reads the signal in order just before it is taken apart, which brings it into the cache.
-    """
+    """Tell whether ``y[start:stop]`` times ``overflow`` is finite."""
     lanes = len(w)
     zero, large = vset(w, 0.0), vset(w, overflow)
-    a, b = zero, zero
+    a = zero
     at = start
-    while at + 2 * lanes <= stop:
+    while at + lanes <= stop:
         a = vfma(vload(w, y, at) * large, zero, a)
-        b = vfma(vload(w, y, at + lanes) * large, zero, b)
-        at += 2 * lanes
-    vstore(scratch, 0, a + b)
+        at += lanes
+    vstore(scratch, 0, a)
     total = 0.0
     for i in range(lanes):
         total += scratch[i]
     for i in range(at, stop):
         total += np.float32(y[i] * overflow) * 0.0
     return total == 0.0
+
+
+@part
+def to_columns(w, segment, shape, columns):
+    """Write ``columns[p * pitch + c // 2 + c % 2 * half] = segment[c * stride + p]``."""
+    _, rows, n_hops, stride, half, pitch = shape
+    lanes = len(w)
+    whole = n_hops // 2 // lanes * lanes
+    for parity in range(2):
+        origin, target = parity * stride, parity * half
+        for c in range(0, whole, lanes):
+            at = origin + 2 * c * stride
+            p = 0
+            while p + lanes <= rows:
+                transpose_block(
+                    w, segment, at + p, 2 * stride, columns, p * pitch + target + c, pitch
+                )
+                p += lanes
+            for q in range(p, rows):
+                for i in range(lanes):
+                    columns[q * pitch + target + c + i] = segment[at + 2 * i * stride + q]
+    # what is left over: every hop is needed but the last of an odd number
+    for c in range(2 * whole, n_hops):
+        for q in range(rows):
+            columns[q * pitch + c // 2 + c % 2 * half] = segment[c * stride + q]
 
 
 # ---------------------------------------------------------------- transform
@@ -140,7 +165,7 @@ def _final(w, family, mode, radices, n, z, places, gap, pad, table, spectrum):
     m = n // radix
     d = m * lanes + pad
     turn = 2 * (radix - 1)
-    width = 2 * lanes * len(mode)
+    width = 4 * lanes if len(mode) == COMPLEX else 2 * lanes
     step = m * width
     for k2 in range(m // 2 + 1):
         k3 = m - k2
@@ -185,38 +210,34 @@ def transform(w, family, mode, columns, even, odd, window, plan, z, spectrum):
 
 
 @part
-def silence(w, columns, even, odd, window, n_values, spectrum):
+def silence(w, columns, even, odd, window, n_values, spectrum, scratch):
     """Set the spectra of frames without any sound to zero.
 
     What a frame's partner leaves behind in it is rounding, 140 dB below the partner; on exact
-    silence a logarithm would show it. The search begins in the middle, where the window is large,
-    and ends at the first sound.
+    silence a logarithm would show it. Only where the sample in the middle of a frame is zero are
+    the others looked at.
     """
     lanes = len(w)
     n = len(window)
     for parity in range(2):
         where = odd if parity else even
+        suspects = 0
         for lane in range(lanes):
-            i = 0
-            while i < n:
-                j = (i + n // 2) % n
-                if columns[where[j] + lane] * window[j] != 0.0:
-                    break
-                i += 1
-            if i == n:
+            suspects += columns[where[n // 2] + lane] == 0.0
+        if suspects == 0:
+            continue
+        sound = vset(w, 0.0)
+        for j in range(n):
+            x = vload(w, columns, where[j]) * vset(w, window[j])
+            sound = vfma(x, x, sound)
+        vstore(scratch, 0, sound)
+        for lane in range(lanes):
+            if scratch[lane] == 0.0:
                 for k in range(n_values):
                     spectrum[(2 * k + parity) * lanes + lane] = 0.0
 
 
 # ---------------------------------------------------------------- out
-@part
-def square_root(w, values, n):
-    """Replace every value of ``n`` rows by its square root."""
-    lanes = len(w)
-    for at in range(0, 2 * n * lanes, lanes):
-        vstore(values, at, vsqrt(vload(w, values, at)))
-
-
 @part
 def project(w, spectrum, bank, log, curve, bands):
     """Banded filter bank: row m holds weights for bins starts[m] … of even and odd frames.
@@ -271,15 +292,16 @@ def to_frames(w, bands, n, out, t0):
 # ---------------------------------------------------------------- all of it
 @part
 def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t):
-    """From columns to rows t … of ``out``."""
-    _, _, _, _, _, even, odd, window = layout
-    root, filtered, log = steps
-    _, columns, z, spectrum, bands = work
-    n_values = len(mode) * (plan[0] // 2 + 1)
+    """From the samples of a block to rows t … of ``out``."""
+    shape, even, odd, window = layout
+    filtered, log = steps
+    segment, columns, z, spectrum, bands = work
+    n_values = plan[0] // 2 + 1
+    if len(mode) == COMPLEX:
+        n_values *= 2
+    to_columns(w, segment, shape, columns)
     transform(w, family, mode, columns, even, odd, window, plan, z, spectrum)
-    silence(w, columns, even, odd, window, n_values, spectrum)
-    if root:
-        square_root(w, spectrum, n_values)
+    silence(w, columns, even, odd, window, n_values, spectrum, bands)
     if filtered:
         project(w, spectrum, bank, log, curve, bands)
         to_frames(w, bands, len(bank[0]), out, t)
@@ -296,24 +318,22 @@ def spectra_kernel(
 ):  # fmt: skip
     """Frames t0 … t1 - 1 of ``total`` into rows t0 - first … of ``out``.
 
-    ``t0`` is a multiple of the block. Blocks inside the signal are read where they lie, the others
-    from a padded copy of the block. Samples that are NaN or beyond the largest float32
-    over ``overflow`` set ``bad[0]``.
+    ``t0`` is a multiple of the block. Samples that are NaN or beyond the largest float32 over
+    ``overflow`` set ``bad[0]``.
     """
     block = 2 * len(w)
-    hop, rows, n_columns, half, pitch, _, _, _ = layout
-    segment, columns, _, _, bands = work
-    n_segment = (2 * n_columns - 1) * hop + rows
+    shape = layout[0]
+    hop, rows, n_hops, _, _, _ = shape
+    segment, bands = work[0], work[4]
     for t in range(t0, t1, block):
         start = t * hop - left
-        stop = len(y) if t + block >= total else min(len(y), start + block * hop)
-        if not all_sane(w, y, max(0, start), stop, overflow, bands):
+        if not take(w, y, start, shape, reflect, overflow, segment, bands):
             bad[0] = 1
-        source, at = y, start
-        if start < 0 or start + n_segment > len(y):
-            fill_segment(y, start, reflect, n_segment, segment)
-            source, at = segment, 0
-        to_columns(w, source, at, hop, rows, n_columns, half, pitch, columns)
+        # gaps between frames, and what is left at the end, are looked at as well
+        seen = start + n_hops * hop if rows == hop else start
+        stop = len(y) if t + block >= total else min(start + block * hop, len(y))
+        if not all_sane(w, y, max(0, seen), stop, overflow, bands):
+            bad[0] = 1
         _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first)
 
 
@@ -328,30 +348,24 @@ def framed_spectra_kernel(
     """
     block = 2 * len(w)
     hop_num, hop_den, taper, remove_dc, preemphasis, conditioned, shape = framing
-    hop, rows, n_columns, half, pitch, _, _, _ = layout
-    frames, columns, _, _, _ = work
-    cut = frames.reshape(block, hop)[:, : len(taper)]
-    frames[:] = 0.0
+    segment = work[0]
+    frames = segment.reshape(block, layout[0][3])[:, : len(taper)]
+    segment[:] = 0.0
     for t in range(t0, t1, block):
-        frame_kernel(y, t, hop_num, hop_den, left, reflect, shape, cut)
+        frame_kernel(y, t, hop_num, hop_den, left, reflect, shape, frames)
         if conditioned:
-            condition_kernel(cut, remove_dc, preemphasis, taper)
-        to_columns(w, frames, 0, hop, rows, n_columns, half, pitch, columns)
+            condition_kernel(frames, remove_dc, preemphasis, taper)
         _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first)
 
 
 @kernel
-def project_frames_kernel(w, S, bank, log, curve, work, out):
+def project_frames_kernel(w, S, shape, bank, log, curve, work, out):
     """Apply a filter bank to the rows of ``S``, any (n_frames, n), and write it to ``out``."""
-    block = 2 * len(w)
     n = S.shape[1]
     flat = S.reshape(S.size)
     segment, columns, bands = work
-    for t in range(0, len(S), block):
-        source, at = flat, t * n
-        if t + block > len(S):
-            fill_segment(flat, at, False, n * block, segment)
-            source, at = segment, 0
-        to_columns(w, source, at, n, n, len(w), len(w), block, columns)
+    for t in range(0, len(S), 2 * len(w)):
+        take(w, flat, t * n, shape, False, np.float32(1.0), segment, bands)
+        to_columns(w, segment, shape, columns)
         project(w, columns, bank, log, curve, bands)
         to_frames(w, bands, len(bank[0]), out, t)

@@ -116,34 +116,48 @@ def _places(m: int, radices: tuple[int, ...]) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where `lane_spectrum.to_columns` puts the samples of a block of frames.
+    """Where `lane_spectrum.take` and `to_columns` put the samples of a block of frames.
 
-    ``arrays`` goes into the kernels: hop, rows, columns of one parity, where odd columns begin,
-    pitch, places of every sample of even and of odd frames, window. ``segment`` is how many samples
-    one block reads.
+    ``shape`` is hop, rows, hops of a block (even), distance of hops in the segment, where odd
+    columns begin, pitch. ``arrays`` goes into the kernels: shape, places of every sample of even
+    and of odd frames, window.
     """
 
+    shape: tuple[int, ...]
     arrays: tuple
+    segment_size: int
     columns_size: int
-    segment: int
 
 
 def layout(window: np.ndarray, hop: int, lanes: int) -> Layout:
     """Return the layout of frames as long as ``window``, ``hop`` samples apart."""
     n = len(window)
-    rows = min(hop, n)
-    n_columns = lanes + -(-n // hop) // 2
-    half = -(-n_columns // 8) * 8
-    pitch = 2 * half
+    n_hops = 2 * lanes - 1 + -(-n // hop)
+    shape = _shape(hop, min(hop, n), n_hops, lanes)
+    _, rows, n_hops, stride, half, pitch = shape
     column, row = np.divmod(np.arange(n), hop)
     even, odd = (row * pitch + c % 2 * half + c // 2 for c in (column, column + 1))
     weights = np.array(window, dtype=np.float32)
-    arrays = (hop, rows, n_columns, half, pitch, even, odd, weights)
     return Layout(
-        arrays=arrays,
+        shape=shape,
+        arrays=(shape, even, odd, weights),
+        segment_size=n_hops * stride,
         columns_size=rows * pitch + 2 * lanes,
-        segment=(2 * n_columns - 1) * hop + rows,
     )
+
+
+def _shape(hop: int, rows: int, n_hops: int, lanes: int) -> tuple[int, ...]:
+    n_hops += n_hops % 2
+    stride = -(-rows // _LINE) * _LINE
+    if stride % (4 * _LINE) == 0:  # pairs of rows must not be multiples of 512 bytes apart
+        stride += _LINE
+    half = -(-n_hops // 2 // lanes) * lanes
+    return hop, rows, n_hops, stride, half, 2 * half
+
+
+def rows_shape(n: int, lanes: int) -> tuple[int, ...]:
+    """Return the shape with which `lane_spectrum.to_columns` turns rows of ``n`` values."""
+    return _shape(n, n, 2 * lanes, lanes)
 
 
 def aligned(size: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from featx.kernels.vector import Memory
 #: Radices by length of the family marker: powers of two, powers of three, everything.
 FAMILIES = {1: (4, 8), 2: (3, 9), 3: butterflies.RADICES}
 #: What the final stage writes, by length of the mode marker.
-POWER, COMPLEX = 1, 2
+POWER, MAGNITUDE, COMPLEX = 1, 2, 3
 
 _N = types.intp
 
@@ -164,7 +164,8 @@ def _parted(mode, x, y):
     b = (x[1] + y[1], y[0] - x[0])
     if mode == COMPLEX:
         return [part * 0.5 for part in (a[0], b[0], a[1], b[1])]
-    return [(real * real + imag * imag) * 0.25 for real, imag in (a, b)]
+    powers = [(real * real + imag * imag) * 0.25 for real, imag in (a, b)]
+    return powers if mode == POWER else [power.sqrt() for power in powers]
 
 
 def _partners(radix):

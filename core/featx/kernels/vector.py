@@ -132,14 +132,19 @@ class Lane:
     def _other(self, other):
         return other.value if isinstance(other, Lane) else _splat(self.count, float(other))
 
+    def _apply(self, instruction, other):
+        # contract: a multiplication and an addition may become one instruction
+        emit = getattr(self.builder, instruction)
+        return Lane(self.builder, emit(self.value, self._other(other), flags=("contract",)))
+
     def __add__(self, other):
-        return Lane(self.builder, self.builder.fadd(self.value, self._other(other), ("contract",)))
+        return self._apply("fadd", other)
 
     def __sub__(self, other):
-        return Lane(self.builder, self.builder.fsub(self.value, self._other(other), ("contract",)))
+        return self._apply("fsub", other)
 
     def __mul__(self, other):
-        return Lane(self.builder, self.builder.fmul(self.value, self._other(other), ("contract",)))
+        return self._apply("fmul", other)
 
     def __neg__(self):
         return Lane(self.builder, self.builder.fneg(self.value))
