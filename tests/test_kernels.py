@@ -119,11 +119,15 @@ def test_banded_sums_equal_their_twin(rows: int, level: str, rng) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_peaks_equal_their_twin(shape, level: str, rng) -> None:
     S = spectrum(shape, level, rng)
-    places, heights = np.full(shape, 7.0, np.float32), np.full(shape, 7.0, np.float32)
-    peaks_kernel(S, 2, 30, np.float32(0.1), places, heights)
-    expected_places, expected_heights = reference.peaks_reference(S, 2, 30, np.float32(0.1))
-    near(places, expected_places)
-    near(heights, expected_heights)
+    floors = np.float32(0.1) * S.max(axis=1, initial=0.0)
+    places, heights = np.full(S.size + 3, 7.0, np.float32), np.full(S.size + 3, 7.0, np.float32)
+    count = np.array([3])
+    peaks_kernel(S, 2, 30, floors, places, heights, count)
+    expected_places, expected_heights = reference.peaks_reference(S, 2, 30, floors)
+    assert count[0] == 3 + len(expected_places)
+    near(places[3 : count[0]], expected_places)
+    near(heights[3 : count[0]], expected_heights)
+    assert (np.delete(places, np.s_[3 : count[0] + 1]) == 7.0).all()
 
 
 @pytest.mark.parametrize("shape", SHAPES)

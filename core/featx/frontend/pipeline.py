@@ -23,7 +23,7 @@ from featx.frontend.layout import (
 from featx.frontend.tuning import tuning_of_blocks
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray, FrontEnd
+    from featx.types import AnyArray, DoubleArray, FloatArray, FrontEnd
 
 __all__ = ["compute", "spectrum_blocks"]
 
@@ -261,7 +261,14 @@ def derivative(x: FloatArray, *, width: int, order: int) -> FloatArray:
     frames = min(width, len(x) - 1 + len(x) % 2)
     out = np.zeros_like(x)
     if frames > order:
-        places = np.arange(frames) - frames // 2
-        fit = np.linalg.pinv(np.vander(places.astype(np.float64), order + 1))
-        derivative_kernel(x, math.factorial(order) * fit[0], out)
+        derivative_kernel(x, _derivative_weights(frames, order), out)
     return out
+
+
+@lru_cache(maxsize=64)
+def _derivative_weights(frames: int, order: int) -> DoubleArray:
+    """Return what gives the derivative, in the middle, of a polynomial of that degree."""
+    places = np.arange(frames) - frames // 2
+    fit = np.linalg.pinv(np.vander(places.astype(np.float64), order + 1))
+    weights: DoubleArray = math.factorial(order) * fit[0]
+    return weights

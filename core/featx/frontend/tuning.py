@@ -77,18 +77,22 @@ def tuning_of_blocks(
     high = min(_HIGH, sr / 2)
     first, last = math.ceil(_LOW * fe.n_fft / sr), math.ceil(high * fe.n_fft / sr)
     found_places, found_heights = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    # of two neighbouring bins, one is a maximum at most
+    most = max(0, last - first) // 2 + 1
     for S in blocks:
-        places, heights = np.empty_like(S), np.empty_like(S)
-        peaks_kernel(S, first, last, np.float32(_THRESHOLD), places, heights)
-        voting = places > 0
-        found_places.append(places[voting])
-        found_heights.append(heights[voting])
+        places, heights = (np.empty(len(S) * most + 1, np.float32) for _ in range(2))
+        count = np.zeros(1, np.int64)
+        floors = np.float32(_THRESHOLD) * S.max(axis=1)
+        peaks_kernel(S, first, last, floors, places, heights, count)
+        found_places.append(places[: count[0]].copy())
+        found_heights.append(heights[: count[0]].copy())
     places, heights = np.concatenate(found_places), np.concatenate(found_heights)
     if len(places) == 0:
         return 0.0
     frequencies = places[heights >= np.median(heights)].astype(np.float64) * (sr / fe.n_fft)
-    deviation = bins_per_octave * np.log2(frequencies / (440.0 / 16.0)) % 1.0
+    deviation = bins_per_octave * np.log2(frequencies / (440.0 / 16.0))
+    deviation -= np.floor(deviation)
     deviation[deviation >= 0.5] -= 1.0
-    edges = np.linspace(-0.5, 0.5, round(1.0 / _RESOLUTION) + 1)
-    counts, _ = np.histogram(deviation, edges)
+    # a number of bins and a range: numpy then need not search the edges for every value
+    counts, edges = np.histogram(deviation, round(1.0 / _RESOLUTION), (-0.5, 0.5))
     return float(edges[int(np.argmax(counts))])

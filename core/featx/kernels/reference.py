@@ -46,11 +46,10 @@ def banded_reference(S, starts, lengths, offsets, weights):
     return (S.astype(np.float64) @ bank.T).astype(np.float32)
 
 
-def peaks_reference(S, low, high, threshold):
-    """Return places and heights as `spectrum.peaks_kernel` writes them."""
-    places, heights = np.zeros_like(S), np.zeros_like(S)
-    floor = threshold * S.max(axis=1, keepdims=True, initial=0.0)
-    loud = np.where(floor < S, S, 0.0)
+def peaks_reference(S, low, high, floors):
+    """Return places and heights as `spectrum.peaks_kernel` appends them."""
+    places, heights = [], []
+    loud = np.where(floors[:, np.newaxis] < S, S, 0.0)
     peak = np.zeros(S.shape, dtype=bool)
     peak[:, 1:-1] = (loud[:, 1:-1] > loud[:, :-2]) & (loud[:, 1:-1] >= loud[:, 2:])
     peak[:, : max(low, 1)] = False
@@ -59,9 +58,9 @@ def peaks_reference(S, low, high, threshold):
         before, here, after = S[t, k - 1 : k + 2].astype(np.float64)
         slope, bend = 0.5 * (after - before), after + before - 2.0 * here
         shift = -slope / bend if abs(slope) < abs(bend) else 0.0
-        places[t, k] = k + shift
-        heights[t, k] = here + 0.5 * slope * shift
-    return places, heights
+        places.append(k + shift)
+        heights.append(here + 0.5 * slope * shift)
+    return np.array(places, dtype=np.float32), np.array(heights, dtype=np.float32)
 
 
 def log_reference(S, gain, offset, amin, factor):

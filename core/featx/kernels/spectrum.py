@@ -64,29 +64,29 @@ def banded_kernel(S, starts, lengths, offsets, weights, out):
 
 
 @kernel
-def peaks_kernel(S, low, high, threshold, places, heights):
-    """Write the place (in bins) and height of every local maximum between two bins, else 0.
+def peaks_kernel(S, low, high, floors, places, heights, count):
+    """Append place (in bins) and height of every local maximum between two bins; count them.
 
-    A peak exceeds ``threshold`` times the maximum of its frame; place and height are refined by
-    the parabola through it and its neighbours.
+    A peak of frame t exceeds ``floors[t]`` >= 0; place and height are refined by the parabola
+    through it and its neighbours. ``count[0]`` is where to begin, and where the next one goes
+    afterwards; one place more than there are peaks is written to.
     """
-    n_bins = S.shape[1]
+    at = count[0]
     for t in range(S.shape[0]):
-        top = 0.0
-        for k in range(n_bins):
-            places[t, k] = 0.0
-            heights[t, k] = 0.0
-            top = max(top, S[t, k])
-        floor = threshold * top
-        for k in range(max(low, 1), min(high, n_bins - 1)):
+        floor = floors[t]
+        begin = at
+        # without a branch: in noise, no branch can be foretold
+        for k in range(max(low, 1), min(high, S.shape[1] - 1)):
             here = S[t, k]
-            before = S[t, k - 1] if S[t, k - 1] > floor else 0.0
-            after = S[t, k + 1] if S[t, k + 1] > floor else 0.0
-            if here > floor and here > before and here >= after:
-                slope = 0.5 * (S[t, k + 1] - S[t, k - 1])
-                bend = S[t, k + 1] + S[t, k - 1] - 2.0 * here
-                shift = 0.0
-                if abs(slope) < abs(bend):
-                    shift = -slope / bend
-                places[t, k] = k + shift
-                heights[t, k] = here + 0.5 * slope * shift
+            places[at] = k
+            at += (here > floor) & (here > S[t, k - 1]) & (here >= S[t, k + 1])
+        for i in range(begin, at):
+            k = np.int64(places[i])
+            slope = 0.5 * (S[t, k + 1] - S[t, k - 1])
+            bend = S[t, k + 1] + S[t, k - 1] - 2.0 * S[t, k]
+            shift = 0.0
+            if abs(slope) < abs(bend):
+                shift = -slope / bend
+            places[i] = k + shift
+            heights[i] = S[t, k] + 0.5 * slope * shift
+    count[0] = at
