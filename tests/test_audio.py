@@ -157,3 +157,21 @@ def test_resample_keeps_a_tone(rng):
     expected = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000)
     assert out.dtype == np.float32
     assert np.abs(out - expected)[500:-500].max() < 1e-4
+
+
+def test_messages_name_the_file_and_reasons_do_not(tmp_path):
+    import pickle
+
+    missing = tmp_path / "nosuch.wav"
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    for call in (Audio.load, probe, content_hash, lambda path: decode(path, rates=[None])):
+        with pytest.raises(AudioError) as caught:
+            call(missing)
+        assert str(caught.value) == f"{missing}: the file does not exist"
+        assert caught.value.reason == "the file does not exist"
+    with pytest.raises(AudioError) as caught:
+        Audio.load(broken)
+    assert str(caught.value) == f"{broken}: {caught.value.reason}"
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.code) == (str(caught.value), caught.value.code)

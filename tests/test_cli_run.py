@@ -67,7 +67,7 @@ def test_failures_give_exit_code_3_every_time(music: Path, tmp_path: Path) -> No
     for _ in range(2):
         result = call(*arguments)
         assert result.exit_code == 3
-        assert "bad.wav  cheap      not-audio" in result.stdout
+        assert "bad.wav  all        not-audio" in result.stdout
         assert result.stdout.splitlines()[-1] == "5 in = 4 ok + 1 failed + 0 skipped"
 
 
@@ -186,3 +186,30 @@ def test_output_of_plugins_does_not_mix_with_ours(music: Path, tmp_path: Path, s
     )
     done = featx("run", "-p", "cheap", "-o", tmp_path / "s", music, "--json", site=site)
     assert json.loads(done.stdout)["ok"] == 4
+
+
+def test_a_broken_file_has_one_row_however_many_extractors(music: Path, tmp_path: Path) -> None:
+    for name in ("z.wav", "m.wav", "b/x.wav"):
+        (music / name).write_text("no audio")
+    settings = ("--set", "slow.seconds=0")
+    arguments = ("run", "-p", "cheap", "-p", "slow", *settings, "-o", tmp_path / "s", music)
+    for _ in range(2):
+        lines = call(*arguments, "-j", 2).stdout.splitlines()
+        start = lines.index(next(line for line in lines if line.startswith("track ")))
+        names = [line.split()[:3] for line in lines[start + 1 : start + 4]]
+        assert names == [[name, "all", "not-audio"] for name in ("b/x.wav", "m.wav", "z.wav")]
+        assert lines[start + 4] == "7 in = 4 ok + 3 failed + 0 skipped"
+    told = json.loads(call(*arguments, "-j", 1, "--json").stdout)
+    assert (told["codes"], told["failed_files"]) == ({"not-audio": 6}, {"not-audio": 3})
+    assert len(told["failures"]) == 6
+
+
+def test_many_failures_are_counted_by_files(tmp_path: Path) -> None:
+    for number in range(60):
+        path = tmp_path / f"music/{number:02d}.wav"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("no audio")
+    result = call("run", "-p", "cheap", "-o", tmp_path / "s", tmp_path / "music", "-j", 2)
+    rows = [line.split()[0] for line in result.stdout.splitlines() if " not-audio  " in line]
+    assert rows == [f"{number:02d}.wav" for number in range(20)]
+    assert "... 60 files have failed: 60 not-audio." in result.stdout

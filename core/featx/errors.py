@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 __all__ = [
     "DECODE_CODES",
@@ -49,13 +50,13 @@ FAILURE_CODES: Mapping[str, str] = MappingProxyType(
 )
 
 #: Those that belong to the file: no extractor gets to see it.
-DECODE_CODES = frozenset(FAILURE_CODES) - {
-    "crash",
-    "timeout",
-    "memory",
-    "extractor-error",
-    "bad-output",
-}
+DECODE_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        code: sentence
+        for code, sentence in FAILURE_CODES.items()
+        if code not in ("crash", "timeout", "memory", "extractor-error", "bad-output")
+    }
+)
 
 #: Why a (track, extractor) pair was skipped without being a failure.
 SKIP_CODES: Mapping[str, str] = MappingProxyType(
@@ -97,12 +98,24 @@ class _CodedError(FeatxError):
         self.code = code
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.reason)
 
 
 class AudioError(_CodedError):
-    """One file cannot be decoded within the limits; ``code`` says why."""
+    """One file cannot be decoded within the limits; ``code`` says why.
+
+    ``reason`` leaves the file out, for tables that name it beside; the message begins with
+    ``path`` where that is known.
+    """
+
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (*super().__reduce__(), {"path": self.path})
 
 
 class ExtractionError(_CodedError):

@@ -106,7 +106,18 @@ def open_regular(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
     AudioError
         ``missing``, ``permission``, ``unreadable`` (also loops of links), or ``not-audio`` for
         folders, pipes, sockets and devices. An `OSError` while reading becomes ``unreadable``.
+        Every `AudioError` raised while the file is open gets its path.
     """
+    try:
+        with _opened(path) as source:
+            yield source
+    except AudioError as error:
+        error.path = os.fsdecode(path)
+        raise
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

@@ -122,14 +122,14 @@ def _show(summary: RunSummary) -> None:
             f"{summary.audio / 60:.1f} min of audio in {summary.seconds:.1f} s ({speed:.0f} x)"
         )
     if summary.failures:
-        shown = summary.failures[:_SHOWN_FAILURES]
-        echo_table(
-            ("track", "extractor", "code", "reason"),
-            [(item.track_id, item.extractor, item.code, item.reason) for item in shown],
-            title="Failures",
-        )
-        more = sum(summary.codes.values()) - len(shown)
-        if more > 0:
-            codes = ", ".join(f"{count} {code}" for code, count in summary.codes.most_common())
-            click.echo(f"... and {more} more ({codes}).")
+        rows = summary.failure_rows()
+        shown = rows[:_SHOWN_FAILURES]
+        echo_table(("track", "extractor", "code", "reason"), shown, title="Failures")
+        if len(shown) < len(rows) or len({row[0] for row in shown}) < summary.failed:
+            codes = summary.failed_files.most_common()
+            click.echo(
+                f"... {summary.failed} files have failed: "
+                f"{', '.join(f'{count} {code}' for code, count in codes)}. featx ls counts them, "
+                "featx show tells the reasons."
+            )
         sys.stdout.flush()

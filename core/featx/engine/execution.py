@@ -80,8 +80,9 @@ class Execution:
     def tell(self, notes: list[str]) -> None:
         """Say these sentences at once, and keep them in the summary."""
         self.summary.notes.extend(notes)
-        for note in notes if self.progress is not None else ():
-            self.progress.note(note)
+        if self.progress is not None:
+            for note in notes:
+                self.progress.note(note)
 
     def execute(self) -> RunSummary:
         """Work off the plan."""
@@ -170,13 +171,14 @@ class Execution:
             summary.ok += status == "ok"
             summary.failed += status == "failed"
             summary.skipped += status == "skipped"
+        failures = []
         for unit in planned.units:
             name = self.planned.jobs[unit.job].name
             if unit.features:
                 continue
             summary.units[name]["known" if unit.state == "failed" else unit.state] += 1
             if unit.state == "failed":
-                summary.add_failure(
+                failures.append(
                     Failure(
                         track_id=planned.source.track_id,
                         path=planned.source.path,
@@ -185,6 +187,7 @@ class Execution:
                         reason=unit.reason,
                     )
                 )
+        summary.add_failures(failures)
 
     def _carry(self, planned: PlannedTrack) -> None:
         """Record failures to decode, met under other recipes, for those of this run."""

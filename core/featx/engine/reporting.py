@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import bisect
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from featx.engine.tasks import Failure, ShardSummary
+from featx.errors import DECODE_CODES
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 __all__ = ["PlainProgress", "Reporter", "RichProgress", "RunSummary", "choose_progress"]
 
-#: Failures that a summary keeps; all of them are in the ledger.
+#: Failed files that a summary keeps; all of them are in the ledger.
 KEPT_FAILURES = 50
 
 _LINE_SECONDS = 30.0
@@ -39,7 +42,9 @@ class RunSummary:
     codes : Counter
         Failed units by code, earlier ones included.
     failures : list of Failure
-        The first of them.
+        Those of the first failed files, sorted by track id.
+    failed_files : Counter
+        Failed files by code, earlier ones included.
     audio, seconds : float
         Seconds of audio decoded, and seconds the run took.
     peak_rss : int
@@ -57,6 +62,7 @@ class RunSummary:
     units: dict[str, Counter[str]] = field(default_factory=dict)
     codes: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
+    failed_files: Counter[str] = field(default_factory=Counter)
     audio: float = 0.0
     seconds: float = 0.0
     peak_rss: int = 0
@@ -82,22 +88,45 @@ class RunSummary:
         self.peak_rss = max(self.peak_rss, shard.peak_rss)
         for name, counts in shard.units.items():
             self.units.setdefault(name, Counter()).update(counts)
-        for failure in shard.failures:
-            self.add_failure(failure)
+        self.add_failures(shard.failures)
 
-    def add_failure(self, failure: Failure) -> None:
-        """Count a failed unit, and keep it if it is one of the first."""
-        self.codes[failure.code] += 1
-        if len(self.failures) < KEPT_FAILURES:
-            self.failures.append(failure)
+    def add_failures(self, failures: Iterable[Failure]) -> None:
+        """Count failed units, and keep those of the first files in the order of their ids."""
+        failures = list(failures)
+        if not failures:
+            return
+        self.codes.update(failure.code for failure in failures)
+        self.failed_files.update(
+            code for _, code in {(failure.track_id, failure.code) for failure in failures}
+        )
+        for failure in failures:
+            bisect.insort(self.failures, failure, key=_place)
+        kept = sorted({failure.track_id for failure in self.failures})[:KEPT_FAILURES]
+        self.failures = [failure for failure in self.failures if failure.track_id <= kept[-1]]
+
+    def failure_rows(self) -> list[tuple[str, str, str, str]]:
+        """Return the kept failures as (track id, extractor, code, reason).
+
+        A file that did not decode has one row, with ``all`` for the extractor.
+        """
+        rows: dict[tuple[str, str, str, str], None] = {}
+        for failure in self.failures:
+            name = "all" if failure.code in DECODE_CODES else failure.extractor
+            rows[failure.track_id, name, failure.code, failure.reason] = None
+        return list(rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         plain = dict(vars(self))
         plain["units"] = {name: dict(counts) for name, counts in self.units.items()}
         plain["codes"] = dict(self.codes)
+        plain["failed_files"] = dict(self.failed_files)
         plain["failures"] = [vars(failure) for failure in self.failures]
         return plain
+
+
+def _place(failure: Failure) -> tuple[str, str]:
+    return failure.track_id, failure.extractor
 
 
 class Reporter(Protocol):
