@@ -105,6 +105,23 @@ def test_short_name_means_the_recipe_that_was_asked_for_last(music: Path, tmp_pa
     assert open_store(store)["cheap"].recipe.params == {"gain": 2.0}
 
 
+def test_outputs_that_changed_without_a_version_are_computed_again(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "s"
+    go(music, store, "wide")
+    monkeypatch.setenv("FAULTY_DIM", "4")
+    counts = plan(music, store, plugins=["wide"]).counts()
+    reason = "output 'level': dim 5 -> 4; bump the extractor's version"
+    assert counts.stale["wide"] == {reason: 6}
+    assert go(music, store, "wide").computed == 6
+    with open_store(store) as after:
+        assert after["wide"]["level"].values.shape == (6, 4)
+    assert states(music, store, "wide") == {"wide": {"fresh": 6}}
+    go(music, tmp_path / "clean", "wide")
+    assert open_store(store).digest() == open_store(tmp_path / "clean").digest()
+
+
 @pytest.mark.parametrize("how", ["missing", "short", "flipped"])
 def test_damaged_shard_is_repaired_and_computed_again(
     music: Path, tmp_path: Path, how: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import featx.store.checking as checking
 from featx.errors import ParameterError, StoreError
 from featx.store import StoreWriter, TrackRecord, lock_store, merge, open_store, verify
 from featx.store.checking import ChildInspector
+from featx.types import FeatureSpec
 
 
 @pytest.fixture(autouse=True)
@@ -218,6 +221,44 @@ def test_verify_keeps_shards_that_a_damaged_ledger_may_have_named(folder: Path) 
 def test_cleaning_waits_for_no_run(folder: Path) -> None:
     with lock_store(folder), pytest.raises(StoreError, match="in use"):
         verify(folder, clean=True)
+
+
+# ----------------------------------------------------------------------- changed outputs
+def add_wider(folder: Path, track_id: str = "c") -> None:
+    """Commit one more track of the recipe, with one more dimension."""
+    track = TrackRecord(track_id=track_id, path="c", content="cc", size=1, mtime_ns=1)
+    spec = dataclasses.replace(CLIP, dim=4)
+    with StoreWriter(folder, provenance={}) as writer:
+        writer.write_shard(RECIPE, [spec], [track], [{"embedding": np.ones(4, np.float32)}], [8000])
+
+
+def test_values_in_an_earlier_layout_are_absent(folder: Path, tmp_path: Path) -> None:
+    add_wider(folder)
+    with open_store(folder) as store:
+        view = store["toy"]["embedding"]
+        assert (view.spec.dim, view.ids, view.values.shape) == (4, ("c",), (1, 4))
+        assert "a" not in view
+        with pytest.raises(ParameterError, match="must be one of"):
+            view["a"]
+        assert store.units("a") == []
+        digest = store.digest()
+    merge(folder, tmp_path / "one.h5")
+    assert open_store(tmp_path / "one.h5").digest() == digest
+    report = verify(folder)
+    assert (report.intact, report.ok) == (True, 1)
+    assert "2 values follow an earlier description" in report.notes[0]
+
+
+def test_time_axes_may_differ_between_shards(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        for n in (1, 2):
+            spec = FeatureSpec(name="f", kind="frames", dim=1, hop=Fraction(n), frame_length=n)
+            track = TrackRecord(track_id=f"{n}", path="", content="", size=1, mtime_ns=1)
+            values = {"f": np.zeros((3, 1), np.float32)}
+            writer.write_shard(RECIPE, [spec], [track], [values], [100])
+    view = open_store(tmp_path / "s")["toy"]["f"]
+    assert view.ids == ("1", "2")
+    assert [view.times(name)[1] for name in view] == [0.01, 0.02]
 
 
 # ------------------------------------------------------------------------------ repair

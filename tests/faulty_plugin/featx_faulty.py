@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from typing import Any
 
@@ -52,6 +53,12 @@ def resolve_hop(params: Any, native_sr: int | None) -> Resolved:
     return Resolved(sr=None, outputs=(spec,))
 
 
+def resolve_wide(params: Any, native_sr: int | None) -> Resolved:
+    """Give as many dimensions as the author has decided for today, without a new version."""
+    dim = int(os.environ.get("FAULTY_DIM", "5"))
+    return Resolved(sr=8000, outputs=(FeatureSpec(name="level", kind="clip", dim=dim),))
+
+
 def resolve_wrong(params: Any, native_sr: int | None) -> Any:
     return {"sr": 8000}
 
@@ -78,6 +85,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         _spec("threads", "Threads", "resolve_native"),
         _spec("native", "Beat", "resolve_hop"),
         _spec("stubborn", "Stubborn", "resolve_native", params=StubbornParams),
+        _spec("wide", "Wide", "resolve_wide"),
         _spec("unresolved", "Level", "resolve_wrong"),
         _spec("weighty", "Level", "resolve_native", weights=WeightsSpec(name="weighty")),
         _spec(

@@ -37,6 +37,12 @@ class Level(Extractor):
         return [Features(level=_level(track)) for track in tracks]
 
 
+class Wide(Extractor):
+    def extract(self, tracks: Sequence[Track]) -> list[Features]:
+        dim = int(os.environ.get("FAULTY_DIM", "5"))
+        return [Features(level=np.full(dim, track.y.std(), np.float32)) for track in tracks]
+
+
 class Beat(Extractor):
     def extract(self, tracks: Sequence[Track]) -> list[Features]:
         return [Features(beat=np.ones((len(t.y) // (t.sr // 100), 1), np.float32)) for t in tracks]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from featx.audio import content_hash
 from featx.engine.inputs import Inputs, InputTrack
+from featx.engine.outputs import OutputCheck
 from featx.engine.survey import Survey, check_identity, is_elsewhere, survey
 from featx.engine.tasks import Job, TrackJob
 from featx.errors import DECODE_CODES, AudioError, StoreError
@@ -194,6 +195,7 @@ class _Planner:
         self.recipes = [recipe.id for recipe in recipes]
         known = set(self.recipes)
         self.known = {job.number: job.recipe.id in known for job in plan.jobs}
+        self.outputs = None if view is None else OutputCheck(view, plan.jobs)
         self.lost = {
             job.number: view is not None and view.lost(job.recipe.id) > 0 for job in plan.jobs
         }
@@ -245,11 +247,13 @@ class _Planner:
         why: str,
     ) -> PlannedUnit:
         missing = list(job.features)
-        if self.view is None or record is None:
+        if self.view is None or self.outputs is None or record is None:
             return PlannedUnit(job=job.number, state="new", features=job.features)
         units = self._units(source.track_id, job)
+        other = self.outputs.changes(job, source.track_id, record.sr)
         if not units:
-            reason = self._lost(job, source.track_id) or self._superseded(job, source.track_id)
+            reason = "; ".join(other.values()) or self._lost(job, source.track_id)
+            reason = reason or self._superseded(job, source.track_id)
             state = "stale" if reason else "new"
             return PlannedUnit(job=job.number, state=state, reason=reason, features=job.features)
         changed = ""
@@ -260,7 +264,7 @@ class _Planner:
             if content is None or (unit.content and unit.content != content):
                 changed = why or "content changed"
             elif unit.status == "ok":
-                missing = [name for name in missing if name not in touched]
+                missing = [name for name in missing if name not in touched or name in other]
             elif unit.status == "skipped" or not self.plan.failed:
                 return PlannedUnit(
                     job=job.number, state=unit.status, reason=unit.reason, code=unit.code
@@ -275,6 +279,7 @@ class _Planner:
                 )
         if not missing:
             return PlannedUnit(job=job.number, state="fresh")
+        changed = changed or "; ".join(other[name] for name in missing if name in other)
         changed = changed or self._lost(job, source.track_id)
         state = "stale" if changed else "new"
         return PlannedUnit(job=job.number, state=state, reason=changed, features=tuple(missing))

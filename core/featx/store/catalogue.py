@@ -22,6 +22,7 @@ from featx.store.ingest import LOST, SCHEMA, ingest_line, note_outdated
 from featx.store.layout import LEDGERS, shard_path, store_id, user_cache
 from featx.store.ledger import ledger_files, read_lines
 from featx.store.records import STATUSES, Recipe, TrackRecord, Unit, decode_text, encode_text
+from featx.types import FeatureSpec
 
 SCHEMA_VERSION = 2
 
@@ -54,6 +55,14 @@ _UNITS = f"""SELECT f.name, u.status, u.content, u.code, u.reason, u.stamp
     WHERE u.tid = (SELECT tid FROM tracks WHERE track_id = ?)
     AND u.rid = (SELECT rid FROM recipes WHERE id = ?) AND {_LATEST} AND {_THERE}
     ORDER BY f.name"""  # noqa: S608
+_DESCRIBED = """SELECT p.json FROM units u
+    JOIN described d ON d.sid = u.sid AND d.fid = u.fid
+    JOIN specs p ON p.rid = u.rid AND p.fid = u.fid AND p.key = d.key
+    WHERE u.tid = (SELECT tid FROM tracks WHERE track_id = ?)
+    AND u.rid = (SELECT rid FROM recipes WHERE id = ?)"""
+_OUTDATED = """SELECT r.id, f.name, count(*) FROM outdated o CROSS JOIN units u
+    JOIN recipes r ON r.rid = u.rid JOIN features f ON f.fid = u.fid
+    WHERE u.sid = o.sid AND u.fid = o.fid GROUP BY r.id, f.name"""
 _SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards s
     JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
 
@@ -226,6 +235,25 @@ class LedgerView:
         """Return every committed shard that was not revoked, or those of some recipes."""
         found = [CommittedShard(*row) for row in self.query(_SHARDS)]
         return [item for item in found if recipes is None or item.recipe in recipes]
+
+    def descriptions(self, recipe: str) -> list[FeatureSpec]:
+        """Return every description that the outputs of a recipe ever had, the newest last."""
+        rows = self.query(
+            "SELECT json FROM specs WHERE rid = (SELECT rid FROM recipes WHERE id = ?) "
+            "ORDER BY stamp",
+            recipe,
+        )
+        return [FeatureSpec.from_json(json.loads(row[0])) for row in rows]
+
+    def described(self, track_id: str, recipe: str) -> dict[str, FeatureSpec]:
+        """Return the description of each stored value of one track, also of outdated ones."""
+        rows = self.query(_DESCRIBED, encode_text(track_id), recipe)
+        specs = (FeatureSpec.from_json(json.loads(row[0])) for row in rows)
+        return {spec.name: spec for spec in specs}
+
+    def outdated(self) -> list[tuple[str, str, int]]:
+        """Return recipe id, feature and number of values in a layout that newer ones replaced."""
+        return [tuple(row) for row in self.query(_OUTDATED)]
 
     def lost(self, recipe: str, track_id: str | None = None) -> int:
         """Return how many values of a recipe were lost with their shards, of one track or all."""

@@ -295,6 +295,16 @@ def _clean(folder: Path, report: VerifyReport) -> None:
     report.leftovers = [name for name in report.leftovers if name not in set(report.removed)]
 
 
+def _note_outdated(view: LedgerView, report: VerifyReport) -> None:
+    names = {recipe.id: recipe.extractor for recipe in view.recipes()}
+    for recipe, feature, count in view.outdated():
+        report.notes.append(
+            f"{names[recipe]}@{recipe}.{feature}: {count} values follow an earlier description of "
+            "this output (other dimension, type, units or columns) and are left out; featx run "
+            "computes them again. The extractor changed without a new version."
+        )
+
+
 def _rebuild(folder: Path, committed: dict[str, dict[str, Any]], report: VerifyReport) -> None:
     """Make the catalogue again and note in it which shards are intact."""
     damaged = {item.path for item in report.damage}
@@ -307,6 +317,7 @@ def _rebuild(folder: Path, committed: dict[str, dict[str, Any]], report: VerifyR
                     status = regular_file(folder, shard.path)
                     intact.append((shard.sid, status.st_size, status.st_mtime_ns, status.st_ino))
             view.remember_verified(intact)
+            _note_outdated(view, report)
             report.lost = sum(view.lost(recipe.id) for recipe in view.recipes())
             _count(view, report)
     except StoreError as error:
