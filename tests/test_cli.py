@@ -418,3 +418,34 @@ def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
         assert finding["status"] == ("note" if name in {"heavy", "off"} else "FAILED")
     assert told["sound to features"]["status"] == "ok"
     assert "FLAC" in told["libsndfile"]["detail"]
+
+
+def test_info_says_what_differs_from_a_preset():
+    from click.testing import CliRunner
+
+    pytest.importorskip("featx_spectral")
+
+    def front_ends(*arguments):
+        lines = CliRunner().invoke(main, ["info", *arguments]).output.splitlines()
+        return next(line for line in lines if line.startswith("front ends:")).split(maxsplit=2)[2]
+
+    assert front_ends("mfcc") == "librosa-mfcc with n_mfcc=13"
+    assert front_ends("mfcc", "--set", "n_mfcc=20") == "librosa-mfcc"
+    assert front_ends("chroma") == "fe-chroma-stft"
+
+
+def test_info_shows_presets_of_front_ends():
+    from click.testing import CliRunner
+
+    from featx.frontend import PRESETS
+
+    def info(*arguments):
+        return CliRunner().invoke(main, ["info", *arguments])
+
+    lines = info("--presets").output.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(PRESETS)
+    assert "hop_length        512" in info("fe-artist").output
+    told = json.loads(info("fe-artist", "--json").output)
+    assert (told["kind"], told["sr"]) == ("front end", 22050)
+    assert "featx info --presets" in info("fe-artits").output
+    assert info().exit_code == 2

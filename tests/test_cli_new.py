@@ -86,3 +86,13 @@ def test_written_plugin_is_clean_by_its_own_linter(name, tmp_path):
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
     found = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_name_of_an_installed_extractor_is_refused(tmp_path):
+    pytest.importorskip("featx_spectral")
+    result = CliRunner().invoke(main, ["new", "mfcc", "--dir", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "featx-spectral:mfcc" in result.output
+    assert not list(tmp_path.iterdir())
+    result = CliRunner().invoke(main, ["new", "mfcc", "--dir", str(tmp_path), "--force"])
+    assert result.exit_code == 0, result.output

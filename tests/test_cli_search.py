@@ -93,3 +93,32 @@ def test_another_recipe_than_the_store_is_refused(
     result = CliRunner().invoke(main, ["search", str(tmp_path / "old"), str(music / "low.wav")])
     assert result.exit_code == 2
     assert "version 1 instead of 0" in result.output
+
+
+def test_a_tag_is_found_in_whichever_feature_has_it(tmp_path: Path) -> None:
+    from featx import FeatureSpec
+    from featx.store import Recipe, StoreWriter, TrackRecord
+
+    names = ("guitar", "piano")
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        writer.write_shard(
+            Recipe(extractor="featx-x:tagger", version="1", params={}),
+            [
+                FeatureSpec(name="embedding", kind="clip", dim=2),
+                FeatureSpec(name="tags", kind="clip", dim=2, columns=names),
+            ],
+            [
+                TrackRecord(track_id=name, path=name, content=name, size=1, mtime_ns=1)
+                for name in names
+            ],
+            [
+                {"embedding": np.ones(2, np.float32), "tags": np.eye(2, dtype=np.float32)[row]}
+                for row in range(2)
+            ],
+            [22050, 22050],
+        )
+    for name in names:
+        assert search(tmp_path / "s", "--tag", name)[0]["track_id"] == name
+    result = CliRunner().invoke(main, ["search", str(tmp_path / "s"), "--tag", "guitr"])
+    assert result.exit_code == 2
+    assert "Did you mean 'guitar'?" in result.output

@@ -130,7 +130,7 @@ def test_a_zero_example_scores_zero(vectors: np.ndarray) -> None:
     ("fields", "message"),
     [
         ({"weights": {"genre": 0.0}}, "must not all be 0"),
-        ({"weights": {"mood": 1.0}}, r"weights must be given for \['genre'\]"),
+        ({"weights": {"mood": 1.0}}, r"weights must be given for genre"),
         ({"weights": {"genre": np.nan}}, "must be finite"),
         ({"beta": 1.5}, r"beta must lie within 0\.\.1"),
         ({"beta": 0.5}, "overall must be given"),
@@ -142,7 +142,7 @@ def test_query_refuses(fields: dict, message: str) -> None:
 
 
 def test_unknown_notion_is_named(vectors: np.ndarray) -> None:
-    with pytest.raises(ParameterError, match=r"aspect must be one of .* got \['key'\]"):
+    with pytest.raises(ParameterError, match=r"aspect must be one of .* got key"):
         built(vectors).search([AspectQuery(parts={"key": vectors[0]})], 3)
 
 

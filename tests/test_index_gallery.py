@@ -173,7 +173,7 @@ def test_tag_ranks_by_its_column(store: Path) -> None:
         ({"query": []}, "at least one example"),
         ({"query": "a.ogg", "k": 0}, "k must be an integer > 0"),
         ({"query": "a.ogg", "fusion": "median"}, "fusion must be one of"),
-        ({"query": "a.ogg", "weights": {"key": 1.0}}, r"got \['key'\]"),
+        ({"query": "a.ogg", "weights": {"key": 1.0}}, "got key"),
         ({"query": "a.ogg", "feature": "tgas"}, "got 'tgas'"),
     ],
 )

@@ -100,7 +100,7 @@ def test_no_params_accepts_nothing() -> None:
 
 def test_resolved_names_its_outputs_when_asked_for_another() -> None:
     resolved = Resolved(sr=22050, outputs=(FeatureSpec(name="embedding", kind="clip", dim=2),))
-    with pytest.raises(ParameterError, match=r"one of \['embedding'\]"):
+    with pytest.raises(ParameterError, match=r"one of embedding"):
         resolved.output("emb")
 
 

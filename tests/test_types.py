@@ -99,3 +99,11 @@ def test_features_without_a_spec_say_so() -> None:
 def test_front_end_survives_json() -> None:
     front_end = FrontEnd(name="test", n_fft=729, top_db=80.0)
     assert FrontEnd(**json.loads(json.dumps(front_end.to_json()))) == front_end
+
+
+def test_features_show_their_shapes_instead_of_pages_of_numbers():
+    spec = FeatureSpec(name="frames", kind="frames", dim=3, hop=Fraction(2), frame_length=4)
+    values = np.zeros((1000, 3), np.float32)
+    told = repr(Features(frames=values, specs={"frames": spec}, sr=10))
+    assert told == "Features(frames: frames (1000, 3) float32)"
+    assert str(Features(level=values[0])) == "Features(level: (3,) float32)"

@@ -5,7 +5,7 @@ Messages follow one template: *name must be rule, got value. What to do next.*
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -62,6 +62,11 @@ DECODE_CODES: Mapping[str, str] = MappingProxyType(
 SKIP_CODES: Mapping[str, str] = MappingProxyType(
     {"too-short": "shorter than the extractor's min_duration"}
 )
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return ``names`` as messages show them: joined by commas, or ``none``."""
+    return ", ".join(map(str, names)) or "none"
 
 
 class FeatxError(Exception):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, dataclass_transform
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.types import Features, FeatureSpec, FrontEnd, WeightsSpec
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def check_params(params: Any) -> None:
         _check_type(item.name, value, hints[item.name])
         choices = item.metadata.get("choices")
         if choices is not None and value not in choices:
-            raise ParameterError(f"{item.name} must be one of {list(choices)}, got {value!r}.")
+            raise ParameterError(f"{item.name} must be one of {listed(choices)}, got {value!r}.")
         if value is None:
             continue
         for name, (holds, sign) in _BOUNDS.items():
@@ -135,7 +135,7 @@ def parse_params(cls: type[T], settings: Mapping[str, Any]) -> T:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ParameterError(f"parameter must be one of {known}, got {name!r}.{hint}")
+            raise ParameterError(f"parameter must be one of {listed(known)}, got {name!r}.{hint}")
         values[name] = _parse(name, value, hints[name])
     return cls(**values)
 
@@ -198,7 +198,7 @@ class Resolved:
             if spec.name == name:
                 return spec
         raise ParameterError(
-            f"feature must be one of {[spec.name for spec in self.outputs]}, got {name!r}."
+            f"feature must be one of {listed(spec.name for spec in self.outputs)}, got {name!r}."
         )
 
 

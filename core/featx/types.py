@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +75,7 @@ class FeatureSpec:
                 f"feature name must be letters, digits, '-' or '_', got {self.name!r}."
             )
         if self.kind not in KINDS:
-            raise ParameterError(f"kind must be one of {KINDS}, got {self.kind!r}.")
+            raise ParameterError(f"kind must be one of {listed(KINDS)}, got {self.kind!r}.")
         if self.dim < 1:
             raise ParameterError(f"dim must be an integer > 0, got {self.dim}.")
         for label, given in (("columns", self.columns), ("column_units", self.column_units)):
@@ -101,7 +101,9 @@ class FeatureSpec:
     def aspect(self, notion: str) -> slice:
         """Return the slice of ``notion``, one of the keys of ``aspects``."""
         if notion not in self.aspects:
-            raise ParameterError(f"aspect must be one of {sorted(self.aspects)}, got {notion!r}.")
+            raise ParameterError(
+                f"aspect must be one of {listed(sorted(self.aspects))}, got {notion!r}."
+            )
         return slice(*self.aspects[notion])
 
     def times(self, n_frames: int, *, sr: int) -> DoubleArray:
@@ -348,11 +350,19 @@ class Features(dict[str, "AnyArray"]):
         self.specs: Mapping[str, FeatureSpec] = specs or {}
         self.sr = sr
 
+    def __repr__(self) -> str:
+        told = []
+        for name, values in self.items():
+            kind = f"{self.specs[name].kind} " if name in self.specs else ""
+            shape = getattr(values, "shape", type(values).__name__)
+            told.append(f"{name}: {kind}{shape} {getattr(values, 'dtype', '')}".rstrip())
+        return f"Features({'; '.join(told)})"
+
     def times(self, name: str) -> DoubleArray:
         """Return the frame centres of feature ``name`` in seconds."""
         if name not in self.specs or self.sr is None:
             raise ParameterError(
                 f"times must be asked of a feature with a spec, got {name!r}; "
-                f"known: {sorted(self.specs)}."
+                f"known: {listed(sorted(self.specs))}."
             )
         return self.specs[name].times(len(self[name]), sr=self.sr)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soxr
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
@@ -26,7 +26,7 @@ _FIRST = 1 << 16
 def check_quality(quality: str) -> str:
     """Return ``quality``, or raise `ParameterError` when it is none of `QUALITIES`."""
     if quality not in QUALITIES:
-        raise ParameterError(f"quality must be one of {QUALITIES}, got {quality!r}.")
+        raise ParameterError(f"quality must be one of {listed(QUALITIES)}, got {quality!r}.")
     return quality
 
 

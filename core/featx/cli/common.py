@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from featx.cli.group import Session
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from featx.registry import Registry
@@ -138,7 +138,7 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
         ]
         if len(matches) != 1:
             raise ParameterError(
-                f"--set must name one of the extractors {list(extractors)}, got {pair!r}."
+                f"--set must name one of the extractors {listed(extractors)}, got {pair!r}."
             )
         settings[matches[0]][key] = value
     return settings

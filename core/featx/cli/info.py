@@ -23,27 +23,39 @@ from featx.registry import Registered, import_object
 if TYPE_CHECKING:
     from featx.interfaces import Resolved
     from featx.registry import Registry
-    from featx.types import FeatureSpec
+    from featx.types import FeatureSpec, FrontEnd
 
 _MANY_COLUMNS = 8
 
 
 @click.command("info")
-@click.argument("name", shell_complete=complete_extractor)
+@click.argument("name", required=False, shell_complete=complete_extractor)
 @set_option
+@click.option("--presets", is_flag=True, help="List the presets of front ends.")
 @json_option
 @no_plugin_option
-def command(name: str, settings: tuple[str, ...], as_json: bool) -> None:
+def command(name: str | None, settings: tuple[str, ...], presets: bool, as_json: bool) -> None:
     """Show parameters, outputs and weights of an extractor.
 
-    NAME is an extractor (or a loss, or an index), short or in full. Outputs depend on parameters:
-    see what --set changes before running anything.
+    NAME is an extractor (or a loss, or an index), short or in full, or a preset of a front end.
+    Outputs depend on parameters: see what --set changes before running anything.
     """
-    told = describe(registry(), name, parse_settings(settings, [name])[name])
+    from featx.frontend import PRESETS
+
+    if presets:
+        _show_presets([fe.to_json() for fe in PRESETS.values()], as_json)
+        return
+    if name is None:
+        raise click.UsageError("Missing argument 'NAME' (or --presets).")
+    known = registry()
+    if name in PRESETS and not settings and not _is_known(known, name):
+        _show_preset(PRESETS[name], as_json)
+        return
+    told = describe(known, name, parse_settings(settings, [name])[name])
     if as_json:
         echo_json(told)
-        return
-    _show(told)
+    else:
+        _show(told)
 
 
 def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, Any]:
@@ -97,13 +109,21 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
 def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
     try:
         return "extractor", known.extractor(name)
-    except PluginError:
+    except PluginError as unknown:
         for kind, find in (("loss", known.loss), ("index", known.index)):
             try:
                 return kind, find(name)
             except PluginError:
                 continue
-        raise
+        raise PluginError(f"{unknown} Front ends are listed by: featx info --presets") from None
+
+
+def _is_known(known: Registry, name: str) -> bool:
+    try:
+        _find(known, name)
+    except PluginError:
+        return False
+    return True
 
 
 def _param(field: dataclasses.Field[Any], params: Any) -> dict[str, Any]:
@@ -148,7 +168,7 @@ def _show(told: dict[str, Any]) -> None:
 
 
 def _extractor_facts(told: dict[str, Any]) -> dict[str, str]:
-    front_ends = [fe if isinstance(fe, str) else fe["name"] for fe in told["front_ends"]]
+    front_ends = [fe if isinstance(fe, str) else _against_preset(fe) for fe in told["front_ends"]]
     weights = told["weights"]
     shortest = told["min_duration"]
     return {
@@ -160,6 +180,39 @@ def _extractor_facts(told: dict[str, Any]) -> dict[str, str]:
         "tolerance": f"{told['tolerance']:g}" if told["tolerance"] else "0 (bitwise)",
         "devices": ", ".join(told["devices"]),
     }
+
+
+def _against_preset(front_end: dict[str, Any]) -> str:
+    """Return the name of a front end, and what differs from the preset of this name."""
+    from featx.frontend import PRESETS
+
+    name = str(front_end["name"])
+    if name not in PRESETS:
+        return name
+    preset = PRESETS[name].to_json()
+    changed = [f"{key}={value}" for key, value in front_end.items() if value != preset[key]]
+    return f"{name} with {', '.join(changed)}" if changed else name
+
+
+def _show_presets(presets: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        echo_json(presets)
+        return
+    columns = ("name", "sr", "n_fft", "hop_length", "bank", "n_bands", "n_mfcc")
+    echo_table(columns, [[_cell(preset[key]) for key in columns] for preset in presets])
+
+
+def _show_preset(front_end: FrontEnd, as_json: bool) -> None:
+    plain = front_end.to_json()
+    if as_json:
+        echo_json({"kind": "front end", **plain})
+        return
+    click.echo(f"{plain.pop('name')}: a preset of a front end\n")
+    echo_table(("parameter", "value"), [(key, _cell(value)) for key, value in plain.items()])
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 def _weights_line(weights: dict[str, Any]) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from featx.cli.common import no_plugin_option, registry
+from featx.errors import ParameterError, listed
+
 
 @click.command("new")
 @click.argument("name")
@@ -17,7 +20,9 @@ import click
     help="Folder in which the distribution's own folder is made; the current one otherwise.",
 )
 @click.option("--author", default="", metavar="NAME", help="Who stands in pyproject and LICENSE.")
-def command(name: str, folder: Path, author: str) -> None:
+@click.option("--force", is_flag=True, help="Also where an installed extractor has this name.")
+@no_plugin_option
+def command(name: str, folder: Path, author: str, force: bool) -> None:
     """Write a new plugin: NAME becomes extractor, package and distribution.
 
     'featx new my-extractor' makes the folder featx-my-extractor with the package
@@ -26,9 +31,25 @@ def command(name: str, folder: Path, author: str) -> None:
     """
     from featx.testing.template_writer import write_plugin
 
+    if not force:
+        _refuse_taken(name.removeprefix("featx-"))
     made = write_plugin(name, folder=folder, author=author)
     short = made.name.removeprefix("featx-")
     click.echo(f"Wrote {made}. Next:")
     click.echo(f"  pip install -e {made}")
     click.echo(f"  featx check {short}")
     click.echo(f"  featx run --plugin {short} MUSIC -o OUT")
+
+
+def _refuse_taken(name: str) -> None:
+    """Raise `ParameterError` if an installed extractor has this short name.
+
+    With two of one name neither could be asked for by it.
+    """
+    taken = [full for full in registry().extractors if full.rpartition(":")[2] == name]
+    if taken:
+        raise ParameterError(
+            f"name must not be that of an installed extractor, got {name!r}, which is "
+            f"{listed(taken)}: with both installed, only the full names would work. Choose another "
+            "name, or take it all the same with --force."
+        )

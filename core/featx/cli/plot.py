@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,7 @@ def _events(text: str) -> list[Events]:
     known = [group.name for group in groups]
     for name in wanted:
         if not any(_answers_to(group, name) for group in groups):
-            raise ParameterError(f"events of {path} must be some of {known}, got {name!r}.")
+            raise ParameterError(f"events of {path} must be some of {listed(known)}, got {name!r}.")
     return [g for g in groups if not wanted or any(_answers_to(g, name) for name in wanted)]
 
 
@@ -199,7 +199,7 @@ def _view(store: Store, name: str) -> tuple[FeatureView, list[str]]:
     if not dot:
         raise ParameterError(
             f"feature must be written as extractor.feature, got {name!r}; "
-            f"{name!r} has {list(store[name])}."
+            f"{name!r} has {listed(store[name])}."
         )
     return store[extractor][feature], [column for column in columns.split(",") if column]
 
@@ -231,7 +231,9 @@ def _choose(
     known = [*spec.columns] or [str(index) for index in range(spec.dim)]
     for column in columns:
         if column not in known:
-            raise ParameterError(f"column of {spec.name} must be one of {known}, got {column!r}.")
+            raise ParameterError(
+                f"column of {spec.name} must be one of {listed(known)}, got {column!r}."
+            )
     rows = [known.index(column) for column in columns]
     units = tuple(spec.column_units[row] for row in rows) if spec.column_units else ()
     chosen = dataclasses.replace(

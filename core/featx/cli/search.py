@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli.common import echo_json, echo_table, json_option
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from featx.engine import LoadedExtractor
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     help="Extractor whose vectors are compared. Needed where the store has several.",
 )
 @click.option(
-    "--feature", metavar="NAME", help="Clip feature; by default 'embedding' or the only one."
+    "--feature",
+    metavar="NAME",
+    help="Clip feature; by default 'embedding' or the only one, or that with the column of --tag.",
 )
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
@@ -66,7 +69,7 @@ if TYPE_CHECKING:
     help="Share of the similarity of whole vectors beside the aspects.",
 )
 @click.option("--signed", is_flag=True, help="Allow negative weights: unlike the query.")
-@click.option("--tag", metavar="NAME", help="Rank by this column of the feature instead.")
+@click.option("--tag", metavar="NAME", help="Rank by this column instead.")
 @click.option(
     "--weights-file",
     metavar="FILE",
@@ -99,7 +102,10 @@ def command(
     from featx.store import open_store
 
     with open_store(store) as opened:
-        gallery = Gallery(opened, extractor or _only_extractor(opened), feature)
+        extractor = extractor or _only_extractor(opened)
+        if tag is not None and feature is None:
+            feature = _feature_with(opened, extractor, tag)
+        gallery = Gallery(opened, extractor, feature)
         asked = _pairs("--aspect", aspects)
         if asked and (queries or where):
             raise click.UsageError("Give QUERY or --aspect, not both.")
@@ -183,8 +189,24 @@ def _short(value: Any) -> str:
 def _only_extractor(store: Store) -> str:
     names = list(store)
     if len(names) != 1:
-        raise ParameterError(f"--plugin must name one of {names}, got none.")
+        raise ParameterError(f"--plugin must name one of {listed(names)}, got none.")
     return names[0]
+
+
+def _feature_with(store: Store, extractor: str, tag: str) -> str:
+    """Return the clip feature of ``extractor`` that has this column; a default one first."""
+    clips = {name: view for name, view in store[extractor].items() if view.spec.kind == "clip"}
+    having = [name for name, view in clips.items() if tag in view.spec.columns]
+    if len(having) == 1 or "embedding" in having:
+        return "embedding" if "embedding" in having else having[0]
+    if having:
+        raise ParameterError(
+            f"--feature must say whose column {tag!r} is meant, one of {listed(having)}, got none."
+        )
+    known = [column for view in clips.values() for column in view.spec.columns]
+    near = difflib.get_close_matches(tag, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" Columns: {listed(known)}."
+    raise ParameterError(f"--tag must be a column of a clip feature, got {tag!r}.{hint}")
 
 
 def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from featx.cli.common import (
     session,
     set_option,
 )
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -110,7 +110,9 @@ def select(
     """
     wanted = [name.strip() for part in features for name in part.split(",")]
     if "" in wanted:
-        raise ParameterError(f"--features must be names separated by commas, got {features}.")
+        raise ParameterError(
+            f"--features must be names separated by commas, got {listed(features)}."
+        )
     return Selection(
         inputs=inputs,
         store=store,
@@ -132,6 +134,6 @@ def _weights(given: tuple[str, ...]) -> str | dict[str, str] | None:
     bare = [item for item in given if "=" not in item]
     if (bare and named) or len(bare) > 1:
         raise ParameterError(
-            f"--weights must be one path, or NAME=PATH for each extractor, got {list(given)}."
+            f"--weights must be one path, or NAME=PATH for each extractor, got {listed(given)}."
         )
     return bare[0] if bare else named

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 __all__ = ["MANIFEST_COLUMNS", "MANIFEST_SUFFIXES", "ManifestRow", "read_manifest"]
 
@@ -119,11 +119,13 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _check_columns(path: Path, columns: list[str]) -> None:
     if "path" not in columns:
         raise ParameterError(
-            f"manifest {path} must have a column 'path' in its first line, got {columns}."
+            f"manifest {path} must have a column 'path' in its first line, got {listed(columns)}."
         )
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
-        raise ParameterError(f"manifest {path} must name each column once, got {twice} twice.")
+        raise ParameterError(
+            f"manifest {path} must name each column once, got {listed(twice)} twice."
+        )
 
 
 def _row(cells: Mapping[str, Any], folder: str) -> ManifestRow:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featx.audio import QUALITIES, RESAMPLER
 from featx.engine.tasks import Job
-from featx.errors import FeatxError, ParameterError, PluginError, WeightsError
+from featx.errors import FeatxError, ParameterError, PluginError, WeightsError, listed
 from featx.frontend import FRONTEND_VERSION, preset
 from featx.interfaces import ExtractorSpec, Resolved, parse_params
 from featx.registry import Registered, Registry, import_object
@@ -78,15 +78,14 @@ def prepare_jobs(
         For unknown names, wrong values, or missing weights.
     """
     if quality not in QUALITIES:
-        raise ParameterError(f"quality must be one of {QUALITIES}, got {quality!r}.")
+        raise ParameterError(f"quality must be one of {listed(QUALITIES)}, got {quality!r}.")
     if not plugins:
         raise ParameterError(
             f"plugins must name at least one extractor, got none. Installed: "
             f"{', '.join(map(registry.shortest_name, registry.extractors)) or 'none'}."
         )
     found: dict[str, Registered[ExtractorSpec]] = {}
-    for name in plugins:
-        item = registry.extractor(name)
+    for name, item in _find(registry, plugins).items():
         if item.full_name not in {other.full_name for other in found.values()}:
             found[name] = item
     names = list(found)
@@ -108,6 +107,21 @@ def prepare_jobs(
         )
         for number, (name, item) in enumerate(found.items())
     )
+
+
+def _find(registry: Registry, plugins: Iterable[str]) -> dict[str, Registered[ExtractorSpec]]:
+    """Look up every name; one error tells of all that are unknown."""
+    found, errors = {}, []
+    for name in dict.fromkeys(plugins):
+        try:
+            found[name] = registry.extractor(name)
+        except PluginError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise PluginError("\n  ".join(["several extractors are unknown:", *map(str, errors)]))
+    return found
 
 
 def _job(
@@ -198,7 +212,7 @@ def _resolved_problem(resolved: Any) -> str:
         return "outputs must be FeatureSpecs"
     names = [item.name for item in outputs]
     if len(set(names)) < len(names):
-        return f"outputs must differ in name, got {names}"
+        return f"outputs must differ in name, got {listed(names)}"
     front_ends: Any = resolved.front_ends
     for front_end in front_ends:
         if not isinstance(front_end, (str, FrontEnd)):
@@ -224,7 +238,9 @@ def default_features(resolved: Resolved) -> tuple[str, ...]:
 def _check_feature(name: str, resolved: Resolved, feature: str) -> None:
     known = [spec.name for spec in resolved.outputs]
     if feature not in known:
-        raise ParameterError(f"feature of {name!r} must be one of {known}, got {feature!r}.")
+        raise ParameterError(
+            f"feature of {name!r} must be one of {listed(known)}, got {feature!r}."
+        )
 
 
 # ------------------------------------------------------------------------ per extractor
@@ -252,7 +268,7 @@ def _by_extractor(
             )
         matches = [name for name in names if _same(owner, name)] if dot else names
         if len(matches) != 1 or not key:
-            raise ParameterError(f"{what} must name one of {names}, got {path!r}.")
+            raise ParameterError(f"{what} must name one of {listed(names)}, got {path!r}.")
         sorted_items[matches[0]].append((key, value))
     return sorted_items
 
@@ -267,13 +283,13 @@ def _same(given: str, name: str) -> bool:
 def _devices(found: Mapping[str, Registered[ExtractorSpec]], device: str) -> dict[str, str]:
     kind = device.partition(":")[0]
     if kind not in DEVICES:
-        raise ParameterError(f"device must be one of {DEVICES}, got {device!r}.")
+        raise ParameterError(f"device must be one of {listed(DEVICES)}, got {device!r}.")
     chosen = {name: device if kind in item.spec.devices else "cpu" for name, item in found.items()}
     if kind != "cpu" and device not in chosen.values():
         raise ParameterError(
             f"device must be one that an extractor can use, got {device!r}; "
             f"{', '.join(found)} can use "
-            f"{sorted({kind for item in found.values() for kind in item.spec.devices})}."
+            f"{listed(sorted({kind for item in found.values() for kind in item.spec.devices}))}."
         )
     return chosen
 
@@ -292,7 +308,7 @@ def _weights_by_extractor(
             ]
             if len(matches) != 1:
                 raise ParameterError(
-                    f"weights must be given for one of {list(needing)}, got {key!r}."
+                    f"weights must be given for one of {listed(needing)}, got {key!r}."
                 )
             chosen[matches[0]] = path
         return chosen

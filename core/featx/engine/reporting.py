@@ -24,7 +24,7 @@ KEPT_FAILURES = 50
 _LINE_SECONDS = 30.0
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class RunSummary:
     """What came of a run, in files and in units.
 
@@ -72,6 +72,12 @@ class RunSummary:
     def line(self) -> str:
         """The last line of every run: where each file went."""
         return f"{self.inputs} in = {self.ok} ok + {self.failed} failed + {self.skipped} skipped"
+
+    def __repr__(self) -> str:
+        return (
+            f"RunSummary({self.store}: {self.line}; {self.computed} computed, "
+            f"{self.audio / 60:.1f} min of audio in {self.seconds:.1f} s)"
+        )
 
     @property
     def done(self) -> int:

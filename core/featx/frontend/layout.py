@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.frontend.presets import preset
 from featx.types import FeatureSpec, FrontEnd
 
@@ -46,7 +46,7 @@ def validate(front_end: FrontEnd | str) -> FrontEnd:
     for name, choices in _CHOICES.items():
         if getattr(fe, name) not in choices:
             raise ParameterError(
-                f"{name} must be one of {list(choices)}, got {getattr(fe, name)!r}."
+                f"{name} must be one of {listed(choices)}, got {getattr(fe, name)!r}."
             )
     for name in ("n_fft", "n_bands", "bands_per_octave", "delta_width"):
         _positive_integer(name, getattr(fe, name))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.index.exact import ExactIndex, unit_rows
 from featx.interfaces import Index
 
@@ -63,7 +63,8 @@ class AspectQuery:
             raise ParameterError(f"overall must be given for beta > 0, got beta {self.beta}.")
         if self.weights and set(self.weights) != set(self.parts):
             raise ParameterError(
-                f"weights must be given for {sorted(self.parts)}, got {sorted(self.weights)}."
+                f"weights must be given for {listed(sorted(self.parts))}, "
+                f"got {listed(sorted(self.weights))}."
             )
         for notion, weight in self.weights.items():
             if not math.isfinite(weight):
@@ -145,7 +146,9 @@ class AspectIndex:
     def _row(self, query: AspectQuery) -> FloatArray:
         unknown = sorted(set(query.parts) - set(self.aspects))
         if unknown:
-            raise ParameterError(f"aspect must be one of {sorted(self.aspects)}, got {unknown}.")
+            raise ParameterError(
+                f"aspect must be one of {listed(sorted(self.aspects))}, got {listed(unknown)}."
+            )
         shares = query.shares()
         columns: list[FloatArray] = []
         for notion, (start, stop) in self.aspects.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.index.aspects import AspectIndex, AspectQuery
 from featx.index.exact import ExactIndex
 from featx.index.queries import fuse_mean, fuse_nearest, prototype
@@ -100,7 +100,7 @@ class Gallery:
     ) -> list[Neighbour]:
         """Find the nearest tracks; the parameters are those of `featx.search`."""
         if fusion not in FUSIONS:
-            raise ParameterError(f"fusion must be one of {list(FUSIONS)}, got {fusion!r}.")
+            raise ParameterError(f"fusion must be one of {listed(FUSIONS)}, got {fusion!r}.")
         examples = _examples(query)
         left_out = self._left_out(k, exclude, [*examples, overall])
         vectors = [self.vector(example) for example in examples]
@@ -138,7 +138,7 @@ class Gallery:
         if tag not in columns:
             raise ParameterError(
                 f"tag must be one of the columns of {self.view.spec.name!r}, "
-                f"{list(columns)}, got {tag!r}."
+                f"{listed(columns)}, got {tag!r}."
             )
         left_out = self._left_out(k, exclude, [])
         distances = 1.0 - self.vectors[:, columns.index(tag)]

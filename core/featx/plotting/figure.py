@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import FeatxError, ParameterError
+from featx.errors import FeatxError, ParameterError, listed
 from featx.plotting import axes as draw
 from featx.plotting.panels import printable
 
@@ -119,7 +119,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ParameterError(f"output must end in one of {list(SUFFIXES)}, got {path.name!r}.")
+        raise ParameterError(f"output must end in one of {listed(SUFFIXES)}, got {path.name!r}.")
     if not path.parent.is_dir():
         raise ParameterError(f"output must be in an existing folder, got {str(path.parent)!r}.")
     dates = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}

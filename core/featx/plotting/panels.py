@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,7 +219,7 @@ def events_from_columns(columns: dict[str, Any], *, name: str) -> Events:
     starts = find(_START)
     if starts is None:
         raise ParameterError(
-            f"columns of {name!r} must hold one of {list(_START)}, got {list(columns)}."
+            f"columns of {name!r} must hold one of {listed(_START)}, got {listed(columns)}."
         )
     starts = np.asarray(starts, dtype=np.float64)
     ends, duration = find(_END), find(_DURATION)

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, listed
 from featx.interfaces import API_VERSION, ExtractorSpec, IndexSpec, LossSpec
 from featx.types import WeightsSpec
 
@@ -39,7 +39,9 @@ def check_spec(spec: ExtractorSpec | LossSpec | IndexSpec) -> None:
     if isinstance(spec, ExtractorSpec):
         _check_extractor(who, spec)
     elif isinstance(spec, LossSpec) and spec.inputs not in LOSS_INPUTS:
-        raise BrokenPluginError(f"{who}: inputs must be one of {LOSS_INPUTS}, got {spec.inputs!r}")
+        raise BrokenPluginError(
+            f"{who}: inputs must be one of {listed(LOSS_INPUTS)}, got {spec.inputs!r}"
+        )
 
 
 def _check_api(who: str, api: Any) -> None:
@@ -66,7 +68,9 @@ def _check_extractor(who: str, spec: ExtractorSpec) -> None:
         or not devices
         or not all(name in DEVICES for name in devices)
     ):
-        raise BrokenPluginError(f"{who}: devices must be a tuple out of {DEVICES}, got {devices!r}")
+        raise BrokenPluginError(
+            f"{who}: devices must be a tuple out of {listed(DEVICES)}, got {devices!r}"
+        )
     if spec.weights is not None:
         _check_weights(who, spec.weights)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.testing.artists import ARTISTS
 from featx.testing.music import Piece, synthesise
 
@@ -67,7 +67,7 @@ def write_collection(
         raise ParameterError(f"n_tracks must be an integer > 0, got {n_tracks}.")
     for suffix in formats:
         if suffix not in _SUBTYPES:
-            raise ParameterError(f"formats must be some of {list(_SUBTYPES)}, got {suffix!r}.")
+            raise ParameterError(f"formats must be some of {listed(_SUBTYPES)}, got {suffix!r}.")
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number in range(n_tracks):

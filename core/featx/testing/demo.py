@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.engine import RunSummary, choose_progress, run
-from featx.errors import FeatxError
+from featx.errors import FeatxError, listed
 from featx.index import ExactIndex
 from featx.registry import load_registry
 from featx.store import open_store
@@ -113,7 +113,7 @@ def installed() -> list[str]:
     names = [name for name in WANTED if name in known]
     if not names:
         raise FeatxError(
-            f"the demo needs one of the extractors {list(WANTED)}, got none. "
+            f"the demo needs one of the extractors {listed(WANTED)}, got none. "
             "Run: pip install featx-spectral"
         )
     return names

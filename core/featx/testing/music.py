@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.testing.artists import ARTISTS, Artist
 from featx.testing.instruments import RELEASE, Timbre, add_room, render_drum, render_note
 from featx.testing.score import Bar, Score, write_score
@@ -154,7 +154,7 @@ def _artist(given: str | Artist | None, rng: np.random.Generator) -> Artist:
         return given
     name = chosen if given is None else given
     if name not in ARTISTS:
-        raise ParameterError(f"artist must be one of {list(ARTISTS)}, got {name!r}.")
+        raise ParameterError(f"artist must be one of {listed(ARTISTS)}, got {name!r}.")
     return ARTISTS[name]
 
 

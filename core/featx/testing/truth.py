@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray
@@ -176,7 +176,9 @@ def read_truth(path: Path) -> Truth:
         found.setdefault(annotation["namespace"], []).append(annotation)
     missing = {"beat", "onset", "chord", "segment_open", "key_mode", "tempo"} - set(found)
     if missing:
-        raise ParameterError(f"{path} must hold annotations of {sorted(missing)}, got none.")
+        raise ParameterError(
+            f"{path} must hold annotations of {listed(sorted(missing))}, got none."
+        )
     beats = found["beat"][0]["data"]
     notes = [
         Note(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from featx.errors import FeatxError, WeightsError
+from featx.errors import FeatxError, WeightsError, listed
 from featx.types import WeightsSpec
 from featx.weights.files import (
     SUFFIX,
@@ -299,7 +299,7 @@ def _download(
 
     scheme = url.partition(":")[0]
     if scheme not in _SCHEMES:
-        raise WeightsError(f"scheme must be one of {_SCHEMES}, got {scheme!r}.")
+        raise WeightsError(f"scheme must be one of {listed(_SCHEMES)}, got {scheme!r}.")
     if scheme != "file" and os.environ.get("FEATX_OFFLINE") == "1":
         raise WeightsError("FEATX_OFFLINE=1 forbids fetching.")
     limit = spec.bytes or MAX_FETCH_BYTES

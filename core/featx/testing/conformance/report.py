@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from featx.errors import FeatxError, ParameterError
+from featx.errors import FeatxError, ParameterError, listed
 
 #: ``xfail`` is a failure that was declared with a reason; ``xpass`` one that was declared but did
 #: not happen, which is a failure: the declaration is out of date.
@@ -175,7 +175,7 @@ def check_expected(expected: Mapping[str, str], known: Mapping[str, str]) -> Non
     """Raise `ParameterError` unless every expected failure names a check and gives a reason."""
     for name, reason in expected.items():
         if name not in known:
-            raise ParameterError(f"expected must name one of {list(known)}, got {name!r}.")
+            raise ParameterError(f"expected must name one of {listed(known)}, got {name!r}.")
         if not reason.strip():
             raise ParameterError(f"expected[{name!r}] must give a reason, got {reason!r}.")
 

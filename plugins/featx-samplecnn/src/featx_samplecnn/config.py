@@ -159,7 +159,7 @@ def model_config(
         For an unknown model or width.
     """
     if model not in MODELS:
-        raise ParameterError(f"model must be one of {list(MODELS)}, got {model!r}.")
+        raise ParameterError(f"model must be one of {', '.join(MODELS)}, got {model!r}.")
     base = MODELS[model]
     padding = base.stride // 2 if first_padding else 0
     return dataclasses.replace(base, widths=widths, first_padding=padding)

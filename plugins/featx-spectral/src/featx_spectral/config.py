@@ -160,8 +160,7 @@ def _derive(name: str, changes: dict[str, Any]) -> FrontEnd:
             f"n_fft must be None for front_end {name!r}, whose window is shorter, "
             f"got {changes['n_fft']}."
         )
-    derived = dataclasses.replace(fe, **changes)
-    return derived if derived == fe else dataclasses.replace(derived, name=f"{name} (changed)")
+    return dataclasses.replace(fe, **changes)
 
 
 def _resolved(fe: FrontEnd, columns: Sequence[str], description: str) -> Resolved:
