@@ -411,3 +411,32 @@ def test_plan_does_not_grow_with_the_collection(tmp_path: Path) -> None:
 
     # a list of tracks would take hundreds of bytes for each
     assert peak(4000) - peak(400) < 3600 * 50
+
+
+class Watching:
+    """Notes what a run tells."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.notes: list[str] = []
+
+    def begin(self, total: int) -> None:
+        self.done.append(0)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def update(self, summary: RunSummary) -> None:
+        self.done.append(summary.done)
+
+    def end(self) -> None:
+        pass
+
+
+def test_progress_counts_tracks_of_shards_in_work(tmp_path: Path) -> None:
+    music = write_folder(tmp_path / "music", 8)  # four shards of two tracks
+    watching = Watching()
+    run(music, tmp_path / "s", plugins="slow", settings={"seconds": 0.8}, jobs=1, progress=watching)
+    assert watching.done == sorted(watching.done)
+    assert {done % 2 for done in watching.done} == {0, 1}
+    assert watching.done[-1] == 8

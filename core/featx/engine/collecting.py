@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,16 @@ class Collector:
     def skipped(self, item: Item, job: Job, code: str, reason: str) -> None:
         """Take a track that an extractor does not want."""
         self._outcome(item, job, "skipped", code, reason)
+
+    @property
+    def finished(self) -> Mapping[str, int]:
+        """Files so far by their worst status; other threads may look."""
+        return self._files
+
+    @property
+    def audio(self) -> float:
+        """Seconds of audio decoded so far."""
+        return self._audio
 
     def finish(self, item: Item) -> None:
         """Count a track that has no steps left, and commit if enough has gathered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from featx.engine.planning import Plan, PlannedTrack
 from featx.engine.reporting import Reporter, RunSummary
-from featx.engine.runner import close_runners, run_shard
+from featx.engine.runner import close_runners, collectors, run_shard
 from featx.engine.tasks import Failure, Setup, ShardSummary, ShardTask, TrackJob
 from featx.errors import FeatxError
 from featx.store import StoreWriter
@@ -237,7 +238,23 @@ class Execution:
             else:
                 self._lost(task, error)
         if self.progress is not None:
-            self.progress.update(self.summary)
+            self.progress.update(self._so_far())
+
+    def _so_far(self) -> RunSummary:
+        """Return the summary with the files of shards that this process has in work."""
+        numbers = {task.number for task in self.outstanding.values()}
+        working = [item for item in collectors(self.setup.token) if item.number in numbers]
+        files: Counter[str] = Counter()
+        for collector in working:
+            files.update(collector.finished)
+        summary = self.summary
+        return dataclasses.replace(
+            summary,
+            ok=summary.ok + files["ok"],
+            failed=summary.failed + files["failed"],
+            skipped=summary.skipped + files["skipped"],
+            audio=summary.audio + sum(collector.audio for collector in working),
+        )
 
     def _lost(self, task: ShardTask, error: BaseException) -> None:
         """Submit a shard again whose worker got lost; whatever it committed stays."""

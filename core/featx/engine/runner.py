@@ -14,7 +14,7 @@ from featx.engine.tasks import DECODE, Setup, ShardSummary, ShardTask
 from featx.errors import PluginError
 from featx.store import StoreWriter
 
-__all__ = ["ShardRunner", "close_runners", "run_shard"]
+__all__ = ["ShardRunner", "close_runners", "collectors", "run_shard"]
 
 #: Tracks sent to the child at once.
 _BATCH = 16
@@ -70,6 +70,13 @@ def close_runners(token: str, *, abort: bool = False) -> None:
         runner.close()
 
 
+def collectors(token: str) -> list[Collector]:
+    """Return what gathers the shards that one run has in work in this process."""
+    with _lock:
+        chosen = [runner.collector for runner in _runners if runner.setup.token == token]
+    return [collector for collector in chosen if collector is not None]
+
+
 class ShardRunner:
     """Owns a child process and a store writer, and runs shards one after the other."""
 
@@ -78,6 +85,8 @@ class ShardRunner:
         self._child: ChildProcess | None = None
         self._writer: StoreWriter | None = None
         self._aborted = False
+        #: of the shard in work, or the last one
+        self.collector: Collector | None = None
 
     def close(self) -> None:
         """Let the child end and close the ledger."""
@@ -104,7 +113,7 @@ class ShardRunner:
         """Compute one shard; see `run_shard`."""
         if self._writer is None:
             self._writer = StoreWriter(self.setup.store, provenance=self.setup.provenance)
-        collector = Collector(self.setup, task.number, self._writer)
+        self.collector = collector = Collector(self.setup, task.number, self._writer)
         items = [
             Item(key=key, track=track, steps=[job for job, _ in track.wanted])
             for key, track in enumerate(task.tracks)
