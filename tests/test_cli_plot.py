@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from featx import FeatureSpec, FrontEnd
+from featx import FeatureSpec, FrontEnd, ParameterError
 from featx.audio import content_hash
 from featx.cli import main
 from featx.cli.plot import command
@@ -53,6 +53,16 @@ def invoke(*arguments) -> str:
 
 def kinds(figure) -> list[str]:
     return [axes.featx_kind for axes in figure.axes if hasattr(axes, "featx_kind")]
+
+
+def test_a_picture_is_replaced_only_when_told_to(wav: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "x.png"
+    picture.write_text("mine")
+    with pytest.raises(ParameterError, match="--overwrite"):
+        invoke(wav, "-o", picture)
+    assert picture.read_text() == "mine"
+    invoke(wav, "-o", picture, "--overwrite")
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_options_it_draws_waveform_and_spectrogram(

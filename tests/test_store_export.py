@@ -102,6 +102,8 @@ def test_npz_reads_without_pickle(store: Store, tmp_path: Path) -> None:
         assert data["ids"].tolist() == ["a/one.wav", "two.wav"]
         assert data["offsets"].tolist() == [0, 1, 3]
         assert data["values"].shape == (3, 1)
+        times = [store["toy"]["frames"].times(name) for name in data["ids"].tolist()]
+        assert data["times"].tolist() == np.concatenate(times).tolist()
         assert FeatureSpec.from_json(json.loads(str(data["spec"]))) == FRAMES
 
 
@@ -144,6 +146,26 @@ def test_export_refuses_what_does_not_fit(
 ) -> None:
     with pytest.raises(ParameterError, match=message):
         export(store, tmp_path / "out", format=kind, features=[name])
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz", "jams", "audacity", "projector"])
+def test_export_replaces_files_only_when_told_to(store: Store, tmp_path: Path, kind: str) -> None:
+    written = export(store, tmp_path / "out", format=kind)
+    written[-1].write_text("mine")
+    for path in written[:-1]:
+        path.unlink()
+    with pytest.raises(ParameterError, match="--overwrite"):
+        export(store, tmp_path / "out", format=kind)
+    assert written[-1].read_text() == "mine"
+    assert not any(path.exists() for path in written[:-1])
+    export(store, tmp_path / "out", format=kind, overwrite=True)
+    assert written[-1].read_bytes() != b"mine"
+
+
+def test_export_to_one_file_does_not_replace_it(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("mine")
+    with pytest.raises(ParameterError, match=r"x\.csv"):
+        export(store, tmp_path / "x.csv", format="csv", features=["toy.summary"])
 
 
 def test_projector_lines_of_vectors_and_metadata_match(store: Store, tmp_path: Path) -> None:

@@ -87,6 +87,11 @@ def json_option(function: Decorated) -> Decorated:
     )
 
 
+def overwrite_option(function: Decorated) -> Decorated:
+    """Add ``--overwrite``; without it commands refuse to replace a file."""
+    return click.option("--overwrite", is_flag=True, help="Replace files that exist.")(function)
+
+
 def set_option(function: Decorated) -> Decorated:
     """Add ``--set KEY=VALUE``, repeatable, given as ``settings`` (tuple of str, unparsed)."""
     return click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import echo_json, json_option, printable
+from featx.cli.common import echo_json, json_option, overwrite_option, printable
 
 _FORMATS = ("npz", "csv", "parquet", "jams", "audacity", "projector")
 
@@ -27,9 +27,15 @@ _FORMATS = ("npz", "csv", "parquet", "jams", "audacity", "projector")
     metavar="NAME",
     help="Extractor or extractor.feature, several between commas. May be repeated.",
 )
+@overwrite_option
 @json_option
 def command(
-    store: Path, out: Path, format_name: str | None, features: tuple[str, ...], as_json: bool
+    store: Path,
+    out: Path,
+    format_name: str | None,
+    features: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Write features of STORE to OUT.
 
@@ -45,7 +51,7 @@ def command(
             raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
     names = [name.strip() for item in features for name in item.split(",")]
     with open_store(store) as opened:
-        written = export(opened, out, format=format_name, features=names)
+        written = export(opened, out, format=format_name, features=names, overwrite=overwrite)
     if as_json:
         echo_json([str(path) for path in written])
         return

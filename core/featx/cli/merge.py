@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import counted, echo_json, json_option, printable
+from featx.cli.common import counted, echo_json, json_option, overwrite_option, printable
 
 
 @click.command("merge")
 @click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@overwrite_option
 @json_option
 def command(store: Path, out: Path, overwrite: bool, as_json: bool) -> None:
     """Write the current state of STORE into one HDF5 file OUT.

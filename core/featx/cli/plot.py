@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from featx.cli.common import overwrite_option
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _complete_preset(
 )
 @click.option("--title", help="Heading.  [default: the file's name]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
+@overwrite_option
 def command(
     audio: Path,
     output: Path | None,
@@ -100,6 +102,7 @@ def command(
     duration: float | None,
     title: str | None,
     dpi: int,
+    overwrite: bool,
 ) -> None:
     """Draw a recording: waveform, spectrograms, features and events on one time axis.
 
@@ -110,8 +113,10 @@ def command(
     """  # noqa: D301  (click reads the backspace)
     from featx.audio import Audio
     from featx.plotting import render, save
+    from featx.store.filenames import refuse_existing
 
     output = output or Path(f"{audio.stem}.png")
+    refuse_existing([output], overwrite=overwrite)
     sound = Audio.load(audio, offset=offset, duration=duration)
     panels = _spectrograms(audio, presets or ("fe-artist",), offset, duration)
     lines: list[Frames] = []

@@ -114,6 +114,24 @@ def annotation(view: FeatureView, track_id: str) -> dict[str, Any]:
     }
 
 
+def jams_files(chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
+    """Return the files that `write_jams` writes."""
+    return [track_file(folder, track_id, ".jams") for track_id, _ in _by_track(chosen)]
+
+
+def audacity_files(chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
+    """Return the files that `write_audacity` writes."""
+    return [
+        _label_file(folder, track_id, label)
+        for track_id, views in _by_track(chosen)
+        for label in views
+    ]
+
+
+def _label_file(folder: Path, track_id: str, label: str) -> Path:
+    return track_file(folder, track_id, f".{safe_name(label)}.txt")
+
+
 def write_jams(store: Store, chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
     """Write one JAMS file per track with an annotation per feature."""
     written = []
@@ -137,6 +155,7 @@ def write_jams(store: Store, chosen: dict[str, FeatureView], folder: Path) -> li
             "sandbox": {},
         }
         path = track_file(folder, track_id, ".jams")
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         written.append(path)
     return written
@@ -148,7 +167,8 @@ def write_audacity(store: Store, chosen: dict[str, FeatureView], folder: Path) -
     written = []
     for track_id, views in _by_track(chosen):
         for label, view in views.items():
-            path = track_file(folder, track_id, f".{safe_name(label)}.txt")
+            path = _label_file(folder, track_id, label)
+            path.parent.mkdir(parents=True, exist_ok=True)
             columns = EventColumns.of(view.spec)
             with text_file(path) as stream:
                 for row in view[track_id]:

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import ParameterError, StoreError
-from featx.store.events import write_audacity, write_jams
-from featx.store.filenames import safe_name
+from featx.store.events import audacity_files, jams_files, write_audacity, write_jams
+from featx.store.filenames import refuse_existing, safe_name
 from featx.store.reading import FeatureView, Store
-from featx.store.tables import write_csv, write_npz, write_parquet, write_projector
+from featx.store.tables import (
+    projector_files,
+    write_csv,
+    write_npz,
+    write_parquet,
+    write_projector,
+)
 
 
 @dataclass(frozen=True)
@@ -19,13 +25,14 @@ class Format:
     """An export format: file suffix, kinds of features it can hold, and what writes it.
 
     ``write`` gets the store, the chosen features by label and the target: a file for formats of
-    tables (one feature each), a folder for the others.
+    tables (one feature each), a folder for the others, for which ``files`` tells beforehand what
+    will be written.
     """
 
     suffix: str
     kinds: tuple[str, ...]
-    table: bool
     write: Callable[[Store, dict[str, FeatureView], Path], list[Path]]
+    files: Callable[[dict[str, FeatureView], Path], list[Path]] | None = None
 
 
 def export(
@@ -34,6 +41,7 @@ def export(
     *,
     format: str,  # noqa: A002  (the word users know)
     features: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write features of an open store in another format.
 
@@ -43,12 +51,15 @@ def export(
         As `open_store` gives it.
     out : path
         A file for ``npz``, ``csv`` and ``parquet`` if it has their suffix, and then one feature
-        must be chosen; otherwise a folder, made if need be. Files in it are replaced.
+        must be chosen; otherwise a folder, made if need be.
     format : {'npz', 'csv', 'parquet', 'jams', 'audacity', 'projector'}
         Tables hold one row per track (clip), frame or event; ``jams`` and ``audacity`` take
         events, one file per track; ``projector`` takes clip features for TensorBoard.
     features : sequence of str
         ``extractor`` or ``extractor.feature``; none means all that the format can hold.
+
+    overwrite : bool
+        Replace files that exist. Otherwise nothing is written if one of them does.
 
     Returns
     -------
@@ -58,7 +69,7 @@ def export(
     Raises
     ------
     ParameterError
-        If a name is unknown or a feature does not fit the format.
+        If a name is unknown, a feature does not fit the format, or a file exists already.
     StoreError
         If a file cannot be written.
     """
@@ -68,7 +79,8 @@ def export(
     chosen = choose_features(store, features, kinds=kind.kinds, format_name=format)
     out = Path(out)
     try:
-        if not kind.table:
+        if kind.files is not None:
+            refuse_existing(kind.files(chosen, out), overwrite=overwrite)
             out.mkdir(parents=True, exist_ok=True)
             return kind.write(store, chosen, out)
         if out.suffix == kind.suffix:
@@ -77,13 +89,15 @@ def export(
                     f"a {format} file holds one feature, got {list(chosen)}. "
                     "Choose one, or give a folder."
                 )
+            refuse_existing([out], overwrite=overwrite)
             out.parent.mkdir(parents=True, exist_ok=True)
             return kind.write(store, chosen, out)
+        targets = {label: out / f"{safe_name(label)}{kind.suffix}" for label in chosen}
+        refuse_existing(targets.values(), overwrite=overwrite)
         out.mkdir(parents=True, exist_ok=True)
         written = []
         for label, view in chosen.items():
-            target = out / f"{safe_name(label)}{kind.suffix}"
-            written += kind.write(store, {label: view}, target)
+            written += kind.write(store, {label: view}, targets[label])
     except OSError as error:
         raise StoreError(f"{out} cannot be written: {error.strerror or error}.") from error
     return written
@@ -122,10 +136,10 @@ def _split(store: Store, name: str) -> tuple[str, str]:
 
 
 FORMATS: dict[str, Format] = {
-    "npz": Format(".npz", ("clip", "frames", "events"), True, write_npz),
-    "csv": Format(".csv", ("clip", "frames", "events"), True, write_csv),
-    "parquet": Format(".parquet", ("clip", "frames", "events"), True, write_parquet),
-    "jams": Format(".jams", ("events",), False, write_jams),
-    "audacity": Format(".txt", ("events",), False, write_audacity),
-    "projector": Format(".tsv", ("clip",), False, write_projector),
+    "npz": Format(".npz", ("clip", "frames", "events"), write_npz),
+    "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
+    "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet),
+    "jams": Format(".jams", ("events",), write_jams, jams_files),
+    "audacity": Format(".txt", ("events",), write_audacity, audacity_files),
+    "projector": Format(".tsv", ("clip",), write_projector, projector_files),
 }

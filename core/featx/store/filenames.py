@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from featx.errors import ParameterError
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|%]')
 _LONGEST_NAME = 180
@@ -29,10 +31,19 @@ def safe_name(name: str) -> str:
 
 
 def track_file(folder: Path, track_id: str, suffix: str) -> Path:
-    """Return the file of one track below ``folder``, whose parent is made."""
-    path = folder / f"{safe_name(track_id)}{suffix}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    """Return the file of one track below ``folder``."""
+    return folder / f"{safe_name(track_id)}{suffix}"
+
+
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise `ParameterError` if one of ``paths`` exists and must not be replaced."""
+    existing = [] if overwrite else [path for path in paths if os.path.lexists(path)]
+    if existing:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise ParameterError(
+            f"output must be a new file, got {existing[0]}{more}, which exists. Choose another "
+            "place, or add --overwrite (overwrite=True) to replace it."
+        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 
 from featx.errors import ParameterError, StoreError
 from featx.store.checking import check_hashes, hash_descriptor
+from featx.store.filenames import refuse_existing
 from featx.store.layout import is_store_folder, sync_folder
 from featx.store.merged import MERGED_FORMAT, MERGED_VERSION, remember_merged
 from featx.store.reading import Store, label_recipes, open_store
@@ -72,8 +73,7 @@ def merge(
     folder, out = Path(store).resolve(), Path(out).resolve()
     if not is_store_folder(folder):
         raise ParameterError(f"store must be a store folder, got {folder}.")
-    if out.exists() and not overwrite:
-        raise ParameterError(f"out must be a new file, got {out}, which exists.")
+    refuse_existing([out], overwrite=overwrite)
     temporary = out.with_name(f".{out.name}.tmp-{uuid.uuid4().hex[:8]}")
     try:
         with open_store(folder) as opened:

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,11 +100,16 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
 def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
     """Write ``ids``, ``values``, ``offsets``, ``sr`` and ``spec`` (JSON), readable without pickle.
 
-    Track i has ``values[offsets[i]:offsets[i + 1]]``.
+    Track i has ``values[offsets[i]:offsets[i + 1]]``. For frames there is also ``times``: the
+    centre of every row in seconds.
     """
     del store
     (view,) = chosen.values()
     values, offsets = view.packed()
+    axis: dict[str, Any] = {}
+    if view.spec.kind == "frames":
+        times = [view.times(track_id) for track_id in view.ids]
+        axis = {"times": np.concatenate(times) if times else np.zeros(0)}
     np.savez(
         path,
         ids=np.array(view.ids, dtype=str) if view.ids else np.zeros(0, "U1"),
@@ -112,6 +117,7 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
         offsets=offsets,
         sr=np.array([view.sr(track_id) for track_id in view.ids], np.int64),
         spec=np.array(json.dumps(view.spec.to_json())),
+        **axis,
     )
     return [path]
 
@@ -120,14 +126,22 @@ def _valid(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def projector_files(chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
+    """Return the files that `write_projector` writes."""
+    return [path for label in chosen for path in _projector_pair(label, folder)]
+
+
+def _projector_pair(label: str, folder: Path) -> tuple[Path, Path]:
+    stem = safe_name(label)
+    return folder / f"{stem}.vectors.tsv", folder / f"{stem}.metadata.tsv"
+
+
 def write_projector(store: Store, chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
     """Write vectors and metadata for the TensorBoard projector, one pair per feature."""
     written = []
     names = ("track_id", "artist", "album", "title")
     for label, view in chosen.items():
-        vectors, metadata = (
-            folder / f"{safe_name(label)}.{part}.tsv" for part in ("vectors", "metadata")
-        )
+        vectors, metadata = _projector_pair(label, folder)
         with text_file(vectors) as stream:
             for row in view.values:
                 stream.write("\t".join(row.astype(str)) + "\n")
