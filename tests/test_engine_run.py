@@ -440,3 +440,20 @@ def test_progress_counts_tracks_of_shards_in_work(tmp_path: Path) -> None:
     assert watching.done == sorted(watching.done)
     assert {done % 2 for done in watching.done} == {0, 1}
     assert watching.done[-1] == 8
+
+
+def test_compiling_is_told_where_it_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("featx_spectral")
+    music = write_wav(tmp_path / "x.wav", samples=8000)
+
+    def notes(store: str) -> list[str]:
+        watching = Watching()
+        run(music, tmp_path / store, plugins="mfcc", jobs=1, progress=watching)
+        return watching.notes
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+    assert notes("first") == ["compiling kernels: this takes a while, on first use only"]
+    assert notes("second") == []

@@ -35,7 +35,8 @@ def main(descriptor: int, parent: int) -> None:
     Messages from the supervisor are ``("work", [(key, path, steps), ...])``. Answers begin with
     ``hold`` (key, step), ``decoded`` (key, facts), ``result`` (key, step, outputs), ``failed``
     (key, step, code, reason), ``skipped`` (key, step, code, reason), ``unread`` (key, facts, code,
-    reason), ``done`` (key) and ``idle`` (peak memory in bytes).
+    reason), ``done`` (key), ``compiling`` (once, when kernels are compiled) and ``idle`` (peak
+    memory in bytes).
     """
     die_with_parent(parent)
     faulthandler.enable()
@@ -51,6 +52,8 @@ def main(descriptor: int, parent: int) -> None:
         return
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), worker:
         connection.send(("ready",))
+        if any(job.resolved.front_ends for job in worker.setup.jobs):
+            _tell_compiling(connection)
         while connection.poll(_IDLE_SECONDS):
             _, items = connection.recv()
             for key, path, steps in items:
@@ -64,6 +67,21 @@ def _opened(setup: Setup) -> _Worker:
     if setup.memory and all(job.device == "cpu" for job in setup.jobs):
         limit_data(setup.memory)
     return worker
+
+
+def _tell_compiling(connection: Connection) -> None:
+    """Say so, once, when kernels are compiled, which takes a while and happens on first use."""
+    from featx.kernels.compiling import on_compile
+
+    told = False
+
+    def tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            connection.send(("compiling",))
+
+    on_compile(tell)
 
 
 def _portable(error: Exception) -> tuple[str, str]:

@@ -53,6 +53,8 @@ class Collector:
         self.number = number
         self.writer = writer
         self.peak_rss = 0
+        #: The child compiles kernels, or did while this shard was in work.
+        self.compiling = False
         self._began = time.monotonic()
         self._files: Counter[str] = Counter()
         self._units: dict[str, Counter[str]] = {job.name: Counter() for job in setup.jobs}

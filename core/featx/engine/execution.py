@@ -77,6 +77,7 @@ class Execution:
         self.attempts: Counter[int] = Counter()
         self.moved: list[TrackRecord] = []
         self.carried: list[Unit] = []
+        self.compiling = False
 
     def tell(self, notes: list[str]) -> None:
         """Say these sentences at once, and keep them in the summary."""
@@ -244,6 +245,10 @@ class Execution:
         """Return the summary with the files of shards that this process has in work."""
         numbers = {task.number for task in self.outstanding.values()}
         working = [item for item in collectors(self.setup.token) if item.number in numbers]
+        if not self.compiling and any(item.compiling for item in working):
+            self.compiling = True
+            if self.progress is not None:
+                self.progress.note("compiling kernels: this takes a while, on first use only")
         files: Counter[str] = Counter()
         for collector in working:
             files.update(collector.finished)

@@ -164,6 +164,8 @@ class ShardRunner:
                     return
                 if kind == "hold":
                     held = (told[0], told[1])
+                elif kind == "compiling":
+                    collector.compiling = True
                 elif kind == "done":
                     held = None
                     child.tracks_done += 1

@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,23 @@ def part(function: Callable) -> Callable:
     once more with the caller's caller. Large parts are therefore compiled where they are used.
     """
     return njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
+def on_compile(tell: Callable[[], None]) -> None:
+    """Call ``tell`` in this thread when a function begins to be compiled; loading one is none."""
+    from numba.core import event
+
+    home = threading.get_ident()
+
+    class _Listener(event.Listener):
+        def on_start(self, _: object) -> None:
+            if threading.get_ident() == home:
+                tell()
+
+        def on_end(self, _: object) -> None:
+            """Nothing to tell."""
+
+    event.register("numba:compile", _Listener())
 
 
 @cache
