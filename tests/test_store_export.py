@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from featx.cli import main
+from featx.cli.common import column_widths
 from featx.cli.export import command as export_command
 from featx.cli.ls import command as ls_command
 from featx.cli.merge import command as merge_command
@@ -291,7 +294,7 @@ def run(command: Any, *arguments: object) -> Result:
 
 def test_ls_counts_features_and_failures(folder: Path) -> None:
     summary = json.loads(run(ls_command, folder, "--json").stdout)
-    toy, odd = summary["extractors"]
+    odd, toy = summary["extractors"]
     assert toy["features"]["summary"] == {
         "kind": "clip",
         "dim": 2,
@@ -342,3 +345,32 @@ def test_merge_and_export_commands_write_files(folder: Path, tmp_path: Path) -> 
     paths = run(export_command, folder, tmp_path / "j", "-f", "jams", "--json").stdout
     assert len(json.loads(paths)) == 2
     assert run(export_command, folder, tmp_path / "x").exit_code == 2
+
+
+def test_ls_says_how_recipes_of_one_extractor_differ(tmp_path: Path) -> None:
+    track = TrackRecord(track_id="a", path="a", content="aa", size=1, mtime_ns=1)
+    value = {"summary": np.zeros(2, np.float32)}
+    recipes = [dataclasses.replace(TOY, params={"n_mfcc": n, "power": 2}) for n in (20, 13)]
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        for recipe in recipes:
+            writer.write_shard(recipe, [CLIP], [track], [value], [8000])
+        writer.make_current([recipes[0].id])
+    out = CliRunner().invoke(main, ["ls", str(tmp_path / "s")]).output.splitlines()
+    assert out[1].split()[:2] == ["toy", "n_mfcc=20"]
+    assert out[2].split()[:2] == [f"toy@{recipes[1].id[:8]}", "n_mfcc=13"]
+    assert out[-1] == "1 track, 2 recipes"
+
+
+def test_show_lists_values_by_column(folder: Path) -> None:
+    out = CliRunner().invoke(main, ["show", str(folder), "two.wav", "--values"]).output
+    lines = [line.split() for line in out.splitlines()]
+    assert ["toy.summary", "value"] in lines
+    assert ["summary_0", "0.1"] in lines
+    assert ["summary_1", "1"] in lines
+
+
+def test_table_columns_hold_their_words() -> None:
+    columns, row = ("name", "meaning"), ("a-long-name-of-20-abc", "many short words " * 9)
+    narrow = column_widths(columns, [row], 40)
+    assert narrow == [21, 19]
+    assert column_widths(columns, [row], 24) is None

@@ -182,12 +182,63 @@ def echo_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    console = Console()
+    room = console.width - _TABLE_EDGES - _TABLE_GAP * (len(columns) - 1)
+    widths = column_widths(columns, rows, room)
+    if widths is None:
+        click.echo(_cards(columns, rows), nl=False)
+        return
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
+
+
+#: Columns of a terminal that a table's edges and the gap between two of its columns take.
+_TABLE_EDGES, _TABLE_GAP = 2, 2
+#: Words longer than this, such as paths, may be broken; names are not.
+_LONG_WORD = 24
+
+
+def column_widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], room: int
+) -> list[int] | None:
+    """Return widths that break no word, or only long ones; None if the table does not fit."""
+    lines = [columns, *rows]
+    natural = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    words = [[len(word) for line in lines for word in line[i].split()] for i in range(len(columns))]
+    widths = [min(_LONG_WORD, max(found, default=1)) for found in words]
+    spare = room - sum(widths)
+    if spare < 0:
+        return None
+    wanting = sorted(range(len(columns)), key=lambda i: natural[i] - widths[i])
+    for place, i in enumerate(wanting):
+        more = min(natural[i] - widths[i], spare // (len(wanting) - place))
+        widths[i] += more
+        spare -= more
+    return widths
+
+
+def _cards(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return one block of lines per row, for tables that are wider than the terminal."""
+    width = max(map(len, columns))
+    blocks = (
+        "".join(
+            f"{column.ljust(width)}  {cell}\n"
+            for column, cell in zip(columns, row, strict=True)
+            if cell
+        )
+        for row in rows
+    )
+    return "\n".join(blocks)
 
 
 def _printable(text: str) -> str:

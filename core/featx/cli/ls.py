@@ -12,7 +12,9 @@ from featx.cli.common import counted, echo_json, echo_table, json_option, printa
 from featx.errors import FAILURE_CODES, SKIP_CODES
 
 if TYPE_CHECKING:
-    from featx.store import Store
+    from collections.abc import Sequence
+
+    from featx.store import Recipe, Store
 
 
 @click.command("ls")
@@ -31,6 +33,7 @@ def command(store: Path, as_json: bool) -> None:
         echo_json(summary)
         return
     rows = []
+    differing = any(item["differs"] for item in summary["extractors"])
     for item in summary["extractors"]:
         weights = item["recipe"]["weights"]
         shown = weights[:12] if len(weights) == 64 else weights
@@ -38,9 +41,15 @@ def command(store: Path, as_json: bool) -> None:
             counts = (str(feature[key]) for key in ("ok", "failed", "skipped"))
             shape = f"{feature['kind']} {feature['dim']}"
             version = item["recipe"]["version"]
-            rows.append((item["name"], version, shown, name, shape, *counts))
-    columns = ("extractor", "version", "weights", "feature", "shape", "ok", "failed", "skipped")
-    echo_table(columns, [tuple(printable(cell) for cell in row) for row in rows])
+            differs = [", ".join(item["differs"])] if differing else []
+            label = _short_label(item["name"], summary["extractors"])
+            rows.append((label, *differs, version, shown, name, shape, *counts))
+    columns = (
+        *("extractor", *(["differs by"] if differing else [])),
+        *("version", "weights", "feature", "shape", "ok", "failed", "skipped"),
+    )
+    held = [i for i, name in enumerate(columns) if name != "weights" or any(row[i] for row in rows)]
+    echo_table([columns[i] for i in held], [tuple(printable(row[i]) for i in held) for row in rows])
     if summary["failures"]:
         click.echo()
         echo_table(
@@ -49,6 +58,35 @@ def command(store: Path, as_json: bool) -> None:
         )
     recipes = counted(len(summary["extractors"]), "recipe")
     click.echo(f"\n{counted(summary['tracks'], 'track')}, {recipes}")
+
+
+def _short_label(name: str, extractors: list[dict[str, Any]]) -> str:
+    """Return ``mfcc@1f2e3d4c``: as many digits of the recipe as tell it from the others."""
+    stem, mark, digits = name.partition("@")
+    for length in range(8, len(digits)):
+        if sum(item["id"].startswith(digits[:length]) for item in extractors) == 1:
+            return f"{stem}{mark}{digits[:length]}"
+    return name
+
+
+def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
+    """Return in words what tells ``recipe`` from ``others`` of its extractor, such as n_mfcc=20.
+
+    Version and weights are left out.
+    """
+    told = []
+    for name in sorted({key for item in (recipe, *others) for key in item.params}):
+        value = recipe.params.get(name, "(none)")
+        if any(other.params.get(name, "(none)") != value for other in others):
+            told.append(f"{name}={value}")
+    told += [
+        f"{label}={getattr(recipe, label)}"
+        for label in ("resampler", "frontend_version")
+        if any(getattr(other, label) != getattr(recipe, label) for other in others)
+    ]
+    if not told and any(other.front_ends != recipe.front_ends for other in others):
+        told.append("front ends")
+    return told
 
 
 def summarise(store: Store) -> dict[str, Any]:
@@ -62,7 +100,16 @@ def summarise(store: Store) -> dict[str, Any]:
             last = (item.track_id, item.code)
             failures[item.code] += 1
     extractors = []
-    for recipe in store.recipes:
+    current = {recipe.extractor: recipe.id for recipe in reversed(store.recipes)}
+    for recipe in sorted(
+        store.recipes,
+        key=lambda item: (item.extractor, current[item.extractor] != item.id, item.id),
+    ):
+        others = [
+            other
+            for other in store.recipes
+            if other.extractor == recipe.extractor and other.id != recipe.id
+        ]
         name = next(name for name in store if store[name].recipe == recipe)
         shapes = {key: view.spec for key, view in store[name].items()}
         named = sorted({feature for owner, feature, _ in counts if owner == recipe.id})
@@ -79,7 +126,13 @@ def summarise(store: Store) -> dict[str, Any]:
                 },
             }
         extractors.append(
-            {"name": name, "id": recipe.id, "recipe": recipe.to_json(), "features": features}
+            {
+                "name": name,
+                "id": recipe.id,
+                "recipe": recipe.to_json(),
+                "differs": recipe_differences(recipe, others),
+                "features": features,
+            }
         )
     meanings = {**FAILURE_CODES, **SKIP_CODES}
     return {

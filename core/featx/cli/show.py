@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 @click.command("show")
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.argument("track")
+@click.option(
+    "--values", "with_values", is_flag=True, help="Add every value of the clip features by column."
+)
 @json_option
-def command(store: Path, track: str, as_json: bool) -> None:
+def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
     """Show what STORE holds of TRACK: file, shapes, statistics, and why something failed."""
     from featx.store import open_store
 
     with open_store(store) as opened:
-        found = describe(opened, track)
+        found = describe(opened, track, values=with_values)
     if as_json:
         echo_json(found)
         return
@@ -45,6 +48,11 @@ def command(store: Path, track: str, as_json: bool) -> None:
         ]
         columns = ("extractor", "feature", "shape", "dtype", *_STATISTICS)
         echo_table(columns, [tuple(printable(cell) for cell in row) for row in rows])
+    for item in found["features"]:
+        if item.get("values"):
+            click.echo()
+            pairs = [(printable(name), f"{value:.6g}") for name, value in item["values"]]
+            echo_table((f"{item['extractor']}.{item['feature']}", "value"), pairs)
     if found["outcomes"]:
         click.echo()
         echo_table(
@@ -56,8 +64,10 @@ def command(store: Path, track: str, as_json: bool) -> None:
 _STATISTICS = ("min", "mean", "max", "std")
 
 
-def describe(store: Store, track_id: str) -> dict[str, Any]:
+def describe(store: Store, track_id: str, *, values: bool = False) -> dict[str, Any]:
     """Return plain values: the track, its features with statistics, and what failed.
+
+    With ``values`` clip features also have their numbers, as pairs of column and value.
 
     Raises
     ------
@@ -70,7 +80,7 @@ def describe(store: Store, track_id: str) -> dict[str, Any]:
         view = store[name]
         for unit in store.source.units(track_id, view.recipe.id):
             if unit.status == "ok":
-                features += [_feature(name, view[item], track_id) for item in unit.features]
+                features += [_feature(name, view[item], track_id, values) for item in unit.features]
                 continue
             outcomes += [
                 {
@@ -90,8 +100,13 @@ def describe(store: Store, track_id: str) -> dict[str, Any]:
     }
 
 
-def _feature(name: str, view: FeatureView, track_id: str) -> dict[str, Any]:
+def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:
+    from featx.store.tables import column_names
+
     values = view[track_id]
+    listed: dict[str, Any] = {}
+    if pairs and view.spec.kind == "clip":
+        listed["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
     numbers: dict[str, float | None] = dict.fromkeys(_STATISTICS)
     if values.size:
         wide = values.astype(float)
@@ -104,4 +119,5 @@ def _feature(name: str, view: FeatureView, track_id: str) -> dict[str, Any]:
         "dtype": str(values.dtype),
         "unit": view.spec.unit,
         **numbers,
+        **listed,
     }
