@@ -306,7 +306,7 @@ def test_ls_counts_features_and_failures(folder: Path) -> None:
     assert (odd["name"], odd["features"]["(all)"]["failed"]) == ("odd", 1)
     assert summary["failures"][0]["code"] == "crash"
     shown = run(ls_command, folder).stdout
-    assert "toy        3                 frames   frames 1  2" in shown
+    assert "toy        3        frames   frames 1  2" in shown
     assert "2 tracks, 2 recipes" in shown
 
 
