@@ -212,7 +212,7 @@ def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) ->
         ("toy", "extractor.feature"),
         ("toy.nothing", "nothing"),
         ("mfcc.frames", "mfcc"),
-        ("toy.pair:middle", "['centre', 'level']"),
+        ("toy.pair:middle", "centre, level"),
     ],
 )
 def test_features_that_cannot_be_drawn_are_explained(
