@@ -32,6 +32,7 @@ _FORMATS = ("AIFF", "AU", "CAF", "FLAC", "MP3", "OGG", "WAV")
 #: extras of featx that are for its developers only
 _DEVELOPMENT = ("dev", "docs")
 _SELFTEST_SECONDS = 300.0
+_WARM_SECONDS = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +52,19 @@ class Finding:
     show_default=True,
     help="Seconds that one plugin may take to load.",
 )
+@click.option("--warm", is_flag=True, help="Also compile the kernels of every front end.")
 @json_option
 @no_plugin_option
 @click.pass_context
-def command(context: click.Context, timeout: float, as_json: bool) -> None:
+def command(context: click.Context, timeout: float, warm: bool, as_json: bool) -> None:
     """Check this installation, each plugin in a process of its own.
 
     Names plugins that kill or block Python when they are imported; leave such a plugin out with
     --no-plugin. Exit code 3 if a check failed.
     """
     findings = list(examine(timeout))
+    if warm:
+        findings.append(_warm())
     if as_json:
         echo_json([dataclasses.asdict(finding) for finding in findings])
     else:
@@ -127,16 +131,16 @@ def _folders() -> Iterator[Finding]:
         status="ok" if writable else "FAILED",
         detail=str(cache) if writable else f"{cache} is not writable. Set FEATX_CACHE.",
     )
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    kernels = Path(chosen) if chosen else _home() / "kernels" / "__pycache__"
-    if _writable(kernels):
+    from featx.kernels.compiling import kernel_folder
+
+    kernels = kernel_folder()
+    if kernels is not None:
         yield Finding(check="kernel cache", status="ok", detail=str(kernels))
     else:
         yield Finding(
             check="kernel cache",
             status="note",
-            detail=f"{kernels} is not writable: numba tries a folder of the user's instead. "
-            "Set NUMBA_CACHE_DIR if kernels are compiled in every run.",
+            detail="no folder is writable, so kernels are compiled in every run. Set FEATX_CACHE.",
         )
 
 
@@ -241,3 +245,14 @@ def _selftest() -> Iterator[Finding]:
         status="ok",
         detail=f"tone decoded, {told['shape']} mel bands, tone found in band {told['band']}",
     )
+
+
+# ---------------------------------------------------------------- kernels ahead of time
+def _warm() -> Finding:
+    told, problem = _child(["featx.cli.warm"], _WARM_SECONDS)
+    if told is None:
+        return Finding(check="kernels", status="FAILED", detail=problem)
+    ready = f"{told['front_ends']} front ends ready after {told['seconds']:.1f} s"
+    if not told["lanes"]:
+        return Finding(check="kernels", status="note", detail=f"{ready}, without vectors")
+    return Finding(check="kernels", status="ok", detail=f"{ready}, {told['lanes']} lanes")
