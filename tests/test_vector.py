@@ -13,6 +13,7 @@ from featx.kernels import butterflies, vector
 from featx.kernels.vector import (
     marker,
     prefetch,
+    prefetch_far,
     transpose_block,
     vfma,
     vload,
@@ -93,6 +94,7 @@ def test_the_logarithm_of_one_is_zero(lanes: int) -> None:
 @njit
 def _transpose(w, source, i, stride, out, j, out_stride):
     prefetch(source, i)
+    prefetch_far(source, 10**9)
     transpose_block(w, source, i, stride, out, j, out_stride)
 
 

@@ -27,6 +27,7 @@ from featx.kernels.framing import condition_kernel, frame_kernel
 from featx.kernels.stages import COMPLEX, final, first, last, middle
 from featx.kernels.vector import (
     prefetch,
+    prefetch_far,
     transpose_block,
     vfma,
     vload,
@@ -35,6 +36,9 @@ from featx.kernels.vector import (
     vset,
     vstore,
 )
+
+#: Floats in a cache line.
+LINE = 16
 
 
 # ---------------------------------------------------------------- in
@@ -131,12 +135,16 @@ def to_columns(w, segment, shape, columns):
 
 # ---------------------------------------------------------------- transform
 @part
-def _first(w, family, r, columns, even, odd, window, n0, step, m, z, base, gap, table):
+def _first(
+    w, family, r, columns, even, odd, window, n0, step, m, z, base, gap, table, y, ahead, share
+):  # fmt: skip
     lanes = len(w)
     for i in range(m):
         n = n0 + i * step
         k = base + i * lanes
         t = 2 * (r - 1) * i
+        for at in range(ahead + i * share, ahead + (i + 1) * share, LINE):
+            prefetch_far(y, at)
         first(
             w, family, r, columns, even, odd, window, n, m * step, z, k, m * lanes, gap, table, t
         )  # fmt: skip
@@ -188,16 +196,23 @@ def _final(w, family, mode, radices, n, z, places, gap, pad, table, spectrum):
 
 
 @part
-def transform(w, family, mode, columns, even, odd, window, plan, z, spectrum):
-    """Fill ``spectrum`` with bins 0 … n // 2 of one block."""
+def transform(w, family, mode, columns, even, odd, window, plan, z, spectrum, y, ahead, count):
+    """Fill ``spectrum`` with bins 0 … n // 2 of one block.
+
+    Meanwhile, ask the memory for ``y[ahead : ahead + count]``, the next block's samples.
+    """
     n, radices, tables, starts, places, final_table, pad, gap = plan
     lanes = len(w)
     m = n // radices[0]
+    share = -(-count // (m // radices[1] * radices[0]))  # of every butterfly in the first pass
     for b in range(radices[0]):
         low = b * (m * lanes + pad)
         r = radices[1]
         sub = m // r
-        _first(w, family, r, columns, even, odd, window, b, radices[0], sub, z, low, gap, tables)
+        _first(
+            w, family, r, columns, even, odd, window, b, radices[0], sub, z, low, gap, tables, y,
+            ahead + b * sub * share, share,
+        )  # fmt: skip
         for p in range(2, len(radices)):
             r = radices[p]
             if sub == r:
@@ -291,7 +306,7 @@ def to_frames(w, bands, n, out, t0):
 
 # ---------------------------------------------------------------- all of it
 @part
-def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t):
+def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t, y, ahead):
     """From the samples of a block to rows t … of ``out``."""
     shape, even, odd, window = layout
     filtered, log = steps
@@ -300,7 +315,10 @@ def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t):
     if len(mode) == COMPLEX:
         n_values *= 2
     to_columns(w, segment, shape, columns)
-    transform(w, family, mode, columns, even, odd, window, plan, z, spectrum)
+    count = 2 * len(w) * shape[0] if ahead < len(y) else 0
+    transform(
+        w, family, mode, columns, even, odd, window, plan, z, spectrum, y, ahead, count
+    )  # fmt: skip
     silence(w, columns, even, odd, window, n_values, spectrum, bands)
     if filtered:
         project(w, spectrum, bank, log, curve, bands)
@@ -334,7 +352,8 @@ def spectra_kernel(
         stop = len(y) if t + block >= total else min(start + block * hop, len(y))
         if not all_sane(w, y, max(0, seen), stop, overflow, bands):
             bad[0] = 1
-        _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first)
+        ahead = start + n_hops * hop
+        _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first, y, ahead)
 
 
 @kernel
@@ -355,7 +374,7 @@ def framed_spectra_kernel(
         frame_kernel(y, t, hop_num, hop_den, left, reflect, shape, frames)
         if conditioned:
             condition_kernel(frames, remove_dc, preemphasis, taper)
-        _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first)
+        _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first, y, len(y))
 
 
 @kernel

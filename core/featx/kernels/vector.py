@@ -261,21 +261,26 @@ def _exchange(builder, rows, count):
         step *= 2
 
 
-@intrinsic
-def prefetch(typingctx, array, index):
-    """Ask for the cache line of ``array[index]``."""
+def _prefetch(locality, text):
+    @intrinsic
+    def ask(typingctx, array, index):
+        def codegen(context, builder, signature, args):
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            # not inbounds: asking for what lies beyond the end is harmless
+            where = builder.bitcast(builder.gep(data, [args[1]]), ir.PointerType(ir.IntType(8)))
+            kind = ir.FunctionType(ir.VoidType(), [where.type, _I32, _I32, _I32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [where, _I32(0), _I32(locality), _I32(1)])
+            return context.get_dummy_value()
 
-    def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        where = builder.bitcast(
-            builder.gep(data, [args[1]], inbounds=True), ir.PointerType(ir.IntType(8))
-        )
-        kind = ir.FunctionType(ir.VoidType(), [where.type, _I32, _I32, _I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [where, _I32(0), _I32(3), _I32(1)])
-        return context.get_dummy_value()
+        return types.void(array, types.intp), codegen
 
-    return types.void(array, types.intp), codegen
+    ask.__doc__ = text
+    return ask
+
+
+prefetch = _prefetch(3, "Ask for the cache line of ``array[index]``.")
+prefetch_far = _prefetch(2, "Ask for the cache line of ``array[index]``, no nearer than L2.")
 
 
 # ---------------------------------------------------------------- arithmetic
