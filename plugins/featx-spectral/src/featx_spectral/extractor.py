@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,8 +52,9 @@ class _FramesExtractor(Extractor):
         makers = {"frames": lambda: np.array(frames), "summary": lambda: summarise(frames)}
         return Features({name: makers[name]() for name in self.context.features})
 
+    @abstractmethod
     def _frames(self, track: Track) -> Array:
-        raise NotImplementedError
+        """Return the frames of ``track``, shape (T, D)."""
 
 
 class FrontEndExtractor(_FramesExtractor):
