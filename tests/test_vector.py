@@ -20,6 +20,7 @@ from featx.kernels.vector import (
     vlog2,
     vmax,
     vmin,
+    vroot,
     vset,
     vsqrt,
     vstore,
@@ -95,7 +96,42 @@ def test_the_logarithm_of_one_is_zero(lanes: int) -> None:
 def _transpose(w, source, i, stride, out, j, out_stride):
     prefetch(source, i)
     prefetch_far(source, 10**9)
-    transpose_block(w, source, i, stride, out, j, out_stride)
+    transpose_block(w, source, i, stride, out, j, out_stride, 0)
+
+
+@njit
+def _transpose_to_rows(w, source, i, stride, out, j, rows, p):
+    transpose_block(w, source, i, stride, out, j, rows, p)
+
+
+@compiled
+@each_width
+def test_rows_of_a_transposed_block_may_lie_anywhere(lanes: int, rng) -> None:
+    source = rng.standard_normal(100 * lanes).astype(np.float32)
+    out = np.zeros(100 * lanes, np.float32)
+    rows = rng.permutation(lanes + 3) * 2 * lanes
+    _transpose_to_rows(marker(lanes), source, 7, lanes + 5, out, 2, rows, 3)
+    expected = np.zeros_like(out)
+    for c in range(lanes):
+        for r in range(lanes):
+            expected[2 + rows[3 + c] + r] = source[7 + r * (lanes + 5) + c]
+    np.testing.assert_array_equal(out, expected)
+
+
+@njit
+def _roots(w, x):
+    vstore(x, 0, vroot(vload(w, x, 0)))
+
+
+@compiled
+@each_width
+def test_fast_roots_are_roots(lanes: int) -> None:
+    exact = np.concatenate([np.geomspace(1.2e-38, 3e38, 3 * lanes - 2), [0.0, 1.0]])
+    for part in exact.reshape(-1, lanes):
+        x = part.astype(np.float32)
+        expected = np.sqrt(x.astype(np.float64))
+        _roots(marker(lanes), x)
+        np.testing.assert_allclose(x, expected, rtol=3e-7, atol=0)
 
 
 @compiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +66,7 @@ class BandedBank:
             n_bins=bank.shape[1],
         )
 
-    @property
+    @cached_property
     def empty(self) -> list[int]:
         """Rows without a bin."""
         return [int(row) for row in np.flatnonzero(self.lengths == 0)]

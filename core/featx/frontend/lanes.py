@@ -82,11 +82,11 @@ def _engine(fe: FrontEnd, lanes: int) -> _Engine | None:
             conditioned,
             shape,
         )
-        lay = layout(np.full(fe.n_fft, gain), fe.n_fft, lanes)
+        lay = layout(np.full(fe.n_fft, gain), fe.n_fft, ours)
     else:
         weights = np.zeros(fe.n_fft, dtype=np.float32)
         weights[: len(taper)] = taper * gain
-        lay = layout(weights, hop.numerator, lanes)
+        lay = layout(weights, hop.numerator, ours)
     return _Engine(
         w=marker(lanes),
         plan=ours,
@@ -185,7 +185,7 @@ def _run(
     bad: AnyArray,
 ) -> None:
     from featx.kernels.lane_spectrum import framed_spectra_kernel, spectra_kernel
-    from featx.kernels.plan import workspaces
+    from featx.kernels.plan import tile_size, workspaces
     from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
     from featx.kernels.vector import marker
 
@@ -195,11 +195,12 @@ def _run(
     n_bands = 1 if bank is None else len(bank.starts)
     work = workspaces.take(
         (
-            engine.layout.segment_size,
+            tile_size(engine.layout.shape[2], len(engine.w)),
             engine.layout.columns_size,
             engine.plan.z_size,
             engine.n_bins * block * (2 if complex_out else 1),
             n_bands * block,
+            0 if engine.framing is None else engine.plan.n * block,
         )
     )
     # read-only waveforms and others are two types to numba: hand over one of them
@@ -234,17 +235,18 @@ def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
     if lanes == 0:
         return False
     from featx.kernels.lane_spectrum import project_frames_kernel
-    from featx.kernels.plan import rows_shape, workspaces
+    from featx.kernels.plan import rows_shape, tile_size, workspaces
     from featx.kernels.vector import marker
 
     block, shape = 2 * lanes, rows_shape(S.shape[1], lanes)
-    _, rows, n_hops, stride, _, pitch = shape
-    sizes = (n_hops * stride, rows * pitch + block, max(1, len(bank.starts)) * block)
+    _, rows, n_hops, _, _, pitch = shape
+    begin = np.arange(rows) * pitch
+    sizes = (tile_size(n_hops, lanes), rows * pitch + block, max(1, len(bank.starts)) * block)
     curve = (np.float32(1.0),) * 4
     S = S.view()
     S.flags.writeable = False
     work = workspaces.take(sizes)
-    project_frames_kernel(marker(lanes), S, shape, bank.arrays, False, curve, work, out)
+    project_frames_kernel(marker(lanes), S, shape, begin, bank.arrays, False, curve, work, out)
     return True
 
 

@@ -43,6 +43,14 @@ def validate(front_end: FrontEnd | str) -> FrontEnd:
         For an unknown preset, or the first field that breaks its rule.
     """
     fe = preset(front_end)
+    if not vars(fe).get("_valid"):
+        _check(fe)
+        # noted on the very object: an equal one may hold 512.0 where this one holds 512
+        object.__setattr__(fe, "_valid", True)
+    return fe
+
+
+def _check(fe: FrontEnd) -> None:
     for name, choices in _CHOICES.items():
         if getattr(fe, name) not in choices:
             raise ParameterError(
@@ -61,7 +69,6 @@ def validate(front_end: FrontEnd | str) -> FrontEnd:
             f"win_length must be an integer <= n_fft = {fe.n_fft}, got {fe.win_length}."
         )
     _validate_numbers(fe)
-    return fe
 
 
 def _validate_numbers(fe: FrontEnd) -> None:
@@ -166,6 +173,11 @@ def n_bands(fe: FrontEnd, sr: int | None = None) -> int:
     return fe.n_bands
 
 
+def dimension(fe: FrontEnd, sr: int | None = None) -> int:
+    """Return the number of columns."""
+    return (fe.n_mfcc or n_bands(fe, sr)) * (1 + fe.deltas)
+
+
 def geometry(
     front_end: FrontEnd | str, *, sr: int | None = None
 ) -> tuple[Fraction, int, Fraction, int]:
@@ -196,10 +208,7 @@ def geometry(
         If the front end is unknown or breaks a rule, or a rate is missing.
     """
     fe = validate(front_end)
-    dim = n_bands(fe, sr)
-    if fe.n_mfcc:
-        dim = fe.n_mfcc
-    dim *= 1 + fe.deltas
+    dim = dimension(fe, sr)
     if fe.raw:
         hop, length, first = Fraction(1), 1, Fraction(0)
     else:
@@ -226,12 +235,12 @@ def n_frames(n_samples: int, front_end: FrontEnd | str) -> int:
         raise ParameterError(f"n_samples must be an integer >= 0, got {n_samples}.")
     if n_samples == 0 or fe.raw:
         return n_samples
-    hop, length = Fraction(fe.hop_length), frame_samples(fe)
+    hop, length = fe.hop_length, frame_samples(fe)  # hop is an integer or a fraction
     if not fe.center:
-        return 0 if n_samples < length else 1 + math.floor((n_samples - length) / hop)
+        return 0 if n_samples < length else 1 + (n_samples - length) // hop
     if length % 2 or not fe.end_frame:
-        return math.ceil(n_samples / hop)
-    return 1 + math.floor(n_samples / hop)
+        return -(-n_samples // hop)
+    return 1 + n_samples // hop
 
 
 def _unit(fe: FrontEnd) -> str:

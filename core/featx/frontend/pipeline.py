@@ -14,7 +14,7 @@ from featx.frontend.analysis import check_waveform, frame_blocks, power_blocks
 from featx.frontend.banks import BandedBank, dense_bank, warn_of_empty_rows
 from featx.frontend.lanes import check_finite, fill, has_lanes, project
 from featx.frontend.layout import (
-    geometry,
+    dimension,
     n_bands,
     n_frames,
     validate,
@@ -80,7 +80,7 @@ def compute(
     if threads < 1:
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
     total = n_frames(len(y), fe)
-    out = check_out(out, (total, geometry(fe, sr=sr)[3]))
+    out = check_out(out, (total, dimension(fe, sr)))
     if fe.raw:
         check_finite(y)
         out[:, 0] = y

@@ -7,9 +7,10 @@ transform and are parted afterwards (`stages.final`). So every arithmetic instru
 
 The way of a block:
 
-1. `to_columns`: the signal is written phase by phase, ``columns[p, c] = y[c * hop + p]``, even and
-   odd columns apart. Sample n of frame t is ``columns[n % hop, n // hop + t]``: a contiguous load
-   for all even frames and one for all odd frames, and overlapping frames share what they share.
+1. `take`: the signal is written phase by phase, ``columns[p, c] = y[c * hop + p]``, even and odd
+   columns apart, rows in the order in which they will be read. Sample n of frame t is
+   ``columns[n % hop, n // hop + t]``: a contiguous load for all even frames and one for all odd
+   frames, and overlapping frames share what they share.
 2. `transform`: n = R * M. R transforms of size M (every R-th sample), each small enough to stay in
    the L1 cache, then one pass of radix R across them that also parts even and odd frames.
 3. `project`: the banded filter bank with its logarithm; `to_frames`: back to time first.
@@ -24,9 +25,9 @@ import numpy as np
 
 from featx.kernels.compiling import kernel, part
 from featx.kernels.framing import condition_kernel, frame_kernel
+from featx.kernels.plan import STRIDE, TILE
 from featx.kernels.stages import COMPLEX, final, first, last, middle
 from featx.kernels.vector import (
-    prefetch,
     prefetch_far,
     transpose_block,
     vfma,
@@ -43,50 +44,86 @@ LINE = 16
 
 # ---------------------------------------------------------------- in
 @part
-def take(w, y, start, shape, reflect, overflow, segment, scratch):
-    """Copy the samples of a block, hop by hop, to rows ``stride`` apart; tell whether all are sane.
+def take(w, y, start, shape, begin, reflect, overflow, tile, columns, scratch):
+    """Write the padded signal from ``start`` on to ``columns``; tell whether all of it is sane.
 
-    Sample p of hop c of the padded signal goes to ``segment[c * stride + p]``. A copy, because a
-    power of two as distance between rows would put all of them into one set of the cache, and
-    because reading the signal in order is what brings it there. Sane is what times ``overflow`` is
-    finite: 0 times it is 0.
+    Sample p of hop c goes to ``columns[begin[p] + c // 2]``, odd hops ``odd_at`` further on and
+    even ones ``even_at``. `TILE` samples of every hop pass through a tile in the L1 cache, whose
+    rows are no power of two apart: otherwise all of them would lie in one set of the cache. Sane is
+    what times ``overflow`` is finite: 0 times it is 0.
     """
-    hop, rows, n_hops, stride, _, _ = shape
+    hop, rows, n_hops, _, _, _ = shape
     lanes = len(w)
-    if start < 0 or start + n_hops * hop + lanes > len(y):
-        for c in range(n_hops):
-            _fill(y, start + c * hop, reflect, rows, segment, c * stride)
-        first = min(max(0, start), len(y))
-        return all_sane(w, y, first, min(start + n_hops * hop, len(y)), overflow, scratch)
+    width = 2 * lanes
     zero, large = vset(w, 0.0), vset(w, overflow)
     a, b = zero, zero
-    for c in range(0, n_hops, 2):
-        source, target = start + c * hop, c * stride
-        for p in range(0, rows, lanes):
-            x, z = vload(w, y, source + p), vload(w, y, source + hop + p)
-            vstore(segment, target + p, x)
-            vstore(segment, target + stride + p, z)
-            a = vfma(x * large, zero, a)
-            b = vfma(z * large, zero, b)
+    sane = True
+    for low in range(0, rows, TILE):
+        count = min(TILE, rows - low)
+        whole = (count + width - 1) // width * width
+        for c in range(n_hops):
+            source, target = start + c * hop + low, c * STRIDE
+            if source >= 0 and source + whole <= len(y):
+                for p in range(0, whole, width):
+                    x, z = vload(w, y, source + p), vload(w, y, source + lanes + p)
+                    vstore(tile, target + p, x)
+                    vstore(tile, target + lanes + p, z)
+                    a = vfma(x * large, zero, a)
+                    b = vfma(z * large, zero, b)
+            else:
+                _fill(y, source, reflect, count, tile, target)
+                bottom, top = max(0, source), min(source + count, len(y))
+                sane = sane and all_sane(w, y, bottom, top, overflow, scratch)
+        _to_columns(w, tile, shape, begin, low, count, columns)
     vstore(scratch, 0, a + b)
     total = 0.0
     for i in range(lanes):
         total += scratch[i]
-    return total == 0.0
+    return sane and total == 0.0
+
+
+@part
+def _to_columns(w, tile, shape, begin, low, count, columns):
+    """Write rows low … low + count - 1 of ``columns`` from the tile."""
+    _, _, n_hops, even_at, odd_at, _ = shape
+    lanes = len(w)
+    pairs = n_hops // 2 // lanes * lanes
+    whole = count // lanes * lanes
+    for parity in range(2):
+        origin, target = parity * STRIDE, odd_at if parity else even_at
+        for c in range(0, pairs, lanes):
+            at = origin + 2 * c * STRIDE
+            for p in range(0, whole, lanes):
+                transpose_block(
+                    w, tile, at + p, 2 * STRIDE, columns, target + c, begin, low + p
+                )  # fmt: skip
+            for p in range(whole, count):
+                for i in range(lanes):
+                    columns[begin[low + p] + target + c + i] = tile[at + 2 * i * STRIDE + p]
+    for c in range(2 * pairs, n_hops):  # what is left over
+        target = c // 2 + (odd_at if c % 2 else even_at)
+        for p in range(count):
+            columns[begin[low + p] + target] = tile[c * STRIDE + p]
 
 
 @kernel
 def _fill(y, start, reflect, count, out, at):
     """Write samples ``start, start + 1, …`` of the padded signal to ``out[at:]``."""
     n = y.shape[0]
-    low = min(max(0, -start), count)
+    low = min(max(0, -start), count)  # out[low:high] is the signal itself
     high = min(max(low, n - start), count)
+    begin, end = low, high  # out[begin:end] is the signal and its reflections
+    if reflect:
+        begin = min(max(0, 1 - n - start), low)
+        end = max(high, min(2 * n - 1 - start, count))
+    out[at : at + begin] = 0.0
+    for j in range(begin, low):
+        out[at + j] = y[-(start + j)]
     for j in range(low, high):
         out[at + j] = y[start + j]
-    for j in range(low + count - high):
-        k = j if j < low else j - low + high
-        i = -(start + k) if k < low else 2 * (n - 1) - (start + k)
-        out[at + k] = y[i] if reflect and 0 <= i < n else 0.0
+    for j in range(high, end):
+        out[at + j] = y[2 * (n - 1) - (start + j)]
+    out[at + end : at + count] = 0.0
 
 
 @part
@@ -108,84 +145,48 @@ def all_sane(w, y, start, stop, overflow, scratch):
     return total == 0.0
 
 
-@part
-def to_columns(w, segment, shape, columns):
-    """Write ``columns[p * pitch + c // 2 + c % 2 * half] = segment[c * stride + p]``."""
-    _, rows, n_hops, stride, half, pitch = shape
-    lanes = len(w)
-    whole = n_hops // 2 // lanes * lanes
-    for parity in range(2):
-        origin, target = parity * stride, parity * half
-        for c in range(0, whole, lanes):
-            at = origin + 2 * c * stride
-            p = 0
-            while p + lanes <= rows:
-                transpose_block(
-                    w, segment, at + p, 2 * stride, columns, p * pitch + target + c, pitch
-                )
-                p += lanes
-            for q in range(p, rows):
-                for i in range(lanes):
-                    columns[q * pitch + target + c + i] = segment[at + 2 * i * stride + q]
-    # what is left over: every hop is needed but the last of an odd number
-    for c in range(2 * whole, n_hops):
-        for q in range(rows):
-            columns[q * pitch + c // 2 + c % 2 * half] = segment[c * stride + q]
-
-
 # ---------------------------------------------------------------- transform
 @part
-def _first(
-    w, family, r, columns, even, odd, window, n0, step, m, z, base, gap, table, y, ahead, share
-):  # fmt: skip
-    lanes = len(w)
+def _first(w, family, r, columns, even, odd, window, e, m, z, base, table, y, ahead, share):
+    """Compute the first pass of a sub-transform: m butterflies, from entry ``e`` on."""
+    width = 2 * len(w)
     for i in range(m):
-        n = n0 + i * step
-        k = base + i * lanes
         t = 2 * (r - 1) * i
         for at in range(ahead + i * share, ahead + (i + 1) * share, LINE):
             prefetch_far(y, at)
-        first(
-            w, family, r, columns, even, odd, window, n, m * step, z, k, m * lanes, gap, table, t
-        )  # fmt: skip
+        k = base + i * width
+        first(w, family, r, columns, even, odd, window, e + i * r, z, k, m * width, table, t)
 
 
 @part
-def _middle(w, family, r, z, base, m, gap, table, t0):
-    lanes = len(w)
+def _middle(w, family, r, z, base, m, table, t0):
+    width = 2 * len(w)
     for i in range(m):
         t = t0 + 2 * (r - 1) * i
-        middle(w, family, r, z, base + i * lanes, m * lanes, gap, table, t)
+        middle(w, family, r, z, base + i * width, m * width, table, t)
 
 
 @part
-def _last(w, family, r, z, base, n, gap):
-    lanes = len(w)
-    for k in range(base, base + n * lanes, r * lanes):
-        last(w, family, r, z, k, lanes, gap)
+def _last(w, family, r, z, base, m):
+    width = 2 * len(w)
+    for k in range(base, base + m * width, r * width):
+        last(w, family, r, z, k)
 
 
 @part
-def _final(w, family, mode, radices, n, z, places, gap, pad, table, spectrum):
+def _final(w, family, mode, radices, n, z, places, d, table, spectrum):
     """Bins k2 and n - k2, m - k2 and n - m + k2 … together, for all k2 <= m / 2."""
     lanes = len(w)
     radix = radices[0]
     m = n // radix
-    d = m * lanes + pad
     turn = 2 * (radix - 1)
     width = 4 * lanes if len(mode) == COMPLEX else 2 * lanes
     step = m * width
     for k2 in range(m // 2 + 1):
         k3 = m - k2
-        for j in range(radix):
-            prefetch(z, places[k2 + 1] + j * d)
-            prefetch(z, places[k2 + 1] + j * d + gap)
-            prefetch(z, places[k3 - 1] + j * d)
-            prefetch(z, places[k3 - 1] + j * d + gap)
-        p2, p3, o2, o3 = places[k2], places[k3], k2 * width, k3 * width
         final(
-            w, family, mode, radix, z, p2, p3, d, gap, table, k2 * turn, k3 * turn, spectrum,
-            o2, o3, step,
+            w, family, mode, radix, z, places[k2], places[k3], d, table, k2 * turn, k3 * turn,
+            spectrum, k2 * width, k3 * width, step,
         )  # fmt: skip
     if len(mode) == COMPLEX:
         zero = vset(w, 0.0)
@@ -201,31 +202,31 @@ def transform(w, family, mode, columns, even, odd, window, plan, z, spectrum, y,
 
     Meanwhile, ask the memory for ``y[ahead : ahead + count]``, the next block's samples.
     """
-    n, radices, tables, starts, places, final_table, pad, gap = plan
-    lanes = len(w)
+    n, radices, tables, starts, places, final_table, pitch = plan
+    width = 2 * len(w)
     m = n // radices[0]
-    share = -(-count // (m // radices[1] * radices[0]))  # of every butterfly in the first pass
+    share = -(-count // (n // radices[1]))  # of every butterfly in the first pass
     for b in range(radices[0]):
-        low = b * (m * lanes + pad)
+        low = b * pitch
         r = radices[1]
         sub = m // r
         _first(
-            w, family, r, columns, even, odd, window, b, radices[0], sub, z, low, gap, tables, y,
+            w, family, r, columns, even, odd, window, b * m, sub, z, low, tables, y,
             ahead + b * sub * share, share,
         )  # fmt: skip
         for p in range(2, len(radices)):
             r = radices[p]
             if sub == r:
-                _last(w, family, r, z, low, m, gap)
+                _last(w, family, r, z, low, m)
             else:
-                for base in range(low, low + m * lanes, sub * lanes):
-                    _middle(w, family, r, z, base, sub // r, gap, tables, starts[p])
+                for base in range(low, low + m * width, sub * width):
+                    _middle(w, family, r, z, base, sub // r, tables, starts[p])
             sub //= r
-    _final(w, family, mode, radices, n, z, places, gap, pad, final_table, spectrum)
+    _final(w, family, mode, radices, n, z, places, pitch, final_table, spectrum)
 
 
 @part
-def silence(w, columns, even, odd, window, n_values, spectrum, scratch):
+def silence(w, columns, even, odd, window, centre, n_values, spectrum, scratch):
     """Set the spectra of frames without any sound to zero.
 
     What a frame's partner leaves behind in it is rounding, 140 dB below the partner; on exact
@@ -238,7 +239,7 @@ def silence(w, columns, even, odd, window, n_values, spectrum, scratch):
         where = odd if parity else even
         suspects = 0
         for lane in range(lanes):
-            suspects += columns[where[n // 2] + lane] == 0.0
+            suspects += columns[where[centre] + lane] == 0.0
         if suspects == 0:
             continue
         sound = vset(w, 0.0)
@@ -298,7 +299,7 @@ def to_frames(w, bands, n, out, t0):
     for parity in range(2):
         for m in range(0, whole, lanes):
             at = (2 * m + parity) * lanes
-            transpose_block(w, bands, at, 2 * lanes, flat, (t0 + parity) * n + m, 2 * n)
+            transpose_block(w, bands, at, 2 * lanes, flat, (t0 + parity) * n + m, 2 * n, 0)
     for i in range(min(2 * lanes, len(out) - t0)):
         for m in range(whole, n):
             out[t0 + i, m] = bands[(2 * m + i % 2) * lanes + i // 2]
@@ -307,19 +308,18 @@ def to_frames(w, bands, n, out, t0):
 # ---------------------------------------------------------------- all of it
 @part
 def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t, y, ahead):
-    """From the samples of a block to rows t … of ``out``."""
-    shape, even, odd, window = layout
+    """From the columns of a block to rows t … of ``out``."""
+    shape, _, even, odd, window, centre = layout
     filtered, log = steps
-    segment, columns, z, spectrum, bands = work
+    _, columns, z, spectrum, bands, _ = work
     n_values = plan[0] // 2 + 1
     if len(mode) == COMPLEX:
         n_values *= 2
-    to_columns(w, segment, shape, columns)
     count = 2 * len(w) * shape[0] if ahead < len(y) else 0
     transform(
         w, family, mode, columns, even, odd, window, plan, z, spectrum, y, ahead, count
     )  # fmt: skip
-    silence(w, columns, even, odd, window, n_values, spectrum, bands)
+    silence(w, columns, even, odd, window, centre, n_values, spectrum, bands)
     if filtered:
         project(w, spectrum, bank, log, curve, bands)
         to_frames(w, bands, len(bank[0]), out, t)
@@ -340,12 +340,12 @@ def spectra_kernel(
     ``overflow`` set ``bad[0]``.
     """
     block = 2 * len(w)
-    shape = layout[0]
+    shape, begin = layout[0], layout[1]
     hop, rows, n_hops, _, _, _ = shape
-    segment, bands = work[0], work[4]
+    tile, columns, bands = work[0], work[1], work[4]
     for t in range(t0, t1, block):
         start = t * hop - left
-        if not take(w, y, start, shape, reflect, overflow, segment, bands):
+        if not take(w, y, start, shape, begin, reflect, overflow, tile, columns, bands):
             bad[0] = 1
         # gaps between frames, and what is left at the end, are looked at as well
         seen = start + n_hops * hop if rows == hop else start
@@ -366,25 +366,26 @@ def framed_spectra_kernel(
     For hops that are fractions or longer than frames, and for frames that are conditioned.
     """
     block = 2 * len(w)
-    hop_num, hop_den, taper, remove_dc, preemphasis, conditioned, shape = framing
-    segment = work[0]
-    frames = segment.reshape(block, layout[0][3])[:, : len(taper)]
-    segment[:] = 0.0
+    hop_num, hop_den, taper, remove_dc, preemphasis, conditioned, weights = framing
+    shape, begin = layout[0], layout[1]
+    tile, columns, bands, samples = work[0], work[1], work[4], work[5]
+    frames = samples.reshape(block, plan[0])[:, : len(taper)]
+    samples[:] = 0.0
     for t in range(t0, t1, block):
-        frame_kernel(y, t, hop_num, hop_den, left, reflect, shape, frames)
+        frame_kernel(y, t, hop_num, hop_den, left, reflect, weights, frames)
         if conditioned:
             condition_kernel(frames, remove_dc, preemphasis, taper)
+        take(w, samples, 0, shape, begin, False, np.float32(1.0), tile, columns, bands)
         _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first, y, len(y))
 
 
 @kernel
-def project_frames_kernel(w, S, shape, bank, log, curve, work, out):
+def project_frames_kernel(w, S, shape, begin, bank, log, curve, work, out):
     """Apply a filter bank to the rows of ``S``, any (n_frames, n), and write it to ``out``."""
     n = S.shape[1]
     flat = S.reshape(S.size)
-    segment, columns, bands = work
+    tile, columns, bands = work
     for t in range(0, len(S), 2 * len(w)):
-        take(w, flat, t * n, shape, False, np.float32(1.0), segment, bands)
-        to_columns(w, segment, shape, columns)
+        take(w, flat, t * n, shape, begin, False, np.float32(1.0), tile, columns, bands)
         project(w, columns, bank, log, curve, bands)
         to_frames(w, bands, len(bank[0]), out, t)

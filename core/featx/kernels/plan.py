@@ -14,12 +14,12 @@ import numpy as np
 from featx.kernels import stages
 from featx.kernels.vector import marker
 
-#: Floats between two sub-transforms: without them all would begin in the same cache set.
-_PAD = 80
-#: Real and imaginary parts begin this many floats apart from a multiple of 4 KiB.
-_SHIFT, _PAGE = 512, 1024
 #: Floats in a cache line.
 _LINE = 16
+#: Samples of every hop that `lane_spectrum.take` turns at a time, and the distance of hops then.
+TILE, STRIDE = 128, 144
+#: Floats between two sub-transforms: without them all would begin in the same cache set.
+_PAD = 32
 #: Working memories that one thread keeps.
 _KEPT = 4
 
@@ -56,12 +56,13 @@ class Plan:
     """Everything that a transform of ``n`` samples on ``lanes`` lanes reads.
 
     ``family`` is the marker of the radices; ``arrays`` goes into the kernels as one tuple: size,
-    radices, twiddles of all passes but the final one, where each pass's begin, where outputs of
-    the sub-transforms lie, twiddles of the final pass, pad, gap.
+    radices, twiddles of all passes but the final one, where each pass's begin, where outputs of the
+    sub-transforms lie, twiddles of the final pass, distance of the sub-transforms.
     """
 
     n: int
     lanes: int
+    radices: tuple[int, ...]
     family: tuple[int, ...]
     arrays: tuple
     z_size: int
@@ -80,22 +81,26 @@ def plan(n: int, lanes: int) -> Plan | None:
         starts.append(sum(map(len, tables)))
         tables.append(_twiddles(sub // r, r, sub))
         sub //= r
-    size = radix * (m * lanes + _PAD)
-    gap = size + (_SHIFT - size) % _PAGE
     arrays = (
         n,
         np.array(radices, dtype=np.int64),
         np.concatenate(tables),
         np.array(starts, dtype=np.int64),
-        _places(m, rest) * lanes,
+        _places(m, rest) * 2 * lanes,
         _twiddles(m + 1, radix, n),
-        _PAD,
-        gap,
+        2 * lanes * m + _PAD,
     )
     family = next(
         number for number, members in stages.FAMILIES.items() if set(radices) <= set(members)
     )
-    return Plan(n=n, lanes=lanes, family=marker(family), arrays=arrays, z_size=gap + size)
+    return Plan(
+        n=n,
+        lanes=lanes,
+        radices=radices,
+        family=marker(family),
+        arrays=arrays,
+        z_size=radix * (2 * lanes * m + _PAD),
+    )
 
 
 def _twiddles(rows: int, radix: int, n: int) -> np.ndarray:
@@ -116,48 +121,77 @@ def _places(m: int, radices: tuple[int, ...]) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where `lane_spectrum.take` and `to_columns` put the samples of a block of frames.
+    """Where `lane_spectrum.take` puts the samples of a block of frames.
 
-    ``shape`` is hop, rows, hops of a block (even), distance of hops in the segment, where odd
-    columns begin, pitch. ``arrays`` goes into the kernels: shape, places of every sample of even
-    and of odd frames, window.
+    ``arrays`` goes into the kernels: shape (`_shape`), where every row of columns begins, and, in
+    the order in which the first pass wants them, where the samples of even and of odd frames lie
+    and the window; last, the entry of the sample in the middle of a frame.
     """
 
     shape: tuple[int, ...]
     arrays: tuple
-    segment_size: int
     columns_size: int
 
 
-def layout(window: np.ndarray, hop: int, lanes: int) -> Layout:
-    """Return the layout of frames as long as ``window``, ``hop`` samples apart."""
-    n = len(window)
-    n_hops = 2 * lanes - 1 + -(-n // hop)
-    shape = _shape(hop, min(hop, n), n_hops, lanes)
-    _, rows, n_hops, stride, half, pitch = shape
-    column, row = np.divmod(np.arange(n), hop)
-    even, odd = (row * pitch + c % 2 * half + c // 2 for c in (column, column + 1))
-    weights = np.array(window, dtype=np.float32)
+def layout(window: np.ndarray, hop: int, plan: Plan) -> Layout:
+    """Return the layout of frames as long as ``window``, ``hop`` samples apart, for a plan.
+
+    The window is halved: two real transforms leave one complex one as twice themselves.
+    """
+    n, lanes = len(window), plan.lanes
+    shape = _shape(hop, min(hop, n), 2 * lanes - 1 + -(-n // hop), lanes)
+    _, rows, _, even_at, odd_at, pitch = shape
+    order = _order(n, *plan.radices[:2])
+    column, row = np.divmod(order, hop)
+    begin = _ranks(row, rows) * pitch
+    even, odd = (
+        begin[row] + c // 2 + np.where(c % 2, odd_at, even_at) for c in (column, column + 1)
+    )
+    weights = np.array(0.5 * window[order], dtype=np.float32)
+    middle = int(np.flatnonzero(order == n // 2)[0])
     return Layout(
         shape=shape,
-        arrays=(shape, even, odd, weights),
-        segment_size=n_hops * stride,
+        arrays=(shape, begin, even, odd, weights, middle),
         columns_size=rows * pitch + 2 * lanes,
     )
 
 
+def _order(n: int, radix: int, r: int) -> np.ndarray:
+    """Return the samples in the order in which butterflies of radix ``r`` read them.
+
+    Sub-transform b of ``radix`` takes samples b, b + radix, …; its butterfly i every (m / r)-th.
+    """
+    step = n // (radix * r)
+    b, i, j = np.ogrid[:radix, :step, :r]
+    return (b + radix * (i + j * step)).ravel()
+
+
+def _ranks(row: np.ndarray, rows: int) -> np.ndarray:
+    """Return for every row when it is first read, so that reading goes straight on."""
+    _, when = np.unique(row, return_index=True)
+    ranks = np.empty(rows, dtype=np.int64)
+    ranks[np.argsort(when)] = np.arange(rows)
+    return ranks
+
+
 def _shape(hop: int, rows: int, n_hops: int, lanes: int) -> tuple[int, ...]:
-    n_hops += n_hops % 2
-    stride = -(-rows // _LINE) * _LINE
-    if stride % (4 * _LINE) == 0:  # pairs of rows must not be multiples of 512 bytes apart
-        stride += _LINE
-    half = -(-n_hops // 2 // lanes) * lanes
-    return hop, rows, n_hops, stride, half, 2 * half
+    """Return hop, rows, hops of a block, where even and odd columns begin, pitch of the rows.
+
+    There is one column more of even hops than of odd ones, or as many. Odd ones come first: then
+    three of four loads of frames two hops long begin at a cache line.
+    """
+    even_at = -(-(n_hops // 2) // lanes) * lanes
+    return hop, rows, n_hops, even_at, 0, even_at + -(-((n_hops + 1) // 2) // lanes) * lanes
+
+
+def tile_size(n_hops: int, lanes: int) -> int:
+    """Return the floats of a tile that holds ``n_hops`` hops."""
+    return n_hops * STRIDE + 2 * lanes
 
 
 def rows_shape(n: int, lanes: int) -> tuple[int, ...]:
-    """Return the shape with which `lane_spectrum.to_columns` turns rows of ``n`` values."""
-    return _shape(n, n, 2 * lanes, lanes)
+    """Return the shape with which `take` turns rows of ``n`` values into a spectrum."""
+    return n, n, 2 * lanes, 0, lanes, 2 * lanes
 
 
 def aligned(size: int) -> np.ndarray:

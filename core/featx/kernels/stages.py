@@ -54,14 +54,14 @@ def _turned(pair, cosine, sine):
 
 
 class _Block:
-    """In-place access to ``z``: real parts at k + j d, imaginary parts ``gap`` further on."""
+    """Complex vectors ``d`` apart in ``z``, from ``k`` on: real parts, then imaginary ones."""
 
-    def __init__(self, memory, kind, z, k, d, gap):
-        self.memory, self.kind, self.z, self.k, self.d, self.gap = memory, kind, z, k, d, gap
+    def __init__(self, memory, kind, z, k, d):
+        self.memory, self.kind, self.z, self.k, self.d = memory, kind, z, k, d
 
     def _places(self, j):
         real = _offset(self.memory.builder, self.k, self.d, j)
-        return real, self.memory.builder.add(real, self.gap)
+        return real, self.memory.builder.add(real, real.type(self.memory.count))
 
     def load(self, j):
         return tuple(self.memory.load(self.kind, self.z, place) for place in self._places(j))
@@ -89,83 +89,82 @@ class _Twiddles:
 
 
 @intrinsic
-def first(
-    typingctx, w, family, radix, columns, even, odd, window, n, e, z, k, d, gap, table, t
-):  # fmt: skip
-    """Butterfly over samples n, n + e, … of even and odd frames, windowed, into z."""
+def first(typingctx, w, family, radix, columns, even, odd, window, e, z, k, d, table, t):
+    """Butterfly over the windowed samples that entries e, e + 1, … of the tables point to."""
 
     def codegen(context, builder, signature, args):
         memory = Memory(context, builder, w.count)
         kinds = signature.args
-        _, _, radix_, signal, even_, odd_, window_, n_, e_, z_, k_, d_, gap_, table_, t_ = args
+        _, _, radix_, signal, even_, odd_, window_, e_, z_, k_, d_, table_, t_ = args
 
         def emit(r):
             pairs = []
             for j in range(r):
-                sample = _offset(builder, n_, e_, j)
-                weight = memory.broadcast(kinds[6], window_, sample)
-                a = memory.load(kinds[3], signal, memory.index(kinds[4], even_, sample))
-                b = memory.load(kinds[3], signal, memory.index(kinds[5], odd_, sample))
+                entry = builder.add(e_, e_.type(j))
+                weight = memory.broadcast(kinds[6], window_, entry)
+                a = memory.load(kinds[3], signal, memory.index(kinds[4], even_, entry))
+                b = memory.load(kinds[3], signal, memory.index(kinds[5], odd_, entry))
                 pairs.append((a * weight, b * weight))
-            block = _Block(memory, kinds[9], z_, k_, d_, gap_)
-            twiddles = _Twiddles(memory, kinds[13], table_, t_)
+            block = _Block(memory, kinds[8], z_, k_, d_)
+            twiddles = _Twiddles(memory, kinds[11], table_, t_)
             for j, pair in enumerate(butterflies.dft(pairs)):
                 block.store(j, twiddles.turn(j, pair))
 
         _by_radix(builder, radix_, FAMILIES[family.count], emit)
         return context.get_dummy_value()
 
-    kinds = (w, family, _N, columns, even, odd, window, _N, _N, z, _N, _N, _N, table, _N)
+    kinds = (w, family, _N, columns, even, odd, window, _N, z, _N, _N, table, _N)
     return types.void(*kinds), codegen
 
 
 @intrinsic
-def middle(typingctx, w, family, radix, z, k, d, gap, table, t):
+def middle(typingctx, w, family, radix, z, k, d, table, t):
     """Butterfly over z at k, k + d, …, then twiddles."""
 
     def codegen(context, builder, signature, args):
         memory = Memory(context, builder, w.count)
-        _, _, radix_, z_, k_, d_, gap_, table_, t_ = args
+        _, _, radix_, z_, k_, d_, table_, t_ = args
 
         def emit(r):
-            block = _Block(memory, signature.args[3], z_, k_, d_, gap_)
-            twiddles = _Twiddles(memory, signature.args[7], table_, t_)
+            block = _Block(memory, signature.args[3], z_, k_, d_)
+            twiddles = _Twiddles(memory, signature.args[6], table_, t_)
             for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(r)])):
                 block.store(j, twiddles.turn(j, pair))
 
         _by_radix(builder, radix_, FAMILIES[family.count], emit)
         return context.get_dummy_value()
 
-    return types.void(w, family, _N, z, _N, _N, _N, table, _N), codegen
+    return types.void(w, family, _N, z, _N, _N, table, _N), codegen
 
 
 @intrinsic
-def last(typingctx, w, family, radix, z, k, d, gap):
-    """Butterfly over z at k, k + d, …."""
+def last(typingctx, w, family, radix, z, k):
+    """Butterfly over r neighbours in z from ``k`` on, in place."""
 
     def codegen(context, builder, signature, args):
         memory = Memory(context, builder, w.count)
-        _, _, radix_, z_, k_, d_, gap_ = args
+        _, _, radix_, z_, k_ = args
 
         def emit(r):
-            block = _Block(memory, signature.args[3], z_, k_, d_, gap_)
+            block = _Block(memory, signature.args[3], z_, k_, k_.type(2 * w.count))
             for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(r)])):
                 block.store(j, pair)
 
         _by_radix(builder, radix_, FAMILIES[family.count], emit)
         return context.get_dummy_value()
 
-    return types.void(w, family, _N, z, _N, _N, _N), codegen
+    return types.void(w, family, _N, z, _N), codegen
 
 
 def _parted(mode, x, y):
-    """Part X[k] = x and X[n-k] = y of the transform of a + ib (both real) into A[k] and B[k]."""
+    """Part X[k] = x and X[n-k] = y of the transform of a + ib into 2 A[k] and 2 B[k], both real."""
     a = (x[0] + y[0], x[1] - y[1])
     b = (x[1] + y[1], y[0] - x[0])
     if mode == COMPLEX:
-        return [part * 0.5 for part in (a[0], b[0], a[1], b[1])]
-    powers = [(real * real + imag * imag) * 0.25 for real, imag in (a, b)]
-    return powers if mode == POWER else [power.sqrt() for power in powers]
+        return [a[0], b[0], a[1], b[1]]
+    powers = [real * real + imag * imag for real, imag in (a, b)]
+    # the divider takes one half of the roots while arithmetic takes the other
+    return powers if mode == POWER else [powers[0].sqrt(), powers[1].fast_sqrt()]
 
 
 def _partners(radix):
@@ -176,7 +175,7 @@ def _partners(radix):
 
 
 @intrinsic
-def final(typingctx, w, family, mode, radix, z, k2, k3, d, gap, table, t2, t3, out, o2, o3, step):
+def final(typingctx, w, family, mode, radix, z, k2, k3, d, table, t2, t3, out, o2, o3, step):
     """Butterflies across the sub-transforms at k2 and k3 = m - k2, parted and written to ``out``.
 
     ``o2`` and ``o3`` are where bins k2 and k3 go, ``step`` is the distance of m bins.
@@ -185,13 +184,13 @@ def final(typingctx, w, family, mode, radix, z, k2, k3, d, gap, table, t2, t3, o
     def codegen(context, builder, signature, args):
         memory = Memory(context, builder, w.count)
         kinds = signature.args
-        _, _, _, radix_, z_, k2_, k3_, d_, gap_, table_, t2_, t3_, out_, o2_, o3_, step_ = args
+        _, _, _, radix_, z_, k2_, k3_, d_, table_, t2_, t3_, out_, o2_, o3_, step_ = args
 
         def emit(r):
             results = []
             for k, t in ((k2_, t2_), (k3_, t3_)):
-                block = _Block(memory, kinds[4], z_, k, d_, gap_)
-                twiddles = _Twiddles(memory, kinds[9], table_, t)
+                block = _Block(memory, kinds[4], z_, k, d_)
+                twiddles = _Twiddles(memory, kinds[8], table_, t)
                 turned = [twiddles.turn(j, block.load(j)) for j in range(r)]
                 results.append(butterflies.dft(turned))
             for own, k1, other, q in _partners(r):
@@ -199,10 +198,10 @@ def final(typingctx, w, family, mode, radix, z, k2, k3, d, gap, table, t2, t3, o
                 lanes = _parted(mode.count, results[own][k1], results[other][q])
                 for part, lane in enumerate(lanes):
                     to = builder.add(at, at.type(part * w.count))
-                    memory.store(kinds[12], out_, to, lane)
+                    memory.store(kinds[11], out_, to, lane)
 
         _by_radix(builder, radix_, FAMILIES[family.count], emit)
         return context.get_dummy_value()
 
-    kinds = (w, family, mode, _N, z, _N, _N, _N, _N, table, _N, _N, out, _N, _N, _N)
+    kinds = (w, family, mode, _N, z, _N, _N, _N, table, _N, _N, out, _N, _N, _N)
     return types.void(*kinds), codegen

@@ -31,6 +31,7 @@ from featx.errors import ParameterError
 
 _I32 = ir.IntType(32)
 _F32 = ir.FloatType()
+_SMALLEST = 1.1754943508222875e-38  # normal float32
 _MIN_SQRT_HALF = 0x3F3504F3  # bits of sqrt(1/2): mantissas are taken from [sqrt(1/2), sqrt(2))
 #: log2(1 + f) / f for f in [sqrt(1/2) - 1, sqrt(2) - 1], reweighted least squares at Chebyshev
 #: nodes, lowest power first; the largest error in float32 is 4.4e-8 (one unit of the result's
@@ -108,6 +109,26 @@ def _call(builder, name, count, args):
     )
 
 
+def _reciprocal_root(builder, value):
+    """Return the machine's estimate of 1 / sqrt(value), 12 bits or more; None if it has none."""
+    count = value.type.count
+    features = llvmlite.binding.get_host_cpu_features()
+    kind, args = value.type, [value]
+    if features.get("avx512f") and count == 16:
+        name = "avx512.rsqrt14.ps.512"
+        args += [value, ir.Constant(ir.IntType(16), 0xFFFF)]
+    elif features.get("avx") and count == 8:
+        name = "avx.rsqrt.ps.256"
+    elif features.get("sse2") and count == 4:
+        name = "sse.rsqrt.ps"
+    else:
+        return None
+    signature = ir.FunctionType(kind, [arg.type for arg in args])
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, signature, f"llvm.x86.{name}"), args
+    )
+
+
 def _pointer(context, builder, array_type, array, index, count):
     data = context.make_array(array_type)(context, builder, array).data
     where = builder.gep(data, [index], inbounds=True)
@@ -151,6 +172,25 @@ class Lane:
 
     def sqrt(self):
         return Lane(self.builder, _call(self.builder, "sqrt", self.count, [self.value]))
+
+    def fast_sqrt(self):
+        """Return the root to about one unit in the last place, without the slow divider.
+
+        One step of Newton and Goldschmidt from the machine's estimate of 1 / sqrt; where it has
+        none, the exact root.
+        """
+        floor = Lane(self.builder, _splat(self.count, _SMALLEST))
+        estimate = _reciprocal_root(self.builder, self._named("maxnum", floor).value)
+        if estimate is None:
+            return self.sqrt()
+        inverse = Lane(self.builder, estimate)
+        root, half = self * inverse, inverse * 0.5
+        error = (-root)._named("fma", half, Lane(self.builder, _splat(self.count, 0.5)))
+        return root._named("fma", error, root)
+
+    def _named(self, name, *others):
+        values = [self.value, *(other.value for other in others)]
+        return Lane(self.builder, _call(self.builder, name, self.count, values))
 
 
 class Memory:
@@ -223,28 +263,33 @@ def vset(typingctx, w, scalar):
 
 
 @intrinsic
-def transpose_block(typingctx, w, source, i, source_stride, out, j, out_stride):
-    """Write ``out[j + c*out_stride + r] = source[i + r*source_stride + c]`` for r, c < lanes.
+def transpose_block(typingctx, w, source, i, source_stride, out, j, rows, p):
+    """Write ``out[j + begin(p + c) + r] = source[i + r*source_stride + c]`` for r, c < lanes.
+
+    Row q of ``out`` begins at ``q * rows``, or at ``rows[q]`` if that is an array.
 
     log2(lanes) rounds exchange blocks of 1, 2, 4 … lanes between rows, all in registers.
     """
     count = w.count
+    table = isinstance(rows, types.Array)
 
     def codegen(context, builder, signature, args):
         memory = Memory(context, builder, count)
-        _, source_value, index, stride, out_value, out_index, stride_out = args
-        rows = []
+        _, source_value, index, stride, out_value, out_index, rows_, p_ = args
+        vectors = []
         for _ in range(count):
-            rows.append(memory.load(signature.args[1], source_value, index).value)
+            vectors.append(memory.load(signature.args[1], source_value, index).value)
             index = builder.add(index, stride)
-        _exchange(builder, rows, count)
-        for row in rows:
-            memory.store(signature.args[4], out_value, out_index, Lane(builder, row))
-            out_index = builder.add(out_index, stride_out)
+        _exchange(builder, vectors, count)
+        for c, vector in enumerate(vectors):
+            q = builder.add(p_, p_.type(c))
+            begin = memory.index(rows, rows_, q) if table else builder.mul(rows_, q)
+            where = builder.add(out_index, begin)
+            memory.store(signature.args[4], out_value, where, Lane(builder, vector))
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(w, source, n, n, out, n, n), codegen
+    return types.void(w, source, n, n, out, n, rows if table else n, n), codegen
 
 
 def _exchange(builder, rows, count):
@@ -329,6 +374,18 @@ vfma = _named("fma", 3)
 vmax = _named("maxnum", 2)
 vmin = _named("minnum", 2)
 vsqrt = _named("sqrt", 1)
+
+
+@intrinsic
+def vroot(typingctx, x):
+    """Return the root of every lane >= 0 to about one unit in its last place (`Lane.fast_sqrt`)."""
+    if not isinstance(x, Vec):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return Lane(builder, args[0]).fast_sqrt().value
+
+    return x(x), codegen
 
 
 def _operator(symbol, function):
