@@ -20,6 +20,7 @@ __all__ = [
     "ParameterError",
     "PluginError",
     "StoreError",
+    "TrainingError",
     "WeightsError",
 ]
 
@@ -87,6 +88,10 @@ class WeightsError(FeatxError):
 
 class StoreError(FeatxError):
     """A feature store is damaged, foreign, or in use by another run."""
+
+
+class TrainingError(FeatxError):
+    """A training cannot go on: it diverged, or its folder holds another training."""
 
 
 class DigestError(StoreError):

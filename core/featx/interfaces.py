@@ -203,6 +203,37 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecipeSpec:
+    """The light description of one way to train the weights of an extractor.
+
+    Parameters
+    ----------
+    name : str
+        Short name within the extractor, ``[a-z][a-z0-9-]*``; what ``featx train --recipe`` takes.
+    summary : str
+        One line.
+    factory : str
+        ``package.module:Class`` of a `featx.training.Recipe`, called with the parameters as its
+        only argument; resolved only when used.
+    params : type
+        A `params_class`: what ``--set`` changes about model, labels and crops. No field may have a
+        name of `featx.training.TrainingParams`.
+    defaults : mapping
+        Fields of `featx.training.TrainingParams` whose defaults differ for this recipe, such as
+        ``{"lr": 0.01, "schedule": "stages"}``.
+    reference : str
+        The paper.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    params: type = NoParams
+    defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    reference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExtractorSpec:
     """The light description of an extractor; what ``featx plugins`` and ``featx info`` show.
 
@@ -237,6 +268,8 @@ class ExtractorSpec:
         Of the code and, where there are any, the shipped weights.
     reference : str
         The paper.
+    recipes : tuple of RecipeSpec
+        How its weights can be trained; empty where they cannot.
     """
 
     name: str
@@ -253,6 +286,7 @@ class ExtractorSpec:
     devices: tuple[str, ...] = ("cpu",)
     licence: str = ""
     reference: str = ""
+    recipes: tuple[RecipeSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
     "plot": ("featx.cli.plot", "Draw a recording with spectrograms, features and events."),
+    "train": ("featx.cli.train", "Train the weights of an extractor from a manifest."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
     "doctor": ("featx.cli.doctor", "Check this installation and every plugin."),
     "check": ("featx.cli.check", "Check a plugin against the rules (conformance kit)."),

@@ -18,6 +18,7 @@ from featx.errors import (
     FeatxError,
     PluginError,
     StoreError,
+    TrainingError,
 )
 from featx.registry import COMMAND_GROUP, Found, disabled_by_environment, discover
 
@@ -134,7 +135,8 @@ def _show(error: FeatxError, args: Sequence[str] | None) -> NoReturn:
         click.echo(f"Error: {error}", err=True)
     if isinstance(error, StoreError):
         sys.exit(EXIT_DAMAGED)
-    sys.exit(EXIT_FAILURES if isinstance(error, (AudioError, ExtractionError)) else EXIT_USAGE)
+    failures = (AudioError, ExtractionError, TrainingError)
+    sys.exit(EXIT_FAILURES if isinstance(error, failures) else EXIT_USAGE)
 
 
 def _plugin_commands(ctx: click.Context) -> dict[str, list[Found]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.engine.inputs import Inputs, InputTrack, discover
     from featx.engine.loading import LoadedExtractor, load
+    from featx.engine.manifest import ManifestRow, read_manifest
     from featx.engine.planning import Plan, PlanCounts, PlannedTrack, PlannedUnit
     from featx.engine.reporting import Reporter, RunSummary, choose_progress
     from featx.engine.runner import run_shard
@@ -24,6 +25,7 @@ _HOMES = {
     "Inputs": "inputs",
     "Job": "tasks",
     "LoadedExtractor": "loading",
+    "ManifestRow": "manifest",
     "Plan": "planning",
     "PlanCounts": "planning",
     "PlannedTrack": "planning",
@@ -39,6 +41,7 @@ _HOMES = {
     "discover": "inputs",
     "load": "loading",
     "plan": "running",
+    "read_manifest": "manifest",
     "run": "running",
     "run_shard": "runner",
 }
@@ -50,6 +53,7 @@ __all__ = [
     "Inputs",
     "Job",
     "LoadedExtractor",
+    "ManifestRow",
     "Plan",
     "PlanCounts",
     "PlannedTrack",
@@ -65,6 +69,7 @@ __all__ = [
     "discover",
     "load",
     "plan",
+    "read_manifest",
     "run",
     "run_shard",
 ]

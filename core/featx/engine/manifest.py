@@ -25,10 +25,14 @@ _TOLD = 10
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestRow:
-    """One line: absolute path, id, and the columns of `MANIFEST_COLUMNS` that are not empty."""
+    """One line: absolute path, id, and the columns of `MANIFEST_COLUMNS` that are not empty.
+
+    ``where`` is ``line 7`` of a CSV or ``row 6`` of a Parquet file, for messages.
+    """
 
     track_id: str
     path: str
+    where: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,7 +52,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
     wrong: list[str] = []
     for where, cells in _rows(path):
         try:
-            row = _row(cells, folder)
+            row = _row(cells, folder, where)
         except ParameterError as error:
             wrong.append(f"{where}: {error}")
             if len(wrong) == _TOLD:
@@ -128,7 +132,7 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         )
 
 
-def _row(cells: Mapping[str, Any], folder: str) -> ManifestRow:
+def _row(cells: Mapping[str, Any], folder: str, where: str) -> ManifestRow:
     if "" in cells and len(cells) == 1:
         raise ParameterError(str(cells[""]))
     named = {name: _text(cells[name]) for name in cells}
@@ -143,6 +147,7 @@ def _row(cells: Mapping[str, Any], folder: str) -> ManifestRow:
     return ManifestRow(
         track_id=named.get("track_id") or os.path.relpath(path, folder).replace(os.sep, "/"),
         path=path,
+        where=where,
         tags={name: named[name] for name in MANIFEST_COLUMNS if named.get(name)},
     )
 

@@ -118,6 +118,26 @@ class FeatureView:
             rows = block.rows(row)
         return rows[0] if self.spec.kind == "clip" else rows
 
+    def lengths(self) -> dict[str, int]:
+        """Return the rows of every track by its id, reading no values; 1 for a clip feature."""
+        found: dict[str, int] = {}
+        for entry in self._entries:
+            with self._source.lock:
+                offsets = self._source.block(entry.container, self.spec.name).offsets
+                found[entry.track_id] = int(offsets[entry.row + 1] - offsets[entry.row])
+        return found
+
+    def part(self, track_id: str, start: int, stop: int) -> AnyArray:
+        """Return rows ``start`` to ``stop`` of one track, ``(n, D)``; fewer behind its end.
+
+        Only the chunks that hold them are read.
+        """
+        if not 0 <= start <= stop:
+            raise ParameterError(f"start and stop must be 0 <= start <= stop, got {start}, {stop}.")
+        with self._source.lock:
+            block, row = self._locate(track_id)
+            return block.part(row, start, stop)
+
     def items(self) -> Iterator[tuple[str, AnyArray]]:
         """Yield ``(track_id, values)`` in the order of `ids`."""
         for entry in self._entries:

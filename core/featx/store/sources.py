@@ -84,6 +84,11 @@ class Block:
         """Return the values of one track, always two-dimensional."""
         return _array(self._values, int(self.offsets[row]), int(self.offsets[row + 1]))
 
+    def part(self, row: int, start: int, stop: int) -> AnyArray:
+        """Return rows ``start`` to ``stop`` of the values of one track."""
+        first, end = int(self.offsets[row]), int(self.offsets[row + 1])
+        return _array(self._values, min(first + start, end), min(first + stop, end))
+
     def many(self, rows: Sequence[int]) -> list[AnyArray]:
         """Return the values of several tracks, in one read where they lie close together."""
         starts = [int(self.offsets[row]) for row in rows]

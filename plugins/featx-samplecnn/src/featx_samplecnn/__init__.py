@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
 from featx_samplecnn.config import SampleCNNParams
+from featx_samplecnn.training_params import RECIPES
 
 __all__ = ["featx_extractors"]
 
@@ -32,5 +33,6 @@ def featx_extractors() -> list[ExtractorSpec]:
                 "Lee, Park, Kim, Nam. Sample-level deep convolutional neural networks for music "
                 "auto-tagging using raw waveforms. SMC 2017, arXiv:1703.01789"
             ),
+            recipes=RECIPES,
         )
     ]

@@ -1,0 +1,158 @@
+"""``featx train``: train the weights of an extractor from a manifest."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx.cli.common import (
+    complete_extractor,
+    counted,
+    echo_json,
+    echo_table,
+    json_option,
+    no_plugin_option,
+    parse_settings,
+    session,
+    set_option,
+)
+from featx.cli.group import EXIT_FAILURES, EXIT_INTERRUPTED
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from featx.training import TrainingSummary
+
+_SHOWN_FAILURES = 20
+
+_REASONS = {
+    "limit": "all steps done",
+    "schedule": "the schedule ended it",
+    "time": "out of time; run again to go on",
+    "interrupted": "interrupted; run again to go on",
+}
+
+
+@click.command("train")
+@click.option(
+    "-p",
+    "--plugin",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_extractor,
+    help="Extractor whose weights are trained, such as 'samplecnn'.",
+)
+@click.option("--recipe", metavar="NAME", help="How; the extractor's first recipe if unset.")
+@click.option(
+    "-m",
+    "--manifest",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV or Parquet with path and labels.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Folder of the checkpoint; made if there is none, gone on with if there is one.",
+)
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    metavar="STORE",
+    help="Read the front end from this store instead of the audio files.",
+)
+@set_option
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads; one per core if unset.")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Write a checkpoint after so long and stop; running again goes on.",
+)
+@no_plugin_option
+@json_option
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    plugin: str,
+    settings: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train the weights of an extractor from a manifest.
+
+    The manifest is the one of 'featx run', with the labels that the recipe needs in the columns
+    artist, album, tags and split. --set takes parameters of the recipe and of every training (lr,
+    batch_size, steps and so on; 'featx info' lists them). The folder given with --out serves 'featx
+    run --weights'. A training that was stopped or killed goes on where its last checkpoint is.
+
+    \b
+    Exit codes: 0 all ok, 2 wrong usage, 3 some files could not be read or the training
+    diverged, 130 interrupted (run again to go on).
+    """  # noqa: D301  (click reads the backspace)
+    from featx.training import choose_progress, train
+
+    stop = threading.Event()
+    with _stopping(stop):
+        summary = train(
+            plugin=plugin,
+            settings=parse_settings(settings, (plugin,))[plugin],
+            progress=choose_progress(),
+            stop=stop,
+            disabled=session().disabled,
+            **options,
+        )
+    if as_json:
+        echo_json(summary.to_json())
+    else:
+        _show(summary)
+    if summary.reason == "interrupted":
+        context.exit(EXIT_INTERRUPTED)
+    context.exit(EXIT_FAILURES if summary.failures else 0)
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM end the training after its step, the second at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, handle) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)
+
+
+def _show(summary: TrainingSummary) -> None:
+    if summary.failures:
+        shown = summary.failures[:_SHOWN_FAILURES]
+        rows = [(item.track_id, item.code, item.reason) for item in shown]
+        echo_table(("track", "code", "reason"), rows, title="Files that could not be read")
+        if len(shown) < len(summary.failures):
+            click.echo(f"... {len(summary.failures)} in all, listed in failures.csv.")
+    told = ", ".join(f"{name} {value:.4g}" for name, value in summary.metrics.items())
+    if told:
+        click.echo(f"best validation, after step {summary.best_step}: {told}")
+    click.echo(
+        f"{counted(summary.steps, 'step')}, {summary.epochs:.2f} epochs: {_REASONS[summary.reason]}"
+    )
+    click.echo(f"{summary.sha256[:16]}  {summary.weights}")

@@ -1,0 +1,99 @@
+"""Training: manifests and stores in, checkpoints out; the loop that all recipes share.
+
+Names are resolved on first use: listing plugins and their options needs no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from featx.training.augmenting import Augmentation
+    from featx.training.crops import AudioCrops, CropReader, CropSpec, StoreCrops
+    from featx.training.losses import make_loss
+    from featx.training.options import TrainingParams
+    from featx.training.progress import Reporter, choose_progress
+    from featx.training.recipe import Batch, Recipe
+    from featx.training.running import train
+    from featx.training.samplers import (
+        Crop,
+        Example,
+        JointSampler,
+        PositiveSampler,
+        Sampler,
+        SegmentSampler,
+        TagTripletSampler,
+        TrackSampler,
+    )
+    from featx.training.songs import Song, Songs, read_songs
+    from featx.training.trainer import TrainingSummary
+
+#: public name -> module that defines it
+_HOMES = {
+    "AudioCrops": "crops",
+    "Augmentation": "augmenting",
+    "Batch": "recipe",
+    "Crop": "samplers",
+    "CropReader": "crops",
+    "CropSpec": "crops",
+    "Example": "samplers",
+    "JointSampler": "samplers",
+    "PositiveSampler": "samplers",
+    "Recipe": "recipe",
+    "Reporter": "progress",
+    "Sampler": "samplers",
+    "SegmentSampler": "samplers",
+    "Song": "songs",
+    "Songs": "songs",
+    "StoreCrops": "crops",
+    "TagTripletSampler": "samplers",
+    "TrackSampler": "samplers",
+    "TrainingParams": "options",
+    "TrainingSummary": "trainer",
+    "choose_progress": "progress",
+    "make_loss": "losses",
+    "read_songs": "songs",
+    "train": "running",
+}
+
+# spelled out, because type checkers do not follow computed names
+__all__ = [
+    "AudioCrops",
+    "Augmentation",
+    "Batch",
+    "Crop",
+    "CropReader",
+    "CropSpec",
+    "Example",
+    "JointSampler",
+    "PositiveSampler",
+    "Recipe",
+    "Reporter",
+    "Sampler",
+    "SegmentSampler",
+    "Song",
+    "Songs",
+    "StoreCrops",
+    "TagTripletSampler",
+    "TrackSampler",
+    "TrainingParams",
+    "TrainingSummary",
+    "choose_progress",
+    "make_loss",
+    "read_songs",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featx.training' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"featx.training.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

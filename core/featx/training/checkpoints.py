@@ -1,0 +1,141 @@
+"""The state of a training in one safetensors file, replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from featx.errors import TrainingError, WeightsError
+from featx.weights import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+__all__ = ["STATE_NAME", "State", "load_state", "save_state"]
+
+STATE_NAME = "state.safetensors"
+_FORMAT = 1
+
+
+@dataclass
+class State:
+    """Everything that the next step depends on.
+
+    ``model``, ``best`` and ``optimizer`` hold tensors by name; ``plain`` the rest, as JSON values.
+    Random numbers need no state: those of a step follow from the seed and its number.
+    """
+
+    step: int
+    identity: Mapping[str, Any]
+    model: Mapping[str, torch.Tensor]
+    best: Mapping[str, torch.Tensor]
+    optimizer: Mapping[str, torch.Tensor]
+    plain: dict[str, Any] = field(default_factory=dict)
+
+
+def save_state(folder: Path, state: State) -> None:
+    """Write the state under a temporary name, flush it to disk, then rename it.
+
+    Raises
+    ------
+    TrainingError
+        If a tensor is not finite: the state on disk stays the last good one.
+    WeightsError
+        If the file cannot be written.
+    """
+    tensors: dict[str, AnyArray] = {}
+    for part in ("model", "best", "optimizer"):
+        for name, tensor in getattr(state, part).items():
+            tensors[f"{part}/{name}"] = tensor.detach().cpu().numpy()
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(
+                f"the training diverged: after step {state.step} {name} is not finite. "
+                f"{last_good(folder)}"
+            )
+    config = {
+        "format": _FORMAT,
+        "step": state.step,
+        "identity": dict(state.identity),
+        "plain": state.plain,
+    }
+    save_weights(folder / STATE_NAME, tensors, config)
+
+
+def load_state(folder: Path, identity: Mapping[str, Any]) -> State | None:
+    """Read the state of an earlier run; None where there is none.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds another training, or a damaged state.
+    """
+    path = folder / STATE_NAME
+    if not path.exists():
+        return None
+    try:
+        tensors, config = load_weights(path)
+    except WeightsError as error:
+        raise TrainingError(f"{error} Move it away to begin again.") from error
+    if config.get("format") != _FORMAT:
+        raise TrainingError(f"{path} must be a training state of format {_FORMAT}.")
+    _check_same(path, config["identity"], json.loads(json.dumps(identity)))
+    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    for key, array in tensors.items():
+        part, _, name = key.partition("/")
+        parts[part][name] = torch.from_numpy(array)
+    return State(step=config["step"], identity=identity, plain=config["plain"], **parts)
+
+
+def _check_same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    before, now = _flat(stored), _flat(wanted)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise TrainingError(
+                f"{path} must belong to this training, but {key} changed from "
+                f"{before.get(key)!r} to {now.get(key)!r}. Choose another folder, or move this one "
+                "away."
+            )
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat
+
+
+def last_good(folder: Path) -> str:
+    """Say which checkpoint to go back to."""
+    path = folder / STATE_NAME
+    if not path.exists():
+        return "There is no checkpoint yet. Lower the learning rate and run again."
+    _, config = load_weights(path)
+    return f"The last good checkpoint is {path}, after step {config['step']}."
+
+
+def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the tensors of an optimiser as ``<parameter number>/<name>``."""
+    flat = {}
+    for number, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if value is not None:
+                flat[f"{number}/{name}"] = torch.as_tensor(value)
+    return flat
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, flat: Mapping[str, torch.Tensor]) -> None:
+    """Give an optimiser the tensors that `flat_optimizer` returned."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in flat.items():
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,233 @@
+"""Crops from audio files, read in place, or from the spectrograms of a store."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.audio import Audio, probe
+from featx.errors import AudioError, ParameterError, listed
+from featx.frontend import compute, geometry, n_frames, preset
+from featx.store import open_store
+from featx.training.samplers import Crop
+
+if TYPE_CHECKING:
+    from featx.store.reading import FeatureView, Store
+    from featx.types import FloatArray, FrontEnd
+
+__all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
+
+#: Seconds read on both sides of a crop, so that the edges of resampling fall outside.
+_MARGIN = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropSpec:
+    """What one crop is.
+
+    Parameters
+    ----------
+    length : int > 0
+        Samples of a waveform, or frames of a front end.
+    sr : int or None
+        Rate of the waveform in Hz; None where ``front_end`` says it.
+    front_end : FrontEnd or str, optional
+        Preset, by name or derived from one; crops are then ``(length, n_bands)``.
+    """
+
+    length: int
+    sr: int | None = None
+    front_end: FrontEnd | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise ParameterError(f"length must be an integer > 0, got {self.length}.")
+        if (self.sr is None) == (self.front_end is None):
+            raise ParameterError(
+                f"sr or front_end must be given, and one only, got {self.sr} and {self.front_end}."
+            )
+        if self.front_end is not None and preset(self.front_end).sr is None:
+            raise ParameterError("front_end must have a rate of its own, got sr=None.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        full = None if self.front_end is None else preset(self.front_end).to_json()
+        return {"length": self.length, "sr": self.sr, "front_end": full}
+
+
+class CropReader(ABC):
+    """Reads crops; safe to call from several threads."""
+
+    spec: CropSpec
+
+    @abstractmethod
+    def length(self, track_id: str, path: str) -> int:
+        """Return the length of a song in samples or frames.
+
+        Raises
+        ------
+        AudioError
+            If there is nothing to read.
+        """
+
+    @abstractmethod
+    def read(self, crop: Crop) -> FloatArray:
+        """Return float32 ``(length,)`` or ``(length, n_bands)``; a short song is repeated.
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be read at this place.
+        """
+
+    def close(self) -> None:  # noqa: B027  (optional for subclasses)
+        """Release what is open."""
+
+
+class AudioCrops(CropReader):
+    """Crops straight from audio files: seek, decode no more than the crop, resample.
+
+    Front ends are computed on the crop and the samples around it, which gives the frames that the
+    whole recording has. Those that look at the whole of a recording (a range below its maximum,
+    an estimated tuning, derivatives, fractional hops) need a store.
+    """
+
+    def __init__(self, spec: CropSpec) -> None:
+        self.spec = spec
+        self._front_end = None if spec.front_end is None else preset(spec.front_end)
+        if self._front_end is not None:
+            _check_local(self._front_end)
+            self._cut = dataclasses.replace(self._front_end, center=False)
+        self._sr = spec.sr or int(getattr(self._front_end, "sr", None) or 0)
+
+    def length(self, track_id: str, path: str) -> int:  # noqa: ARG002
+        """See `CropReader`; reads the header, and the whole file only if that does not say."""
+        info = probe(path)
+        frames = info.frames
+        if frames is None:
+            frames = len(Audio.load(path).y)
+        samples = frames * self._sr // info.sr
+        if samples < 1:
+            raise AudioError("empty", "the file has no audio frames")
+        return samples if self._front_end is None else n_frames(samples, self._front_end)
+
+    def read(self, crop: Crop) -> FloatArray:
+        """See `CropReader`."""
+        if self._front_end is None:
+            y = self._samples(crop.song.path, crop.start, self.spec.length)
+            return _repeated(y, self.spec.length)
+        S = self._frames(crop.song.path, crop.start, min(crop.song.length, self.spec.length))
+        return _repeated(S, self.spec.length)
+
+    def _samples(self, path: str, start: int, length: int) -> FloatArray:
+        """Return ``length`` samples from ``start`` on, fewer at the end of the file."""
+        lead = min(start, round(_MARGIN * self._sr))
+        wanted = (lead + length) / self._sr + _MARGIN
+        audio = Audio.load(path, sr=self._sr, offset=(start - lead) / self._sr, duration=wanted)
+        y = audio.y[lead : lead + length]
+        if len(y) == 0:
+            raise AudioError("truncated", f"no samples from {start / self._sr:.3f} s on")
+        return y
+
+    def _frames(self, path: str, start: int, length: int) -> FloatArray:
+        fe = self._front_end
+        assert fe is not None
+        hop, half = int(fe.hop_length), fe.n_fft // 2 if fe.center else 0
+        first = start * hop - half
+        stop = (start + length - 1) * hop - half + fe.n_fft
+        y = self._samples(path, max(first, 0), stop - max(first, 0))
+        before, after = max(-first, 0), stop - max(first, 0) - len(y)
+        if before or after:
+            reflect = fe.pad_mode == "reflect" and len(y) > max(before, after)
+            y = np.pad(y, (before, after), mode="reflect" if reflect else "constant")
+        return compute(np.ascontiguousarray(y), self._cut, sr=self._sr)
+
+
+def _check_local(fe: FrontEnd) -> None:
+    hop = fe.hop_length
+    for broken, what in (
+        (fe.raw, "raw=True (ask for sr instead)"),
+        (fe.compression == "db" and fe.top_db is not None, "top_db"),
+        (fe.estimate_tuning, "estimate_tuning"),
+        (fe.deltas > 0, "deltas"),
+        (int(hop) != hop, f"hop_length={hop}"),
+        (fe.fft_padding != "window", f"fft_padding={fe.fft_padding!r}"),
+    ):
+        if broken:
+            raise ParameterError(
+                f"front_end must not depend on the whole recording to be cropped from audio, got "
+                f"{what}. Train from a store."
+            )
+
+
+def _repeated(x: FloatArray, length: int) -> FloatArray:
+    if len(x) >= length:
+        return x[:length]
+    return x[np.arange(length) % len(x)]
+
+
+class StoreCrops(CropReader):
+    """Crops from the spectrograms of a store, read by their offsets in its shards.
+
+    Parameters
+    ----------
+    path : path
+        Store folder or merged file made by ``featx run`` with an extractor that gives the front
+        end as frames, such as ``melspectrogram``.
+    spec : CropSpec
+        With a front end.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], spec: CropSpec) -> None:
+        if spec.front_end is None:
+            raise ParameterError("store must be left out: this recipe reads waveforms.")
+        self.spec = spec
+        self._store = open_store(path)
+        self._view = _matching(self._store, preset(spec.front_end))
+        self._lengths = self._view.lengths()
+
+    def length(self, track_id: str, path: str) -> int:
+        """See `CropReader`."""
+        found = self._lengths.get(track_id, 0)
+        if found == 0:
+            raise AudioError("missing", f"{self._store.path} has no frames of {track_id!r}")
+        del path
+        return found
+
+    def read(self, crop: Crop) -> FloatArray:
+        """See `CropReader`."""
+        stop = crop.start + self.spec.length
+        rows = self._view.part(crop.song.track_id, crop.start, stop)
+        return _repeated(np.asarray(rows, np.float32), self.spec.length)
+
+    def close(self) -> None:
+        """See `CropReader`."""
+        self._store.close()
+
+
+def _matching(store: Store, fe: FrontEnd) -> FeatureView:
+    """Return the frames feature that holds ``fe`` and nothing else."""
+    wanted = _anonymous(fe.to_json())
+    dim = geometry(fe)[3]
+    for recipe in store.recipes:
+        if [_anonymous(item) for item in recipe.front_ends] != [wanted]:
+            continue
+        view = store[f"{recipe.extractor}@{recipe.id}"]
+        for feature in view.values():
+            if feature.spec.kind == "frames" and feature.spec.dim == dim:
+                return feature
+    raise ParameterError(
+        f"store must hold frames of the front end {fe.name!r}, got {listed(store)}. Make one with: "
+        f"featx run MANIFEST -p melspectrogram --set front_end={fe.name} "
+        f"--features frames -o {store.path}"
+    )
+
+
+def _anonymous(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in plain.items() if key != "name"}

@@ -1,0 +1,86 @@
+"""What can be set about every training, whatever is trained."""
+
+from __future__ import annotations
+
+from featx.errors import ParameterError
+from featx.interfaces import param, params_class
+
+__all__ = ["TrainingParams"]
+
+
+@params_class
+class TrainingParams:
+    """Optimiser, schedule, validation and checkpoints.
+
+    A recipe may bring other defaults (`featx.RecipeSpec`); ``--set`` overrides both.
+    """
+
+    batch_size: int = param(16, "Examples per step, > 0.", gt=0)
+    epochs: float | None = param(
+        None, "Passes over the training examples after which it ends; None for no limit.", gt=0
+    )
+    steps: int | None = param(
+        None, "Steps after which it ends; None leaves that to epochs and the schedule.", gt=0
+    )
+    optimizer: str = param("sgd", "Optimiser.", choices=("sgd", "adam", "adamw"))
+    lr: float = param(0.01, "Learning rate of the first step, > 0.", gt=0)
+    momentum: float = param(0.9, "Nesterov momentum of sgd, 0..1; 0 is none.", ge=0, lt=1)
+    weight_decay: float = param(0.0, "Added to gradients (decoupled in adamw), >= 0.", ge=0)
+    lr_decay: float = param(
+        0.0, "Time decay: step n has learning rate lr / (1 + lr_decay n), >= 0.", ge=0
+    )
+    schedule: str = param(
+        "constant",
+        "What happens when validation no longer improves: nothing; the next of several stages, "
+        "from the best weights; or a smaller learning rate.",
+        choices=("constant", "stages", "plateau"),
+    )
+    patience: int = param(
+        3, "Validations without improvement that stages and plateau put up with, >= 0.", ge=0
+    )
+    factor: float = param(0.2, "Of the learning rate from stage to stage, 0..1.", gt=0, lt=1)
+    stages: int = param(5, "Stages, the first one included, > 0.", gt=0)
+    min_lr: float = param(0.0, "Below this plateau does not go, >= 0.", ge=0)
+    early_stop: int = param(
+        0, "Validations without improvement after which it ends, > 0; 0 for never.", ge=0
+    )
+    clip_norm: float = param(0.0, "Largest norm of all gradients together, > 0; 0 for any.", ge=0)
+    precision: str = param(
+        "float32",
+        "Of the network: full, or mixed with one of the short types.",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    validate_every: int = param(0, "Steps between two validations, > 0; 0 for once an epoch.", ge=0)
+    split_by: str = param(
+        "artist",
+        "Without songs to validate by in the manifest: hold out whole artists, or single songs.",
+        choices=("artist", "song"),
+    )
+    valid_fraction: float = param(
+        0.1,
+        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
+        ge=0,
+        le=0.5,
+    )
+    log_every: int = param(20, "Steps over which a line of the log is the mean, > 0.", gt=0)
+    checkpoint_minutes: float = param(5.0, "Minutes between two checkpoints, >= 0.", ge=0)
+    export_dtype: str = param(
+        "float32", "Type of the weights that come out.", choices=("float32", "float16")
+    )
+    seed: int = param(0, "Everything random follows from it, >= 0.", ge=0)
+
+    def __post_init__(self) -> None:
+        if self.schedule == "constant" and not (self.epochs or self.steps or self.early_stop):
+            raise ParameterError(
+                "epochs must be given where nothing else ends the training, got None. "
+                "Set epochs, steps or early_stop."
+            )
+        if self.schedule == "plateau" and not (self.epochs or self.steps or self.early_stop):
+            raise ParameterError(
+                "early_stop must be > 0 where nothing else ends a plateau schedule, got 0. "
+                "Set epochs, steps or early_stop."
+            )
+
+
+#: What may change between two runs of one training: when it ends and how it is told.
+FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")

@@ -1,0 +1,406 @@
+"""From a plugin's name and a manifest to weights on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from featx import __version__
+from featx.errors import ParameterError, PluginError, listed
+from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
+from featx.registry import Registered, Registry, import_object, load_registry
+from featx.training.crops import AudioCrops, CropReader, StoreCrops
+from featx.training.loader import MODEL, Loader, stream
+from featx.training.logs import write_failures
+from featx.training.memory import pages_kept
+from featx.training.options import FREE, TrainingParams
+from featx.training.progress import PlainProgress, Reporter
+from featx.training.recipe import Recipe
+from featx.training.songs import SongSplit, read_songs
+from featx.training.trainer import Trainer, TrainingSummary
+from featx.weights import Provenance, file_sha256, save_weights
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+__all__ = ["CARD_NAME", "find_recipe", "split_settings", "train"]
+
+CARD_NAME = "card.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What a training is made of, before anything is read."""
+
+    extractor: Registered[ExtractorSpec]
+    spec: RecipeSpec
+    recipe: Recipe
+    params: Any
+    options: TrainingParams
+
+
+def train(
+    manifest: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    plugin: str,
+    recipe: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    store: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    max_minutes: float | None = None,
+    progress: Reporter | None = None,
+    stop: threading.Event | None = None,
+    disabled: Iterable[str] = (),
+) -> TrainingSummary:
+    """Train the weights of an extractor; goes on where an earlier call with ``out`` was cut.
+
+    Parameters
+    ----------
+    manifest : path
+        CSV or Parquet with ``path`` and the labels that the recipe needs.
+    out : path
+        Folder of the checkpoint: ``<weights>.safetensors`` for ``featx run --weights``, its
+        ``card.json``, the state to go on from, logs, and the files that could not be read.
+    plugin : str
+        Extractor, short or full name.
+    recipe : str, optional
+        One of its recipes; the first by default.
+    settings : mapping, optional
+        Parameters of the recipe and of `TrainingParams`; strings are parsed.
+    store : path, optional
+        Store that holds the front end of the recipe, instead of the audio files.
+    device : str
+        ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    threads : int > 0, optional
+        Threads of torch, and as many that read crops; one per core by default.
+    max_minutes : float > 0, optional
+        After so long a checkpoint is written and the call returns; the next goes on.
+    progress : Reporter, optional
+        Gets told how it goes; by default lines on stderr.
+    stop : threading.Event, optional
+        Ends the training after the present step when set.
+    disabled : iterable of str
+        Plugins that are not loaded.
+
+    Returns
+    -------
+    TrainingSummary
+
+    Raises
+    ------
+    ParameterError, PluginError
+        For a wrong manifest, name or setting.
+    TrainingError
+        If it diverges, or ``out`` holds another training.
+    """
+    began = time.monotonic()
+    planned = _plan(load_registry(disabled=disabled), plugin, recipe, settings or {})
+    _check_device(device, planned.extractor.spec)
+    threads = threads or os.cpu_count() or 1
+    reporter = progress or PlainProgress()
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _reader(planned.recipe, store) as reader, _torch(threads, device):
+        songs = read_songs(
+            manifest,
+            length_of=reader.length,
+            needs=planned.recipe.needs,
+            options=planned.options,
+        )
+        for note in songs.notes:
+            reporter.note(note)
+        trainer = _trainer(planned, songs, reader, folder, device, threads, reporter)
+        trainer.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
+        failures = tuple(
+            {item.track_id: item for item in (*songs.failures, *trainer.failures)}.values()
+        )
+        write_failures(folder, failures)
+        summary = TrainingSummary(
+            out=str(folder),
+            steps=trainer.step,
+            epochs=trainer.epoch,
+            finished=trainer.reason in {"limit", "schedule"},
+            reason=trainer.reason,
+            metrics=trainer.metrics,
+            best_step=trainer.schedule.best_step,
+            examples=(trainer.step - trainer.first) * planned.options.batch_size,
+            failures=failures,
+        )
+        _export(planned, trainer, songs, manifest, summary)
+        summary.seconds = time.monotonic() - began
+        _write_card(folder, planned, songs, summary, device=device, threads=threads)
+    return summary
+
+
+# ------------------------------------------------------------------------------ preparing
+def find_recipe(spec: ExtractorSpec, name: str | None) -> RecipeSpec:
+    """Return a recipe of an extractor; without a name the first.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or none of that name.
+    """
+    names = [item.name for item in spec.recipes]
+    if not names:
+        raise ParameterError(f"extractor {spec.name!r} must have a recipe to be trained, got none.")
+    for item in spec.recipes:
+        if name in (None, item.name):
+            return item
+    raise ParameterError(f"recipe must be one of {listed(names)}, got {name!r}.")
+
+
+def split_settings(
+    spec: RecipeSpec, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sort settings into those of the recipe and those of `TrainingParams`.
+
+    Raises
+    ------
+    ParameterError
+        For a name that neither has.
+    PluginError
+        If a name belongs to both, or the recipe has defaults that do not exist.
+    """
+    import difflib
+
+    own = {item.name for item in dataclasses.fields(spec.params)}
+    shared = {item.name for item in dataclasses.fields(TrainingParams)}
+    if own & shared or set(spec.defaults) - shared:
+        raise PluginError(
+            f"recipe {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
+            f"and know its fields, got {listed(sorted(set(spec.defaults) - shared))}."
+        )
+    for name in settings:
+        if name not in own | shared:
+            near = difflib.get_close_matches(name, sorted(own | shared), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ParameterError(
+                f"setting must be one of {listed(sorted(own))} or one of {listed(sorted(shared))}, "
+                f"got {name!r}.{hint}"
+            )
+    return (
+        {name: value for name, value in settings.items() if name in own},
+        {**spec.defaults, **{name: value for name, value in settings.items() if name in shared}},
+    )
+
+
+def _plan(
+    registry: Registry, plugin: str, recipe: str | None, settings: Mapping[str, Any]
+) -> _Plan:
+    item = registry.extractor(plugin)
+    spec = find_recipe(item.spec, recipe)
+    own, shared = split_settings(spec, settings)
+    params: Any = parse_params(spec.params, own)
+    made = import_object(spec.factory)(params)
+    if not isinstance(made, Recipe):
+        raise PluginError(
+            f"{spec.factory} must be a featx.training.Recipe, got {type(made).__name__}."
+        )
+    return _Plan(
+        extractor=item,
+        spec=spec,
+        recipe=made,
+        params=params,
+        options=parse_params(TrainingParams, shared),
+    )
+
+
+def _check_device(device: str, spec: ExtractorSpec) -> None:
+    kind = device.partition(":")[0]
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in there:
+        raise ParameterError(f"device must be one of {listed(there)}, got {device!r}.")
+    if not there[kind]:
+        raise ParameterError(f"device must be available to torch, got {device!r}.")
+    if kind not in spec.devices:
+        raise ParameterError(
+            f"device of {spec.name!r} must be one of {listed(spec.devices)}, got {device!r}."
+        )
+
+
+@contextlib.contextmanager
+def _reader(recipe: Recipe, store: str | os.PathLike[str] | None) -> Iterator[CropReader]:
+    spec = recipe.crops()
+    reader = AudioCrops(spec) if store is None else StoreCrops(store, spec)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+@contextlib.contextmanager
+def _torch(threads: int, device: str) -> Iterator[None]:
+    """Set threads and determinism, and give torch's random state back afterwards."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    # kernels of accelerators without a deterministic form would raise; the promise is the CPU's
+    torch.use_deterministic_algorithms(device == "cpu")
+    cuda = [torch.device(device).index or 0] if device.startswith("cuda") else []
+    try:
+        with torch.random.fork_rng(devices=cuda), pages_kept():
+            yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict)
+
+
+def _trainer(
+    planned: _Plan,
+    songs: SongSplit,
+    reader: CropReader,
+    folder: Path,
+    device: str,
+    threads: int,
+    reporter: Reporter,
+) -> Trainer:
+    recipe, options = planned.recipe, planned.options
+    samplers = recipe.samplers(songs.train, songs.valid)
+    loaders = [
+        None
+        if sampler is None
+        else Loader(
+            sampler,
+            reader,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            workers=threads,
+            augment=recipe.augment,
+        )
+        for sampler in samplers
+    ]
+    assert loaders[0] is not None
+    drawn = int(stream(options.seed, MODEL).integers(2**62))
+    model = recipe.build(torch.Generator().manual_seed(drawn))
+    return Trainer(
+        recipe,
+        model,
+        loaders[0],
+        loaders[1],
+        options=options,
+        out=folder,
+        identity=_identity(planned, songs),
+        device=device,
+        reporter=reporter,
+    )
+
+
+def _identity(planned: _Plan, songs: SongSplit) -> dict[str, Any]:
+    """Return what decides the numbers: a state that differs in it is another training."""
+    options = dataclasses.asdict(planned.options)
+    return {
+        "extractor": planned.extractor.full_name,
+        "version": planned.extractor.spec.version,
+        "recipe": planned.spec.name,
+        "params": dataclasses.asdict(planned.params),
+        "options": {name: value for name, value in options.items() if name not in FREE},
+        "crops": planned.recipe.crops().to_json(),
+        "train": songs.train.digest(),
+        "valid": songs.valid.digest(),
+    }
+
+
+# ------------------------------------------------------------------------------ results
+def _export(
+    planned: _Plan,
+    trainer: Trainer,
+    songs: SongSplit,
+    manifest: str | os.PathLike[str],
+    summary: TrainingSummary,
+) -> None:
+    """Write the weights; equal trainings give equal bytes, so no times and no machine enter."""
+    weights = planned.extractor.spec.weights
+    assert weights is not None
+    tensors, config = trainer.export()
+    dtype = np.dtype(planned.options.export_dtype)
+    told = {
+        "recipe": f"{planned.extractor.full_name}/{planned.spec.name}",
+        "steps": summary.steps,
+        "best_step": summary.best_step,
+        "metrics": summary.metrics,
+        "seed": planned.options.seed,
+        "train": songs.train.digest(),
+    }
+    path = Path(summary.out) / f"{weights.name}.safetensors"
+    summary.sha256 = save_weights(
+        path,
+        {name: _shortened(array, dtype) for name, array in tensors.items()},
+        {**config, "training": told},
+        provenance=Provenance(
+            source=Path(manifest).name,
+            source_sha256=file_sha256(os.fspath(manifest)),
+            converter=planned.spec.factory,
+        ),
+    )
+    summary.weights = str(path)
+
+
+def _shortened(array: AnyArray, dtype: Any) -> AnyArray:
+    """Return floats as ``dtype`` unless a value would overflow it; others as they are."""
+    if array.dtype.kind != "f" or np.abs(array).max(initial=0) > np.finfo(dtype).max:
+        return array
+    return array.astype(dtype)
+
+
+def _write_card(
+    folder: Path,
+    planned: _Plan,
+    songs: SongSplit,
+    summary: TrainingSummary,
+    *,
+    device: str,
+    threads: int,
+) -> None:
+    """Write what a reader of the weights must know, as JSON."""
+    counts = {name: len(songs.train.groups(name)) for name in ("artist", "album")}
+    card = {
+        "extractor": planned.extractor.full_name,
+        "extractor_version": planned.extractor.spec.version,
+        "recipe": planned.spec.name,
+        "summary": planned.spec.summary,
+        "params": dataclasses.asdict(planned.params),
+        "options": dataclasses.asdict(planned.options),
+        "crops": planned.recipe.crops().to_json(),
+        "data": {
+            "train_songs": len(songs.train),
+            "valid_songs": len(songs.valid),
+            "labels": {**counts, "tags": len(songs.train.vocabulary())},
+            "unreadable": len(summary.failures),
+            "notes": list(songs.notes),
+        },
+        "results": {
+            key: value
+            for key, value in summary.to_json().items()
+            if key not in {"out", "failures", "examples"}
+        },
+        "machine": {"device": device, "threads": threads, "platform": platform.platform()},
+        "versions": {
+            "featx": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        **planned.recipe.card(),
+    }
+    path = folder / CARD_NAME
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,283 @@
+"""The songs of a manifest, their labels, and which of them train and validate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featx.engine import ManifestRow, read_manifest
+from featx.errors import AudioError, ParameterError, listed
+from featx.training.options import TrainingParams
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Failure", "Song", "SongSplit", "Songs", "read_songs"]
+
+#: Spellings of the column ``split`` -> what it means.
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "validation": "valid",
+    "val": "valid",
+    "test": "test",
+}
+
+#: Wrong lines that one error names at most.
+_TOLD = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Song:
+    """One recording: where it lies, how long it is, what the manifest says.
+
+    ``length`` counts samples at the rate of the crops, or frames of their front end.
+    """
+
+    track_id: str
+    path: str
+    length: int
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags, in the order of the manifest."""
+        parts = (part.strip() for part in self.labels.get("tags", "").split(";"))
+        return tuple(dict.fromkeys(part for part in parts if part))
+
+
+class Songs(Sequence[Song]):
+    """Songs in the order of the manifest."""
+
+    def __init__(self, songs: Iterable[Song]) -> None:
+        self._songs = tuple(songs)
+
+    def __len__(self) -> int:
+        return len(self._songs)
+
+    def __getitem__(self, index: int) -> Song:  # type: ignore[override]
+        return self._songs[index]
+
+    def __iter__(self) -> Iterator[Song]:
+        return iter(self._songs)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} songs>"
+
+    def column(self, name: str) -> tuple[str, ...]:
+        """Return one label of every song, empty where there is none."""
+        return tuple(song.labels.get(name, "") for song in self._songs)
+
+    def groups(self, name: str) -> dict[str, npt.NDArray[np.int64]]:
+        """Return the songs that share a label, by the label; those without are left out.
+
+        ``album`` is told apart by artist as well: two artists may use one title.
+        """
+        found: dict[str, list[int]] = {}
+        for index, song in enumerate(self._songs):
+            label = song.labels.get(name, "")
+            if label and name == "album":
+                label = f"{song.labels.get('artist', '')}\0{label}"
+            if label:
+                found.setdefault(label, []).append(index)
+        return {label: np.array(found[label], np.int64) for label in sorted(found)}
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return the values of a label that occur, sorted; the classes of a softmax."""
+        return tuple(sorted({label for label in self.column(name) if label}))
+
+    def vocabulary(self, n_tags: int | None = None) -> tuple[str, ...]:
+        """Return the most frequent tags, ties by name; all of them for None."""
+        counts = Counter(tag for song in self._songs for tag in song.tags)
+        ranked = sorted(counts, key=lambda tag: (-counts[tag], tag))
+        return tuple(ranked[:n_tags])
+
+    def digest(self) -> str:
+        """Return a SHA-256 over ids, lengths and labels."""
+        digest = hashlib.sha256()
+        for song in self._songs:
+            plain = [song.track_id, song.length, sorted(song.labels.items())]
+            digest.update(json.dumps(plain).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A file that could not be read: why, in the words of `featx.errors.FAILURE_CODES`."""
+
+    track_id: str
+    path: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SongSplit:
+    """What came of a manifest.
+
+    Parameters
+    ----------
+    train, valid : Songs
+        Songs to learn from, and songs to measure by.
+    failures : tuple of Failure
+        Files whose length could not be read.
+    notes : tuple of str
+        What the user should know, such as lines without a label that is needed.
+    """
+
+    train: Songs
+    valid: Songs
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_songs(
+    manifest: str | os.PathLike[str],
+    *,
+    length_of: Callable[[str, str], int],
+    needs: Sequence[str] = (),
+    options: TrainingParams,
+) -> SongSplit:
+    """Read a manifest and split it.
+
+    A column ``split`` decides (train, valid, test; test is left out). Where it names no song to
+    validate by, or is not there, whole artists (or songs, by ``split_by``) are held out by a hash
+    of seed and name, so that a song stays on its side when others are added.
+
+    Parameters
+    ----------
+    manifest : path
+        CSV or Parquet, as `featx run` reads it.
+    length_of : callable
+        ``length_of(track_id, path)`` in samples or frames; raises `AudioError`.
+    needs : sequence of str
+        Labels without which a song is of no use; lines that lack one are left out and told.
+    options : TrainingParams
+        ``split_by``, ``valid_fraction`` and ``seed`` count.
+
+    Raises
+    ------
+    ParameterError
+        If lines are wrong, an id or a path comes twice, or no song to train on is left.
+    """
+    wrong: list[str] = []
+    lacking: dict[str, list[str]] = {}
+    failures: list[Failure] = []
+    sides: dict[str, list[Song]] = {"train": [], "valid": [], "test": []}
+    seen: dict[str, str] = {}
+    rows = list(read_manifest(manifest))
+    held_out, some = _held_out(rows, options), any("split" in row.tags for row in rows)
+    for row in rows:
+        try:
+            side = _side(row, options, held_out, some)
+            _check_new(row.track_id, row.path, row.where, seen)
+        except ParameterError as error:
+            wrong.append(f"{row.where}: {error}")
+            continue
+        if side == "test":
+            continue
+        missing = [name for name in needs if not row.tags.get(name)]
+        if missing:
+            lacking.setdefault(missing[0], []).append(row.where)
+            continue
+        try:
+            length = length_of(row.track_id, row.path)
+        except AudioError as error:
+            failures.append(
+                Failure(track_id=row.track_id, path=row.path, code=error.code, reason=error.reason)
+            )
+            continue
+        sides[side].append(
+            Song(track_id=row.track_id, path=row.path, length=length, labels=dict(row.tags))
+        )
+    if wrong:
+        more = " or more" if len(wrong) > _TOLD else ""
+        raise ParameterError(
+            f"manifest {manifest} must have valid lines, got {min(len(wrong), _TOLD)} wrong ones"
+            f"{more}:\n  " + "\n  ".join(wrong[:_TOLD])
+        )
+    split = SongSplit(
+        train=Songs(sides["train"]),
+        valid=Songs(sides["valid"]),
+        failures=tuple(failures),
+        notes=tuple(_notes(lacking, sides)),
+    )
+    if not split.train:
+        told = "".join(f" {note}" for note in split.notes)
+        raise ParameterError(
+            f"manifest {manifest} must hold at least one song to train on, got none "
+            f"({len(failures)} could not be read).{told}"
+        )
+    return split
+
+
+def _held_out(rows: Sequence[ManifestRow], options: TrainingParams) -> frozenset[str]:
+    """Return the artists or songs that validate, unless some lines say so themselves."""
+    if any(_split(row) == "valid" for row in rows):
+        return frozenset()
+    names = {_unit(row, options) for row in rows if _split(row) in {"", "train"}}
+    if options.valid_fraction == 0 or len(names) < 2:
+        return frozenset()
+    shares = {name: _share(f"{options.seed}/{name}") for name in names}
+    below = frozenset(name for name in names if shares[name] < options.valid_fraction)
+    return below or frozenset({min(names, key=lambda name: (shares[name], name))})
+
+
+def _split(row: ManifestRow) -> str:
+    """Return what the column ``split`` means, ``''`` where it is empty, ``'?'`` for nonsense."""
+    given = row.tags.get("split", "")
+    return SPLITS.get(given.lower(), "?") if given else ""
+
+
+def _unit(row: ManifestRow, options: TrainingParams) -> str:
+    artist = row.tags.get("artist", "") if options.split_by == "artist" else ""
+    return f"artist {artist}" if artist else f"song {row.track_id}"
+
+
+def _share(text: str) -> float:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64
+
+
+def _side(row: ManifestRow, options: TrainingParams, held_out: frozenset[str], some: bool) -> str:
+    side = _split(row)
+    if side == "?" or (side == "" and some):
+        raise ParameterError(
+            f"split must be one of {listed(SPLITS)}, got {row.tags.get('split', '')!r}"
+        )
+    if side in {"", "train"}:
+        return "valid" if _unit(row, options) in held_out else "train"
+    return side
+
+
+def _check_new(track_id: str, path: str, where: str, seen: dict[str, str]) -> None:
+    for name, key in (("track_id", f"id {track_id}"), ("path", f"at {path}")):
+        if key in seen:
+            raise ParameterError(f"{name} must differ between lines, got that of {seen[key]}")
+        seen[key] = where
+
+
+def _notes(lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]) -> Iterator[str]:
+    for name, places in sorted(lacking.items()):
+        more = ", ..." if len(places) > _TOLD else ""
+        yield (
+            f"{len(places)} lines have no {name} and are left out "
+            f"({', '.join(places[:_TOLD])}{more})."
+        )
+    artists = [
+        {song.labels["artist"] for song in sides[side] if song.labels.get("artist")}
+        for side in ("train", "valid")
+    ]
+    shared = artists[0] & artists[1]
+    if shared:
+        yield (
+            f"{len(shared)} of {len(artists[1])} artists of the validation songs are trained on "
+            "as well."
+        )

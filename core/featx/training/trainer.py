@@ -1,0 +1,368 @@
+"""The loop: steps, validations, checkpoints; the same numbers whenever and wherever it is cut."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from featx.errors import ParameterError, TrainingError
+from featx.training.checkpoints import (
+    State,
+    flat_optimizer,
+    last_good,
+    load_state,
+    restore_optimizer,
+    save_state,
+)
+from featx.training.loader import STEP, LoadedBatch, Loader, stream
+from featx.training.logs import TRAINING_LOG, VALIDATION_LOG, Log
+from featx.training.options import TrainingParams
+from featx.training.progress import Reporter, Standing
+from featx.training.recipe import Batch, Recipe
+from featx.training.schedules import Schedule, make_optimizer, set_lr, steps_in_all
+from featx.training.songs import Failure
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+__all__ = ["Trainer", "TrainingSummary"]
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+#: Files of a batch that an error names at most.
+_TOLD = 12
+
+
+@dataclass(kw_only=True)
+class TrainingSummary:
+    """What came of a training.
+
+    Parameters
+    ----------
+    out : str
+        Its folder.
+    weights : str
+        The file that ``featx run --weights`` reads.
+    sha256 : str
+        Of that file.
+    steps : int
+        Steps in all, earlier runs included.
+    epochs : float
+        Passes over the training examples.
+    finished : bool
+        False if it was cut by time or by hand and can go on.
+    reason : str
+        Why it ended: ``limit``, ``schedule``, ``time``, ``interrupted``.
+    metrics : dict of str to float
+        Of the best validation; empty without one.
+    best_step : int
+        The steps that the weights have seen; -1 without validation.
+    examples, seconds : float
+        Of this run.
+    failures : tuple of Failure
+        Files that could not be read.
+    """
+
+    out: str
+    weights: str = ""
+    sha256: str = ""
+    steps: int = 0
+    epochs: float = 0.0
+    finished: bool = False
+    reason: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    best_step: int = -1
+    examples: int = 0
+    seconds: float = 0.0
+    failures: tuple[Failure, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**vars(self), "failures": [vars(item) for item in self.failures]}
+
+
+class Trainer:
+    """Trains one module with one recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Gives the losses.
+    model : torch.nn.Module
+        On the CPU, freshly built.
+    train : Loader
+        Of the training examples.
+    valid : Loader or None
+        Of the validation examples.
+    options : TrainingParams
+        Optimiser, schedule and so on.
+    out : Path
+        Folder of checkpoints and logs.
+    identity : mapping
+        What a checkpoint must agree in to be gone on with; plain JSON values.
+    device : str
+        torch device.
+    reporter : Reporter
+        Gets told.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: torch.nn.Module,
+        train: Loader,
+        valid: Loader | None,
+        *,
+        options: TrainingParams,
+        out: Path,
+        identity: Mapping[str, Any],
+        device: str,
+        reporter: Reporter,
+    ) -> None:
+        _check(options, valid, device)
+        self.recipe, self.train, self.valid = recipe, train, valid
+        self.options, self.out, self.identity = options, out, identity
+        self.device, self.reporter = device, reporter
+        self.model = model.to(device)
+        self.optimizer = make_optimizer(self.model.parameters(), options)
+        self.scaler = torch.amp.GradScaler(enabled=options.precision == "float16")
+        self.schedule = Schedule()
+        self.step = self.first = 0
+        self.best: dict[str, torch.Tensor] = {}
+        self.metrics: dict[str, float] = {}
+        self.reason = ""
+        self._known: dict[str, Failure] = {}
+        self._shown: dict[str, float] = {}
+        self._sums: dict[str, float] = {}
+        self._summed = 0
+        epoch_steps = len(train.sampler) / options.batch_size
+        self.epoch_steps = epoch_steps
+        self.total = steps_in_all(options, epoch_steps)
+        self.validate_every = options.validate_every or max(round(epoch_steps), 1)
+
+    # ------------------------------------------------------------------------ the loop
+    def run(self, *, max_seconds: float | None = None, stop: threading.Event | None = None) -> None:
+        """Train until a limit, the schedule, ``max_seconds`` or ``stop`` ends it; see `reason`."""
+        self._resume()
+        self.first = self.step
+        if self._ended():
+            return
+        began = saved = time.monotonic()
+        log = Log(self.out, step=self.step)
+        self.reporter.begin(self.step, self.total)
+        batches = self.train.training(self.first)
+        self.model.train()
+        try:
+            for batch in batches:
+                self._one_step(batch, log)
+                now = time.monotonic()
+                self._report(now - began, self.step - self.first)
+                self._maybe_validate(log)
+                if self._ended() or self._cut(began, max_seconds, stop):
+                    break
+                if time.monotonic() - saved >= 60.0 * self.options.checkpoint_minutes:
+                    self.save()
+                    saved = time.monotonic()
+            self.save()
+        finally:
+            batches.close()
+            log.close()
+            self.reporter.end()
+
+    def _one_step(self, batch: LoadedBatch, log: Log) -> None:
+        torch.manual_seed(int(stream(self.options.seed, STEP, self.step).integers(2**62)))
+        lr = self.schedule.lr(self.step, self.options)
+        set_lr(self.optimizer, lr)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            losses = self.recipe.losses(self.model, batch.tensors(self.device))
+            total = torch.stack([value.float() for value in losses.values()]).sum()
+        told = {name: float(value.detach()) for name, value in losses.items()}
+        if not math.isfinite(float(total.detach())):
+            raise TrainingError(self._divergence(told, batch))
+        self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+        if self.options.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        self._log(told, lr, log)
+
+    def _log(self, told: Mapping[str, float], lr: float, log: Log) -> None:
+        for name, value in told.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._summed += 1
+        if self.step % self.options.log_every == 0:
+            log.add(TRAINING_LOG, self.step, {"epoch": self.epoch, "lr": lr, **self._means()})
+            self._sums, self._summed = {}, 0
+
+    def _means(self) -> dict[str, float]:
+        return {name: value / self._summed for name, value in self._sums.items()}
+
+    def _report(self, seconds: float, steps: int) -> None:
+        if self._summed:
+            self._shown = self._means()
+        self.reporter.update(
+            Standing(
+                step=self.step,
+                total=self.total,
+                epoch=self.epoch,
+                lr=self.schedule.lr(self.step, self.options),
+                losses=self._shown,
+                rate=steps * self.options.batch_size / max(seconds, 1e-9),
+            )
+        )
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training examples so far."""
+        return self.step / self.epoch_steps
+
+    # ------------------------------------------------------------------- validation
+    def _maybe_validate(self, log: Log) -> None:
+        last = self.total is not None and self.step >= self.total
+        if self.valid is None or (self.step % self.validate_every and not last):
+            return
+        metrics = self.validate()
+        log.add(VALIDATION_LOG, self.step, {"epoch": self.epoch, **metrics})
+        verdict = self.schedule.observe(metrics["loss"], self.step, self.options)
+        if verdict == "better":
+            self.best = {key: value.clone() for key, value in self.model.state_dict().items()}
+            self.metrics = metrics
+        elif verdict == "restart":
+            self.model.load_state_dict(self.best)
+            self.optimizer = make_optimizer(self.model.parameters(), self.options)
+        elif verdict == "stop":
+            self.reason = "schedule"
+        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        self.reporter.note(f"validation after step {self.step}: {told} ({_WORDS[verdict]})")
+
+    def validate(self) -> dict[str, float]:
+        """Return the metrics of the module as it stands."""
+        assert self.valid is not None
+        self.model.eval()
+        with torch.no_grad(), self._autocast():
+            metrics = self.recipe.evaluate(self.model, self._validation_batches())
+        self.model.train()
+        if not math.isfinite(metrics["loss"]):
+            raise TrainingError(
+                f"the validation loss must be finite, got {metrics['loss']} after step "
+                f"{self.step}. {last_good(self.out)}"
+            )
+        return metrics
+
+    def _validation_batches(self) -> Iterator[Batch]:
+        assert self.valid is not None
+        for batch in self.valid.validation():
+            yield batch.tensors(self.device)
+
+    # ------------------------------------------------------------------- checkpoints
+    def save(self) -> None:
+        """Replace the state on disk by the present one."""
+        save_state(
+            self.out,
+            State(
+                step=self.step,
+                identity=self.identity,
+                model=self.model.state_dict(),
+                best=self.best,
+                optimizer=flat_optimizer(self.optimizer),
+                plain={
+                    "schedule": self.schedule.to_json(),
+                    "metrics": self.metrics,
+                    "reason": self.reason if self.reason == "schedule" else "",
+                    "sums": self._sums,
+                    "summed": self._summed,
+                    "scaler": self.scaler.state_dict(),
+                    "failures": [vars(item) for item in self.failures],
+                },
+            ),
+        )
+
+    def _resume(self) -> None:
+        state = load_state(self.out, self.identity)
+        if state is None:
+            return
+        self.model.load_state_dict(dict(state.model))
+        self.best = {key: value.to(self.device) for key, value in state.best.items()}
+        restore_optimizer(self.optimizer, state.optimizer)
+        self.step = state.step
+        self.schedule = Schedule.from_json(state.plain["schedule"])
+        self.metrics = state.plain["metrics"]
+        self.reason = state.plain["reason"]
+        self._sums, self._summed = state.plain["sums"], state.plain["summed"]
+        self.scaler.load_state_dict(state.plain["scaler"])
+        self._known = {item["track_id"]: Failure(**item) for item in state.plain["failures"]}
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Files that could not be read, by id; those of earlier runs included."""
+        found = dict(self._known)
+        for loader in (self.train, self.valid):
+            found |= {item.track_id: item for item in (loader.failures if loader else ())}
+        return tuple(found[key] for key in sorted(found))
+
+    def export(self) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Return what the recipe exports of the best weights, or of the last without validation."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        return self.recipe.export(self.model.cpu())
+
+    # ---------------------------------------------------------------------- details
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.options.precision == "float32":
+            return contextlib.nullcontext()
+        kind = self.device.partition(":")[0]
+        return torch.autocast(kind, dtype=_DTYPES[self.options.precision])
+
+    def _ended(self) -> bool:
+        if self.total is not None and self.step >= self.total:
+            self.reason = "limit"
+        return self.reason in {"limit", "schedule"}
+
+    def _cut(self, began: float, max_seconds: float | None, stop: threading.Event | None) -> bool:
+        if stop is not None and stop.is_set():
+            self.reason = "interrupted"
+        elif max_seconds is not None and time.monotonic() - began >= max_seconds:
+            self.reason = "time"
+        return bool(self.reason)
+
+    def _divergence(self, told: Mapping[str, float], batch: LoadedBatch) -> str:
+        losses = ", ".join(f"{name}={value:g}" for name, value in told.items())
+        paths = list(batch.paths)
+        more = f"\n  ... {len(paths) - _TOLD} more" if len(paths) > _TOLD else ""
+        return (
+            f"the loss must be finite, got {losses} at step {self.step}. {last_good(self.out)} "
+            "The batch was read from:\n  " + "\n  ".join(paths[:_TOLD]) + more
+        )
+
+
+_WORDS = {
+    "better": "the best so far",
+    "wait": "no improvement",
+    "restart": "next stage, from the best weights",
+    "slower": "the learning rate falls",
+    "stop": "the end",
+}
+
+
+def _check(options: TrainingParams, valid: Loader | None, device: str) -> None:
+    if valid is None and (options.schedule != "constant" or options.early_stop):
+        raise ParameterError(
+            "schedule must be 'constant' and early_stop 0 where no songs validate, got "
+            f"{options.schedule!r} and {options.early_stop}. Give songs the split 'valid', or set "
+            "valid_fraction."
+        )
+    if options.precision == "float16" and not device.startswith("cuda"):
+        raise ParameterError(f"precision must be float32 or bfloat16 on {device}, got 'float16'.")
+    if valid is None and not (options.steps or options.epochs):
+        raise ParameterError("epochs or steps must be given where no songs validate, got None.")

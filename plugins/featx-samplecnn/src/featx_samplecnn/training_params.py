@@ -1,0 +1,70 @@
+"""What can be set about training SampleCNN: plain values, no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featx import RecipeSpec, param, params_class
+from featx_samplecnn.config import SampleCNNParams
+
+_REFERENCE = (
+    "Lee, Park, Kim, Nam. Sample-level deep convolutional neural networks for music auto-tagging "
+    "using raw waveforms. SMC 2017, arXiv:1703.01789"
+)
+
+
+@params_class
+class TagParams(SampleCNNParams):
+    """Parameters of the recipe ``tags``."""
+
+    vocabulary: str = param(
+        "manifest",
+        "Which tags are learned: the most frequent ones of the training songs, or the 50 of "
+        "MagnaTagATune in their order.",
+        choices=("manifest", "magnatagatune"),
+    )
+    max_tags: int = param(50, "Most tags out of a manifest, > 0.", gt=0)
+    every_segment: bool = param(
+        True, "An epoch holds every segment of every song; otherwise one crop of every song."
+    )
+
+
+@params_class
+class ArtistParams(SampleCNNParams):
+    """Parameters of the recipe ``artist``."""
+
+    every_segment: bool = param(
+        True, "An epoch holds every segment of every song; otherwise one crop of every song."
+    )
+
+
+#: Staged learning rates of the paper; a stage ends after more than three validations in vain.
+_DEFAULTS: dict[str, Any] = {
+    "batch_size": 23,
+    "optimizer": "sgd",
+    "lr": 0.01,
+    "lr_decay": 1e-6,
+    "schedule": "stages",
+    "patience": 3,
+    "factor": 0.2,
+    "stages": 5,
+}
+
+RECIPES = (
+    RecipeSpec(
+        name="tags",
+        summary="Multi-label tags of waveform segments, binary cross-entropy",
+        factory="featx_samplecnn.recipe:TagRecipe",
+        params=TagParams,
+        defaults=_DEFAULTS,
+        reference=_REFERENCE,
+    ),
+    RecipeSpec(
+        name="artist",
+        summary="Artist of waveform segments, softmax over the artists of the training songs",
+        factory="featx_samplecnn.recipe:ArtistRecipe",
+        params=ArtistParams,
+        defaults={**_DEFAULTS, "split_by": "song"},
+        reference=_REFERENCE,
+    ),
+)

@@ -1,0 +1,275 @@
+"""Training from end to end: resuming, divergence, corrupt files, stores, the command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from click.testing import CliRunner
+from training_recipe import SR, Silent, registry
+
+import featx
+from featx.cli import main
+from featx.errors import ParameterError, TrainingError
+from featx.training import AudioCrops, Crop, CropSpec, Song, StoreCrops, train
+
+HERE = Path(__file__).parent
+#: A crop is resampled by itself, from 4000 to 22050 Hz; log10(1 + 10 x) of its mel bands differs.
+RESAMPLING = 2e-2
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.training.running.load_registry", lambda **_: registry())
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """Twelve songs of three artists, each with noise in another band."""
+    lines = ["path,artist,tags"]
+    for number in range(12):
+        artist = number % 3
+        spectrum = np.zeros(SR + 1, complex)
+        band = slice(1 + artist * 1200, 1 + (artist + 1) * 1200)
+        spectrum[band] = rng.normal(size=1200) + 1j * rng.normal(size=1200)
+        y = np.fft.irfft(spectrum)
+        path = tmp_path / f"{number:02d}.wav"
+        sf.write(path, 0.5 * y / np.abs(y).max(), SR)
+        lines.append(f"{path.name},artist {artist},band{artist}")
+    path = tmp_path / "songs.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def run(manifest: Path, out: str, **settings: Any) -> Any:
+    reporter = settings.pop("reporter", None) or Silent()
+    recipe, store = settings.pop("recipe", None), settings.pop("store", None)
+    threads, minutes = settings.pop("threads", 1), settings.pop("minutes", None)
+    return train(
+        manifest,
+        manifest.parent / out,
+        plugin="tiny",
+        recipe=recipe,
+        store=store,
+        settings={"steps": 30, **settings},
+        threads=threads,
+        max_minutes=minutes,
+        progress=reporter,
+    )
+
+
+# -------------------------------------------------------------------------------- learning
+def test_training_learns_what_can_be_learned(manifest: Path) -> None:
+    summary = run(manifest, "out", steps=200)
+    assert summary.finished
+    assert summary.metrics["loss"] < 0.3 * np.log(3)
+    tensors, config = featx.load_weights(summary.weights)
+    assert tensors["head.weight"].shape == (3, 4)
+    assert config["artists"] == ["artist 0", "artist 1", "artist 2"]
+    assert config["training"]["best_step"] == summary.best_step
+
+
+def test_pairs_train_without_validation(manifest: Path) -> None:
+    summary = run(manifest, "out", recipe="pairs", steps=5)
+    assert (summary.steps, summary.metrics) == (5, {})
+
+
+def test_result_depends_on_the_seed(manifest: Path) -> None:
+    first, second = (run(manifest, f"out{seed}", seed=seed) for seed in (0, 1))
+    assert first.sha256 != second.sha256
+
+
+def test_result_does_not_depend_on_the_number_of_loading_threads(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = run(manifest, "one")
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
+    three = run(manifest, "three", threads=3)
+    assert one.sha256 == three.sha256
+
+
+def test_mixed_precision_trains_on_the_cpu(manifest: Path) -> None:
+    assert run(manifest, "out", precision="bfloat16", clip_norm=1.0, optimizer="adam").finished
+
+
+def test_half_precision_weights_are_half_the_numbers(manifest: Path) -> None:
+    summary = run(manifest, "out", export_dtype="float16")
+    tensors, _ = featx.load_weights(summary.weights)
+    assert tensors["head.weight"].dtype == np.float16
+
+
+# -------------------------------------------------------------------------------- resuming
+def child(manifest: Path, out: str, *, kill_after: int) -> subprocess.CompletedProcess[str]:
+    arguments = [str(manifest), str(manifest.parent / out), "120", str(kill_after)]
+    return subprocess.run(
+        [sys.executable, str(HERE / "training_recipe.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_killed_training_reaches_the_weights_of_an_undisturbed_one(manifest: Path) -> None:
+    undisturbed = child(manifest, "whole", kill_after=-1)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    kill_after = int(np.random.default_rng().integers(20, 110))
+    killed = child(manifest, "cut", kill_after=kill_after)
+    assert killed.returncode == -9, f"kill after {kill_after}: {killed.stderr}"
+    resumed = child(manifest, "cut", kill_after=-1)
+    assert resumed.returncode == 0, resumed.stderr
+    began = int(resumed.stdout.split()[0])
+    assert 0 < began < kill_after
+    told = f"killed after {kill_after}, resumed after {began}"
+    assert resumed.stdout.split()[1] == undisturbed.stdout.split()[1], told
+    for name in ("training.csv", "validation.csv"):
+        logs = [(manifest.parent / out / name).read_text("utf-8") for out in ("whole", "cut")]
+        assert logs[0] == logs[1], told
+
+
+def test_training_cut_by_time_goes_on(manifest: Path) -> None:
+    whole = run(manifest, "whole")
+    cut = run(manifest, "cut", minutes=1e-9)
+    assert (cut.steps, cut.finished, cut.reason) == (1, False, "time")
+    reporter = Silent()
+    rest = run(manifest, "cut", reporter=reporter)
+    assert (reporter.began, rest.finished) == (1, True)
+    assert rest.sha256 == whole.sha256
+
+
+def test_finished_training_does_nothing_again_and_more_steps_go_on(manifest: Path) -> None:
+    first = run(manifest, "out")
+    again = run(manifest, "out")
+    assert (again.examples, again.sha256) == (0, first.sha256)
+    assert run(manifest, "out", steps=40).examples == 10 * 4
+
+
+def test_folder_of_another_training_is_refused(manifest: Path) -> None:
+    run(manifest, "out", steps=2)
+    with pytest.raises(TrainingError, match=r"options\.lr changed from 0\.05 to 0\.1"):
+        run(manifest, "out", steps=2, lr=0.1)
+
+
+def test_damaged_state_is_refused(manifest: Path) -> None:
+    run(manifest, "out", steps=2)
+    path = manifest.parent / "out" / "state.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match="Move it away to begin again"):
+        run(manifest, "out", steps=2)
+
+
+# ------------------------------------------------------------------------------- what fails
+def test_nan_names_step_files_and_checkpoint(manifest: Path) -> None:
+    run(manifest, "out", steps=3)
+    with pytest.raises(TrainingError) as caught:
+        run(manifest, "out", steps=30, break_at=1, seed=0)
+    assert "break_at changed" in str(caught.value)
+    with pytest.raises(TrainingError) as caught:
+        run(manifest, "fresh", break_at=8, checkpoint_minutes=0, validate_every=30)
+    told = str(caught.value)
+    assert "got ce=nan at step 7" in told
+    assert "state.safetensors, after step 7" in told
+    assert str(manifest.parent) in told.partition("read from:")[2]
+    assert ".wav" in told.partition("read from:")[2]
+
+
+def test_corrupt_file_costs_that_file(manifest: Path) -> None:
+    (manifest.parent / "04.wav").write_bytes(b"RIFF no sound at all")
+    summary = run(manifest, "out")
+    assert summary.finished
+    assert [item.track_id for item in summary.failures] == ["04.wav"]
+    lines = (manifest.parent / "out" / "failures.csv").read_text("utf-8").splitlines()
+    assert lines[1].startswith("04.wav,")
+
+
+def test_file_that_breaks_while_it_is_read_costs_that_file(manifest: Path) -> None:
+    """The header promises two seconds; the file ends after a tenth of them."""
+    y, _ = sf.read(manifest.parent / "05.wav")
+    sf.write(manifest.parent / "05.flac", y, SR)
+    whole = (manifest.parent / "05.flac").read_bytes()
+    (manifest.parent / "05.flac").write_bytes(whole[: len(whole) // 10])
+    manifest.write_text(manifest.read_text("utf-8").replace("05.wav", "05.flac"), encoding="utf-8")
+    one, two = run(manifest, "one"), run(manifest, "two", threads=2)
+    assert [item.path for item in one.failures] == [str(manifest.parent / "05.flac")]
+    assert one.steps == two.steps == 30
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("99.wav,artist 1,band1,holdout", r"line 14: split must be one of .*got 'holdout'"),
+        ("99.wav,artist 1,band1", "line 14: has 3 fields, the header 4"),
+        ("00.wav,artist 1,band1,train", "line 14: track_id must differ .* got that of line 2"),
+    ],
+)
+def test_wrong_manifest_is_refused_with_its_line(manifest: Path, line: str, told: str) -> None:
+    lines = manifest.read_text("utf-8").splitlines()
+    split = [lines[0] + ",split", *(f"{item},train" for item in lines[1:]), line]
+    manifest.write_text("\n".join(split) + "\n", encoding="utf-8")
+    with pytest.raises(ParameterError, match=told):
+        run(manifest, "out")
+
+
+def test_lines_without_the_label_are_left_out_and_told(manifest: Path) -> None:
+    text = manifest.read_text("utf-8").replace("03.wav,artist 0", "03.wav,")
+    manifest.write_text(text, encoding="utf-8")
+    reporter = Silent()
+    run(manifest, "out", steps=2, reporter=reporter)
+    assert "1 lines have no artist and are left out (line 5)." in reporter.notes
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"widht": 3}, "got 'widht'. Did you mean 'width'?"),
+        ({"lr": -1}, "lr must be > 0"),
+        ({"precision": "float16"}, "precision must be float32 or bfloat16 on cpu"),
+        ({"steps": None}, "epochs must be given where nothing else ends"),
+        ({"schedule": "stages", "valid_fraction": 0}, "where no songs validate"),
+        ({"recipe": "pears"}, "recipe must be one of artist, pairs, got 'pears'"),
+    ],
+)
+def test_wrong_settings_are_refused(manifest: Path, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        run(manifest, "out", **settings)
+    assert told in str(caught.value)
+
+
+# ----------------------------------------------------------------------------------- stores
+def test_training_from_a_store_reads_its_spectrograms(manifest: Path) -> None:
+    store = manifest.parent / "store"
+    featx.run(manifest, store, plugins="melspectrogram", features=["melspectrogram.frames"], jobs=1)
+    summary = run(manifest, "out", front_end=True, store=store, steps=5)
+    assert summary.finished
+    spec = CropSpec(front_end="fe-artist", length=8)
+    stored, direct = StoreCrops(store, spec), AudioCrops(spec)
+    path = str(manifest.parent / "02.wav")
+    assert stored.length("02.wav", path) == direct.length("02.wav", path)
+    song = Song(track_id="02.wav", path=path, length=stored.length("02.wav", path))
+    for start in (0, 20, song.length - 8):
+        here, there = stored.read(Crop(song, start)), direct.read(Crop(song, start))
+        np.testing.assert_allclose(here, there, atol=RESAMPLING, err_msg=str(start))
+    stored.close()
+    with pytest.raises(ParameterError, match="featx run MANIFEST -p melspectrogram"):
+        StoreCrops(store, CropSpec(front_end="fe-sample-mel-81", length=8))
+
+
+# -------------------------------------------------------------------------------- the command
+def test_command_trains_and_writes_a_card(manifest: Path) -> None:
+    out = manifest.parent / "out"
+    arguments = ["train", "-p", "tiny", "-m", str(manifest), "-o", str(out), "--set", "steps=3"]
+    done = CliRunner().invoke(main, [*arguments, "--threads", "1"])
+    assert done.exit_code == 0, done.output
+    assert "3 steps" in done.output
+    card = json.loads((out / "card.json").read_text("utf-8"))
+    assert card["data"]["labels"] == {"artist": 3, "album": 0, "tags": 3}
+    assert card["results"]["steps"] == 3
+    assert card["options"]["seed"] == 0
