@@ -28,6 +28,7 @@ from featx import (
     FeatureSpec,
     Loss,
     LossSpec,
+    RecipeSpec,
     Resolved,
     Track,
     WeightsSpec,
@@ -47,6 +48,18 @@ class Params:
 @params_class
 class Undocumented:
     gain: float = 1.0
+
+
+@params_class
+class TakesARate:
+    lr: float = param(1.0, "A name that every training has.")
+
+
+def recipe(**changes: Any) -> RecipeSpec:
+    """A recipe whose class is never called."""
+    values: dict[str, Any] = {"name": "all", "summary": "x", "factory": f"{__name__}:Good"}
+    values |= {"params": Params, "defaults": {"steps": 1}}
+    return RecipeSpec(**{**values, **changes})
 
 
 def resolve(params: Any, native_sr: int | None) -> Resolved:

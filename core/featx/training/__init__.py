@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from featx.training.augmenting import Augmentation
     from featx.training.crops import AudioCrops, CropReader, CropSpec, StoreCrops
     from featx.training.losses import make_loss
+    from featx.training.metrics import macro_roc_auc, roc_auc
     from featx.training.options import TrainingParams
     from featx.training.progress import Reporter, choose_progress
     from featx.training.recipe import Batch, Recipe
@@ -51,8 +52,10 @@ _HOMES = {
     "TrainingParams": "options",
     "TrainingSummary": "trainer",
     "choose_progress": "progress",
+    "macro_roc_auc": "metrics",
     "make_loss": "losses",
     "read_songs": "songs",
+    "roc_auc": "metrics",
     "train": "running",
 }
 
@@ -79,8 +82,10 @@ __all__ = [
     "TrainingParams",
     "TrainingSummary",
     "choose_progress",
+    "macro_roc_auc",
     "make_loss",
     "read_songs",
+    "roc_auc",
     "train",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from featx import save_weights
@@ -21,3 +22,8 @@ def test_extractor_conforms(tmp_path: Path) -> None:
     weights = tmp_path / "random.safetensors"
     save_weights(weights, tensors, {"model": SIAMESE.to_json()})
     check_extractor("featx-artist:artist-siamese", weights=weights)
+
+
+@pytest.mark.parametrize("name", ["artist-basic", "artist-tag", "artist-joint"])
+def test_untrained_extractor_conforms(name: str) -> None:
+    check_extractor(f"featx-artist:{name}")

@@ -13,7 +13,7 @@ import torch
 from featx import Context, FrontEnd, NoParams, WeightsError
 from featx_artist import featx_extractors
 from featx_artist.config import INPUT_MEAN, INPUT_STD, SIAMESE, resolve
-from featx_artist.extractor import ArtistExtractor
+from featx_artist.extractor import ArtistExtractor, JointExtractor, SiameseExtractor
 from featx_artist.model import ArtistTrunk
 
 
@@ -47,8 +47,13 @@ def weights() -> dict[str, np.ndarray]:
         return {key: value.numpy() for key, value in ArtistTrunk(SIAMESE).state_dict().items()}
 
 
-def opened(weights: dict[str, np.ndarray] | None, **config: object) -> ArtistExtractor:
-    extractor = ArtistExtractor()
+def opened(
+    weights: dict[str, np.ndarray] | None,
+    kind: type[ArtistExtractor] = SiameseExtractor,
+    seed: int = 0,
+    **config: object,
+) -> ArtistExtractor:
+    extractor = kind()
     extractor.open(
         Context(
             params=NoParams(),
@@ -56,6 +61,7 @@ def opened(weights: dict[str, np.ndarray] | None, **config: object) -> ArtistExt
             features=("embedding",),
             weights=weights,
             config=config,
+            seed=seed,
         )
     )
     return extractor
@@ -131,8 +137,23 @@ def test_weights_of_another_model_are_refused(weights: dict[str, np.ndarray]) ->
         opened(weights, model={**SIAMESE.to_json(), "bn_eps": 1e-5})
 
 
-def test_weights_are_required_and_importable() -> None:
-    (spec,) = featx_extractors()
+def test_weights_trained_with_dropout_are_the_same_model(weights: dict[str, np.ndarray]) -> None:
+    opened(weights, model={**SIAMESE.to_json(), "dropout": 0.5}).close()
+
+
+def test_untrained_models_follow_their_seed(rng: np.random.Generator) -> None:
+    track = frames(rng, 129)
+    found = [
+        opened(None, JointExtractor, seed=seed).extract([track])[0]["embedding"]
+        for seed in (1, 1, 2)
+    ]
+    assert found[0].shape == (512,)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+
+
+def test_published_weights_are_required_and_importable() -> None:
+    spec = next(spec for spec in featx_extractors() if spec.name == "artist-siamese")
     assert spec.weights is not None
     assert spec.weights.required
     assert spec.weights.converter == "featx_artist.convert:keras_siamese"
@@ -142,9 +163,10 @@ def test_listing_and_resolving_stay_light() -> None:
     code = (
         "import sys\n"
         "from featx_artist import featx_extractors\n"
-        "from featx_artist.config import resolve\n"
-        "(spec,) = featx_extractors()\n"
-        "resolve(spec.params(), None)\n"
+        "from featx_artist.config import resolve, resolve_joint\n"
+        "for spec in featx_extractors():\n"
+        "    [recipe.params() for recipe in spec.recipes]\n"
+        "    resolve(spec.params(), None), resolve_joint(spec.params(), None)\n"
         "print(sorted({'torch', 'numpy', 'numba', 'h5py'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,9 +12,9 @@ import torch
 from featx import ParameterError
 from featx.frontend import compute
 from featx.neural import build, load_tensors, map_segments
-from featx_artist.config import INPUT_MEAN, INPUT_STD, SIAMESE, ArtistConfig
+from featx_artist.config import INPUT_MEAN, INPUT_STD, JOINT, SIAMESE, ArtistConfig
 from featx_artist.convert import keras_siamese
-from featx_artist.model import ArtistTrunk
+from featx_artist.model import ArtistTrunk, Classifier, initial_tensors
 
 #: float32 against float64: moving variances reach 8e4, which costs digits.
 RTOL = 1e-3
@@ -140,9 +140,35 @@ def test_dropout_acts_in_training_only(rng: np.random.Generator) -> None:
     assert float((model(x) == 0).float().mean()) < 0.8
 
 
-def test_a_wider_trunk_has_a_wider_embedding() -> None:
-    model = ArtistTrunk(ArtistConfig(filters=(256, 256, 256, 256, 512))).eval()
+def test_joint_trunk_has_twice_the_filters() -> None:
+    model = ArtistTrunk(JOINT).eval()
+    assert [layer.conv.out_channels for layer in model.layers] == [256, 256, 256, 256, 512]
     assert model(torch.zeros(2, 129, 128)).shape == (2, 512)
+    # kernels and biases, then gamma and beta, layer by layer
+    convolutions = (4 * 128 * 256 + 256) + 2 * (4 * 256 * 256 + 256)
+    convolutions += (2 * 256 * 256 + 256) + (256 * 512 + 512)
+    expected = convolutions + 2 * (4 * 256 + 512)
+    assert sum(value.numel() for value in model.parameters()) == expected == 922_112
+
+
+@pytest.mark.parametrize("n_classes", [2, 500])
+def test_classifier_puts_a_dense_head_on_the_trunk(n_classes: int) -> None:
+    model = build(lambda: Classifier(SIAMESE, n_classes))
+    assert sum(value.numel() for value in model.parameters()) == 264_448 + 257 * n_classes
+
+
+def test_fresh_parameters_follow_the_generator_and_he() -> None:
+    model = build(lambda: Classifier(SIAMESE, 3))
+    one, two, other = (
+        initial_tensors(model, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    kernel = one["trunk.layers.0.conv.weight"]
+    assert not torch.equal(kernel, other["trunk.layers.0.conv.weight"])
+    limit = (6 / (4 * 128)) ** 0.5
+    assert 0.99 * limit < float(kernel.abs().max()) <= limit
+    assert float(one["trunk.layers.0.bn.running_var"].min()) == 1.0
+    assert float(one["head.bias"].abs().max()) == 0.0
 
 
 def test_config_survives_json() -> None:

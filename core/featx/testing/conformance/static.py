@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import FeatxError, ParameterError
-from featx.interfaces import ExtractorSpec, Resolved, parse_params
+from featx.interfaces import ExtractorSpec, RecipeSpec, Resolved, parse_params
 from featx.registry import import_object
 from featx.testing.conformance.recording import CheckFailed
 from featx.testing.conformance.target import Target, spec_from_json
@@ -57,14 +58,38 @@ def _check_spec(spec: Any) -> None:
             )
         if "cpu" not in spec.devices:
             raise CheckFailed(f"devices must include 'cpu', got {spec.devices}.")
-    import_object(spec.factory)
+    for item in (spec, *getattr(spec, "recipes", ())):
+        import_object(item.factory)
 
 
 def _check_params(spec: Any, target: Target) -> None:
-    params = parse_params(spec.params, target.params)
+    _check_params_class(spec.params, target.params)
+    for recipe in getattr(spec, "recipes", ()):
+        _check_params_class(recipe.params, {})
+        _check_defaults(recipe)
+
+
+def _check_defaults(recipe: RecipeSpec) -> None:
+    """Hold what a recipe changes about every training to what can be changed."""
+    from featx.training import TrainingParams
+
+    shared = {item.name for item in dataclasses.fields(TrainingParams)}
+    own = sorted(shared & {item.name for item in dataclasses.fields(recipe.params)})
+    if own:
+        raise CheckFailed(
+            f"recipe {recipe.name!r} must leave {', '.join(own)} to featx.training.TrainingParams."
+        )
+    try:
+        parse_params(TrainingParams, recipe.defaults)
+    except ParameterError as error:
+        raise CheckFailed(f"recipe {recipe.name!r} must have valid defaults: {error}") from error
+
+
+def _check_params_class(cls: type, settings: Mapping[str, Any]) -> None:
+    params: Any = parse_params(cls, settings)
     plain = dataclasses.asdict(params)
     try:
-        back = parse_params(spec.params, json.loads(json.dumps(plain, allow_nan=False)))
+        back: Any = parse_params(cls, json.loads(json.dumps(plain, allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise CheckFailed(f"params must survive JSON, got {error}.") from error
     if back != params:
@@ -76,7 +101,7 @@ def _check_params(spec: Any, target: Target) -> None:
                 f"parameter {item.name!r} must be documented. Declare it with featx.param."
             )
         text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        parsed = parse_params(spec.params, {**plain, item.name: text})
+        parsed: Any = parse_params(cls, {**plain, item.name: text})
         if getattr(parsed, item.name) != value:
             raise CheckFailed(
                 f"--set {item.name}={text} must give {value!r}, got {getattr(parsed, item.name)!r}."

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featx.errors import ParameterError
+from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, RecipeSpec
 
 if TYPE_CHECKING:
-    from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
-
     AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
 
 
@@ -52,7 +51,7 @@ class Target:
         return {**dataclasses.asdict(self), "spec": dict(self.spec), "params": dict(self.params)}
 
 
-def spec_to_json(spec: AnySpec) -> dict[str, Any]:
+def spec_to_json(spec: AnySpec | RecipeSpec) -> dict[str, Any]:
     """Return ``spec`` as plain values; the parameter class becomes ``module:qualname``.
 
     Raises
@@ -71,12 +70,15 @@ def spec_to_json(spec: AnySpec) -> dict[str, Any]:
     weights = getattr(spec, "weights", None)
     if weights is not None:
         plain["weights"] = dataclasses.asdict(weights)
+    if isinstance(spec, ExtractorSpec):
+        plain["recipes"] = [spec_to_json(recipe) for recipe in spec.recipes]
+    if isinstance(spec, RecipeSpec):
+        plain["defaults"] = dict(spec.defaults)
     return plain
 
 
 def spec_from_json(kind: str, plain: Mapping[str, Any]) -> Any:
     """Read what `spec_to_json` wrote."""
-    from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
     from featx.registry import import_object
     from featx.types import WeightsSpec
 
@@ -89,4 +91,10 @@ def spec_from_json(kind: str, plain: Mapping[str, Any]) -> Any:
         weights = dict(values["weights"])
         weights["urls"] = tuple(weights["urls"])
         values["weights"] = WeightsSpec(**weights)
+    if "recipes" in values:
+        recipes = [dict(recipe) for recipe in values["recipes"]]
+        values["recipes"] = tuple(
+            RecipeSpec(**{**recipe, "params": import_object(recipe["params"])})
+            for recipe in recipes
+        )
     return cls(**values)

@@ -1,23 +1,56 @@
-"""Artist-label embeddings for featx: the published Siamese model."""
+"""Embeddings from artist, album, track and tag labels for featx."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
+from featx_artist.training_params import BASIC, JOINT, SIAMESE, TAGS
 
 __all__ = ["featx_extractors"]
+
+_PARK = (
+    "Park, Lee, Park, Ha, Nam. Representation learning of music using artist labels. "
+    "ISMIR 2018, arXiv:1710.06648"
+)
+_LEE = (
+    "Lee, Park, Nam. Representation learning of music using artist, album, and track information. "
+    "2019"
+)
+
+
+def _spec(name: str, summary: str, **more: Any) -> ExtractorSpec:
+    """Return what the models have in common."""
+    values: dict[str, Any] = {
+        "version": "1",
+        "factory": "featx_artist.extractor:ArtistExtractor",
+        "resolve": "featx_artist.config:resolve",
+        "weights": WeightsSpec(name=name, required=False, licence="MIT"),
+        "reference": _PARK,
+    }
+    return ExtractorSpec(
+        name=name,
+        summary=summary,
+        api=API_VERSION,
+        short_input=(
+            "The spectrogram of input shorter than 129 frames (3 s) is repeated to fill one "
+            "segment; silence is an input like any other."
+        ),
+        tolerance=1e-4,
+        devices=("cpu", "cuda"),
+        licence="MIT",
+        **{**values, **more},
+    )
 
 
 @hookimpl
 def featx_extractors() -> list[ExtractorSpec]:
-    """Return the extractor ``artist-siamese``."""
+    """Return the published Siamese model, and three that are trained with `featx train`."""
     return [
-        ExtractorSpec(
-            name="artist-siamese",
-            summary="Embedding learned from artist labels by a Siamese network",
-            version="1",
-            factory="featx_artist.extractor:ArtistExtractor",
-            resolve="featx_artist.config:resolve",
-            api=API_VERSION,
+        _spec(
+            "artist-siamese",
+            "Embedding learned from artist labels by a Siamese network",
+            factory="featx_artist.extractor:SiameseExtractor",
             weights=WeightsSpec(
                 name="artist-siamese",
                 licence="MIT",
@@ -27,16 +60,24 @@ def featx_extractors() -> list[ExtractorSpec]:
                     "folder models/model_siamese_10000_4_0.40"
                 ),
             ),
-            short_input=(
-                "The spectrogram of input shorter than 129 frames (3 s) is repeated to fill one "
-                "segment; silence is an input like any other."
-            ),
-            tolerance=1e-4,
-            devices=("cpu", "cuda"),
-            licence="MIT",
-            reference=(
-                "Park, Lee, Park, Ha, Nam. Representation learning of music using artist labels. "
-                "ISMIR 2018, arXiv:1710.06648"
-            ),
-        )
+            recipes=(SIAMESE,),
+        ),
+        _spec(
+            "artist-basic",
+            "Embedding learned by telling artists apart with a softmax",
+            recipes=(BASIC,),
+        ),
+        _spec(
+            "artist-tag",
+            "Embedding learned by the same network from tags",
+            recipes=(TAGS,),
+        ),
+        _spec(
+            "artist-joint",
+            "Embedding learned from artist, album and track together",
+            factory="featx_artist.extractor:JointExtractor",
+            resolve="featx_artist.config:resolve_joint",
+            reference=_LEE,
+            recipes=(JOINT,),
+        ),
     ]

@@ -66,9 +66,21 @@ class ArtistConfig:
 #: The published model: cosine of two embeddings is the artist similarity it was trained for.
 SIAMESE = ArtistConfig(dropout=0.0)
 
+#: The joint model: twice the filters in every layer.
+JOINT = dataclasses.replace(SIAMESE, filters=tuple(2 * width for width in SIAMESE.filters))
+
 
 def resolve(params: NoParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Say what the extractor needs and gives; the file's own rate plays no part."""
+    """Say what the models with the published trunk need and give, whatever rate a file has."""
+    return _resolved(SIAMESE)
+
+
+def resolve_joint(params: NoParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Say what the joint model needs and gives, whatever rate a file has."""
+    return _resolved(JOINT)
+
+
+def _resolved(config: ArtistConfig) -> Resolved:
     return Resolved(
         sr=SR,
         front_ends=(FRONT_END,),
@@ -76,7 +88,7 @@ def resolve(params: NoParams, native_sr: int | None) -> Resolved:  # noqa: ARG00
             FeatureSpec(
                 name="embedding",
                 kind="clip",
-                dim=SIAMESE.filters[-1],
+                dim=config.filters[-1],
                 description="Last activation (not negative), mean over segments of 129 frames.",
             ),
         ),

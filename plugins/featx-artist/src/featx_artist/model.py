@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,3 +58,39 @@ class ArtistTrunk(nn.Module):
         x = self.layers(x.transpose(1, 2))  # (batch, channel, time')
         embedding: Tensor = self.dropout(x).mean(dim=2)  # (batch, channel)
         return embedding
+
+
+class Classifier(nn.Module):
+    """The trunk with a linear head over classes, artists or tags."""
+
+    def __init__(self, config: ArtistConfig, n_classes: int) -> None:
+        super().__init__()
+        self.trunk = ArtistTrunk(config)
+        self.head = nn.Linear(config.filters[-1], n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map segments ``(batch, time, band)`` to logits ``(batch, n_classes)``."""
+        logits: Tensor = self.head(self.trunk(x))  # (batch, n_classes)
+        return logits
+
+
+def initial_tensors(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    """Draw a fresh state: He-uniform convolutions, Glorot-uniform head.
+
+    Only ``generator`` is drawn from, in the order of the state dict; biases are 0 and
+    normalisation is the identity, as Keras starts.
+    """
+    return {
+        key: _initial(key, tuple(value.shape), generator)
+        for key, value in model.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+def _initial(key: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    if len(shape) == 1:
+        ones = key.endswith(("bn.weight", "running_var"))
+        return torch.ones(shape) if ones else torch.zeros(shape)
+    fan_in = math.prod(shape[1:])
+    fans = fan_in if len(shape) == 3 else fan_in + shape[0]
+    return (2.0 * torch.rand(shape, generator=generator) - 1.0) * math.sqrt(6.0 / fans)

@@ -1,0 +1,377 @@
+"""Training the artist models: segments of the front end in, weights of the trunk out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from featx import ParameterError
+from featx.neural import build, load_tensors
+from featx.training import (
+    Batch,
+    CropSpec,
+    JointSampler,
+    PositiveSampler,
+    Recipe,
+    Sampler,
+    SegmentSampler,
+    Songs,
+    macro_roc_auc,
+    make_loss,
+)
+from featx_artist.config import FRONT_END, INPUT_MEAN, INPUT_STD
+from featx_artist.model import ArtistTrunk, Classifier, initial_tensors
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+#: The loss of eq. 4.2, by the name under which a plugin brings it.
+HINGE = "multi-negative-hinge"
+#: Roles of a triplet in a batch.
+ROLES = ("anchors", "positives", "negatives")
+
+
+class SegmentRecipe(Recipe):
+    """What all models share: 129 frames of ``fe-artist``, the trunk, decay of its kernels."""
+
+    def crops(self) -> CropSpec:
+        """Return one segment."""
+        return CropSpec(front_end=FRONT_END, length=self.params.config().n_frames)
+
+    @property
+    def length(self) -> int:
+        """Frames of a segment."""
+        return int(self.params.config().n_frames)
+
+    def fresh(self, model: nn.Module, generator: torch.Generator) -> Any:
+        """Return ``model`` (on the meta device) with parameters drawn from ``generator``."""
+        drawn = {key: value.numpy() for key, value in initial_tensors(model, generator).items()}
+        return load_tensors(model, drawn, name="artist").requires_grad_(True)
+
+    def decay(self, model: nn.Module) -> dict[str, Tensor]:
+        """Return the squared kernels of the convolutions times ``l2``; nothing for 0."""
+        if not self.params.l2:
+            return {}
+        squares = [m.weight.square().sum() for m in model.modules() if isinstance(m, nn.Conv1d)]
+        return {"l2": self.params.l2 * torch.stack(squares).sum()}
+
+    def trunk(self, model: Any) -> ArtistTrunk:
+        """Return the part of the model that is exported."""
+        found: ArtistTrunk = model if isinstance(model, ArtistTrunk) else model.trunk
+        return found
+
+    def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Return the state of the trunk and its configuration; a head stays behind."""
+        trunk = self.trunk(model)
+        tensors = {
+            key: value.numpy()
+            for key, value in trunk.state_dict().items()
+            if not key.endswith("num_batches_tracked")
+        }
+        return tensors, {"model": trunk.config.to_json(), "front_end": FRONT_END}
+
+
+def normalised(segments: Tensor) -> Tensor:
+    """Return ``fe-artist`` minus the mean of its training set, over its deviation."""
+    return (segments - INPUT_MEAN) / INPUT_STD
+
+
+# ------------------------------------------------------------------------- classifiers
+class ClassifierRecipe(SegmentRecipe):
+    """The trunk under a linear head; one segment of every song an epoch."""
+
+    class_key: str
+    loss_name: str
+
+    def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
+        """Return labelled segments; songs without a known class do not validate."""
+        self.classes = self.names(train)
+        drawn = SegmentSampler(train, self.labels(train), length=self.length, every=False)
+        known = self.known(valid)
+        if not known:
+            return drawn, None
+        return drawn, SegmentSampler(known, self.labels(known), length=self.length)
+
+    def build(self, generator: torch.Generator) -> Classifier:
+        """Return trunk and head."""
+        model = build(lambda: Classifier(self.params.config(), len(self.classes)))
+        found: Classifier = self.fresh(model, generator)
+        return found
+
+    def losses(self, model: Classifier, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss of the labels, and the decay."""
+        logits = model(normalised(batch["inputs"]))
+        return {self.loss_name: self.loss(logits, batch["targets"]), **self.decay(model)}
+
+    def evaluate(self, model: Classifier, batches: Iterable[Batch]) -> dict[str, float]:
+        """Return the loss over segments, and what `score` says of means over clips."""
+        total, count = 0.0, 0
+        rows: dict[int, list[AnyArray]] = {}
+        targets: dict[int, AnyArray] = {}
+        for batch in batches:
+            logits = model(normalised(batch["inputs"])).float()
+            total += float(self.loss(logits, batch["targets"])) * len(logits)
+            count += len(logits)
+            predicted, wanted = self.predict(logits).cpu().numpy(), batch["targets"].cpu().numpy()
+            for row, clip in enumerate(batch["clip"].tolist()):
+                rows.setdefault(clip, []).append(predicted[row])
+                targets[clip] = wanted[row]
+        clips = sorted(rows)
+        means = np.stack([np.mean(rows[clip], axis=0) for clip in clips])
+        return {"loss": total / count, **self.score(means, np.stack([targets[c] for c in clips]))}
+
+    def card(self) -> dict[str, Any]:
+        """Return the classes."""
+        return {self.class_key: list(self.classes)}
+
+    @abstractmethod
+    def names(self, songs: Songs) -> tuple[str, ...]:
+        """Return the classes."""
+
+    @abstractmethod
+    def known(self, songs: Songs) -> Songs:
+        """Return the songs that can be judged by the classes."""
+
+    @abstractmethod
+    def labels(self, songs: Songs) -> AnyArray:
+        """Return one target per song."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the scalar loss."""
+
+    @abstractmethod
+    def predict(self, logits: Tensor) -> Tensor:
+        """Return what is averaged over the segments of a clip."""
+
+    @abstractmethod
+    def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
+        """Return metrics of the means over clips, ``(n_clips, n_classes)``."""
+
+
+class BasicRecipe(ClassifierRecipe):
+    """Artists by categorical cross-entropy."""
+
+    needs = ("artist",)
+    class_key = "artists"
+    loss_name = "cross_entropy"
+
+    def names(self, songs: Songs) -> tuple[str, ...]:
+        """Return the artists.
+
+        Raises
+        ------
+        ParameterError
+            If there is only one.
+        """
+        names = songs.names("artist")
+        if len(names) < 2:
+            raise ParameterError(
+                f"manifest must hold training songs of two artists or more, got {len(names)}."
+            )
+        return names
+
+    def known(self, songs: Songs) -> Songs:
+        """Return the songs of the training artists."""
+        return Songs(song for song in songs if song.labels["artist"] in set(self.classes))
+
+    def labels(self, songs: Songs) -> AnyArray:
+        """Return the number of each song's artist."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        return np.array([numbers[song.labels["artist"]] for song in songs], np.int64)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """See `ClassifierRecipe`."""
+        return functional.cross_entropy(logits, targets)
+
+    def predict(self, logits: Tensor) -> Tensor:
+        """Return log probabilities."""
+        return functional.log_softmax(logits, dim=1)
+
+    def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
+        """Return the share of clips whose artist is named."""
+        return {"accuracy": float((predicted.argmax(axis=1) == targets).mean())}
+
+
+class TagRecipe(ClassifierRecipe):
+    """Tags by binary cross-entropy, summed over tags, mean over segments."""
+
+    needs = ("tags",)
+    class_key = "tags"
+    loss_name = "bce"
+
+    def names(self, songs: Songs) -> tuple[str, ...]:
+        """Return the most frequent tags."""
+        return songs.vocabulary(self.params.max_tags)
+
+    def known(self, songs: Songs) -> Songs:
+        """Return all: a song without any of the tags is an answer as well."""
+        return songs
+
+    def labels(self, songs: Songs) -> AnyArray:
+        """Return 1 for every tag that a song has, shape (n_songs, n_tags)."""
+        rows = [[tag in song.tags for tag in self.classes] for song in songs]
+        return np.array(rows, np.float32).reshape(len(songs), len(self.classes))
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """See `ClassifierRecipe`."""
+        total = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+        return total / len(logits)
+
+    def predict(self, logits: Tensor) -> Tensor:
+        """Return probabilities."""
+        return torch.sigmoid(logits)
+
+    def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
+        """Return the area under the ROC curve, mean over the tags that have both answers."""
+        area = macro_roc_auc(predicted, targets)
+        return {} if area is None else {"auc": area}
+
+
+# ---------------------------------------------------------------------- pairs that agree
+class PositiveRecipe(SegmentRecipe):
+    """Anchors, positives and negatives of one or several notions through one trunk.
+
+    Validation adds ``<notion>_accuracy``: how often the positive is nearer than every negative.
+    """
+
+    def build(self, generator: torch.Generator) -> ArtistTrunk:
+        """Return the trunk."""
+        found: ArtistTrunk = self.fresh(build(lambda: ArtistTrunk(self.params.config())), generator)
+        return found
+
+    def losses(self, model: ArtistTrunk, batch: Batch) -> dict[str, Tensor]:
+        """Return eq. 4.2 for every notion, and the decay."""
+        by_notion = self.embeddings(model, batch)
+        hinges = {
+            notion: self.hinge(notion)(**{role: vectors[role] for role in ROLES})
+            for notion, vectors in by_notion.items()
+        }
+        return {**hinges, **self.decay(model)}
+
+    def evaluate(self, model: ArtistTrunk, batches: Iterable[Batch]) -> dict[str, float]:
+        """Return the mean hinge per example, summed over notions, and accuracies."""
+        sums: dict[str, float] = {}
+        count = 0
+        for batch in batches:
+            for notion, vectors in self.embeddings(model, batch).items():
+                loss = float(self.hinge(notion)(**{role: vectors[role] for role in ROLES}))
+                near = functional.cosine_similarity(vectors["anchors"], vectors["positives"])
+                anchors = vectors["anchors"].unsqueeze(1)  # (batch, 1, dim)
+                far = functional.cosine_similarity(anchors, vectors["negatives"], dim=2)
+                won = float((near > far.amax(dim=1)).sum())
+                sums[notion] = sums.get(notion, 0.0) + loss
+                sums[f"{notion}_accuracy"] = sums.get(f"{notion}_accuracy", 0.0) + won
+            count += len(near)
+        means = {name: value / count for name, value in sums.items()}
+        hinges = [value for name, value in means.items() if not name.endswith("_accuracy")]
+        return {"loss": sum(hinges), **means}
+
+    def embeddings(self, model: ArtistTrunk, batch: Batch) -> Mapping[str, dict[str, Tensor]]:
+        """Return embeddings by notion and role, from one pass over all segments of the batch.
+
+        Anchors and positives are ``(batch, dim)``, negatives ``(batch, n_negatives, dim)``. One
+        pass means that normalisation sees all roles alike.
+        """
+        segments = [value for key, value in batch.items() if key.rpartition(".")[2] in ROLES]
+        keys = [key for key in batch if key.rpartition(".")[2] in ROLES]
+        flat = torch.cat([part.flatten(0, -3) for part in segments])  # (all, time, band)
+        vectors = model(normalised(flat))  # (all, dim)
+        found: dict[str, dict[str, Tensor]] = {}
+        parts = vectors.split([part.shape[:-2].numel() for part in segments])
+        for key, part, own in zip(keys, segments, parts, strict=True):
+            notion, _, role = key.rpartition(".")
+            found.setdefault(notion or "artist", {})[role] = own.unflatten(0, part.shape[:-2])
+        return found
+
+    def hinge(self, notion: str) -> Any:
+        """Return the loss of a notion, summed over examples and negatives as in eq. 4.2."""
+        if not hasattr(self, "_hinges"):
+            self._hinges: dict[str, Any] = {}
+        if notion not in self._hinges:
+            self._hinges[notion] = make_loss(HINGE, margin=self.margin(notion))
+        return self._hinges[notion]
+
+    @abstractmethod
+    def margin(self, notion: str) -> float:
+        """Return the margin of a notion."""
+
+
+class SiameseRecipe(PositiveRecipe):
+    """Songs of an artist against songs of others."""
+
+    needs = ("artist",)
+
+    def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
+        """Return triplets; those that validate come from the validation songs alone."""
+        return self._triplets(train), self._triplets(valid) if _has_pairs(valid) else None
+
+    def margin(self, notion: str) -> float:  # noqa: ARG002
+        """Return the margin."""
+        return float(self.params.margin)
+
+    def _triplets(self, songs: Songs) -> PositiveSampler:
+        return PositiveSampler(
+            songs, notion="artist", n_negatives=self.params.n_negatives, length=self.length
+        )
+
+
+def _has_pairs(songs: Songs) -> bool:
+    groups = songs.groups("artist")
+    return len(groups) > 1 and any(len(group) > 1 for group in groups.values())
+
+
+class JointRecipe(PositiveRecipe):
+    """Artist, album and track: independent draws, one trunk, the sum of their losses."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self.needs = tuple(notion for notion in params.notions if notion != "track")
+
+    def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
+        """Return triplets of every notion.
+
+        Where validation songs are by artists (on albums) that are trained on, their positives are
+        training songs, as in the paper; where none is, they come from the validation songs.
+        """
+        drawn = JointSampler({notion: self._triplets(train, notion) for notion in self.notions})
+        held = {notion: self._held_out(train, valid, notion) for notion in self.notions}
+        known = {notion: sampler for notion, sampler in held.items() if sampler is not None}
+        return drawn, JointSampler(known) if known else None
+
+    @property
+    def notions(self) -> tuple[str, ...]:
+        """What is learned."""
+        found: tuple[str, ...] = self.params.notions
+        return found
+
+    def margin(self, notion: str) -> float:
+        """Return the margin of a notion."""
+        return float(self.params.margin(notion))
+
+    def _held_out(self, train: Songs, valid: Songs, notion: str) -> PositiveSampler | None:
+        if notion == "track":
+            return self._triplets(valid, notion) if len(valid) > 1 else None
+        groups = valid.groups(notion)
+        if len(groups) < 2:
+            return None
+        if groups.keys() & train.groups(notion).keys():
+            return self._triplets(valid, notion, pool=train)
+        if any(len(group) > 1 for group in groups.values()):
+            return self._triplets(valid, notion)
+        return None
+
+    def _triplets(self, songs: Songs, notion: str, pool: Songs | None = None) -> PositiveSampler:
+        return PositiveSampler(
+            songs,
+            notion=notion,
+            n_negatives=self.params.n_negatives,
+            length=self.length,
+            pool=pool,
+        )

@@ -1,0 +1,128 @@
+"""What can be set about training the artist models: plain values, no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from featx import ParameterError, RecipeSpec, param, params_class
+from featx_artist.config import JOINT as JOINT_TRUNK
+from featx_artist.config import SIAMESE as SIAMESE_TRUNK
+from featx_artist.config import ArtistConfig
+
+#: What two segments may have in common, with the margins of the joint model.
+MARGINS = {"artist": 0.40, "album": 0.25, "track": 0.10}
+
+_PARK = (
+    "Park, Lee, Park, Ha, Nam. Representation learning of music using artist labels. "
+    "ISMIR 2018, arXiv:1710.06648"
+)
+
+
+@params_class
+class TrunkParams:
+    """Parameters of every recipe here."""
+
+    dropout: float = param(
+        0.5, "On the embedding while training, 0..1; the released code has none.", ge=0, lt=1
+    )
+    l2: float = param(1e-5, "Weight of the sum of squared kernels in the loss, >= 0.", ge=0)
+
+    def config(self) -> ArtistConfig:
+        """Return the trunk that is trained."""
+        return dataclasses.replace(SIAMESE_TRUNK, dropout=self.dropout)
+
+
+@params_class
+class TagParams(TrunkParams):
+    """Parameters of the recipe ``tags``."""
+
+    max_tags: int = param(50, "Most tags out of a manifest, > 0.", gt=0)
+
+
+@params_class
+class SiameseParams(TrunkParams):
+    """Parameters of the recipe ``siamese``."""
+
+    n_negatives: int = param(4, "Segments of other artists beside every positive, > 0.", gt=0)
+    margin: float = param(0.4, "By how much the positive's cosine is to be larger, > 0.", gt=0)
+
+
+@params_class
+class JointParams(TrunkParams):
+    """Parameters of the recipe ``joint``."""
+
+    notions: tuple[str, ...] = param(
+        tuple(MARGINS), "What is learned: any of artist, album, track, with commas between."
+    )
+    n_negatives: int = param(4, "Negatives beside every positive, > 0.", gt=0)
+    artist_margin: float = param(
+        MARGINS["artist"], "By how much the cosine of an artist's songs is to be larger, > 0.", gt=0
+    )
+    album_margin: float = param(MARGINS["album"], "The same for songs of an album, > 0.", gt=0)
+    track_margin: float = param(MARGINS["track"], "The same for parts of a track, > 0.", gt=0)
+
+    def __post_init__(self) -> None:
+        unknown = [notion for notion in self.notions if notion not in MARGINS]
+        if unknown or not self.notions or len(set(self.notions)) < len(self.notions):
+            raise ParameterError(
+                f"notions must be some of {', '.join(MARGINS)}, each once, got "
+                f"{', '.join(self.notions) or 'none'}."
+            )
+
+    def config(self) -> ArtistConfig:
+        """Return the trunk that is trained."""
+        return dataclasses.replace(JOINT_TRUNK, dropout=self.dropout)
+
+    def margin(self, notion: str) -> float:
+        """Return the margin of a notion."""
+        return float(getattr(self, f"{notion}_margin"))
+
+
+#: Plateau as in the released script: 0.2 times the rate after six validations in vain.
+_DEFAULTS: dict[str, Any] = {
+    "batch_size": 15,
+    "optimizer": "sgd",
+    "lr_decay": 1e-6,
+    "schedule": "plateau",
+    "factor": 0.2,
+    "patience": 6,
+    "min_lr": 1.6e-5,
+    "early_stop": 20,
+}
+#: Songs validate; artists are the same on both sides.
+_BY_SONG = {"split_by": "song"}
+
+BASIC = RecipeSpec(
+    name="softmax",
+    summary="Artist of a segment, softmax over the artists of the training songs",
+    factory="featx_artist.recipe:BasicRecipe",
+    params=TrunkParams,
+    defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.015},
+    reference=_PARK,
+)
+TAGS = RecipeSpec(
+    name="tags",
+    summary="Tags of a segment, binary cross-entropy",
+    factory="featx_artist.recipe:TagRecipe",
+    params=TagParams,
+    defaults={**_DEFAULTS, "lr": 0.015},
+    reference=_PARK,
+)
+SIAMESE = RecipeSpec(
+    name="siamese",
+    summary="Segments of one artist are nearer than segments of others, by cosine",
+    factory="featx_artist.recipe:SiameseRecipe",
+    params=SiameseParams,
+    defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.1},
+    reference=_PARK,
+)
+JOINT = RecipeSpec(
+    name="joint",
+    summary="The same for artist, album and track together",
+    factory="featx_artist.recipe:JointRecipe",
+    params=JointParams,
+    defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.1},
+    reference="Lee, Park, Nam. Representation learning of music using artist, album, and track "
+    "information. 2019",
+)

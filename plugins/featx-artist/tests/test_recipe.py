@@ -1,0 +1,226 @@
+"""Recipes: what they draw, what they minimise, and that they learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+import featx
+from featx import ParameterError
+from featx.interfaces import parse_params
+from featx.training import Song, Songs, train
+from featx_artist import featx_extractors
+from featx_artist.config import INPUT_MEAN, INPUT_STD, JOINT, SIAMESE
+from featx_artist.recipe import BasicRecipe, JointRecipe, SiameseRecipe, TagRecipe
+from featx_artist.training_params import JointParams, SiameseParams, TagParams, TrunkParams
+
+SR = 22050
+
+
+def song(artist: int, album: int, number: int) -> Song:
+    name = f"{artist}-{album}-{number}.wav"
+    labels = {"artist": f"artist {artist}", "album": f"album {album}", "tags": f"t{artist};all"}
+    return Song(track_id=name, path=name, length=400, labels=labels)
+
+
+def songs(artists: tuple[int, ...], numbers: tuple[int, ...]) -> Songs:
+    return Songs(
+        song(artist, album, number) for artist in artists for album in (0, 1) for number in numbers
+    )
+
+
+def batch(sampler: Any, rng: np.random.Generator, size: int = 3) -> dict[str, torch.Tensor]:
+    """Random spectrograms in place of the crops that a sampler asks for."""
+    shapes = {
+        role: () if not isinstance(crops, tuple) else (len(crops),)
+        for role, crops in sampler.example(0, rng).crops.items()
+    }
+    return {
+        role: torch.tensor(rng.gamma(1.0, 0.2, (size, *shape, 129, 128)).astype(np.float32))
+        for role, shape in shapes.items()
+    }
+
+
+def hinge(anchors: Any, positives: Any, negatives: Any, margin: float) -> float:
+    """Eq. 4.2 in plain loops."""
+
+    def cosine(a: Any, b: Any) -> float:
+        return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+    total = 0.0
+    for anchor, positive, others in zip(anchors, positives, negatives, strict=True):
+        for other in others:
+            total += max(0.0, margin - cosine(anchor, positive) + cosine(anchor, other))
+    return total
+
+
+def test_crops_are_segments_of_the_front_end() -> None:
+    spec = SiameseRecipe(SiameseParams()).crops()
+    assert (spec.front_end, spec.length) == ("fe-artist", 129)
+
+
+def test_joint_loss_is_the_sum_over_notions_of_the_equation(rng: np.random.Generator) -> None:
+    recipe = JointRecipe(JointParams(n_negatives=2, l2=0.0, dropout=0.0))
+    drawn, _ = recipe.samplers(songs((0, 1, 2), (0, 1)), Songs([]))
+    model = recipe.build(torch.Generator().manual_seed(0)).eval()
+    values = batch(drawn, rng)
+    losses = recipe.losses(model, values)
+    assert list(losses) == ["artist", "album", "track"]
+    for notion, margin in (("artist", 0.40), ("album", 0.25), ("track", 0.10)):
+        with torch.no_grad():
+            anchors, positives, negatives = (
+                model((values[f"{notion}.{role}"].flatten(0, -3) - INPUT_MEAN) / INPUT_STD).numpy()
+                for role in ("anchors", "positives", "negatives")
+            )
+        expected = hinge(anchors, positives, negatives.reshape(3, 2, -1), margin)
+        assert float(losses[notion]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_decay_is_that_of_the_kernels(rng: np.random.Generator) -> None:
+    recipe = SiameseRecipe(SiameseParams(l2=0.5))
+    drawn, _ = recipe.samplers(songs((0, 1), (0, 1)), Songs([]))
+    model = recipe.build(torch.Generator().manual_seed(0))
+    losses = recipe.losses(model, batch(drawn, rng))
+    squares = sum(float((layer.conv.weight**2).sum()) for layer in model.layers)
+    assert float(losses["l2"]) == pytest.approx(0.5 * squares, rel=1e-5)
+
+
+def test_validation_counts_the_nearest_positive(rng: np.random.Generator) -> None:
+    recipe = SiameseRecipe(SiameseParams(n_negatives=2))
+    drawn, _ = recipe.samplers(songs((0, 1), (0, 1)), Songs([]))
+    model = recipe.build(torch.Generator().manual_seed(0)).eval()
+    values = batch(drawn, rng)
+    values["positives"] = values["anchors"].clone()  # cosine 1: nearer than any other
+    with torch.no_grad():
+        metrics = recipe.evaluate(model, [values])
+    assert metrics["artist_accuracy"] == 1.0
+    assert metrics["loss"] == pytest.approx(metrics["artist"])
+
+
+def test_positives_of_known_artists_are_training_songs(rng: np.random.Generator) -> None:
+    recipe = JointRecipe(JointParams())
+    train_songs, valid = songs((0, 1, 2), (0, 1)), songs((0, 1, 2), (5,))
+    _, held = recipe.samplers(train_songs, valid)
+    assert held is not None
+    crops = held.example(0, rng).crops
+    for notion in ("artist", "album"):
+        assert crops[f"{notion}.anchors"].song in list(valid)
+        assert crops[f"{notion}.positives"].song in list(train_songs)
+        assert all(crop.song in list(valid) for crop in crops[f"{notion}.negatives"])
+    assert crops["track.positives"].song == crops["track.anchors"].song
+
+
+def test_positives_of_new_artists_are_validation_songs(rng: np.random.Generator) -> None:
+    recipe = JointRecipe(JointParams(notions=("artist",)))
+    valid = songs((7, 8), (0, 1))
+    _, held = recipe.samplers(songs((0, 1), (0, 1)), valid)
+    assert held is not None
+    assert held.example(0, rng).crops["artist.positives"].song in list(valid)
+
+
+@pytest.mark.parametrize("notions", [(), ("genre",), ("artist", "artist")])
+def test_wrong_notions_are_refused(notions: tuple[str, ...]) -> None:
+    with pytest.raises(ParameterError, match="notions"):
+        JointParams(notions=notions)
+
+
+def test_notions_are_read_from_text() -> None:
+    params: JointParams = parse_params(JointParams, {"notions": "artist,track"})
+    assert params.notions == ("artist", "track")
+    assert JointRecipe(params).needs == ("artist",)
+
+
+def test_softmax_needs_two_artists() -> None:
+    with pytest.raises(ParameterError, match="two artists"):
+        BasicRecipe(TrunkParams()).samplers(songs((0,), (0, 1)), Songs([]))
+
+
+def test_tags_are_rows_of_the_vocabulary() -> None:
+    recipe = TagRecipe(TagParams(max_tags=3))
+    drawn, held = recipe.samplers(songs((0, 1, 2), (0,)), songs((0,), (5,)))
+    assert recipe.classes == ("all", "t0", "t1")
+    assert held is not None
+    np.testing.assert_array_equal(drawn.labels[0], [1, 1, 0])
+    np.testing.assert_array_equal(drawn.labels[-1], [1, 0, 0])
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two artists, one low and one high, two albums each, three songs of 4 s per album."""
+    rng = np.random.default_rng(3)
+    folder = tmp_path_factory.mktemp("songs")
+    times = np.arange(4 * SR) / SR
+    lines = ["path,artist,album,tags,split"]
+    for artist in range(2):
+        for album in range(2):
+            for number in range(3):
+                f = (150 if artist == 0 else 1500) * rng.uniform(0.8, 1.2) * (1 + 0.3 * album)
+                y = 0.3 * np.sin(2 * np.pi * f * times) + 0.01 * rng.normal(size=len(times))
+                name = f"{artist}{album}{number}.wav"
+                sf.write(folder / name, y, SR)
+                split = "valid" if number == 2 else "train"
+                lines.append(
+                    f"{name},a{artist},b{album},{'low' if artist == 0 else 'high'},{split}"
+                )
+    path = folder / "songs.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def begin(self, step: int, total: int | None) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def update(self, standing: Any) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("spec", featx_extractors(), ids=lambda spec: spec.name)
+def test_recipe_trains_and_its_weights_serve_the_extractor(
+    spec: featx.ExtractorSpec, manifest: Path, tmp_path: Path
+) -> None:
+    summary = train(
+        manifest,
+        tmp_path / "out",
+        plugin=f"featx-artist:{spec.name}",
+        settings={"steps": 12, "batch_size": 4, "lr": 0.01, "validate_every": 4},
+        threads=1,
+        progress=Silent(),
+    )
+    assert summary.steps == 12
+    assert np.isfinite(summary.metrics["loss"])
+    tensors, config = featx.load_weights(summary.weights)
+    trunk = JOINT if spec.name == "artist-joint" else SIAMESE
+    assert config["model"] == {**trunk.to_json(), "dropout": 0.5}
+    assert not any("head" in name for name in tensors)
+    clip = manifest.parent / "000.wav"
+    featx.run(
+        clip, tmp_path / "store", plugins=spec.name, weights=tmp_path / "out", jobs=1, progress=None
+    )
+    with featx.open_store(tmp_path / "store") as store:
+        assert store[spec.name]["embedding"].values.shape == (1, trunk.filters[-1])
+
+
+def test_siamese_learns_to_tell_low_from_high(manifest: Path, tmp_path: Path) -> None:
+    summary = train(
+        manifest,
+        tmp_path / "out",
+        plugin="artist-siamese",
+        settings={"steps": 40, "batch_size": 4, "lr": 0.01, "validate_every": 10},
+        threads=1,
+        progress=Silent(),
+    )
+    assert summary.metrics["artist_accuracy"] == 1.0
