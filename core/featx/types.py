@@ -190,14 +190,16 @@ class FrontEnd:
         Subtract the mean of every frame.
     preemphasis : float
         a in ``y[n] - a y[n - 1]``, within every frame, the first sample against itself; 0 is none.
-    bank : {'none', 'frames', 'mel', 'erb', 'logfreq', 'chroma', 'chroma-librosa'}
+    bank : {'none', 'frames', 'mel', 'erb', 'logfreq', 'chroma', 'chroma-librosa', 'cqt'}
         Banded filter bank over the spectrum; ``none`` keeps the ``n_fft // 2 + 1`` bins, ``frames``
-        keeps the windowed samples and computes no spectrum.
+        keeps the windowed samples and computes no spectrum. ``cqt`` is a constant-Q transform of
+        its own: ``n_fft`` and what goes with it are ignored.
     n_bands : int
         Rows of the bank. Ignored for ``none`` and ``frames``; follows from the range for
-        ``logfreq``.
+        ``logfreq``; for ``cqt`` the bins of every harmonic.
     fmin, fmax : float
-        Range of the bank in Hz; ``fmax`` None is sr / 2.
+        Range of the bank in Hz; ``fmax`` None is sr / 2. ``cqt`` begins at ``fmin`` and takes no
+        ``fmax``.
     scale : {'slaney', 'htk'}
         Mel scale.
     linear_in : {'hz', 'mel'}
@@ -205,7 +207,10 @@ class FrontEnd:
     norm : {'slaney', 'area', 'none'}
         Row normalisation: by bandwidth in Hz, to a sum of 1, or unit peaks.
     bands_per_octave : int
-        For ``logfreq``.
+        For ``logfreq`` and ``cqt``.
+    harmonics : tuple of float > 0
+        For ``cqt``: factors of ``fmin``, one transform each. Column ``bin * len(harmonics) + i`` is
+        a bin of ``harmonics[i]``, so that ``S.reshape(n_frames, n_bands, -1)`` parts them.
     fref : float
         A4 in Hz, for ``logfreq`` and ``chroma``.
     sigma : float > 0
@@ -258,6 +263,7 @@ class FrontEnd:
     linear_in: str = "hz"
     norm: str = "slaney"
     bands_per_octave: int = 12
+    harmonics: tuple[float, ...] = (1.0,)
     fref: float = 440.0
     sigma: float = 1.0
     estimate_tuning: bool = False
@@ -280,6 +286,7 @@ class FrontEnd:
         plain = dataclasses.asdict(self)
         if isinstance(self.hop_length, Fraction):
             plain["hop_length"] = str(self.hop_length)
+        plain["harmonics"] = list(self.harmonics)
         return plain
 
     @classmethod
@@ -288,6 +295,7 @@ class FrontEnd:
         values = dict(plain)
         hop = values["hop_length"]
         values["hop_length"] = Fraction(hop) if isinstance(hop, str) else hop
+        values["harmonics"] = tuple(values.get("harmonics", (1.0,)))
         return cls(**values)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         log_filter_bank,
         mel_filter_bank,
     )
+    from featx.frontend.constantq import cqt, cqt_magnitude, hcqt
     from featx.frontend.functions import (
         chroma,
         deltas,
@@ -50,6 +51,8 @@ _HOMES = {
     "chroma": "functions",
     "chroma_filter_bank": "banks",
     "compute": "pipeline",
+    "cqt": "constantq",
+    "cqt_magnitude": "constantq",
     "deltas": "functions",
     "erb_filter_bank": "banks",
     "erb_frequencies": "scales",
@@ -58,6 +61,7 @@ _HOMES = {
     "filter_spectrogram": "functions",
     "frames_spec": "layout",
     "geometry": "layout",
+    "hcqt": "constantq",
     "hz_to_erb": "scales",
     "hz_to_mel": "scales",
     "log_filter_bank": "banks",
@@ -85,6 +89,8 @@ __all__ = [
     "chroma",
     "chroma_filter_bank",
     "compute",
+    "cqt",
+    "cqt_magnitude",
     "deltas",
     "erb_filter_bank",
     "erb_frequencies",
@@ -93,6 +99,7 @@ __all__ = [
     "filter_spectrogram",
     "frames_spec",
     "geometry",
+    "hcqt",
     "hz_to_erb",
     "hz_to_mel",
     "log_filter_bank",

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from featx.frontend.banks import BandedBank
     from featx.types import AnyArray, FloatArray, FrontEnd
 
-__all__ = ["block_frames", "check_finite", "fill", "frame_window", "has_lanes", "project"]
+__all__ = [
+    "block_frames",
+    "check_finite",
+    "compression_curve",
+    "fill",
+    "frame_window",
+    "has_lanes",
+    "on_threads",
+    "project",
+]
 
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9
@@ -94,11 +103,11 @@ def _engine(fe: FrontEnd, lanes: int) -> _Engine | None:
         framing=framing,
         left=left_samples(fe),
         n_bins=fe.n_fft // 2 + 1,
-        curve=_curve(fe),
+        curve=compression_curve(fe),
     )
 
 
-def _curve(fe: FrontEnd) -> tuple[np.float32, ...]:
+def compression_curve(fe: FrontEnd) -> tuple[np.float32, ...]:
     """Return scale, gain, offset and floor of the compression."""
     decibel = fe.compression == "db"
     values = (
@@ -166,7 +175,7 @@ def fill(
         end = min(start + share, stop)
         _run(engine, y, fe, out, bank, compressed, first, start, end, total, bad)
 
-    _on_threads(work, range(first, stop, share))
+    on_threads(work, range(first, stop, share))
     if bad[0]:
         check_finite(y)
 
@@ -261,7 +270,7 @@ def check_finite(y: FloatArray) -> None:
 
 
 # ---------------------------------------------------------------- threads
-def _on_threads(work: Any, starts: range) -> None:
+def on_threads(work: Any, starts: range) -> None:
     """Call ``work(start)`` for all starts, one of them in the calling thread."""
     if len(starts) == 1:
         work(starts[0])

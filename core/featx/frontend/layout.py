@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from featx.errors import ParameterError, listed
+from featx.frontend.octaves import check_range, longest
 from featx.frontend.presets import preset
 from featx.types import FeatureSpec, FrontEnd
 
@@ -21,7 +22,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "window": ("hann", "hamming", "povey", "rectangular"),
     "pad_mode": ("reflect", "constant"),
     "fft_padding": ("window", "end"),
-    "bank": ("none", "frames", "mel", "erb", "logfreq", "chroma", "chroma-librosa"),
+    "bank": ("none", "frames", "mel", "erb", "logfreq", "chroma", "chroma-librosa", "cqt"),
     "scale": ("slaney", "htk"),
     "linear_in": ("hz", "mel"),
     "norm": ("slaney", "area", "none"),
@@ -80,6 +81,10 @@ def _validate_numbers(fe: FrontEnd) -> None:
             raise ParameterError(f"{name} must be a finite number >= 0, got {getattr(fe, name)!r}.")
     if fe.fmax is not None and not fe.fmin < fe.fmax < math.inf:
         raise ParameterError(f"fmax must be a finite number > fmin = {fe.fmin}, got {fe.fmax}.")
+    if fe.bank == "cqt":
+        _check_constant_q(fe)
+    elif fe.harmonics != (1.0,):
+        raise ParameterError(f"harmonics must be (1.0,) for bank {fe.bank!r}, got {fe.harmonics}.")
     if fe.sr is not None:
         validate_range(fe, fe.sr)
     if fe.bank == "logfreq" and fe.fmin <= 0:
@@ -96,8 +101,42 @@ def _validate_numbers(fe: FrontEnd) -> None:
         raise ParameterError(f"n_mfcc must be <= the {n_bands(fe)} bands, got {fe.n_mfcc}.")
 
 
+#: What a constant-Q transform has no use for, and the value that says so.
+_UNUSED_BY_CQT: dict[str, Any] = {
+    "window": "hann",
+    "periodic": True,
+    "center": True,
+    "win_length": None,
+    "remove_dc": False,
+    "preemphasis": 0.0,
+    "fmax": None,
+}
+
+
+def _check_constant_q(fe: FrontEnd) -> None:
+    for name, value in _UNUSED_BY_CQT.items():
+        if getattr(fe, name) != value:
+            raise ParameterError(
+                f"{name} must be {value!r} for bank 'cqt', got {getattr(fe, name)!r}."
+            )
+    if fe.fmin <= 0:
+        raise ParameterError(f"fmin must be > 0 for bank 'cqt', got {fe.fmin}.")
+    if not isinstance(fe.hop_length, int):
+        raise ParameterError(f"hop_length must be an integer for bank 'cqt', got {fe.hop_length}.")
+    harmonics: Any = fe.harmonics
+    known = isinstance(harmonics, tuple) and len(harmonics) > 0
+    if not known or not all(0 < item < math.inf for item in harmonics):
+        raise ParameterError(
+            f"harmonics must be a tuple of finite numbers > 0, got {fe.harmonics!r}."
+        )
+
+
 def validate_range(fe: FrontEnd, sr: int) -> None:
     """Raise unless the bank of ``fe`` lies below half of ``sr``."""
+    if fe.bank == "cqt":
+        fmin = fe.fmin * max(fe.harmonics)
+        check_range(sr, fmin=fmin, n_bins=fe.n_bands, bins_per_octave=fe.bands_per_octave)
+        return
     top = sr / 2 if fe.fmax is None else fe.fmax
     if fe.bank not in ("none", "frames", "chroma-librosa") and not fe.fmin < top <= sr / 2:
         raise ParameterError(
@@ -162,6 +201,8 @@ def n_bands(fe: FrontEnd, sr: int | None = None) -> int:
         return frame_samples(fe)
     if fe.bank == "none":
         return fe.n_fft // 2 + 1
+    if fe.bank == "cqt":
+        return fe.n_bands * len(fe.harmonics)
     if fe.bank == "logfreq":
         bands = len(log_bins(fe, resolve_rate(fe, sr))) - 2
         if bands < 1:
@@ -196,7 +237,7 @@ def geometry(
     hop : Fraction > 0
         Samples between two frames.
     frame_length : int > 0
-        Samples that one frame looks at.
+        Samples that one frame looks at, of a constant-Q transform the longest filter.
     first : Fraction >= 0
         Sample position of the centre of frame 0; 0 for centred frames.
     dim : int > 0
@@ -211,6 +252,10 @@ def geometry(
     dim = dimension(fe, sr)
     if fe.raw:
         hop, length, first = Fraction(1), 1, Fraction(0)
+    elif fe.bank == "cqt":
+        rate, fmin = resolve_rate(fe, sr), fe.fmin * min(fe.harmonics)
+        length = longest(rate, fmin=fmin, bins_per_octave=fe.bands_per_octave)
+        hop, first = Fraction(fe.hop_length), Fraction(0)
     else:
         hop, length = Fraction(fe.hop_length), frame_samples(fe)
         first = Fraction(0) if fe.center else Fraction(length, 2)
@@ -221,8 +266,8 @@ def geometry(
 def n_frames(n_samples: int, front_end: FrontEnd | str) -> int:
     """Return the number of frames for ``n_samples`` at the front end's rate.
 
-    Centred frames: ``1 + floor(n_samples / hop)`` for even ``n_fft``, ``ceil(n_samples / hop)`` for
-    odd ``n_fft`` or without ``end_frame``. Others: ``1 + floor((n_samples - frame) / hop)``, or 0.
+    Centred frames: ``1 + floor(n_samples / hop)`` for even ``n_fft`` and ``cqt``,
+    ``ceil(n_samples / hop)`` for odd ``n_fft`` or without ``end_frame``. Others: ``1 + floor((n_samples - frame) / hop)``, or 0.
     No samples give no frames.
 
     Raises
@@ -238,7 +283,7 @@ def n_frames(n_samples: int, front_end: FrontEnd | str) -> int:
     hop, length = fe.hop_length, frame_samples(fe)  # hop is an integer or a fraction
     if not fe.center:
         return 0 if n_samples < length else 1 + (n_samples - length) // hop
-    if length % 2 or not fe.end_frame:
+    if (length % 2 and fe.bank != "cqt") or not fe.end_frame:
         return -(-n_samples // hop)
     return 1 + n_samples // hop
 

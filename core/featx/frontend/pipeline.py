@@ -20,6 +20,7 @@ from featx.frontend.layout import (
     validate,
     validate_range,
 )
+from featx.frontend.multirate import transform
 from featx.frontend.tuning import tuning_of_blocks
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def spectrum_blocks(
     y : float32 array, shape (n_samples,)
         Mono waveform.
     front_end : FrontEnd or str
-        Its bank must not be ``frames``.
+        Its bank must be neither ``frames`` nor ``cqt``.
     sr : int > 0
         Rate of ``y`` in Hz.
 
@@ -143,7 +144,7 @@ def spectrum_blocks(
         As `compute`.
     """
     fe = validate(front_end)
-    if fe.raw or fe.bank == "frames":
+    if fe.raw or fe.bank in ("frames", "cqt"):
         raise ParameterError(f"front_end must have a spectrum, got {fe.name!r}, which has none.")
     check_rate(fe, sr)
     y = check_waveform(y)
@@ -172,6 +173,11 @@ def _bands(
     y: FloatArray, fe: FrontEnd, sr: int, out: FloatArray, threads: int, *, stacklevel: int
 ) -> None:
     """Write all that is computed frame by frame: spectrum, bank, compression, norm."""
+    if fe.bank == "cqt":
+        if not transform(y, fe, sr, out, threads):
+            _compress(out, fe)
+        _normalise(out, fe)
+        return
     bank: BandedBank | None = None
     if fe.bank not in ("none", "frames"):
         bank = _tuned_bank(y, fe, sr)

@@ -13,6 +13,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from featx.errors import ParameterError
+from featx.frontend.octaves import C1
 from featx.types import FrontEnd
 
 __all__ = ["FRONTEND_VERSION", "PRESETS", "preset"]
@@ -190,6 +191,29 @@ _ALL: tuple[FrontEnd, ...] = (
         bands_per_octave=24,
         fmin=65.0,
         fmax=2100.0,
+    ),
+    FrontEnd(
+        name="fe-btc",
+        sr=22050,
+        hop_length=2048,
+        bank="cqt",
+        n_bands=144,
+        bands_per_octave=24,
+        fmin=C1,
+        power=1.0,
+        compression="ln",
+        offset=1e-6,
+    ),
+    FrontEnd(
+        name="fe-hcqt",
+        sr=44100,
+        hop_length=4096,
+        bank="cqt",
+        n_bands=216,
+        bands_per_octave=36,
+        fmin=C1,
+        harmonics=(1.0, 2.0),
+        compression="db",
     ),
     _MFCC_VQ,
     FrontEnd(

@@ -84,3 +84,59 @@ def derivative_reference(x, weights):
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), len(weights), axis=0)
     inner = windows @ np.asarray(weights, dtype=np.float64)
     return np.pad(inner, ((half, half), (0, 0)), mode="edge").astype(np.float32)
+
+
+def extend_reference(y, start, reflect, count):
+    """Return what `constant_q.extend_kernel` writes into ``count`` samples."""
+    left, right = max(0, -start), max(0, start + count - len(y))
+    mirror = min(left, right, len(y) - 1) if reflect else 0
+    padded = np.zeros(left + len(y) + right, y.dtype)
+    padded[left : left + len(y)] = y
+    if reflect:
+        before, after = min(left, len(y) - 1), min(right, len(y) - 1)
+        mirror = np.pad(y, (before, after), mode="reflect")
+        padded[left - before : left + len(y) + after] = mirror
+    return padded[start + left :][:count]
+
+
+def decimate_reference(x, taps, n):
+    """Return what `constant_q.decimate_kernel` writes into ``n`` samples."""
+    fir = np.zeros(4 * len(taps) - 1)
+    fir[2 * len(taps) - 1] = 0.5
+    fir[2 * len(taps) :: 2] = taps
+    fir[2 * len(taps) - 2 :: -2] = taps
+    return np.convolve(x.astype(np.float64), fir, mode="valid")[::2][:n].astype(np.float32)
+
+
+def filters_reference(x, hop, half, gap, groups, weights, n_frames):
+    """Return what `constant_q.filters_kernel` writes for a section, (n_frames, n_filters, 2)."""
+    frames = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), 2 * half - 1 + gap)
+    frames = frames[::hop][:n_frames]
+    after, before = frames[:, half - 1 + gap :], frames[:, half - 1 :: -1]
+    sums = []
+    for rows, at in groups:
+        table = weights[at:].astype(np.float64)[: 8 * rows].reshape(rows, 4, 2)
+        cosine = (after + before)[:, :rows] @ table[:, :, 0]
+        sine = (after - before)[:, :rows] @ table[:, :, 1]
+        sums.append(np.stack([cosine, sine], axis=-1))
+    return np.concatenate(sums, axis=1).astype(np.float32)
+
+
+def constant_q_reference(y, hop, sr, frequencies, lengths, windows, delays, n_frames):
+    """Return the constant-Q transform as it is defined, at the rate of ``y``, zeros around it.
+
+    Filter k is a Hann window ``windows[k]`` samples long whose middle lies ``delays[k]`` samples
+    after the frame's centre, times a complex exponential that is 1 at the frame's centre, times
+    ``sqrt(lengths[k])`` over the sum of the window.
+    """
+    pad = int(max(windows)) + int(max(delays)) + 1
+    padded = np.pad(y.astype(np.float64), (pad, pad + hop))
+    out = np.empty((n_frames, len(frequencies)), np.complex128)
+    for k, (frequency, width, delay) in enumerate(zip(frequencies, windows, delays, strict=True)):
+        n = np.arange(np.ceil(delay - width / 2), np.floor(delay + width / 2) + 1).astype(int)
+        shape = 0.5 + 0.5 * np.cos(2 * np.pi * (n - delay) / width)
+        shape *= np.sqrt(lengths[k]) / (width / 2)
+        kernel = shape * np.exp(-2j * np.pi * frequency / sr * n)
+        for t in range(n_frames):
+            out[t, k] = kernel @ padded[pad + t * hop + n[0] :][: len(n)]
+    return out
