@@ -267,8 +267,8 @@ def n_frames(n_samples: int, front_end: FrontEnd | str) -> int:
     """Return the number of frames for ``n_samples`` at the front end's rate.
 
     Centred frames: ``1 + floor(n_samples / hop)`` for even ``n_fft`` and ``cqt``,
-    ``ceil(n_samples / hop)`` for odd ``n_fft`` or without ``end_frame``. Others: ``1 + floor((n_samples - frame) / hop)``, or 0.
-    No samples give no frames.
+    ``ceil(n_samples / hop)`` for odd ``n_fft`` or without ``end_frame``. Others:
+    ``1 + floor((n_samples - frame) / hop)``, or 0. No samples give no frames.
 
     Raises
     ------
