@@ -9,11 +9,14 @@ import pytest
 
 from featx import FrontEnd
 from featx.frontend import PRESETS, EmptyBandWarning, compute, geometry
+from featx.frontend.octaves import quality
 
 PAGE = Path(__file__).parent.parent / "docs" / "frontend.md"
 
 
 def sizes(fe: FrontEnd) -> str:
+    if fe.bank == "cqt":
+        return f"{fe.window} of {quality(fe.bands_per_octave):.1f} periods"
     window = fe.window if fe.periodic or fe.window == "rectangular" else f"symmetric {fe.window}"
     if fe.win_length in (None, fe.n_fft):
         return f"{fe.n_fft} {window}"
@@ -31,6 +34,11 @@ def padding(fe: FrontEnd) -> str:
 def bank(fe: FrontEnd) -> str:
     if fe.bank == "frames":
         return "none: the frames"
+    if fe.bank == "cqt":
+        several = ", ".join(f"{item:g}" for item in fe.harmonics)
+        harmonics = f", harmonics {several}" if len(fe.harmonics) > 1 else ""
+        start = f"{fe.bands_per_octave}/octave from {fe.fmin:.1f} Hz"
+        return f"{fe.n_bands} constant-Q at {start}{harmonics}"
     span = f"{fe.fmin:g}–{fe.fmax or fe.sr / 2:g} Hz"
     if fe.bank == "mel":
         straight = ", straight in mel" if fe.linear_in == "mel" else ""

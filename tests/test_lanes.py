@@ -38,7 +38,7 @@ NORMED = 1e-5
 #: Share of the peak by which numbers of lanes may differ.
 BETWEEN_LANES = 1e-5
 
-SPECTRAL = [name for name, fe in PRESETS.items() if not fe.raw and fe.bank != "frames"]
+SPECTRAL = [name for name, fe in PRESETS.items() if not fe.raw and fe.bank not in ("frames", "cqt")]
 #: One size per kind of plan: eights, eights and fours, two fours, nines, and everything.
 SIZES = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 9 * 3, 729, 400, 480, 2205, 12]
 #: Sizes of presets in code that is compiled for powers of two on the machine's own lanes.

@@ -98,7 +98,7 @@ def test_features_without_a_spec_say_so() -> None:
 
 def test_front_end_survives_json() -> None:
     front_end = FrontEnd(name="test", n_fft=729, top_db=80.0)
-    assert FrontEnd(**json.loads(json.dumps(front_end.to_json()))) == front_end
+    assert FrontEnd.from_json(json.loads(json.dumps(front_end.to_json()))) == front_end
 
 
 def test_features_show_their_shapes_instead_of_pages_of_numbers():
