@@ -84,6 +84,17 @@ def test_image_rows_lie_at_their_frequency_ticks() -> None:
     assert "dB" in [other.get_ylabel() for other in figure.axes]
 
 
+def test_constant_q_bins_lie_at_their_notes() -> None:
+    y = np.zeros(22050, np.float32)
+    panel = spectrogram_panel(y, "fe-btc", sr=22050)
+    assert panel.name == "fe-btc: 144 constant-Q bins"
+    assert panel.frequencies is not None
+    np.testing.assert_allclose(panel.frequencies[[0, 24, 90]], [32.7032, 65.4064, 440.0], rtol=1e-5)
+    several = spectrogram_panel(np.zeros(44100, np.float32), "fe-hcqt", sr=44100)
+    assert several.frequencies is None
+    assert several.name == "fe-hcqt: 432 constant-Q bins, 2 harmonics side by side"
+
+
 def test_image_of_many_frames_keeps_its_times() -> None:
     values = np.zeros((30_000, 12), np.float32)
     values[15_000:] = 1.0

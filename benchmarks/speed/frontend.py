@@ -31,7 +31,7 @@ import scipy.fft
 import torch
 from numba import njit
 
-from featx.frontend import PRESETS, chroma, compute, mel_filter_bank, n_frames, stft
+from featx.frontend import PRESETS, chroma, compute, cqt, mel_filter_bank, n_frames, stft
 from featx.frontend import deltas as featx_deltas
 from featx.frontend import mfcc as featx_mfcc
 from featx.frontend import spectrogram as featx_spectrogram
@@ -100,6 +100,17 @@ def torch_magnitude(y: np.ndarray) -> torch.Tensor:
     return torch.stft(torch.from_numpy(y), 2048, 512, window=window, return_complex=True).abs()
 
 
+def librosa_cqt(y: np.ndarray) -> np.ndarray:
+    return librosa.cqt(y, sr=SR)
+
+
+def librosa_btc(y: np.ndarray) -> np.ndarray:
+    C = librosa.cqt(
+        y, sr=SR, hop_length=2048, n_bins=144, bins_per_octave=24, pad_mode="reflect"
+    )  # fmt: skip
+    return np.log(np.abs(C) + 1e-6)
+
+
 def librosa_chroma(y: np.ndarray) -> np.ndarray:
     return librosa.feature.chroma_stft(y=y, sr=SR)
 
@@ -150,6 +161,12 @@ def other_jobs(clips: list[np.ndarray]) -> Iterator[Job]:
     yield Job(name="STFT complex", contenders=complex_stft, clips=clips)
     mfcc: dict[str, Work] = {"featx": featx_mfcc_deltas, "librosa": librosa_mfcc_deltas}
     yield Job(name="MFCC + deltas", contenders=mfcc, clips=clips)
+    constant_q: dict[str, Work] = {"featx": partial(cqt, sr=SR), "librosa": librosa_cqt}
+    yield Job(name="CQT", contenders=constant_q, clips=clips)
+    btc: dict[str, Work] = {
+        "featx": partial(compute, front_end="fe-btc", sr=SR), "librosa": librosa_btc,
+    }  # fmt: skip
+    yield Job(name="fe-btc", contenders=btc, clips=clips)
     tuned: dict[str, Work] = {"featx": partial(chroma, sr=SR), "librosa": librosa_chroma}
     yield Job(name="chroma, tuned", contenders=tuned, clips=clips[: max(1, len(clips) // 4)])
 

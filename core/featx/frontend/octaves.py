@@ -18,6 +18,8 @@ C1 = 440.0 * 2.0 ** (-45 / 12)
 _BANDWIDTH = 1.5
 #: Half the width of its main lobe, in bins.
 _LOBE = 2.0
+#: Samples of the shortest window that is one.
+_SHORTEST = 3
 #: A stream holds filters whose main lobe ends below this share of its rate.
 _TOP = 0.25
 
@@ -78,6 +80,11 @@ def constant_q_filters(
     two octaves and more above it, that of every further octave once more, as long as the hop can be
     halved. Windows are as long as in librosa, whose rates these are. Where a main lobe would come
     near half of that rate, the filter is applied at twice the rate.
+
+    Raises
+    ------
+    ParameterError
+        As `check_range`, and if a window would have less than three samples.
     """
     end = check_range(
         sr, fmin=fmin, n_bins=n_bins, bins_per_octave=bins_per_octave, filter_scale=filter_scale
@@ -94,6 +101,11 @@ def constant_q_filters(
         octave = min(early + (n_bins - 1 - k) // min(bins_per_octave, n_bins), halvings)
         half = length / 2**octave / 2
         width = math.floor(half) + math.ceil(half)
+        if width < _SHORTEST:
+            raise ParameterError(
+                f"filter_scale must leave every filter {_SHORTEST} samples and more, got "
+                f"{filter_scale:g}, which leaves {width} at {frequency:g} Hz."
+            )
         stream = octave
         while stream and (frequency / sr + _LOBE / (width * 2**octave)) * 2**stream > _TOP:
             stream -= 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PAIRS", "Bank", "ConstantQ", "constant_q_bank", "half_band"]
 
-#: Pairs of taps of the half-band filter: 39 taps, 20 of which are not zero.
+#: Pairs of taps of the half-band filter: 39 taps, 21 of which are not zero.
 PAIRS = 10
 #: Shape of its Kaiser window. Beyond 3/8 of the rate it is 132 dB down, and below 1/8 flat to 3e-7.
 BETA = 14.5
@@ -79,7 +79,7 @@ def _weights(item: Filter, what: ConstantQ) -> DoubleArray:
     """Return cosine and sine weights (rows, 2) from the middle of the window outwards."""
     finer = item.octave - item.stream
     gap, width = finer == 0, item.width << finer
-    distance = np.arange((width + 1) // 2) + 0.5 * gap
+    distance = np.arange(width // 2) + 0.5 * gap
     shape = 0.5 + 0.5 * np.cos(2.0 * np.pi * distance / width)
     if not gap:
         shape[0] *= 0.5  # the middle sample is its own partner

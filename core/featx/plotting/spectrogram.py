@@ -83,6 +83,9 @@ def band_frequencies(fe: FrontEnd, *, sr: int) -> DoubleArray | None:
         return erb_frequencies(fe.n_bands + 2, fmin=fe.fmin, fmax=fmax)[1:-1]
     if fe.bank == "logfreq":
         return np.asarray(log_bins(fe, sr)[1:-1], dtype=np.float64) * (sr / fe.n_fft)
+    if fe.bank == "cqt" and len(fe.harmonics) == 1:
+        steps = np.arange(fe.n_bands) / fe.bands_per_octave
+        return np.asarray(fe.fmin * fe.harmonics[0] * 2.0**steps)
     if fe.bank == "none":
         return np.arange(fe.n_fft // 2 + 1, dtype=np.float64) * (sr / fe.n_fft)
     return None
@@ -112,6 +115,9 @@ def compression_text(fe: FrontEnd) -> str:
 def _size_text(fe: FrontEnd, dim: int) -> str:
     if fe.n_mfcc:
         return f"{dim} cepstral coefficients"
+    if fe.bank == "cqt":
+        several = f", {len(fe.harmonics)} harmonics side by side" if len(fe.harmonics) > 1 else ""
+        return f"{dim} constant-Q bins{several}"
     words = {"none": "bins", "frames": "samples", "logfreq": "bands, logarithmic in frequency"}
     return f"{dim} {words.get(fe.bank, fe.bank.partition('-')[0] + ' bands')}"
 
