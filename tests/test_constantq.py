@@ -497,6 +497,14 @@ def test_there_are_no_spectra_to_hand_out() -> None:
         spectrum_blocks(np.zeros(100, np.float32), "fe-btc", sr=SR)
 
 
+def test_crops_for_training_come_from_a_store() -> None:
+    pytest.importorskip("torch")
+    from featx.training.crops import AudioCrops, CropSpec
+
+    with pytest.raises(ParameterError, match="got bank='cqt', whose filters outlast a crop"):
+        AudioCrops(CropSpec(length=10, front_end="fe-btc"))
+
+
 # ---------------------------------------------------------------- arguments
 @pytest.mark.parametrize(
     ("kw", "message"),

@@ -17,6 +17,8 @@ __all__ = ["fill_constant_q", "transform"]
 
 #: What takes a little less than the largest sane sample beyond the largest float32.
 _OVERFLOW = np.float32(1.001 * float(np.finfo(np.float32).max) / LARGEST)
+#: Frames of a block with the widest vectors; smaller blocks divide it.
+_BLOCK = 32
 #: Samples of one stretch of frames, at least, and how many times as long as the longest filter.
 _SAMPLES, _LONGER = 1 << 16, 6
 
@@ -43,7 +45,7 @@ def _stretch(bank: Bank) -> int:
     _, before, after = bank.arrays[:3]
     context = int(before[0] + after[0])
     frames = max(_SAMPLES, _LONGER * context) / bank.hop
-    return max(1, math.ceil(frames / 32)) * 32
+    return math.ceil(frames / _BLOCK) * _BLOCK
 
 
 def fill_constant_q(
@@ -177,6 +179,7 @@ def _scalar(y: FloatArray, bank: Bank, out: AnyArray, reflect: bool, power: floa
 
 
 def _finished(sums: FloatArray, turns: FloatArray, dtype: np.dtype, power: float) -> AnyArray:
+    """Return what every column wants of its cosine and sine sums, as `constant_q.finish` does."""
     c, s = sums[:, :, 0].astype(np.float64), sums[:, :, 1].astype(np.float64)
     x, z = turns[:, 0], turns[:, 1]
     if dtype == np.complex64:

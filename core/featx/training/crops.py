@@ -95,7 +95,7 @@ class AudioCrops(CropReader):
 
     Front ends are computed on the crop and the samples around it, which gives the frames that the
     whole recording has. Those that look at the whole of a recording (a range below its maximum,
-    an estimated tuning, derivatives, fractional hops) need a store.
+    an estimated tuning, derivatives, fractional hops) need a store. So do constant-Q transforms.
     """
 
     def __init__(self, spec: CropSpec) -> None:
@@ -155,6 +155,7 @@ def _check_local(fe: FrontEnd) -> None:
         (fe.raw, "raw=True (ask for sr instead)"),
         (fe.compression == "db" and fe.top_db is not None, "top_db"),
         (fe.estimate_tuning, "estimate_tuning"),
+        (fe.bank == "cqt", "bank='cqt', whose filters outlast a crop"),
         (fe.deltas > 0, "deltas"),
         (int(hop) != hop, f"hop_length={hop}"),
         (fe.fft_padding != "window", f"fft_padding={fe.fft_padding!r}"),
