@@ -244,13 +244,12 @@ def _difference(samples: FloatArray, hop: int, frame_length: int, win: int, out:
     if count == 0:
         difference_kernel(samples, hop, frame_length, win, out)
         return
-    width = -(-out.shape[1] // (GROUP * count)) * GROUP * count
-    inside = max(0, min(win, frame_length - width))
-    rows = 2 * (_BLOCK + inside // hop)
-    pieces, tail, lags = workspaces.take(
-        (rows * width, frame_length - inside + width, _BLOCK * width)
+    group = GROUP * count
+    n_lags = -(-out.shape[1] // group) * group
+    rows = 2 * (_BLOCK + min(win, frame_length) // hop)
+    pieces, tail, lags = workspaces.take((rows * group, 2 * group, _BLOCK * n_lags))
+    d, energies = lags.reshape(_BLOCK, n_lags)[: len(out)], np.empty(_BLOCK)
+    lane_difference_kernel(
+        marker(count), samples, hop, frame_length, win, pieces, tail, energies, d
     )
-    d = lags.reshape(_BLOCK, width)[: len(out)]
-    used = pieces[: 2 * (len(out) + inside // hop) * width]
-    lane_difference_kernel(marker(count), samples, hop, frame_length, win, used, tail, d)
     out[:] = d[:, : out.shape[1]]

@@ -6,7 +6,8 @@ Fourier transforms is a small difference of large numbers where the period is.
 
 Frames overlap. Where a difference meets the same two samples in two frames, it is computed once:
 sums are taken over pieces, hops cut in two, and a frame adds up its pieces. Only the last samples
-of a frame, whose partners may lie beyond its end, are its own.
+of a frame, whose partners may lie beyond its end, are its own; lags go in groups, so that they are
+as few as a group has lags.
 """
 
 from __future__ import annotations
@@ -16,86 +17,99 @@ import numpy as np
 from featx.kernels.compiling import kernel, part
 from featx.kernels.vector import vfma, vload, vset, vstore
 
-#: Vectors of lags in flight.
-GROUP = 8
+#: Vectors of lags in a group.
+GROUP = 4
 #: Differences summed before the sum is added to others, so that roundings stay small.
 _CHUNK = 128
 
 
 @part
-def _add_differences(w, y, at, first, last, limit, out, row):
-    """Add to ``out[row + k]`` the squared differences of samples ``first .. last - 1``.
-
-    Sample j is ``y[at + j]``. Lags come in groups; from ``limit`` on, samples are zero to all.
-    """
+def _load(w, x, i):
     lanes = len(w)
-    zero = vset(w, 0.0)
-    for group in range(0, limit, GROUP * lanes):
-        for start in range(first, last, _CHUNK):
-            a, b, c, d = zero, zero, zero, zero
-            e, f, g, h = zero, zero, zero, zero
-            for j in range(start, min(start + _CHUNK, last)):
-                x = vset(w, y[at + j])
-                i = at + j + group
-                u = vload(w, y, i) - x
-                a = vfma(u, u, a)
-                u = vload(w, y, i + lanes) - x
-                b = vfma(u, u, b)
-                u = vload(w, y, i + 2 * lanes) - x
-                c = vfma(u, u, c)
-                u = vload(w, y, i + 3 * lanes) - x
-                d = vfma(u, u, d)
-                u = vload(w, y, i + 4 * lanes) - x
-                e = vfma(u, u, e)
-                u = vload(w, y, i + 5 * lanes) - x
-                f = vfma(u, u, f)
-                u = vload(w, y, i + 6 * lanes) - x
-                g = vfma(u, u, g)
-                u = vload(w, y, i + 7 * lanes) - x
-                h = vfma(u, u, h)
-            i = row + group
-            vstore(out, i, vload(w, out, i) + a)
-            vstore(out, i + lanes, vload(w, out, i + lanes) + b)
-            vstore(out, i + 2 * lanes, vload(w, out, i + 2 * lanes) + c)
-            vstore(out, i + 3 * lanes, vload(w, out, i + 3 * lanes) + d)
-            vstore(out, i + 4 * lanes, vload(w, out, i + 4 * lanes) + e)
-            vstore(out, i + 5 * lanes, vload(w, out, i + 5 * lanes) + f)
-            vstore(out, i + 6 * lanes, vload(w, out, i + 6 * lanes) + g)
-            vstore(out, i + 7 * lanes, vload(w, out, i + 7 * lanes) + h)
+    return (
+        vload(w, x, i),
+        vload(w, x, i + lanes),
+        vload(w, x, i + 2 * lanes),
+        vload(w, x, i + 3 * lanes),
+    )
+
+
+@part
+def _store(w, x, i, group):
+    lanes = len(w)
+    vstore(x, i, group[0])
+    vstore(x, i + lanes, group[1])
+    vstore(x, i + 2 * lanes, group[2])
+    vstore(x, i + 3 * lanes, group[3])
+
+
+@part
+def _add(a, b):
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
+
+
+@part
+def _fill(w, value):
+    return vset(w, value), vset(w, value), vset(w, value), vset(w, value)
+
+
+@part
+def _differences(w, x, at, partners, partner_at, first, last):
+    """Return the sums of ``(x[at + j] - partners[partner_at + j + k])**2`` for a group of lags k.
+
+    j is in ``first .. last - 1``.
+    """
+    total = _fill(w, 0.0)
+    for start in range(first, last, _CHUNK):
+        a, b, c, d = _fill(w, 0.0)
+        for j in range(start, min(start + _CHUNK, last)):
+            here = vset(w, x[at + j])
+            u, v, p, q = _load(w, partners, partner_at + j)
+            u, v, p, q = u - here, v - here, p - here, q - here
+            a, b, c, d = vfma(u, u, a), vfma(v, v, b), vfma(p, p, c), vfma(q, q, d)
+        total = _add(total, (a, b, c, d))
+    return total
 
 
 @kernel
-def lane_difference_kernel(w, y, hop, frame_length, win_length, pieces, tail, out):
+def lane_difference_kernel(w, y, hop, frame_length, win_length, pieces, tail, energies, out):
     """Write the difference functions of frames that begin at 0, hop, 2 hop … in ``y``.
 
-    Rows of ``pieces`` and ``out`` are whole groups of lags. ``pieces`` has two rows per hop: what
-    is before and after the point where some earlier frame's common part ends. ``tail`` holds a
-    frame's last samples followed by zeros.
+    Rows of ``out`` are whole groups of lags. ``pieces`` has two rows of a group for every hop: what
+    is before and after the point where some earlier frame's common part ends. ``tail`` has room for
+    two groups, ``energies`` (float64) a place per frame.
     """
-    n_frames, width = out.shape
-    inside = max(0, min(win_length, frame_length - width))
-    whole, rest = inside // hop, inside % hop
-    own = frame_length - inside
-    target, sums = out.reshape(n_frames * width), pieces.reshape(pieces.size)
-    for i in range(pieces.size):
-        sums[i] = np.float32(0.0)
-    for i in range(n_frames + whole):
-        row = 2 * i * width
-        _add_differences(w, y, i * hop, 0, rest, width, sums, row)
-        if whole > 0 and i < n_frames + whole - 1:
-            _add_differences(w, y, i * hop, rest, hop, width, sums, row + width)
-    for t in range(n_frames):
-        for k in range(width):
-            target[t * width + k] = np.float32(0.0)
-        for piece in range(2 * t, 2 * (t + whole) + 1):
-            for k in range(width):
-                target[t * width + k] += sums[piece * width + k]
-        if inside < win_length:
-            for i in range(own):
-                tail[i] = y[t * hop + inside + i]
-            for i in range(own, tail.shape[0]):
-                tail[i] = np.float32(0.0)
-            _add_differences(w, tail, 0, 0, win_length - inside, width, target, t * width)
+    n_frames, n_lags = out.shape
+    width = GROUP * len(w)
+    target = out.reshape(n_frames * n_lags)
+    energies[:n_frames] = 0.0
+    for lag in range(0, n_lags, width):
+        inside = max(0, min(win_length, frame_length - lag - width))
+        whole, rest = inside // hop, inside % hop
+        for i in range(n_frames + whole):
+            at, row = i * hop, 2 * i * width
+            sums = _differences(w, y, at, y, at + lag, 0, rest)
+            _store(w, pieces, row, sums)
+            if whole > 0 and i < n_frames + whole - 1:
+                sums = _differences(w, y, at, y, at + lag, rest, hop)
+                _store(w, pieces, row + width, sums)
+        # up to here the partners are in the frame, for all lags; from here on, for some of them
+        paired = min(win_length, max(inside, frame_length - lag))
+        have = max(0, frame_length - lag - inside)
+        for t in range(n_frames):
+            at = t * hop
+            # and from here on, for none
+            for j in range(paired, min(win_length, max(0, frame_length - lag + width))):
+                energies[t] += np.float64(y[at + j]) * y[at + j]
+            sums = _fill(w, energies[t])
+            for piece in range(2 * t, 2 * (t + whole) + 1):
+                sums = _add(sums, _load(w, pieces, piece * width))
+            if inside < paired:
+                for k in range(2 * width):
+                    tail[k] = y[at + inside + lag + k] if k < have else np.float32(0.0)
+                rest_sums = _differences(w, y, at + inside, tail, 0, 0, paired - inside)
+                sums = _add(sums, rest_sums)
+            _store(w, target, t * n_lags + lag, sums)
 
 
 @kernel
