@@ -27,7 +27,15 @@ if TYPE_CHECKING:
         stft,
     )
     from featx.frontend.layout import frames_spec, geometry, n_frames, validate
+    from featx.frontend.onsets import (
+        onset_strength,
+        overlap_lag,
+        peak_pick,
+        spectral_flux,
+        superflux,
+    )
     from featx.frontend.pipeline import compute, spectrum_blocks
+    from featx.frontend.pitches import yin, yin_difference, yin_normalised_difference
     from featx.frontend.presets import FRONTEND_VERSION, PRESETS, preset
     from featx.frontend.scales import (
         erb_frequencies,
@@ -38,7 +46,10 @@ if TYPE_CHECKING:
         mel_frequencies,
         mel_to_hz,
     )
+    from featx.frontend.separation import hpss, median_filter
+    from featx.frontend.sequences import link_beats, viterbi
     from featx.frontend.sharing import Spectra
+    from featx.frontend.transitions import Transitions
     from featx.frontend.tuning import estimate_tuning
     from featx.frontend.windows import window
 
@@ -48,6 +59,7 @@ _HOMES = {
     "FRONTEND_VERSION": "presets",
     "PRESETS": "presets",
     "Spectra": "sharing",
+    "Transitions": "transitions",
     "chroma": "functions",
     "chroma_filter_bank": "banks",
     "compute": "pipeline",
@@ -62,22 +74,34 @@ _HOMES = {
     "frames_spec": "layout",
     "geometry": "layout",
     "hcqt": "constantq",
+    "hpss": "separation",
     "hz_to_erb": "scales",
     "hz_to_mel": "scales",
+    "link_beats": "sequences",
     "log_filter_bank": "banks",
     "log_frequencies": "scales",
+    "median_filter": "separation",
     "mel_filter_bank": "banks",
     "mel_frequencies": "scales",
     "mel_to_hz": "scales",
     "melspectrogram": "functions",
     "mfcc": "functions",
     "n_frames": "layout",
+    "onset_strength": "onsets",
+    "overlap_lag": "onsets",
+    "peak_pick": "onsets",
     "preset": "presets",
+    "spectral_flux": "onsets",
     "spectrogram": "functions",
     "spectrum_blocks": "pipeline",
     "stft": "functions",
+    "superflux": "onsets",
     "validate": "layout",
+    "viterbi": "sequences",
     "window": "windows",
+    "yin": "pitches",
+    "yin_difference": "pitches",
+    "yin_normalised_difference": "pitches",
 }
 
 # spelled out, because type checkers do not follow computed names
@@ -86,6 +110,7 @@ __all__ = [
     "PRESETS",
     "EmptyBandWarning",
     "Spectra",
+    "Transitions",
     "chroma",
     "chroma_filter_bank",
     "compute",
@@ -100,22 +125,34 @@ __all__ = [
     "frames_spec",
     "geometry",
     "hcqt",
+    "hpss",
     "hz_to_erb",
     "hz_to_mel",
+    "link_beats",
     "log_filter_bank",
     "log_frequencies",
+    "median_filter",
     "mel_filter_bank",
     "mel_frequencies",
     "mel_to_hz",
     "melspectrogram",
     "mfcc",
     "n_frames",
+    "onset_strength",
+    "overlap_lag",
+    "peak_pick",
     "preset",
+    "spectral_flux",
     "spectrogram",
     "spectrum_blocks",
     "stft",
+    "superflux",
     "validate",
+    "viterbi",
     "window",
+    "yin",
+    "yin_difference",
+    "yin_normalised_difference",
 ]
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.frontend.layout import frame_samples, validate
 from featx.frontend.lanes import frame_window
+from featx.frontend.layout import frame_samples, validate
 from featx.frontend.pipeline import compute
 from featx.types import FrontEnd
 
@@ -139,8 +139,8 @@ def onset_strength(
     """
     from featx.kernels.onset import detrend_kernel
 
-    if (y is None) == (S is None):
-        raise ParameterError("y or S must be given, and not both.")
+    if y is not None and S is not None:
+        raise ParameterError("y and S must not be given both, got both. Leave one away.")
     if aggregate not in _AGGREGATES:
         raise ParameterError(f"aggregate must be {listed(_AGGREGATES)}, got {aggregate!r}.")
     for name, value in (("n_fft", n_fft), ("hop_length", hop_length)):
@@ -150,8 +150,12 @@ def onset_strength(
             name="onset_strength", sr=sr, n_fft=n_fft, hop_length=hop_length, n_bands=n_mels,
             fmin=fmin, fmax=fmax, pad_mode="constant", compression="db", top_db=80.0,
         )  # fmt: skip
-        S = compute(y, fe, sr=sr)
-    flux = spectral_flux(S, lag=lag, max_size=max_size, ref=ref, aggregate=aggregate)
+        levels = compute(y, fe, sr=sr)
+    elif S is not None:
+        levels = S
+    else:
+        raise ParameterError("y or S must be given, got neither.")
+    flux = spectral_flux(levels, lag=lag, max_size=max_size, ref=ref, aggregate=aggregate)
     if center:
         shift = min(n_fft // (2 * hop_length), len(flux))
         flux = np.concatenate([np.zeros(shift, np.float32), flux[: len(flux) - shift]])
@@ -199,9 +203,7 @@ def superflux(
     Böck, Widmer. "Maximum filter vibrato suppression for onset detection". DAFx, 2013.
     """
     fe = validate(front_end)
-    return spectral_flux(
-        compute(y, fe, sr=sr), lag=overlap_lag(fe, ratio=ratio), max_size=max_size
-    )
+    return spectral_flux(compute(y, fe, sr=sr), lag=overlap_lag(fe, ratio=ratio), max_size=max_size)
 
 
 def overlap_lag(front_end: FrontEnd | str, *, ratio: float = 0.5) -> int:
@@ -299,6 +301,6 @@ def _check_finite(name: str, x: Any, *, ndim: int = 2) -> FloatArray:
         )
     if x.size and not (x.min() > -math.inf and x.max() < math.inf):
         raise ParameterError(
-            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(x))} NaN or infinite values."
+            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(x))} values that are not."
         )
     return np.ascontiguousarray(x)

@@ -194,14 +194,16 @@ def _sizes(
     frame_length: Any, win_length: Any, hop_length: Any, max_lag: Any, pad_mode: str
 ) -> tuple[int, int]:
     """Return hop and window in samples, after checking all sizes."""
-    if not isinstance(frame_length, int) or frame_length < 2:  # noqa: PLR2004
+    if not isinstance(frame_length, int) or frame_length < 2:
         raise ParameterError(f"frame_length must be an integer > 1, got {frame_length!r}.")
     hop = max(1, frame_length // 4) if hop_length is None else hop_length
     win = frame_length if win_length is None else win_length
     if not isinstance(hop, int) or hop < 1:
         raise ParameterError(f"hop_length must be an integer > 0, got {hop!r}.")
     if not isinstance(win, int) or not 1 <= win <= frame_length:
-        raise ParameterError(f"win_length must be an integer within 1..{frame_length}, got {win!r}.")
+        raise ParameterError(
+            f"win_length must be an integer within 1..{frame_length}, got {win!r}."
+        )
     if not isinstance(max_lag, int) or not 1 <= max_lag < frame_length:
         raise ParameterError(
             f"max_lag must be an integer within 1..frame_length - 1 = {frame_length - 1}, "
@@ -231,7 +233,9 @@ def _blocks(
             yield first, samples
 
 
-def _difference(samples: FloatArray, hop: int, frame_length: int, win: int, out: FloatArray) -> None:
+def _difference(
+    samples: FloatArray, hop: int, frame_length: int, win: int, out: FloatArray
+) -> None:
     """Write the difference functions of a block of frames, by vectors where there are some."""
     from featx.kernels.pitch import GROUP, difference_kernel, lane_difference_kernel
     from featx.kernels.plan import workspaces

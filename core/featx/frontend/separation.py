@@ -111,7 +111,7 @@ def hpss(
 
 def _pair(name: str, value: Any) -> tuple[Any, Any]:
     pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2:  # noqa: PLR2004
+    if len(pair) != 2:
         raise ParameterError(f"{name} must be one number or a pair, got {value!r}.")
     return pair
 
@@ -169,9 +169,9 @@ def _medians(S: FloatArray, size: int, axis: int) -> FloatArray:
     from featx.kernels.median import (
         median_columns_kernel,
         median_rows_kernel,
-        network,
         sorted_median_kernel,
     )
+    from featx.kernels.networks import network
     from featx.kernels.plan import workspaces
     from featx.kernels.vector import lanes, marker
 

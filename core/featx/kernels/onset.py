@@ -19,7 +19,7 @@ def maximum_kernel(S, size, out):
             # mirrored bins beyond the ends are in the window anyway
             for k in range(max(0, -shift), min(n, n - shift)):
                 value = source[k + shift]
-                target[k] = value if value > target[k] else target[k]
+                target[k] = max(target[k], value)
 
 
 @kernel

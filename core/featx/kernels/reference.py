@@ -140,3 +140,133 @@ def constant_q_reference(y, hop, sr, frequencies, lengths, windows, delays, n_fr
         for t in range(n_frames):
             out[t, k] = kernel @ padded[pad + t * hop + n[0] :][: len(n)]
     return out
+
+
+def median_reference(S, size, rank):
+    """Return the value of ``rank`` of the windows along the rows, mirrored with repeated ends."""
+    half = size // 2
+    padded = np.pad(S, ((0, 0), (half, size - 1 - half)), mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)
+    return np.sort(windows, axis=2)[:, :, rank]
+
+
+def soft_masks_reference(harmonic, percussive, margins, power, unheard):
+    """Return the shares that `median.soft_masks_kernel` writes."""
+    masks = []
+    for x, other in ((harmonic, margins[0] * percussive), (percussive, margins[1] * harmonic)):
+        if np.isinf(power):
+            masks.append(x > other)
+            continue
+        largest = np.maximum(x, other).astype(np.float64)
+        heard = largest >= np.finfo(np.float32).tiny
+        largest[~heard] = 1.0
+        a, b = (x / largest) ** power, (other / largest) ** power
+        masks.append(np.where(heard, a / np.where(heard, a + b, 1.0), unheard))
+    return np.array(masks, dtype=np.float32)
+
+
+def maximum_reference(S, size):
+    """Return the largest of ``size`` neighbouring bins."""
+    half = size // 2
+    padded = np.pad(S, ((0, 0), (half, size - 1 - half)), constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(padded, size, axis=1).max(axis=2)
+
+
+def flux_reference(S, ref, lag, aggregate):
+    """Return what ``aggregate`` makes of the rises above ``ref``, ``lag`` frames earlier."""
+    out = np.zeros(len(S), dtype=np.float32)
+    if len(S) > lag:
+        rises = np.maximum(S[lag:] - ref[:-lag], 0.0)
+        wide = rises if aggregate is np.median else rises.astype(np.float64)
+        out[lag:] = aggregate(wide, axis=1)
+    return out
+
+
+def detrend_reference(x, pole):
+    """Return the recursion of `onset.detrend_kernel`."""
+    out, before, value = [], 0.0, 0.0
+    for here in x.astype(np.float64):
+        value = here - before + pole * value
+        before = here
+        out.append(value)
+    return np.array(out, dtype=np.float32)
+
+
+def pick_reference(x, pre_max, post_max, pre_avg, post_avg, delta, wait):
+    """Return the peaks that `onset.pick_kernel` finds."""
+    peaks = []
+    for t, here in enumerate(x):
+        largest = here == x[max(0, t - pre_max) : t + post_max].max(initial=here)
+        mean = x[max(0, t - pre_avg) : t + post_avg].astype(np.float64).mean()
+        if largest and here >= mean + delta and (not peaks or t - peaks[-1] > wait):
+            peaks.append(t)
+    return np.array(peaks, dtype=np.int64)
+
+
+def difference_reference(y, hop, frame_length, win_length, n_frames, n_lags):
+    """Return the difference functions of frames that begin at 0, hop, 2 hop … in ``y``."""
+    out = np.zeros((n_frames, n_lags))
+    for t in range(n_frames):
+        x = np.pad(y[t * hop : t * hop + frame_length].astype(np.float64), (0, n_lags))
+        for k in range(n_lags):
+            out[t, k] = ((x[:win_length] - x[k : k + win_length]) ** 2).sum()
+    return out.astype(np.float32)
+
+
+def normalise_difference_reference(d):
+    """Return the differences over the mean of those up to their lag."""
+    lags = np.arange(1, d.shape[1])
+    mean = np.cumsum(d[:, 1:], axis=1, dtype=np.float64) / lags
+    silent = mean <= 0.0
+    ratio = np.where(silent, 1.0, d[:, 1:] / np.where(silent, 1.0, mean))
+    return np.concatenate([np.ones((len(d), 1)), ratio], axis=1).astype(np.float32)
+
+
+def yin_reference(d, first, threshold, rate):
+    """Return the frequencies that `pitch.yin_kernel` finds."""
+    out = []
+    for row in d.astype(np.float64):
+        x = row[first:]
+        trough = np.r_[True, x[1:] < x[:-1]] & np.r_[x[:-1] <= x[1:], True]
+        trough[0] = x[0] < x[1] if len(x) > 1 else True
+        found = np.flatnonzero(trough & (x < threshold))
+        k = int(found[0]) if len(found) else int(np.argmin(x))
+        shift = 0.0
+        if 0 < k < len(x) - 1:
+            bend, slope = x[k + 1] + x[k - 1] - 2.0 * x[k], 0.5 * (x[k + 1] - x[k - 1])
+            shift = -slope / bend if abs(slope) < abs(bend) else 0.0
+        out.append(rate / (first + k + shift))
+    return np.array(out, dtype=np.float32)
+
+
+def viterbi_reference(log_observed, log_transition, log_initial):
+    """Return the best path and its log probability, in the arithmetic of `sequence`."""
+    row = log_observed[0] + log_initial
+    total, back = np.float64(row.max()), []
+    row = row - row.max()
+    for seen in log_observed[1:]:
+        scores = row[:, np.newaxis] + log_transition
+        back.append(scores.argmax(axis=0))
+        row = scores.max(axis=0) + seen
+        total += row.max()
+        row = row - row.max()
+    path = [int(row.argmax())]
+    for sources in reversed(back):
+        path.append(int(sources[path[-1]]))
+    return np.array(path[::-1]), float(total)
+
+
+def beat_links_reference(strength, costs, nearest, floor):
+    """Return the scores and links of `sequence.beat_links_kernel`."""
+    scores, links = np.zeros(len(strength)), np.full(len(strength), -1)
+    begun = False
+    for t in range(len(strength)):
+        begun = begun or strength[t] >= floor
+        scores[t] = strength[t]
+        earlier = t - nearest - np.arange(len(costs))
+        earlier = earlier[earlier >= 0]
+        if len(earlier):
+            chains = scores[earlier] - costs[: len(earlier)]
+            scores[t] += chains.max()
+            links[t] = earlier[chains.argmax()] if begun else -1
+    return scores, links
