@@ -94,7 +94,8 @@ def link_beats(
     """Return how well a chain of beats can end at every frame, and which beat comes before.
 
     The score of frame t is its strength plus the largest ``score[u] - tightness * log((t - u) /
-    period) ** 2`` over the frames u from two periods to half a period (rounded) earlier. Follow the links from a late frame with a high score to get its chain.
+    period) ** 2`` over the frames u from two periods to half a period (rounded) earlier. Follow the
+    links from a late frame with a high score to get its chain.
 
     Parameters
     ----------

@@ -14,6 +14,10 @@ from featx.kernels.compiling import kernel, part
 from featx.kernels.networks import LARGER, SMALLER
 from featx.kernels.vector import transpose_block, vload, vmax, vmin, vstore
 
+#: The smallest normal float32.
+_TINY = np.float32(1.1754943508222875e-38)
+_ONE = np.float32(1.0)
+
 
 # ---------------------------------------------------------------- vector kernels
 @part
@@ -163,19 +167,21 @@ def soft_masks_kernel(harmonic, percussive, margins, power, unheard, masks):
             masks[0, i] = harmonic[i] > margins[0] * percussive[i]
             masks[1, i] = percussive[i] > margins[1] * harmonic[i]
         return
-    tiny = np.float32(1.1754943508222875e-38)
-    one = np.float32(1.0)
     for i in range(harmonic.shape[0]):
         h, p = harmonic[i], percussive[i]
-        x = margins[0] * p / h
-        y = margins[1] * h / p
+        x, y = margins[0] * p, margins[1] * h
+        x = x if x > h else h
+        y = y if y > p else p
+        heard, struck = x >= _TINY, y >= _TINY
+        x = _ONE / (x if heard else _ONE)
+        y = _ONE / (y if struck else _ONE)
+        a, b = h * x, margins[0] * p * x
+        c, d = p * y, margins[1] * h * y
         if power == 2.0:
-            x *= x
-            y *= y
+            a, b, c, d = a * a, b * b, c * c, d * d
         elif power != 1.0:
-            x = np.float32(x**power)
-            y = np.float32(y**power)
-        x = one / (one + x)
-        y = one / (one + y)
-        masks[0, i] = x if max(h, margins[0] * p) >= tiny else unheard
-        masks[1, i] = y if max(p, margins[1] * h) >= tiny else unheard
+            a, b = np.float32(a**power), np.float32(b**power)
+            c, d = np.float32(c**power), np.float32(d**power)
+        # the larger of each two is 1, unless both are unheard
+        masks[0, i] = a / (a + b if heard else _ONE) if heard else unheard
+        masks[1, i] = c / (c + d if struck else _ONE) if struck else unheard
