@@ -135,6 +135,10 @@ def yin(
     frequency, and silence the highest one, ``sr / floor(sr / fmax)``. A tone above ``fmax`` is
     found at the first of its sub-multiples (f / 2, f / 3, …) within range.
 
+    By default, numbers are librosa's, and low tones come out some cents too high: the zeros behind
+    the frame pull the trough to shorter lags. ``win_length=frame_length // 2`` has no such bias for
+    periods up to the other half.
+
     Parameters
     ----------
     y : float32 array, shape (n_samples,)

@@ -137,7 +137,7 @@ def link_beats(
         raise ParameterError(f"tightness must be a finite number > 0, got {tightness!r}.")
     nearest, furthest = max(1, round(period / 2)), math.floor(2 * period)
     distances = np.arange(nearest, furthest + 1)
-    costs: DoubleArray = tightness * np.log(distances / period) ** 2
+    costs: DoubleArray = tightness * (np.log(distances) - math.log(period)) ** 2
     scores, links = np.empty(len(strength)), np.empty(len(strength), np.int64)
     floor = 0.01 * float(strength.max(initial=0.0))
     beat_links_kernel(np.ascontiguousarray(strength), costs, nearest, floor, scores, links)

@@ -133,7 +133,7 @@ class Transitions:
             self._layouts[lanes] = self._lay_out(lanes)
         return self._layouts[lanes]
 
-    def _lay_out(self, lanes: int) -> tuple[str, Any]:
+    def _lay_out(self, lanes: int, *, kind: str | None = None) -> tuple[str, Any]:
         from featx.kernels.sequence import GROUP
 
         n_edges, width = len(self.sources), GROUP * lanes
@@ -146,7 +146,7 @@ class Transitions:
             "banded": _VECTOR * GROUP * len(entries),
             "sparse": _EDGE * n_edges + _STATE * self.n_states,
         }
-        kind = min(costs, key=lambda name: costs[name])
+        kind = kind or min(costs, key=lambda name: costs[name])
         if kind == "dense":
             matrix = np.full((padded // width, self.n_states, width), -math.inf, np.float32)
             matrix[groups, self.sources, self.targets % width] = self.log_probabilities

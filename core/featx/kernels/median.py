@@ -170,8 +170,8 @@ def soft_masks_kernel(harmonic, percussive, margins, power, unheard, masks):
     for i in range(harmonic.shape[0]):
         h, p = harmonic[i], percussive[i]
         x, y = margins[0] * p, margins[1] * h
-        x = x if x > h else h
-        y = y if y > p else p
+        x = max(h, x)
+        y = max(p, y)
         heard, struck = x >= _TINY, y >= _TINY
         x = _ONE / (x if heard else _ONE)
         y = _ONE / (y if struck else _ONE)
