@@ -16,6 +16,7 @@ from featx.kernels.median import (
     median_rows_kernel,
     soft_masks_kernel,
     sorted_median_kernel,
+    weigh_kernel,
 )
 from featx.kernels.networks import network
 from featx.kernels.onset import (
@@ -125,6 +126,14 @@ def test_masks_equal_their_twin(power: float, margins, rng) -> None:
     soft_masks_kernel(harmonic, percussive, weights, np.float32(power), np.float32(0.25), masks)
     expected = reference.soft_masks_reference(harmonic, percussive, weights, power, 0.25)
     np.testing.assert_allclose(masks, expected, rtol=RTOL, atol=1e-30)
+
+
+@pytest.mark.parametrize("n", [0, 1, 37])
+def test_weighed_spectra_equal_their_twin(n: int, rng) -> None:
+    X = (rng.standard_normal(n) + 1j * rng.standard_normal(n)).astype(np.complex64)
+    weights, out = rng.random((2, n)).astype(np.float32), np.empty((2, n), np.complex64)
+    weigh_kernel(X, weights, out)
+    np.testing.assert_array_equal(out, X * weights)
 
 
 # ---------------------------------------------------------------- onsets

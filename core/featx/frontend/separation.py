@@ -95,6 +95,8 @@ def hpss(
     Fitzgerald. "Harmonic/percussive separation using median filtering". DAFx, 2010.
     Driedger, Müller, Disch. "Extending harmonic-percussive separation of audio". ISMIR, 2014.
     """
+    from featx.kernels.median import weigh_kernel
+
     sizes, margins = _pair("kernel_size", kernel_size), _pair("margin", margin)
     for size in sizes:
         _check_size(size)
@@ -105,8 +107,13 @@ def hpss(
     magnitudes = _magnitudes(S)
     shares = _shares(magnitudes, sizes, power, margins)
     if mask:
-        return shares[0], shares[1]
-    return S * shares[0], S * shares[1]
+        parts = shares
+    elif S.dtype == np.complex64:
+        parts = np.empty(shares.shape, np.complex64)
+        weigh_kernel(np.ascontiguousarray(S).ravel(), shares.reshape(2, -1), parts.reshape(2, -1))
+    else:
+        parts = np.multiply(S, shares, out=shares)
+    return parts[0], parts[1]
 
 
 def _pair(name: str, value: Any) -> tuple[Any, Any]:

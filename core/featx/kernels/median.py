@@ -185,3 +185,11 @@ def soft_masks_kernel(harmonic, percussive, margins, power, unheard, masks):
         # the larger of each two is 1, unless both are unheard
         masks[0, i] = a / (a + b if heard else _ONE) if heard else unheard
         masks[1, i] = c / (c + d if struck else _ONE) if struck else unheard
+
+
+@kernel
+def weigh_kernel(X, weights, out):
+    """Write complex ``X`` times each of two rows of ``weights``."""
+    for i in range(X.shape[0]):
+        out[0, i] = X[i] * weights[0, i]
+        out[1, i] = X[i] * weights[1, i]
