@@ -22,6 +22,7 @@ from featx.frontend import (
     onset_strength,
     overlap_lag,
     peak_pick,
+    separation,
     sequences,
     spectral_flux,
     spectrogram,
@@ -83,6 +84,13 @@ def test_medians_are_scipys(kernel_size: int, axis: int, shape, lanes, rng) -> N
     size[axis] = kernel_size
     expected = ndimage.median_filter(S, size=tuple(size), mode="reflect")
     np.testing.assert_array_equal(median_filter(S, kernel_size=kernel_size, axis=axis), expected)
+
+
+def test_windows_too_large_for_a_network_give_the_same(monkeypatch, rng) -> None:
+    S = rng.standard_normal((50, 20)).astype(np.float32)
+    expected = median_filter(S, kernel_size=9)
+    monkeypatch.setattr(separation, "_LARGEST_NETWORK", 8)
+    np.testing.assert_array_equal(median_filter(S, kernel_size=9), expected)
 
 
 def test_medians_of_nothing_are_nothing() -> None:

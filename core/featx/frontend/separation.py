@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["hpss", "median_filter"]
 
+#: Networks for larger windows take longer to make than a window that is kept sorted takes.
+_LARGEST_NETWORK = 1024
+
 
 def median_filter(S: FloatArray, *, kernel_size: int = 31, axis: int = 0) -> FloatArray:
     """Return the running median along one axis of a matrix, mirrored at the ends.
@@ -172,7 +175,7 @@ def _shares(
 
 
 def _medians(S: FloatArray, size: int, axis: int) -> FloatArray:
-    """Return the running medians of a contiguous matrix, by vectors where there are some."""
+    """Return the running medians of a contiguous matrix, by vectors where that is possible."""
     from featx.kernels.median import (
         median_columns_kernel,
         median_rows_kernel,
@@ -189,7 +192,7 @@ def _medians(S: FloatArray, size: int, axis: int) -> FloatArray:
     S = S.view()
     S.flags.writeable = False
     count = lanes()
-    if count == 0:
+    if count == 0 or size > _LARGEST_NETWORK:
         window = np.empty(size, np.float32)
         pair = (S, out) if axis == 1 else (S.T, out.T)
         sorted_median_kernel(pair[0], size, size // 2, window, pair[1])

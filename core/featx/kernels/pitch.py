@@ -82,7 +82,8 @@ def lane_difference_kernel(w, y, hop, frame_length, win_length, pieces, tail, en
     n_frames, n_lags = out.shape
     width = GROUP * len(w)
     target = out.reshape(n_frames * n_lags)
-    energies[:n_frames] = 0.0
+    for t in range(n_frames):
+        energies[t] = 0.0
     for lag in range(0, n_lags, width):
         inside = max(0, min(win_length, frame_length - lag - width))
         whole, rest = inside // hop, inside % hop

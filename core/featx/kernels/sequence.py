@@ -85,9 +85,11 @@ def banded_scores_kernel(w, bands, observed, before, padded, lanes_work, scores,
     width = GROUP * lanes
     n_steps, n_states = scores.shape
     seen = observed.reshape(n_steps * n_states)
-    padded[margin : margin + n_states] = before
+    row = before
     for t in range(n_steps):
         after = scores[t]
+        for j in range(0, n_states, lanes):
+            vstore(padded, margin + j, vload(w, row, j))
         for g in range(begins.shape[0] - 1):
             a, b = vset(w, -np.inf), vset(w, -np.inf)
             c, d = vset(w, -np.inf), vset(w, -np.inf)
@@ -103,7 +105,7 @@ def banded_scores_kernel(w, bands, observed, before, padded, lanes_work, scores,
             vstore(after, j + 2 * lanes, c)
             vstore(after, j + 3 * lanes, d)
         total[0] += _settle(w, seen, t * n_states, after, n_states, lanes_work)
-        padded[margin : margin + n_states] = after
+        row = after
 
 
 @kernel
