@@ -15,7 +15,7 @@ from featx.interfaces import ExtractorSpec, Resolved, parse_params
 from featx.registry import Registered, Registry, import_object
 from featx.store.records import Recipe
 from featx.types import FeatureSpec, FrontEnd
-from featx.weights import file_sha256, locate, missing_message
+from featx.weights import file_sha256, locate, missing_message, read_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,11 +141,13 @@ def _job(
         params: Any = parse_params(spec.params, settings)
     except ParameterError as error:
         raise ParameterError(f"{name}: {error}") from error
+    path, weights = _weights(spec, override, seed)
+    if path:
+        params = _with_weights(name, spec, path, settings, params)
     resolved = resolve_checked(spec, params, None)
     chosen = tuple(dict.fromkeys(features)) or default_features(resolved)
     for feature in chosen:
         _check_feature(name, resolved, feature)
-    path, weights = _weights(spec, override, seed)
     front_ends = [full_front_end(item).to_json() for item in resolved.front_ends]
     recipe = Recipe(
         extractor=item.full_name,
@@ -332,6 +334,21 @@ def _weights(spec: ExtractorSpec, override: str | Path | None, seed: int) -> tup
     if spec.weights.required:
         raise WeightsError(f"{spec.name} cannot run: {missing_message(spec.weights)}")
     return "", f"untrained:seed={seed}"
+
+
+def _with_weights(
+    name: str, spec: ExtractorSpec, path: str, settings: dict[str, Any], params: Any
+) -> Any:
+    """Return the parameters that the weights were made with, under what the user has set."""
+    told = read_config(path).get("params")
+    if not told:
+        return params
+    try:
+        return parse_params(spec.params, {**told, **settings})
+    except (ParameterError, TypeError) as error:
+        raise WeightsError(
+            f"{path} must be made for parameters that {name!r} has, but {error}"
+        ) from error
 
 
 def _plain(value: Any) -> Any:

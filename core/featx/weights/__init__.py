@@ -21,6 +21,7 @@ from featx.weights.files import (
     Provenance,
     file_sha256,
     load_weights,
+    read_config,
     read_provenance,
     save_weights,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "load_weights",
     "locate",
     "missing_message",
+    "read_config",
     "read_keras_h5",
     "read_provenance",
     "read_torch",

@@ -100,6 +100,16 @@ def read_provenance(path: str | Path) -> Provenance:
     return Provenance(**known)
 
 
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Return the configuration inside a weights file; reads the header only.
+
+    Empty for safetensors files that `save_weights` did not write.
+    """
+    with _opened(path) as file:
+        own = _own_metadata(path, file)
+    return {} if own is None else dict(own["config"])
+
+
 def save_weights(
     path: str | Path,
     tensors: Mapping[str, AnyArray],

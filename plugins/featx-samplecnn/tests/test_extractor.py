@@ -14,7 +14,8 @@ import torch
 
 from featx import Context, WeightsError
 from featx_samplecnn import featx_extractors
-from featx_samplecnn.config import TAGS, SampleCNNParams, resolve
+from featx_samplecnn.params import SampleCNNParams, resolve
+from featx_samplecnn.tags import TAGS
 from featx_samplecnn.extractor import SampleCNNExtractor
 
 SMALL = {"model": "sr2000"}
@@ -195,7 +196,7 @@ def test_listing_and_resolving_stay_light() -> None:
     code = (
         "import sys\n"
         "from featx_samplecnn import featx_extractors\n"
-        "from featx_samplecnn.config import resolve\n"
+        "from featx_samplecnn.params import resolve\n"
         "(spec,) = featx_extractors()\n"
         "resolve(spec.params(), None)\n"
         "print(sorted({'torch', 'numpy', 'numba', 'h5py'} & set(sys.modules)))"

@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from featx import ParameterError
 from featx.neural import build, load_tensors
-from featx_samplecnn.config import MODELS, TAGS, SampleCNNConfig, model_config
+from featx_samplecnn.catalogue import MODELS, model_config
+from featx_samplecnn.config import SampleCNNConfig
+from featx_samplecnn.tags import TAGS
 from featx_samplecnn.model import SampleCNN, initial_tensors, same_padding
 
 # model: (input samples, milliseconds, parameters with paper widths, with code widths)

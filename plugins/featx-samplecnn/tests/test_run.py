@@ -12,7 +12,7 @@ import torch
 import featx
 from featx.engine import UntrainedWarning
 from featx.neural import build
-from featx_samplecnn.config import model_config
+from featx_samplecnn.catalogue import model_config
 from featx_samplecnn.model import SampleCNN, initial_tensors
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
-from featx_samplecnn.config import SampleCNNParams
+from featx_samplecnn.params import SampleCNNParams
 from featx_samplecnn.training_params import RECIPES
 
 __all__ = ["featx_extractors"]
@@ -18,7 +18,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             summary="Tags and embeddings from the raw waveform (m^n-SampleCNN family)",
             version="1",
             factory="featx_samplecnn.extractor:SampleCNNExtractor",
-            resolve="featx_samplecnn.config:resolve",
+            resolve="featx_samplecnn.params:resolve",
             api=API_VERSION,
             params=SampleCNNParams,
             weights=WeightsSpec(name="samplecnn", licence="MIT", required=False),

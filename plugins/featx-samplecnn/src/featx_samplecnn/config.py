@@ -1,4 +1,4 @@
-"""The models of the family by name: plain values, no torch."""
+"""What a network of the family is: plain values that survive JSON, no torch."""
 
 from __future__ import annotations
 
@@ -6,76 +6,182 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
-from featx import FeatureSpec, ParameterError, Resolved, param, params_class
+from featx import FrontEnd, ParameterError
+from featx.frontend import preset
+from featx_samplecnn.tags import TAGS
 
-#: Order of the columns of ``tags``: the 50 most frequent tags of MagnaTagATune.
-TAGS: tuple[str, ...] = (
-    "guitar", "classical", "slow", "techno", "strings", "drums", "electronic", "rock", "fast",
-    "piano", "ambient", "beat", "violin", "vocal", "synth", "female", "indian", "opera", "male",
-    "singing", "vocals", "noVocals", "harpsichord", "loud", "quiet", "flute", "woman", "maleVocal",
-    "noVocal", "pop", "soft", "sitar", "solo", "man", "classic", "choir", "voice", "newAge",
-    "dance", "maleVoice", "femaleVocal", "beats", "harp", "cello", "noVoice", "weird", "country",
-    "femaleVoice", "metal", "choral",
-)  # fmt: skip
-
-#: Width of the last convolution, and so of the embedding.
+#: Width of the last convolution of the m^n family, and so of its embedding.
 EMBEDDING_DIM = 512
+STEM_CHANNELS = 128
+
+ACTIVATIONS = ("sigmoid", "softmax")
+WIDTHS = ("paper", "code")
+BLOCKS = ("basic", "se", "res", "rese")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleCNNConfig:
-    """One member of the family.
+class ModelConfig:
+    """What all networks have in common.
 
     Parameters
     ----------
     sr : int > 0
         Rate of the waveform in Hz.
-    stride : int > 0
-        Kernel and stride of the first layer, in samples.
-    modules : tuple of int > 1
-        Kernel and pooling size of every module, first to last.
-    widths : {'paper', 'code'}
-        Channels of the modules, see `channels`.
-    first_padding : int >= 0
-        Zeros on both sides of the input; 0 in the original, 1 in some re-implementations.
     n_tags : int > 0
         Outputs of the classifier.
+    activation : {'sigmoid', 'softmax'}
+        Whether several of them can be true at once.
     bn_eps : float > 0
         Added to the variance in batch normalisation.
     dropout : float in [0, 1)
         Before the classifier, while training.
     """
 
+    kind: ClassVar[str]
+
     sr: int
-    stride: int
-    modules: tuple[int, ...]
-    widths: str = "paper"
-    first_padding: int = 0
     n_tags: int = len(TAGS)
+    activation: str = "sigmoid"
     bn_eps: float = 1e-3
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.widths not in ("paper", "code"):
-            raise ParameterError(f"widths must be 'paper' or 'code', got {self.widths!r}.")
-        if len(self.modules) < 4 or min(self.modules) < 2:
-            raise ParameterError(f"modules must be at least 4 sizes > 1, got {list(self.modules)}.")
-        if self.stride < 1 or self.sr < 1:
+        if self.sr < 1 or self.n_tags < 1:
             raise ParameterError(
-                f"stride and sr must be integers > 0, got {self.stride} and {self.sr}."
+                f"sr and n_tags must be integers > 0, got {self.sr} and {self.n_tags}."
             )
-        if not 0 <= self.first_padding < self.stride:
+        if self.activation not in ACTIVATIONS:
             raise ParameterError(
-                f"first_padding must lie within 0..{self.stride - 1}, got {self.first_padding}."
+                f"activation must be 'sigmoid' or 'softmax', got {self.activation!r}."
             )
 
     @property
     def n_samples(self) -> int:
         """Length of one input in samples."""
-        return self.stride * math.prod(self.modules)
+        raise NotImplementedError
+
+    @property
+    def length(self) -> int:
+        """Length of one input along time, in samples or frames."""
+        return self.n_samples
+
+    @property
+    def front_end(self) -> FrontEnd | None:
+        """Representation that the network reads; None for the waveform."""
+        return None
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of the last hidden layer."""
+        return EMBEDDING_DIM
+
+    @property
+    def level_dims(self) -> tuple[int, int, int]:
+        """Channels of the last three stages, last first."""
+        raise NotImplementedError
+
+    @property
+    def levels(self) -> dict[str, tuple[int, int]]:
+        """Slices of the multi-level feature, last stage first."""
+        first, second, third = self.level_dims
+        ends = (0, first, first + second, first + second + third)
+        return {f"l{i + 1}": (ends[i], ends[i + 1]) for i in range(3)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that survive JSON."""
+        plain = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
+        return {"kind": self.kind, **plain}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Any:
+        """Read what `to_json` wrote."""
+        values = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in plain.items()
+            if key != "kind"
+        }
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleCNNConfig(ModelConfig):
+    """One m^n-SampleCNN, or one of the frame-level baselines beside it.
+
+    Parameters
+    ----------
+    stride : int > 0
+        Stride of the first layer in samples; the hop of the frames that mel models read.
+    modules : tuple of int > 1
+        Kernel and pooling size of every module, first to last.
+    window : int >= 0
+        Kernel of the first layer, or samples of a mel frame; 0 is ``stride``. Beyond the stride the
+        input is padded with zeros on both sides, so that there are ``n_samples / stride`` frames.
+    bands : int >= 0
+        Mel bands that take the place of the first layer; 0 for the waveform.
+    samples : int >= 0
+        Length of an input; 0 is ``stride`` times all modules. Pooling drops what does not fit.
+    widths : {'paper', 'code'}
+        Channels of the modules, see `channels`.
+    first_padding : int >= 0
+        Zeros on both sides of the input; 0 in the original, 1 in some re-implementations.
+    """
+
+    kind: ClassVar[str] = "samplecnn"
+
+    stride: int
+    modules: tuple[int, ...]
+    window: int = 0
+    bands: int = 0
+    samples: int = 0
+    widths: str = "paper"
+    first_padding: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.widths not in WIDTHS:
+            raise ParameterError(f"widths must be 'paper' or 'code', got {self.widths!r}.")
+        if len(self.modules) < 4 or min(self.modules) < 2:
+            raise ParameterError(f"modules must be at least 4 sizes > 1, got {list(self.modules)}.")
+        if self.stride < 1:
+            raise ParameterError(f"stride must be an integer > 0, got {self.stride}.")
+        if not 0 <= self.first_padding < self.kernel:
+            raise ParameterError(
+                f"first_padding must lie within 0..{self.kernel - 1}, got {self.first_padding}."
+            )
+        if self.samples and self.samples < self.stride * math.prod(self.modules):
+            raise ParameterError(
+                f"samples must be at least {self.stride * math.prod(self.modules)}, "
+                f"got {self.samples}."
+            )
+
+    @property
+    def kernel(self) -> int:
+        """Kernel of the first layer in samples."""
+        return self.window or self.stride
+
+    @property
+    def n_samples(self) -> int:
+        """Length of one input in samples."""
+        return self.samples or self.stride * math.prod(self.modules)
+
+    @property
+    def length(self) -> int:
+        """Length of one input along time, in samples or frames."""
+        return self.n_samples // self.stride if self.bands else self.n_samples
+
+    @property
+    def front_end(self) -> FrontEnd | None:
+        """Mel frames, see `mel_front_end`; None for the waveform."""
+        if not self.bands:
+            return None
+        return mel_front_end(
+            sr=self.sr, window=self.kernel, hop_length=self.stride, n_bands=self.bands
+        )
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -88,131 +194,128 @@ class SampleCNNConfig:
         return (128, 128, *(256,) * (len(self.modules) - 2 - len(last)), *last)
 
     @property
-    def levels(self) -> dict[str, tuple[int, int]]:
-        """Slices of the multi-level feature: last convolution, last module, the one before."""
-        first, second = EMBEDDING_DIM, EMBEDDING_DIM + self.channels[-1]
-        return {
-            "l1": (0, first),
-            "l2": (first, second),
-            "l3": (second, second + self.channels[-2]),
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values that survive JSON."""
-        return {**dataclasses.asdict(self), "modules": list(self.modules)}
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> SampleCNNConfig:
-        """Read what `to_json` wrote."""
-        return cls(**{**plain, "modules": tuple(plain["modules"])})
+    def level_dims(self) -> tuple[int, int, int]:
+        """Last convolution, last module, the one before."""
+        return EMBEDDING_DIM, self.channels[-1], self.channels[-2]
 
 
-def _power(m: int, n: int) -> SampleCNNConfig:
-    return SampleCNNConfig(sr=22050, stride=m, modules=(m,) * n)
-
-
-def _digits(sr: int, digits: str) -> SampleCNNConfig:
-    stride, *modules = (int(digit) for digit in digits.split("-"))
-    return SampleCNNConfig(sr=sr, stride=stride, modules=tuple(modules))
-
-
-#: The models of Table 3.4 (``m^n``, 22050 Hz) and of Table 3.3 (``sr<rate>``). Two rows of the
-#: thesis lost a digit (16000 and 20000 Hz); here they multiply to the printed input size.
-MODELS: Mapping[str, SampleCNNConfig] = MappingProxyType(
-    {
-        "2^13": _power(2, 13),
-        "2^14": _power(2, 14),
-        "3^8": _power(3, 8),
-        "3^9": _power(3, 9),
-        "4^6": _power(4, 6),
-        "4^7": _power(4, 7),
-        "5^5": _power(5, 5),
-        "5^6": _power(5, 6),
-        "sr2000": _digits(2000, "3-3-3-3-2-2-2-2-2-2"),
-        "sr4000": _digits(4000, "3-3-3-3-2-2-2-4-2-2"),
-        "sr8000": _digits(8000, "3-3-3-3-2-2-4-4-2-2"),
-        "sr12000": _digits(12000, "3-3-3-3-3-2-4-4-2-2"),
-        "sr16000": _digits(16000, "3-3-3-3-3-3-3-5-2-2"),
-        "sr20000": _digits(20000, "3-3-3-3-3-3-3-3-4-2"),
-    }
-)
-
-
-def model_config(
-    model: str, *, widths: str = "paper", first_padding: bool = False
-) -> SampleCNNConfig:
-    """Return the configuration called ``model``.
+@dataclass(frozen=True, kw_only=True)
+class ResConfig(ModelConfig):
+    """One network of the ReSE family.
 
     Parameters
     ----------
-    model : str
-        Key of `MODELS`.
-    widths : {'paper', 'code'}
-        Channels, see `SampleCNNConfig.channels`.
-    first_padding : bool
-        Pad the input of the first layer by half its kernel on both sides. The filters then see
-        another phase; the extra frame that even kernels give is dropped by the pooling.
+    block : {'basic', 'se', 'res', 'rese'}
+        Convolution; with a channel gate; two convolutions and a shortcut; both.
+    multi : bool
+        Classify the last three blocks together instead of the last alone.
+    n_blocks : int
+        Blocks, each ending in max-pooling by 3.
+    stride : int > 0
+        Kernel and stride of the first layer in samples.
+    samples : int >= 0
+        Length of an input; 0 is ``stride`` times 3 to the power of ``n_blocks``.
+    expansion : int > 0
+        Width of the hidden layer of a gate, in multiples of its channels.
+    block_dropout : float in [0, 1)
+        Between the two convolutions of a block, while training.
+    """
+
+    kind: ClassVar[str] = "resemul"
+
+    block: str
+    multi: bool = True
+    n_blocks: int = 9
+    stride: int = 3
+    samples: int = 0
+    expansion: int = 16
+    block_dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.block not in BLOCKS:
+            raise ParameterError(f"block must be one of {', '.join(BLOCKS)}, got {self.block!r}.")
+        if self.n_blocks < 4 or self.stride < 1 or self.expansion < 1:
+            raise ParameterError(
+                "n_blocks, stride and expansion must be at least 4, 1 and 1, got "
+                f"{self.n_blocks}, {self.stride} and {self.expansion}."
+            )
+
+    @property
+    def n_samples(self) -> int:
+        """Length of one input in samples."""
+        return self.samples or self.stride * 3**self.n_blocks
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Output channels of the blocks: doubled at the third and at the last."""
+        return (128, 128, *(256,) * (self.n_blocks - 3), 512)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of the hidden layer, that of what it reads."""
+        return sum(self.level_dims) if self.multi else self.channels[-1]
+
+    @property
+    def level_dims(self) -> tuple[int, int, int]:
+        """The last three blocks, last first."""
+        return self.channels[-1], self.channels[-2], self.channels[-3]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResSEConfig(ModelConfig):
+    """SampleCNNSE of minzwon/sota-music-tagging-models, another network than `ResConfig`.
+
+    Eleven residual blocks, gates as wide as their channels, shortcuts of kernel 3.
+    """
+
+    kind: ClassVar[str] = "samplecnn-se"
+
+    bn_eps: float = 1e-5
+
+    @property
+    def n_samples(self) -> int:
+        """Length of one input in samples."""
+        return 3**10
+
+    @property
+    def level_dims(self) -> tuple[int, int, int]:
+        """The last three layers, last first."""
+        return 512, 512, 256
+
+
+def mel_front_end(*, sr: int, window: int, hop_length: int, n_bands: int) -> FrontEnd:
+    """Return ``fe-sample-mel`` with this window and hop; a preset where one has them."""
+    named = preset(f"fe-sample-mel-{window}")
+    if named.hop_length == hop_length and named.n_bands == n_bands and named.sr == sr:
+        return named
+    return dataclasses.replace(
+        named,
+        name=f"fe-sample-mel-{window}-{hop_length}",
+        sr=sr,
+        hop_length=hop_length,
+        n_bands=n_bands,
+    )
+
+
+_KINDS: dict[str, type[ModelConfig]] = {
+    config.kind: config for config in (SampleCNNConfig, ResConfig, ResSEConfig)
+}
+
+
+def config_from_json(plain: Mapping[str, Any]) -> ModelConfig:
+    """Read what any ``to_json`` of this module wrote.
 
     Raises
     ------
     ParameterError
-        For an unknown model or width.
+        If it is none.
     """
-    if model not in MODELS:
-        raise ParameterError(f"model must be one of {', '.join(MODELS)}, got {model!r}.")
-    base = MODELS[model]
-    padding = base.stride // 2 if first_padding else 0
-    return dataclasses.replace(base, widths=widths, first_padding=padding)
-
-
-@params_class
-class SampleCNNParams:
-    """Parameters of the extractor ``samplecnn``."""
-
-    model: str = param(
-        "3^9",
-        "Member of the family: m^n at 22050 Hz, or sr<rate> for the down-sampled models.",
-        choices=tuple(MODELS),
-    )
-    widths: str = param(
-        "paper",
-        "Channels of the modules: as in the thesis, or as in the published implementations.",
-        choices=("paper", "code"),
-    )
-    first_padding: bool = param(
-        False, "Zero-pad the input of the first layer by half its kernel on both sides."
-    )
-
-    def config(self) -> SampleCNNConfig:
-        """Return the configuration these parameters name."""
-        return model_config(self.model, widths=self.widths, first_padding=self.first_padding)
-
-
-def resolve(params: SampleCNNParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Say which rate and which outputs ``params`` lead to; the file's own rate plays no part."""
-    config = params.config()
-    return Resolved(
-        sr=config.sr,
-        outputs=(
-            FeatureSpec(
-                name="embedding",
-                kind="clip",
-                dim=EMBEDDING_DIM,
-                description="Activation of the last convolution, mean over segments.",
-            ),
-            FeatureSpec(
-                name="tags",
-                kind="clip",
-                dim=len(TAGS),
-                columns=TAGS,
-                description="Probability of every tag, mean over segments.",
-            ),
-            FeatureSpec(
-                name="levels",
-                kind="clip",
-                dim=max(stop for _, stop in config.levels.values()),
-                aspects=config.levels,
-                description="Last three stages, maximum within and mean over segments.",
-            ),
-        ),
-    )
+    kind = plain.get("kind", SampleCNNConfig.kind)
+    if kind not in _KINDS:
+        raise ParameterError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}.")
+    try:
+        found: ModelConfig = _KINDS[kind].from_json(plain)
+    except TypeError as error:
+        raise ParameterError(f"configuration must be one of a {kind}, but {error}.") from error
+    return found

@@ -1,21 +1,26 @@
-"""The extractor ``samplecnn``: segments of a waveform through the network, mean over segments."""
+"""The extractor ``samplecnn``: segments of a track through the network, mean over segments."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from featx import Context, Extractor, Features, Track, WeightsError
-from featx.neural import build, inference, load_tensors, map_segments, split_segments
-from featx_samplecnn.config import SampleCNNConfig
-from featx_samplecnn.model import SampleCNN, initial_tensors
+from featx import Context, Extractor, Features, ParameterError, Track, WeightsError
+from featx.neural import inference, load_tensors, map_segments
+from featx_samplecnn.config import ModelConfig, config_from_json
+from featx_samplecnn.fast import make_forward
+from featx_samplecnn.networks import make_network, seeded_network
+from featx_samplecnn.segments import segments_of
 
-#: Segments per call of the network. On a CPU larger batches are slower (the activations of one
-#: segment fill the cache already) and padding them would be wasted work.
+#: Segments per call of the network. A CPU gains nothing from more: one segment fills the cache.
 BATCH_SIZE_CPU = 1
-BATCH_SIZE_ACCELERATOR = 32
+BATCH_SIZE_ACCELERATOR = 64
+
+#: What only matters while training.
+_TRAINING_ONLY = frozenset({"dropout", "block_dropout"})
 
 
 class SampleCNNExtractor(Extractor):
@@ -24,56 +29,69 @@ class SampleCNNExtractor(Extractor):
     def open(self, context: Context) -> None:
         """Build the network from weights, or from ``context.seed`` where there are none."""
         super().open(context)
-        config: SampleCNNConfig = context.params.config()
-        model = build(lambda: SampleCNN(config))
+        config: ModelConfig = context.params.config()
         if context.weights is None:
             generator = torch.Generator().manual_seed(context.seed)
-            drawn = initial_tensors(model, generator)
-            tensors = {key: value.numpy() for key, value in drawn.items()}
+            self.model = seeded_network(config, generator, device=context.device)
         else:
-            _check_config(context, config)
-            tensors = dict(context.weights)
+            check_config(context.config.get("model"), config, name="samplecnn")
+            self.model = load_tensors(
+                make_network(config), context.weights, name="samplecnn", device=context.device
+            )
         self.config = config
-        self.model = load_tensors(model, tensors, name="samplecnn", device=context.device)
+        self.forward = make_forward(
+            self.model, device=context.device, precision=context.params.precision
+        )
         self.batch_size = BATCH_SIZE_CPU if context.device == "cpu" else BATCH_SIZE_ACCELERATOR
 
     def extract(self, tracks: Sequence[Track]) -> list[Features]:
-        """Return ``embedding`` (512,), ``tags`` (50,) and ``levels`` for every track."""
+        """Return ``embedding``, ``tags`` and ``levels`` for every track."""
         with inference(threads=self.context.threads):
             return [self._extract(track) for track in tracks]
 
     def close(self) -> None:
         """Drop the network."""
-        del self.model
+        del self.model, self.forward
 
     def _extract(self, track: Track) -> Features:
-        segments = split_segments(track.y, length=self.config.n_samples)
-        levels, tags = map_segments(
+        params = self.context.params
+        segments = segments_of(
+            track, self.config, segments=params.segments, spacing=params.spacing
+        )
+        found = map_segments(
             self._forward, segments, batch_size=self.batch_size, device=self.context.device
         )
-        level = levels.mean(axis=0, dtype=np.float64).astype(np.float32)
-        values = {
-            "embedding": level[slice(*self.config.levels["l1"])].copy(),
-            "tags": tags.mean(axis=0, dtype=np.float64).astype(np.float32),
-            "levels": level,
-        }
+        means = (values.mean(axis=0, dtype=np.float64).astype(np.float32) for values in found)
+        values = dict(zip(("levels", "embedding", "tags"), means, strict=True))
         return Features({name: values[name] for name in self.context.features})
 
-    def _forward(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        levels = self.model.encode(y)
-        pooled = torch.cat([level.amax(dim=2) for level in levels], dim=1)  # (batch, dim)
-        return pooled, torch.sigmoid(self.model.classify(levels.l1))
+    def _forward(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        levels, hidden, logits = self.forward(y)
+        if self.config.activation == "softmax":
+            return levels, hidden, torch.softmax(logits, dim=1)
+        return levels, hidden, torch.sigmoid(logits)
 
 
-def _check_config(context: Context, config: SampleCNNConfig) -> None:
-    """Refuse weights of another member of the family, also where the shapes would agree."""
-    stored = context.config.get("model")
+def check_config(stored: object, wanted: ModelConfig, *, name: str) -> None:
+    """Refuse weights of another network, also where the shapes would agree.
+
+    Raises
+    ------
+    WeightsError
+        Naming the first setting that differs; weights that do not say are taken as they are.
+    """
     if stored is None:
         return
-    wanted = config.to_json()
-    for name, value in wanted.items():
-        if stored.get(name) != value:
+    if not isinstance(stored, dict):
+        raise WeightsError(f"weights {name!r} must tell their configuration, got {stored!r}.")
+    try:
+        given = config_from_json(stored)
+    except ParameterError as error:
+        raise WeightsError(f"weights {name!r}: {error}") from error
+    theirs, ours = given.to_json(), wanted.to_json()
+    for key in ("kind", *(field.name for field in dataclasses.fields(wanted))):
+        if key not in _TRAINING_ONLY and theirs.get(key) != ours[key]:
             raise WeightsError(
-                f"weights 'samplecnn' were made for {name}={stored.get(name)!r}, "
-                f"got parameters that ask for {value!r}. Set the parameters of the weights."
+                f"weights {name!r} were made for {key}={theirs.get(key)!r}, "
+                f"got parameters that ask for {ours[key]!r}. Set the parameters of the weights."
             )

@@ -1,4 +1,4 @@
-"""The network: waveform in, three levels of activations and tag logits out."""
+"""The m^n network: waveform or mel frames in, three levels of activations and tag logits out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featx_samplecnn.config import EMBEDDING_DIM, SampleCNNConfig
-
-STEM_CHANNELS = 128
+from featx_samplecnn.config import EMBEDDING_DIM, STEM_CHANNELS, SampleCNNConfig
 
 
 class Levels(NamedTuple):
@@ -60,8 +58,21 @@ def same_padding(kernel: int) -> tuple[int, int]:
     return left, kernel - 1 - left
 
 
+class MelInput(nn.Module):
+    """Standardises mel frames band by band, with the statistics of the training data."""
+
+    def __init__(self, n_bands: int, *, eps: float) -> None:
+        super().__init__()
+        self.bn = nn.BatchNorm1d(n_bands, eps=eps, momentum=0.01, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, band)`` to ``(batch, band, time)``."""
+        standard: Tensor = self.bn(x.transpose(1, 2))  # (batch, band, time)
+        return standard
+
+
 class SampleCNN(nn.Module):
-    """m^n-SampleCNN.
+    """m^n-SampleCNN, and with mel frames in place of its first layer the baseline beside it.
 
     References
     ----------
@@ -73,16 +84,20 @@ class SampleCNN(nn.Module):
         super().__init__()
         self.config = config
         padding = (config.first_padding, config.first_padding)
-        self.stem = ConvBlock(
-            1,
-            STEM_CHANNELS,
-            config.stride,
-            stride=config.stride,
-            padding=padding,
-            bn_eps=config.bn_eps,
-        )
+        self.stem: nn.Module
+        if config.bands:
+            self.stem = MelInput(config.bands, eps=config.bn_eps)
+        else:
+            self.stem = ConvBlock(
+                1,
+                STEM_CHANNELS,
+                config.kernel,
+                stride=config.stride,
+                padding=padding,
+                bn_eps=config.bn_eps,
+            )
         self.stages = nn.ModuleList()
-        width = STEM_CHANNELS
+        width = config.bands or STEM_CHANNELS
         for size, channels in zip(config.modules, config.channels, strict=True):
             self.stages.append(
                 ConvBlock(width, channels, size, padding=same_padding(size), bn_eps=config.bn_eps)
@@ -93,27 +108,34 @@ class SampleCNN(nn.Module):
         self.head = nn.Linear(EMBEDDING_DIM, config.n_tags)
 
     def encode(self, y: Tensor) -> Levels:
-        """Map waveforms ``(batch, n_samples)`` to the activations of the last three stages."""
-        x = self.stem(y.unsqueeze(1))  # (batch, 128, n_samples / stride)
+        """Map inputs to the activations of the last three stages.
+
+        Inputs are waveforms ``(batch, n_samples)`` or frames ``(batch, n_frames, n_bands)``.
+        """
+        x = self.stem(y if self.config.bands else y.unsqueeze(1))  # (batch, 128, n / stride)
         before = x
         for stage, size in zip(self.stages, self.config.modules, strict=True):
             before = x
             x = functional.max_pool1d(stage(x), size)  # (batch, channels, time / size)
         return Levels(l1=self.top(x), l2=x, l3=before)
 
-    def classify(self, l1: Tensor) -> Tensor:
-        """Map the activation ``(batch, 512, 1)`` of the last convolution to tag logits."""
-        flat: Tensor = self.dropout(l1.flatten(1))  # (batch, 512)
+    def embed(self, levels: Levels) -> Tensor:
+        """Map the last three stages to the last hidden layer, ``(batch, 512)``."""
+        return levels.l1.flatten(1)  # (batch, 512), one frame is left
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Map the last hidden layer, ``(batch, 512)`` or ``(batch, 512, 1)``, to tag logits."""
+        flat: Tensor = self.dropout(hidden.flatten(1))  # (batch, 512)
         logits: Tensor = self.head(flat)  # (batch, n_tags)
         return logits
 
     def forward(self, y: Tensor) -> Tensor:
-        """Map waveforms ``(batch, n_samples)`` to tag logits ``(batch, n_tags)``."""
-        return self.classify(self.encode(y).l1)
+        """Map inputs to tag logits ``(batch, n_tags)``."""
+        return self.classify(self.embed(self.encode(y)))
 
 
-def initial_tensors(model: SampleCNN, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw a fresh state for ``model``: He-uniform convolutions, Glorot-uniform classifier.
+def initial_tensors(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    """Draw a fresh state for ``model``: He-uniform convolutions, Glorot-uniform matrices.
 
     Only ``generator`` is drawn from, in the order of the state dict; biases are 0 and
     normalisation is the identity, as Keras starts.
@@ -127,10 +149,10 @@ def initial_tensors(model: SampleCNN, generator: torch.Generator) -> dict[str, T
 
 def _initial(key: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     if len(shape) == 1:
-        return (
-            torch.ones(shape) if key.endswith(("bn.weight", "running_var")) else torch.zeros(shape)
-        )
+        # the weights of normalisation are the only ones of one dimension
+        return torch.ones(shape) if key.endswith((".weight", "running_var")) else torch.zeros(shape)
     fan_in = math.prod(shape[1:])
-    fans = fan_in if len(shape) == 3 else (fan_in + shape[0])
-    limit = math.sqrt(6.0 / fans)
+    fan_out = shape[0] * math.prod(shape[2:])
+    he = len(shape) == 3 and "shortcut" not in key
+    limit = math.sqrt(6.0 / (fan_in if he else fan_in + fan_out))
     return (2.0 * torch.rand(shape, generator=generator) - 1.0) * limit

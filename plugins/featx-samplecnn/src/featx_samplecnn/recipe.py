@@ -15,7 +15,7 @@ from torch.nn import functional
 from featx import ParameterError
 from featx.neural import build, load_tensors
 from featx.training import Batch, CropSpec, Recipe, Sampler, SegmentSampler, Songs
-from featx_samplecnn.config import TAGS
+from featx_samplecnn.tags import TAGS
 from featx_samplecnn.model import SampleCNN, initial_tensors
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from featx import RecipeSpec, param, params_class
-from featx_samplecnn.config import SampleCNNParams
+from featx_samplecnn.params import ModelParams
 
 _REFERENCE = (
     "Lee, Park, Kim, Nam. Sample-level deep convolutional neural networks for music auto-tagging "
@@ -14,7 +14,7 @@ _REFERENCE = (
 
 
 @params_class
-class TagParams(SampleCNNParams):
+class TagParams(ModelParams):
     """Parameters of the recipe ``tags``."""
 
     vocabulary: str = param(
@@ -30,7 +30,7 @@ class TagParams(SampleCNNParams):
 
 
 @params_class
-class ArtistParams(SampleCNNParams):
+class ArtistParams(ModelParams):
     """Parameters of the recipe ``artist``."""
 
     every_segment: bool = param(
