@@ -126,9 +126,7 @@ MODELS: Mapping[str, ModelConfig] = MappingProxyType(
 TABLE_3_4 = ("3^9", "3^8", "2^13", "2^14", "4^6", "4^7", "5^5", "5^6")
 
 
-def model_config(
-    model: str, *, widths: str = "paper", first_padding: bool = False
-) -> ModelConfig:
+def model_config(model: str, *, widths: str = "paper", first_padding: bool = False) -> ModelConfig:
     """Return the configuration called ``model``.
 
     Parameters

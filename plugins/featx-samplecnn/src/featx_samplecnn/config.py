@@ -100,7 +100,7 @@ class ModelConfig:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Any:
         """Read what `to_json` wrote."""
-        values = {
+        values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in plain.items()
             if key != "kind"

@@ -55,9 +55,7 @@ class SampleCNNExtractor(Extractor):
 
     def _extract(self, track: Track) -> Features:
         params = self.context.params
-        segments = segments_of(
-            track, self.config, segments=params.segments, spacing=params.spacing
-        )
+        segments = segments_of(track, self.config, segments=params.segments, spacing=params.spacing)
         found = map_segments(
             self._forward, segments, batch_size=self.batch_size, device=self.context.device
         )

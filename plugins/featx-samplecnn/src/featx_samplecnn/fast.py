@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from featx_samplecnn.model import ConvBlock, SampleCNN, same_padding
 from featx_samplecnn.networks import Network
+from featx_samplecnn.residual import Hidden, PlainConv
 
 #: Inputs -> three levels ``(batch, sum of channels)``, hidden layer, logits.
 Forward: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -71,24 +72,26 @@ def fold(network: Network) -> Network:
     leaves = {id(item): item for item in network.modules() if not list(item.children())}
     folded = copy.deepcopy(network, leaves)
     for module in list(folded.modules()):
-        children = dict(module.named_children())
-        if not isinstance(children.get("bn"), nn.BatchNorm1d):
-            continue
-        if "conv" in children:
-            module.conv = fuse_conv_bn_eval(children["conv"], children["bn"])
-            module.bn = nn.Identity()
-        elif "linear" in children:
-            module.linear = fuse_linear_bn_eval(children["linear"], children["bn"])
-            module.bn = nn.Identity()
+        if isinstance(module, ConvBlock | PlainConv):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.add_module("bn", nn.Identity())
+        elif isinstance(module, Hidden):
+            module.linear = fuse_linear_bn_eval(module.linear, module.bn)
+            module.add_module("bn", nn.Identity())
     return folded
+
+
+def _folded(block: nn.Module) -> nn.Conv1d:
+    assert isinstance(block, ConvBlock)
+    return fuse_conv_bn_eval(block.conv, block.bn)
 
 
 class _Layer:
     """A folded convolution as one matrix ``(in, out)`` per tap."""
 
     def __init__(self, block: nn.Module) -> None:
-        assert isinstance(block, ConvBlock)
-        conv = fuse_conv_bn_eval(block.conv, block.bn)
+        conv = _folded(block)
+        assert conv.bias is not None
         self.taps = [tap.t().contiguous() for tap in conv.weight.detach().unbind(dim=2)]
         self.bias = conv.bias.detach()
 
@@ -106,9 +109,7 @@ class TimeFirst:
     def __init__(self, network: SampleCNN) -> None:
         self.config = network.config
         self.stem = network.stem
-        self.first = None if self.config.bands else fuse_conv_bn_eval(
-            network.stem.conv, network.stem.bn  # type: ignore[arg-type]
-        )
+        self.first = None if self.config.bands else _folded(network.stem)
         self.layers = [_Layer(stage) for stage in network.stages]
         self.top = _Layer(network.top)
         self.head = network.head
@@ -143,12 +144,12 @@ class TimeFirst:
             frames = self.stem(y[None])[0].t()  # (time, band)
         elif config.kernel == config.stride and config.first_padding == 0:
             whole = y[: config.n_samples // config.stride * config.stride]
-            weight, bias = self.first.weight[:, 0].t(), self.first.bias
-            assert bias is not None
-            frames = torch.addmm(bias, whole.reshape(-1, config.stride), weight).relu_()
+            assert self.first.bias is not None
+            weight = self.first.weight[:, 0].t()  # (stride, 128)
+            frames = torch.addmm(self.first.bias, whole.reshape(-1, config.stride), weight).relu_()
         else:
             frames = self.first(y[None, None])[0].relu_().t()  # (time, 128)
-        out = frames.new_zeros(left + len(frames) + right, frames.shape[1])
+        out: Tensor = frames.new_zeros(left + len(frames) + right, frames.shape[1])
         out[left : left + len(frames)] = frames
         return out
 

@@ -15,8 +15,8 @@ from torch.nn import functional
 from featx import ParameterError
 from featx.neural import build, load_tensors
 from featx.training import Batch, CropSpec, Recipe, Sampler, SegmentSampler, Songs
-from featx_samplecnn.tags import TAGS
 from featx_samplecnn.model import SampleCNN, initial_tensors
+from featx_samplecnn.tags import TAGS
 
 if TYPE_CHECKING:
     from featx.types import AnyArray

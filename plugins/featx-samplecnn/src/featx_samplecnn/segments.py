@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
 
 
-def cut(
-    x: FloatArray, *, length: int, segments: int = 0, spacing: str = "inclusive"
-) -> FloatArray:
+def cut(x: FloatArray, *, length: int, segments: int = 0, spacing: str = "inclusive") -> FloatArray:
     """Cut ``x`` along its first axis into segments of ``length``.
 
     Parameters
