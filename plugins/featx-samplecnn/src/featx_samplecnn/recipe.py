@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from featx import ParameterError
-from featx.neural import build, load_tensors
-from featx.training import Batch, CropSpec, Recipe, Sampler, SegmentSampler, Songs
-from featx_samplecnn.model import SampleCNN, initial_tensors
+from featx.training import (
+    Batch,
+    CropSpec,
+    Recipe,
+    Sampler,
+    SegmentSampler,
+    Songs,
+    macro_roc_auc,
+)
+from featx_samplecnn.networks import Network, seeded_network
 from featx_samplecnn.tags import TAGS
 
 if TYPE_CHECKING:
@@ -28,12 +35,14 @@ class SegmentRecipe(Recipe):
     def crops(self) -> CropSpec:
         """Return one input of the network."""
         config = self.params.config()
-        return CropSpec(sr=config.sr, length=config.n_samples)
+        if config.front_end is not None:
+            return CropSpec(front_end=config.front_end, length=config.length)
+        return CropSpec(sr=config.sr, length=config.length)
 
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
         """Return segments with their labels; the classes are those of the training songs."""
         self.classes = self.names(train)
-        length = self.params.config().n_samples
+        length = self.params.config().length
         every = self.params.every_segment
         drawn = SegmentSampler(train, self.labels(train), length=length, every=every)
         known = Songs(song for song in valid if self.knows(song.labels.get("artist", "")))
@@ -41,15 +50,14 @@ class SegmentRecipe(Recipe):
             return drawn, None
         return drawn, SegmentSampler(known, self.labels(known), length=length)
 
-    def build(self, generator: torch.Generator) -> SampleCNN:
+    def build(self, generator: torch.Generator) -> Network:
         """Return the network with a head for the classes, drawn from ``generator``."""
-        config = dataclasses.replace(self.params.config(), n_tags=len(self.classes))
-        model = build(lambda: SampleCNN(config))
-        drawn = initial_tensors(model, generator)
-        tensors = {key: value.numpy() for key, value in drawn.items()}
-        return load_tensors(model, tensors, name="samplecnn").requires_grad_(True)
+        config = dataclasses.replace(
+            self.params.config(), n_tags=len(self.classes), activation=self.activation
+        )
+        return seeded_network(config, generator).requires_grad_(True)
 
-    def evaluate(self, model: SampleCNN, batches: Iterable[Batch]) -> dict[str, float]:
+    def evaluate(self, model: Network, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the mean loss over segments, and what `score` says of predictions per clip."""
         total, count = 0.0, 0
         sums: dict[int, AnyArray] = {}
@@ -65,18 +73,25 @@ class SegmentRecipe(Recipe):
         predicted, wanted = (np.stack([by[clip] for clip in sorted(by)]) for by in (sums, targets))
         return {"loss": total / count, **self.score(predicted, wanted)}
 
-    def losses(self, model: SampleCNN, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, model: Network, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the segments under its name."""
         return {self.loss_name: self.loss(model(batch["inputs"]), batch["targets"])}
 
-    def export(self, model: SampleCNN) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-        """Return the state dict, and the configuration with the classes of the head."""
+    def export(self, model: Network) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Return the state dict, and the configuration with what the extractor needs to be set."""
         tensors = {
             key: value.numpy()
             for key, value in model.state_dict().items()
             if not key.endswith("num_batches_tracked")
         }
-        return tensors, {"model": model.config.to_json(), self.class_key: list(self.classes)}
+        params = {
+            "model": self.params.model,
+            "widths": self.params.widths,
+            "first_padding": self.params.first_padding,
+            "labels": list(self.classes),
+            "activation": self.activation,
+        }
+        return tensors, {"model": model.config.to_json(), "params": params}
 
     def card(self) -> dict[str, Any]:
         """Return the classes."""
@@ -86,9 +101,10 @@ class SegmentRecipe(Recipe):
         """Tell whether a validation song can be judged."""
         return True
 
-    #: How the loss is called in logs, and the classes in the configuration.
+    #: How the loss is called in logs, the classes in the card, and what makes them probabilities.
     loss_name: str
     class_key: str
+    activation: str
 
     @abstractmethod
     def names(self, songs: Songs) -> tuple[str, ...]:
@@ -117,6 +133,7 @@ class TagRecipe(SegmentRecipe):
     needs = ("tags",)
     loss_name = "bce"
     class_key = "tags"
+    activation = "sigmoid"
 
     def names(self, songs: Songs) -> tuple[str, ...]:
         """Return the vocabulary."""
@@ -140,12 +157,8 @@ class TagRecipe(SegmentRecipe):
 
     def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
         """Return the area under the ROC curve, mean over the tags that have both answers."""
-        areas = [
-            area
-            for tag in range(targets.shape[1])
-            if (area := roc_auc(predicted[:, tag], targets[:, tag] > 0.5)) is not None
-        ]
-        return {"auc": float(np.mean(areas))} if areas else {}
+        area = macro_roc_auc(predicted, targets)
+        return {} if area is None else {"auc": area}
 
 
 class ArtistRecipe(SegmentRecipe):
@@ -154,6 +167,7 @@ class ArtistRecipe(SegmentRecipe):
     needs = ("artist",)
     loss_name = "cross_entropy"
     class_key = "artists"
+    activation = "softmax"
 
     def names(self, songs: Songs) -> tuple[str, ...]:
         """Return the artists.
@@ -190,20 +204,3 @@ class ArtistRecipe(SegmentRecipe):
     def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
         """Return the share of clips whose artist is named."""
         return {"accuracy": float((predicted.argmax(axis=1) == targets).mean())}
-
-
-def roc_auc(scores: Sequence[float] | AnyArray, positive: AnyArray) -> float | None:
-    """Return the probability that a positive scores above a negative, ties counting half.
-
-    None where there are no positives, or no negatives.
-    """
-    scores = np.asarray(scores, np.float64)
-    n_positive = int(positive.sum())
-    n_negative = len(scores) - n_positive
-    if n_positive == 0 or n_negative == 0:
-        return None
-    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
-    del values
-    above = ranks[positive].sum() - n_positive * (n_positive + 1) / 2.0
-    return float(above / (n_positive * n_negative))

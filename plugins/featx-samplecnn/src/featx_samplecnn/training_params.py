@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from featx import RecipeSpec, param, params_class
+from featx_samplecnn.catalogue import MODELS
 from featx_samplecnn.params import ModelParams
 
 _REFERENCE = (
@@ -27,6 +28,13 @@ class TagParams(ModelParams):
     every_segment: bool = param(
         True, "An epoch holds every segment of every song; otherwise one crop of every song."
     )
+
+
+@params_class
+class ReSEParams(TagParams):
+    """Parameters of the recipe ``rese``."""
+
+    model: str = param("rese-2-multi", "Network, see the recipe tags.", choices=tuple(MODELS))
 
 
 @params_class
@@ -58,6 +66,17 @@ RECIPES = (
         params=TagParams,
         defaults=_DEFAULTS,
         reference=_REFERENCE,
+    ),
+    RecipeSpec(
+        name="rese",
+        summary="Multi-label tags by the ReSE family, binary cross-entropy",
+        factory="featx_samplecnn.recipe:TagRecipe",
+        params=ReSEParams,
+        defaults={**_DEFAULTS, "lr_decay": 0.0, "patience": 2},
+        reference=(
+            "Kim, Lee, Nam. Sample-level CNN architectures for music auto-tagging using raw "
+            "waveforms. ICASSP 2018, arXiv:1710.10451"
+        ),
     ),
     RecipeSpec(
         name="artist",
