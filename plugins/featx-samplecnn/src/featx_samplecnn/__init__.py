@@ -21,7 +21,17 @@ def featx_extractors() -> list[ExtractorSpec]:
             resolve="featx_samplecnn.params:resolve",
             api=API_VERSION,
             params=SampleCNNParams,
-            weights=WeightsSpec(name="samplecnn", licence="MIT", required=False),
+            weights=WeightsSpec(
+                name="samplecnn",
+                licence="MIT",
+                converter="featx_samplecnn.convert:checkpoint",
+                source=(
+                    "checkpoint.pth of SampleCNN or SampleCNNSE from "
+                    "https://github.com/minzwon/sota-music-tagging-models, Keras weights (.h5) of "
+                    "https://github.com/tae-jun/resemul, or samplecnn.safetensors of featx train"
+                ),
+                required=False,
+            ),
             short_input=(
                 "Input shorter than one segment is repeated to fill it; silence is an input like "
                 "any other."
