@@ -124,6 +124,14 @@ def test_save_refuses_another_suffix(tmp_path, tensors):
         weights.save_weights(tmp_path / "x.pt", tensors, {})
 
 
+def test_read_config_reads_the_header_alone(sound, tmp_path, tensors):
+    from safetensors.numpy import save_file
+
+    assert weights.read_config(sound) == CONFIG
+    save_file(tensors, tmp_path / "x.safetensors", metadata={"format": "pt"})
+    assert weights.read_config(tmp_path / "x.safetensors") == {}
+
+
 def test_load_takes_foreign_safetensors(tmp_path, tensors):
     from safetensors.numpy import save_file
 

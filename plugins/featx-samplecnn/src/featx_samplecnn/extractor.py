@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -70,8 +70,12 @@ class SampleCNNExtractor(Extractor):
         return levels, hidden, torch.sigmoid(logits)
 
 
-def check_config(stored: object, wanted: ModelConfig, *, name: str) -> None:
+def check_config(
+    stored: object, wanted: ModelConfig, *, name: str, ignore: Collection[str] = ()
+) -> None:
     """Refuse weights of another network, also where the shapes would agree.
+
+    Settings in ``ignore`` may differ.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def check_config(stored: object, wanted: ModelConfig, *, name: str) -> None:
         raise WeightsError(f"weights {name!r}: {error}") from error
     theirs, ours = given.to_json(), wanted.to_json()
     for key in ("kind", *(field.name for field in dataclasses.fields(wanted))):
-        if key not in _TRAINING_ONLY and theirs.get(key) != ours[key]:
+        if key not in {*_TRAINING_ONLY, *ignore} and theirs.get(key) != ours[key]:
             raise WeightsError(
                 f"weights {name!r} were made for {key}={theirs.get(key)!r}, "
                 f"got parameters that ask for {ours[key]!r}. Set the parameters of the weights."
