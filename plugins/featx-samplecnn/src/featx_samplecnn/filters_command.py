@@ -1,0 +1,187 @@
+"""``featx plot filters``: what the layers of a SampleCNN listen to, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx import ParameterError
+
+if TYPE_CHECKING:
+    from featx_samplecnn.model import SampleCNN
+
+#: Samples of the inputs in the thesis.
+_SAMPLES = 729
+
+
+@click.command("filters")
+@click.option(
+    "-w",
+    "--weights",
+    type=click.Path(exists=True, path_type=Path),
+    help="Checkpoint of samplecnn, file or folder; else the installed one, if there is one.",
+)
+@click.option("--model", help="Model to draw untrained, such as '3^9'; the weights know theirs.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Picture to write: .png, .pdf or .svg.",
+)
+@click.option(
+    "--layers", help="Which layers, such as '1,2,3'; all that the input reaches if unset."
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=8),
+    default=_SAMPLES,
+    show_default=True,
+    help="Of an input.",
+)
+@click.option("--steps", type=click.IntRange(min=1), default=60, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace a picture that is there.")
+def command(
+    weights: Path | None,
+    model: str | None,
+    output: Path,
+    layers: str | None,
+    samples: int,
+    steps: int,
+    seed: int,
+    dpi: int,
+    overwrite: bool,
+) -> None:
+    """Draw what every channel of SampleCNN responds to most.
+
+    For each layer, inputs that excite one channel are found by gradient ascent from noise; a row of
+    the picture is the magnitude spectrum of one of them, rows sorted by where they peak.
+    """
+    if output.exists() and not overwrite:
+        raise ParameterError(
+            f"output must not exist, got {output}. Give --overwrite to replace it."
+        )
+    network, title = _network(weights, model, seed)
+    chosen = _layers(network, layers, samples)
+    draw(
+        network,
+        output,
+        layers=chosen,
+        samples=samples,
+        steps=steps,
+        seed=seed,
+        dpi=dpi,
+        title=title,
+    )
+    click.echo(str(output))
+
+
+def _network(weights: Path | None, model: str | None, seed: int) -> tuple[SampleCNN, str]:
+    """Return the network and a title that says whether it has learned anything."""
+    import torch
+
+    from featx import load_weights
+    from featx.interfaces import parse_params
+    from featx.neural import load_tensors
+    from featx.weights import locate
+    from featx_samplecnn import featx_extractors
+    from featx_samplecnn.extractor import check_config
+    from featx_samplecnn.model import SampleCNN
+    from featx_samplecnn.networks import make_network, seeded_network
+    from featx_samplecnn.params import SampleCNNParams
+
+    spec = next(item for item in featx_extractors() if item.name == "samplecnn")
+    assert spec.weights is not None
+    path = None if model is not None and weights is None else locate(spec.weights, override=weights)
+    told: dict[str, Any] = {}
+    tensors = None
+    if path is not None:
+        tensors, stored = load_weights(path)
+        told = dict(stored.get("params", {}))
+    settings = {**told, **({} if model is None else {"model": model})}
+    params: Any = parse_params(SampleCNNParams, settings)
+    config = params.config()
+    if tensors is None:
+        network = seeded_network(config, torch.Generator().manual_seed(seed))
+        title = f"UNTRAINED {params.model}: a random network, seed {seed}"
+    else:
+        check_config(stored.get("model"), config, name="samplecnn")
+        network = load_tensors(make_network(config), tensors, name="samplecnn")
+        title = f"{params.model}, {path.name if path is not None else ''}"
+    if not isinstance(network, SampleCNN):
+        raise ParameterError(f"model must be a SampleCNN to be drawn, got {params.model!r}.")
+    return network, title
+
+
+def _layers(network: SampleCNN, text: str | None, samples: int) -> tuple[int, ...]:
+    from featx_samplecnn.filters import n_layers
+
+    if text is None:
+        last = min(n_layers(network, n_samples=samples), 1 + len(network.config.modules))
+        return tuple(range(1, last + 1))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ParameterError(f"layers must be numbers such as 1,2,3, got {text!r}.") from error
+
+
+def draw(
+    network: SampleCNN,
+    output: Path,
+    *,
+    layers: tuple[int, ...],
+    samples: int,
+    steps: int,
+    seed: int,
+    dpi: int,
+    title: str,
+) -> None:
+    """Write the picture of `command`.
+
+    Raises
+    ------
+    ParameterError
+        If matplotlib is missing, or the picture cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            "drawing needs matplotlib. Install it with: pip install 'featx[plot]'"
+        ) from error
+    import torch
+
+    from featx.plotting import save
+    from featx_samplecnn.filters import maximising_inputs, sorted_spectra
+
+    figure = Figure(figsize=(2.2 * len(layers) + 0.8, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(layers), squeeze=False)[0]
+    nyquist = network.config.sr / 2
+    for axis, layer in zip(axes, layers, strict=True):
+        inputs = maximising_inputs(
+            network,
+            layer,
+            generator=torch.Generator().manual_seed(seed),
+            n_samples=samples,
+            steps=steps,
+        )
+        S, _ = sorted_spectra(inputs)
+        axis.imshow(
+            S.T,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            extent=(0, len(S), 0, nyquist),
+            interpolation="nearest",
+        )
+        axis.set_title(f"layer {layer}", fontsize=9)
+        axis.set_xlabel("channel, sorted")
+    axes[0].set_ylabel("frequency (Hz)")
+    for axis in axes[1:]:
+        axis.set_yticklabels([])
+    figure.suptitle(title)
+    save(figure, output, dpi=dpi)
