@@ -317,7 +317,9 @@ class WeightsSpec:
         SPDX identifier or a short phrase.
     converter : str
         ``package.module:function``, called as ``function(path) -> (tensors, config)`` with tensors
-        a dict of numpy arrays; it reads other people's formats. Empty when there is none.
+        a dict of numpy arrays; it reads other people's formats. Empty when there is none. Where
+        the configuration has ``params``, they are parameters of the extractor that hold unless
+        the user sets others.
     source : str
         What the converter reads: file name first, then where to find it, such as
         ``model.h5 from https://...``. Part of the message when weights are missing.
