@@ -19,8 +19,8 @@ from featx_samplecnn.config import (
     ResConfig,
     SampleCNNConfig,
     config_from_json,
-    mel_front_end,
 )
+from featx_samplecnn.front_end import mel_front_end
 from featx_samplecnn.networks import make_network
 from featx_samplecnn.params import SampleCNNParams, resolve
 

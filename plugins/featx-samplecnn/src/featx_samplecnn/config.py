@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from featx import FrontEnd, ParameterError
-from featx.frontend import preset
+from featx_samplecnn.front_end import mel_front_end
 from featx_samplecnn.tags import TAGS
 
 #: Width of the last convolution of the m^n family, and so of its embedding.
@@ -282,20 +282,6 @@ class ResSEConfig(ModelConfig):
     def level_dims(self) -> tuple[int, int, int]:
         """The last three layers, last first."""
         return 512, 512, 256
-
-
-def mel_front_end(*, sr: int, window: int, hop_length: int, n_bands: int) -> FrontEnd:
-    """Return ``fe-sample-mel`` with this window and hop; a preset where one has them."""
-    named = preset(f"fe-sample-mel-{window}")
-    if named.hop_length == hop_length and named.n_bands == n_bands and named.sr == sr:
-        return named
-    return dataclasses.replace(
-        named,
-        name=f"fe-sample-mel-{window}-{hop_length}",
-        sr=sr,
-        hop_length=hop_length,
-        n_bands=n_bands,
-    )
 
 
 _KINDS: dict[str, type[ModelConfig]] = {
