@@ -55,3 +55,28 @@ def test_saved_weights_are_used(music: Path, tmp_path: Path) -> None:
         after = trained.file(music / "long.wav")["tags"]
     # sigmoid(-x) = 1 - sigmoid(x), in every segment and so in their mean
     np.testing.assert_allclose(after, 1 - before, atol=1e-5)
+
+
+@pytest.mark.parametrize("params", [{"depth": 9}, {"model": "3^7"}, {"segments": "many"}])
+def test_weights_that_name_wrong_parameters_are_refused(
+    params: dict[str, object], tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    featx.save_weights(path, {"x": np.zeros(3, np.float32)}, {"params": params})
+    with pytest.raises(featx.WeightsError, match="must be made for parameters that 'samplecnn'"):
+        featx.load("samplecnn", weights=path)
+
+
+def test_settings_go_before_what_the_weights_say(tmp_path: Path) -> None:
+    config = model_config("sr2000")
+    drawn = initial_tensors(build(lambda: SampleCNN(config)), torch.Generator().manual_seed(0))
+    path = tmp_path / "weights.safetensors"
+    featx.save_weights(
+        path,
+        {key: value.numpy() for key, value in drawn.items()},
+        {"model": config.to_json(), "params": {"model": "sr2000", "segments": 3}},
+    )
+    with featx.load("samplecnn", weights=path) as told:
+        assert told.recipe.params["segments"] == 3
+    with featx.load("samplecnn", weights=path, segments=5) as told:
+        assert (told.recipe.params["segments"], told.sr) == (5, 2000)
