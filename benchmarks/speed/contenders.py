@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -95,9 +95,9 @@ def installed(peer: str) -> str:
     return importlib.metadata.version(DISTRIBUTIONS[peer])
 
 
-def contenders() -> tuple[list[Contender], dict[str, str]]:
+def contenders(peers: Iterable[str] = DISTRIBUTIONS) -> tuple[list[Contender], dict[str, str]]:
     """Return every contender at hand, and the version of every peer, empty for absent ones."""
-    versions = {peer: installed(peer) for peer in DISTRIBUTIONS}
+    versions = {peer: installed(peer) for peer in peers}
     found = [item for peer, version in versions.items() if version for item in _BUILDERS[peer]()]
     return [item for item in found if item.ours != "cqt" or has_cqt()], versions
 
