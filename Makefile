@@ -38,7 +38,7 @@ bench: $(STAMP)
 bench-peers: $(STAMP)
 	mkdir -p $(OUT)
 	$(BIN)/pip install --quiet -c .ci/constraints.txt essentia audioflux kaldi-native-fbank nnAudio
-	$(BIN)/python benchmarks/speed/peers.py --json $(OUT)/peers.json
+	$(BIN)/python benchmarks/speed/peers.py --markdown --json $(OUT)/peers.json
 	$(BIN)/python benchmarks/speed/picture.py $(OUT)/peers.json docs/_static/speed.png
 
 docs: $(STAMP)

@@ -19,12 +19,12 @@ from featx.testing import synthesise
 SPEED = Path(__file__).with_name("speed")
 SUITES = ("contenders", "peers", "picture", "end_to_end", "hour")
 FEATURES = {
-    "librosa": ("log-mel", "STFT", "MFCC"),
+    "librosa": ("log-mel", "STFT", "MFCC", "CQT"),
     "scipy": ("log-mel", "STFT", "MFCC"),
     "torch": ("log-mel", "STFT", "MFCC"),
-    "nnAudio": ("log-mel", "STFT", "MFCC"),
-    "Essentia": ("log-mel", "STFT", "MFCC"),
-    "audioflux": ("log-mel", "STFT", "MFCC"),
+    "nnAudio": ("log-mel", "STFT", "MFCC", "CQT"),
+    "Essentia": ("log-mel", "STFT", "MFCC", "CQT"),
+    "audioflux": ("log-mel", "STFT", "MFCC", "CQT"),
     "kaldi-native-fbank": ("log-mel", "STFT", "MFCC", "Kaldi fbank"),
 }
 PAIRS = [(peer, feature) for peer, features in FEATURES.items() for feature in features]
@@ -109,6 +109,9 @@ def test_peers_that_are_not_aligned_get_no_ratio(
     assert [row["who"] for row in rows] == ["featx", "twin", "reversed"]
     assert rows[1]["ratio"] is not None
     assert rows[2]["ratio"] is None
+    table = suites["peers"].markdown(rows).splitlines()
+    assert [line.split(" | ")[0] for line in table[2:]] == ["| featx", "| twin", "| reversed"]
+    assert "not aligned" in table[4]
 
 
 def test_picture_shows_whoever_is_aligned(suites: dict[str, ModuleType], tmp_path: Path) -> None:

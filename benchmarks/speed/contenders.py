@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from featx import frontend
-from featx.frontend import PRESETS, compute, mel_filter_bank
+from featx.frontend import PRESETS, compute, cqt_magnitude, mel_filter_bank
 from featx.types import FrontEnd
 
 SR = 22050
@@ -69,9 +68,7 @@ def featx_work(ours: FrontEnd | str) -> Callable[[np.ndarray], np.ndarray]:
     """Return what featx does for a contender."""
     if isinstance(ours, FrontEnd):
         return partial(compute, front_end=ours, sr=int(ours.sr or SR))
-    return partial(
-        frontend.cqt, sr=SR, hop_length=512, fmin=CQT_FMIN, n_bins=CQT_BINS, bins_per_octave=12
-    )
+    return partial(cqt_magnitude, sr=SR, fmin=CQT_FMIN, n_bins=CQT_BINS)
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -99,11 +96,7 @@ def contenders(peers: Iterable[str] = DISTRIBUTIONS) -> tuple[list[Contender], d
     """Return every contender at hand, and the version of every peer, empty for absent ones."""
     versions = {peer: installed(peer) for peer in peers}
     found = [item for peer, version in versions.items() if version for item in _BUILDERS[peer]()]
-    return [item for item in found if item.ours != "cqt" or has_cqt()], versions
-
-
-def has_cqt() -> bool:
-    return hasattr(frontend, "cqt")
+    return found, versions
 
 
 # ---------------------------------------------------------------- shared pieces

@@ -1,6 +1,7 @@
 """Time the same features in featx and in its peers, after showing that they are the same.
 
     python benchmarks/speed/peers.py [--rounds N] [--clips N] [--only WORD] [--json FILE]
+                                     [--markdown]
 
 Peers are optional: pip install librosa scipy torch nnAudio essentia audioflux kaldi-native-fbank.
 Those that are missing are listed. Every peer is set up to compute what featx computes, and where
@@ -28,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from contenders import ALIGNED, Contender, alignment, contenders, featx_work, has_cqt
+from contenders import ALIGNED, Contender, alignment, contenders, featx_work
 
 import featx
 from featx.frontend import EmptyBandWarning
@@ -101,12 +102,38 @@ def show(row: dict[str, object]) -> None:
     )
 
 
+def markdown(rows: list[dict[str, object]]) -> str:
+    """Return the table of docs/performance.md: featx in ms, peers in times slower."""
+    features = list(dict.fromkeys(row["feature"] for row in rows))
+    lines = [
+        f"| | {' | '.join(features)} | least correlation |",
+        "|---" * (len(features) + 2) + "|",
+    ]
+    for who in dict.fromkeys(row["who"] for row in rows):
+        own = {row["feature"]: row for row in rows if row["who"] == who}
+        cells = [_cell(own.get(feature)) for feature in features]
+        told = [row["correlation"] for row in own.values() if "correlation" in row]
+        # rounded down: 0.99999 must not look like 1
+        least = f"{np.floor(1e6 * min(told)) / 1e6:.6f}" if told else ""
+        lines.append(f"| {who} | {' | '.join(cells)} | {least} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, object] | None) -> str:
+    if row is None:
+        return "–"
+    if row["who"] == "featx":
+        return f"{row['ms']:.2f} ms"
+    return "not aligned" if row["ratio"] is None else f"{row['ratio']:.1f} ×"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--clips", type=int, default=3)
     parser.add_argument("--only", default="", help="features or peers whose name contains this")
     parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument("--markdown", action="store_true", help="a table for the docs at the end")
     options = parser.parse_args()
     warnings.simplefilter("ignore", EmptyBandWarning)
     found, versions = contenders()
@@ -122,8 +149,6 @@ def main() -> int:
     print(f"featx {featx.__version__}, {lanes()} lanes, {SECONDS:g} s clips, load {load:.1f}")
     print("peers: " + ", ".join(f"{peer} {v}" for peer, v in versions.items() if v))
     print(f"absent: {', '.join(missing) or 'none'}")
-    if not has_cqt():
-        print("CQT left out: this featx has none")
     print(
         f"{'feature':12} {'who':19} {'ms':>9} {'featx ms':>9} {'times slower':>13} "
         f"{'correlation':>12}  settings"
@@ -134,6 +159,8 @@ def main() -> int:
         for row in measure(group, clips, options.rounds):
             show(row)
             rows.append(row)
+    if options.markdown:
+        print(markdown(rows))
     if options.json is not None:
         about = {
             "featx": featx.__version__,

@@ -41,6 +41,7 @@ def draw(about: dict[str, Any], out: Path) -> None:
             shift = 0.09 * (list(DISTRIBUTIONS).index(who) - 3)
             axes.scatter([x + shift for x in places], times, marker=_MARKS[who], s=45, label=who)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xticks(range(len(features)), [_TITLES.get(name, name) for name in features])
     axes.set_ylabel(f"ms for a clip of {about['seconds']:g} s, one thread")
     axes.grid(axis="y", which="both", alpha=0.25)
