@@ -8,12 +8,14 @@ Stereo tracks at 44.1 kHz are written as MP3, FLAC and Ogg Vorbis, from synthesi
 in turns in one process, both decode them, mix down, resample to 22050 Hz with soxr (featx ``HQ`` is
 librosa's ``soxr_hq``, both the default), compute ``fe-artist`` (1024 / 512, 128 mel bands,
 log10(1 + 10 x)) and store it: featx one HDF5 shard with checksums, ledger and fsync; librosa one
-.npy per track. *Times slower* is the median over the rounds of the ratio of processor time. The
-split is featx's own time: decoding (with down-mix, resampling, checks and content hash), front end,
-store. --workers runs ``featx.run`` with one and two worker processes, on a number of files and on
-three times as many; what the additional files take is told, so that start-up does not count. Where
-other programs want the cores, see the last line: twice the ratio of processor times is what two
-free cores would give.
+.npy per track. *Times slower* is the median over the rounds of the ratio of processor time.
+
+The split is featx's own time: decoding (with down-mix, resampling, checks and content hash), front
+end, store; *bare* is the share that libsndfile alone would take to decode the same files, which no
+front end can undercut. --workers runs ``featx.run`` with one and two worker processes, on a number
+of files and on three times as many; what the additional files take is told, so that start-up does
+not count. Where other programs want the cores, see the last line: twice the ratio of processor
+times is what two free cores would give.
 """
 
 from __future__ import annotations
@@ -171,6 +173,16 @@ class Librosa:
         return took
 
 
+def bare(paths: list[Path], clock: Callable[[], float]) -> float:
+    """Decode and drop everything; return seconds."""
+    block, began = np.empty((1 << 16, 2), np.float32), clock()
+    for path in paths:
+        with soundfile.SoundFile(path) as file:
+            while len(file.read(out=block)) == len(block):
+                pass
+    return clock() - began
+
+
 def librosa_log_mel(y: np.ndarray) -> np.ndarray:
     mel = librosa.feature.melspectrogram(
         y=y, sr=SR, n_fft=1024, hop_length=512, n_mels=128, power=1.0, pad_mode="reflect"
@@ -201,7 +213,7 @@ def compare(paths: list[Path], folder: Path, rounds: int) -> dict[str, Any]:
     ours, theirs = Featx(), Librosa()
     times: dict[str, list[dict[str, float]]] = {"featx": [], "librosa": []}
     walls: dict[str, list[float]] = {"featx": [], "librosa": []}
-    worst = 0.0
+    worst, decoder = 0.0, []
     for turn in range(rounds + 1):
         for name, contender in (("featx", ours), ("librosa", theirs)):
             store = folder / f"{name}-{turn}"
@@ -212,6 +224,8 @@ def compare(paths: list[Path], folder: Path, rounds: int) -> dict[str, Any]:
                 walls[name].append(time.perf_counter() - began)
         if turn == 0:
             worst = deviation(folder / "featx-0", folder / "librosa-0")
+        else:
+            decoder.append(bare(paths, time.process_time))
         for name in times:
             shutil.rmtree(folder / f"{name}-{turn}")
     totals = {name: np.array([sum(took.values()) for took in runs]) for name, runs in times.items()}
@@ -227,6 +241,7 @@ def compare(paths: list[Path], folder: Path, rounds: int) -> dict[str, Any]:
         "featx_ms_per_minute": round(6e4 * float(totals["featx"].min()) / seconds, 2),
         "librosa_ms_per_minute": round(6e4 * float(totals["librosa"].min()) / seconds, 2),
         "split": {phase: round(took / whole, 4) for phase, took in split.items()},
+        "bare": round(float(np.median(np.array(decoder) / totals["featx"])), 4),
         "librosa_split": {
             phase: round(
                 float(np.median([took[phase] for took in times["librosa"]]))
@@ -300,7 +315,7 @@ def main() -> int:
     print(f"featx {featx.__version__}, librosa {librosa.__version__}, load {load:.1f}")
     print(
         f"{'format':6} {'kbit/s':>6} {'times slower':>13} {'wall':>5} {'featx ms/min':>13} "
-        f"{'librosa':>8}   decode  front end  store  largest difference"
+        f"{'librosa':>8}   decode  (bare)  front end  store  largest difference"
     )
     about: dict[str, Any] = {"load": load, "seconds": options.seconds, "formats": {}}
     with tempfile.TemporaryDirectory(prefix="featx-end-to-end-") as name:
@@ -314,7 +329,7 @@ def main() -> int:
             print(
                 f"{ending:6} {row['kbit_s']:6} {row['ratio']:13.2f} {row['wall_ratio']:5.2f} "
                 f"{row['featx_ms_per_minute']:13.1f} {row['librosa_ms_per_minute']:8.1f}   "
-                f"{shares[0]:6.1%} {shares[1]:10.1%} {shares[2]:6.1%}  "
+                f"{shares[0]:6.1%}  {row['bare']:6.1%} {shares[1]:10.1%} {shares[2]:6.1%}  "
                 f"{row['largest_difference']:.1e}",
                 flush=True,
             )
