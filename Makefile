@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo test bench docs tamper kills scale clean
+.PHONY: demo test bench bench-peers docs tamper kills scale clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -25,10 +25,21 @@ test: $(STAMP)
 	$(BIN)/mypy core/featx $(wildcard plugins/*/src)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# speed against peers, interleaved in one process; close other programs first
+# start-up, front end, files to features, an hour of sound; close other programs first
+OUT ?= /tmp/featx-bench
 bench: $(STAMP)
-	$(BIN)/python benchmarks/startup.py
-	for suite in benchmarks/speed/*.py; do $(BIN)/python $$suite || exit; done
+	mkdir -p $(OUT)
+	-$(BIN)/python benchmarks/startup.py --json $(OUT)/startup.json
+	$(BIN)/python benchmarks/speed/frontend.py
+	$(BIN)/python benchmarks/speed/end_to_end.py --workers --json $(OUT)/end_to_end.json
+	$(BIN)/python benchmarks/speed/hour.py --json $(OUT)/hour.json
+
+# the same features in seven other libraries, which are installed first, and the picture for the docs
+bench-peers: $(STAMP)
+	mkdir -p $(OUT)
+	$(BIN)/pip install --quiet -c .ci/constraints.txt essentia audioflux kaldi-native-fbank nnAudio
+	$(BIN)/python benchmarks/speed/peers.py --markdown --json $(OUT)/peers.json
+	$(BIN)/python benchmarks/speed/picture.py $(OUT)/peers.json docs/_static/speed.png
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

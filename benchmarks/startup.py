@@ -1,12 +1,17 @@
-"""How long the command line takes to answer with many plugins, some of them broken.
+"""How long the command line takes to answer with many plugins, and a process to its first feature.
+
+    python benchmarks/startup.py [--runs N] [--cold-runs N] [--json FILE]
 
 Installs 50 dummy plugins (20 of them broken in 10 ways) as dist-info folders beside whatever is
-installed, and prints the median of 20 runs of each command: ``python benchmarks/startup.py``.
+installed, and prints the median of 20 runs of each command. Then new processes import featx, and
+compute one log-mel spectrogram: with compiled kernels in the cache, and with an empty cache. Both
+include the start of Python; what Python alone takes stands beside them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pty
 import resource
@@ -32,6 +37,19 @@ CASES = {
     "featx plugins, terminal": (["plugins"], True, 0.300),
     "featx plugins, pipe": (["plugins"], False, 0.300),
     "python -c pass": (None, False, None),
+}
+
+FEATURE = """
+import numpy as np
+from featx.frontend import compute
+compute(np.zeros(22050, np.float32), "fe-artist", sr=22050)
+"""
+#: processes that compute: code, whether the cache of kernels is empty, limit in seconds
+PROCESSES = {
+    "python -c pass": ("pass", False, None),
+    "import featx": ("import featx", False, 0.060),
+    "first feature, warm cache": (FEATURE, False, 0.8),
+    "first feature, empty cache": (FEATURE, True, 5.0),
 }
 
 
@@ -68,6 +86,39 @@ def run(arguments: list[str] | None, terminal: bool, site: Path) -> tuple[float,
     return wall, processor
 
 
+def start(code: str, cache: Path) -> tuple[float, float]:
+    """Return wall and processor time in seconds of a new process that runs ``code``."""
+    environment = {**os.environ, "FEATX_CACHE": str(cache)}
+    for name in ("PYTHONDONTWRITEBYTECODE", "NUMBA_CACHE_DIR"):
+        environment.pop(name, None)
+    started, used = time.perf_counter(), _processor_time()
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    return time.perf_counter() - started, _processor_time() - used
+
+
+def processes(runs: int, cold_runs: int) -> dict[str, dict[str, float | None]]:
+    """Measure `PROCESSES`; return seconds by name."""
+    table: dict[str, dict[str, float | None]] = {}
+    alone = 0.0
+    for name, (code, cold, limit) in PROCESSES.items():
+        with tempfile.TemporaryDirectory(prefix="featx-cache-") as folder:
+            caches = [Path(folder) / "0"] * runs
+            if cold:
+                caches = [Path(folder) / str(number) for number in range(cold_runs)]
+            else:
+                start(code, caches[0])  # compiles, and writes byte code
+            walls, processor = zip(*(start(code, cache) for cache in caches), strict=True)
+        table[name] = {
+            "median": statistics.median(walls),
+            "fastest": min(walls),
+            "fastest_processor": min(processor),
+            "beyond_python": statistics.median(walls) - alone,
+            "limit": limit,
+        }
+        alone = alone or statistics.median(walls)
+    return table
+
+
 def _processor_time() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return children.ru_utime + children.ru_stime
@@ -85,8 +136,10 @@ def _drain(master: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=20)
-    runs = parser.parse_args().runs
-    too_slow = False
+    parser.add_argument("--cold-runs", type=int, default=3, help="with an empty cache of kernels")
+    parser.add_argument("--json", type=Path, help="write what processes take to this file")
+    options = parser.parse_args()
+    runs, too_slow = options.runs, False
     with tempfile.TemporaryDirectory(prefix="featx-startup-") as folder:
         site = Path(folder)
         install_dummies(site)
@@ -102,6 +155,19 @@ def main() -> int:
                 f"processor {1000 * statistics.median(processor):6.1f} ms{allowed}"
             )
             too_slow |= limit is not None and median > limit
+    table = processes(runs, options.cold_runs)
+    for name, row in table.items():
+        # importing counts without the interpreter, a first feature with it
+        counted = row["beyond_python"] if name == "import featx" else row["median"]
+        allowed = "" if row["limit"] is None else f"  limit {1000 * row['limit']:.0f} ms"
+        print(
+            f"{name:<26} median {1000 * row['median']:6.0f} ms  "
+            f"min {1000 * row['fastest']:6.0f}  beyond python {1000 * row['beyond_python']:6.0f}  "
+            f"least processor {1000 * row['fastest_processor']:6.0f} ms{allowed}"
+        )
+        too_slow |= row["limit"] is not None and counted > row["limit"]
+    if options.json is not None:
+        options.json.write_text(json.dumps(table, indent=1) + "\n")
     return int(too_slow)
 
 

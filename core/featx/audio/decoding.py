@@ -112,9 +112,13 @@ class _Meter:
         self.peak = max(self.peak, peak)
 
 
+def _frames_at_once(reader: Reader) -> int:
+    return max(_BLOCK // reader.channels, 1)
+
+
 def _blocks(reader: Reader, limits: Limits, meter: _Meter) -> Iterator[FloatArray]:
     """Yield (n, channels) blocks, valid until the next one; limits are checked on the way."""
-    out = np.empty((max(_BLOCK // reader.channels, 1), reader.channels), dtype=np.float32)
+    out = np.empty((_frames_at_once(reader), reader.channels), dtype=np.float32)
     done = 0
     while (got := reader.read(out)) > 0:
         block = out[:got]
@@ -185,8 +189,9 @@ def decode(
         }
         meter = _Meter()
         digest = hashlib.blake2b(str(reader.sr).encode(), digest_size=16) if fingerprint else None
+        mixed = np.empty(_frames_at_once(reader), dtype=np.float32)
         for block in _blocks(reader, limits, meter):
-            mono = np.empty(len(block), dtype=np.float32)
+            mono = mixed[: len(block)]
             mix_into(block, mono)
             for sink in sinks.values():
                 sink.write(mono)

@@ -7,7 +7,8 @@ lies behind it. The frames are therefore counted here, and a header frame is mad
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from featx.audio.files import SourceFile
 from featx.audio.limits import Note
@@ -48,13 +49,15 @@ class _Frame:
     samples: int
     sr: int
     side: int  # bytes between header and data of layer III
+    #: what may not change within a stream: sync, version and layer; rate
+    kind: tuple[int, int, int] = field(init=False)
 
-    @property
-    def kind(self) -> tuple[int, int, int]:
-        """What may not change within a stream: sync, version and layer; rate."""
-        return self.head[0], self.head[1] & 0xFE, self.head[2] & 0x0C
+    def __post_init__(self) -> None:
+        head = self.head
+        object.__setattr__(self, "kind", (head[0], head[1] & 0xFE, head[2] & 0x0C))
 
 
+@lru_cache(maxsize=1 << 10)  # a stream has few different headers and thousands of frames
 def _parse(head: bytes) -> _Frame | None:
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None

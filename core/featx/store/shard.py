@@ -44,8 +44,9 @@ def pack_text(texts: Sequence[str]) -> tuple[AnyArray, AnyArray]:
 def value_digest(values: AnyArray) -> bytes:
     """Return 16 bytes of BLAKE2b over dtype, shape and the little-endian values."""
     plain = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    head = f"{plain.dtype.str}{plain.shape}".encode()
-    return hashlib.blake2b(head + plain.tobytes(), digest_size=16).digest()
+    digest = hashlib.blake2b(f"{plain.dtype.str}{plain.shape}".encode(), digest_size=16)
+    digest.update(plain.reshape(-1).data)  # the array itself: hours of frames are not copied
+    return digest.digest()
 
 
 def check_values(spec: FeatureSpec, values: AnyArray, track_id: str) -> AnyArray:
