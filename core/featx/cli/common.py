@@ -15,6 +15,7 @@ from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from featx.registry import Registry
+    from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -90,6 +91,14 @@ def json_option(function: Decorated) -> Decorated:
 def overwrite_option(function: Decorated) -> Decorated:
     """Add ``--overwrite``; without it commands refuse to replace a file."""
     return click.option("--overwrite", is_flag=True, help="Replace files that exist.")(function)
+
+
+def only_extractor(store: Store) -> str:
+    """Return the extractor of a store that holds one, where ``--plugin`` is not given."""
+    names = list(store)
+    if len(names) != 1:
+        raise ParameterError(f"--plugin must name one of {listed(names)}, got none.")
+    return names[0]
 
 
 def set_option(function: Decorated) -> Decorated:

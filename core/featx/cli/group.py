@@ -68,7 +68,7 @@ class RootGroup(click.Group):
             assert isinstance(command, click.Command)
             return command
         claims = _plugin_commands(ctx).get(cmd_name, [])
-        return _load(cmd_name, claims) if claims else None
+        return load_command(cmd_name, claims) if claims else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -90,7 +90,7 @@ class RootGroup(click.Group):
         extra = {
             name: " and ".join(f"{found.distribution} {found.version}" for found in claims)
             for name, claims in sorted(_plugin_commands(ctx).items())
-            if name not in self.table and ":" not in name
+            if name not in self.table and not set(":.") & set(name)
         }
         if extra:
             with formatter.section("Commands of plugins"):
@@ -154,7 +154,24 @@ def _plugin_commands(ctx: click.Context) -> dict[str, list[Found]]:
     return known
 
 
-def _load(name: str, claims: list[Found]) -> click.Command:
+def subcommands(ctx: click.Context, command: str) -> dict[str, list[Found]]:
+    """Return the commands of plugins that are called ``<command>.<name>``, by their name."""
+    prefix = f"{command}."
+    return {
+        name.removeprefix(prefix): claims
+        for name, claims in _plugin_commands(ctx).items()
+        if name.startswith(prefix)
+    }
+
+
+def load_command(name: str, claims: list[Found]) -> click.Command:
+    """Import a plugin's command.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be loaded, is no command, or two plugins claim its name.
+    """
     if len(claims) > 1:
         full = " and ".join(f"'{found.distribution}:{found.name}'" for found in claims)
         raise PluginError(

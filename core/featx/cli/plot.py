@@ -1,8 +1,12 @@
-"""``featx plot``: one recording, its spectrograms, features and events, as a picture."""
+"""``featx plot``: one recording, its spectrograms, features and events, as a picture.
+
+Other pictures are subcommands; what is none of their names is a recording.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from featx.cli.common import overwrite_option
+from featx.cli.group import load_command, subcommands
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
@@ -33,7 +38,60 @@ def _complete_preset(
     return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
 
 
-@click.command("plot")
+#: subcommand -> (module, one-line help)
+_TABLE = {
+    "recording": ("featx.cli.plot", "A recording with features and events; may be left out."),
+    "map": ("featx.cli.plot_map", "The tracks of a store as points of a plane."),
+}
+_DEFAULT = "recording"
+
+
+class PlotGroup(click.Group):
+    """Pictures by name; commands of plugins called ``plot.NAME`` are among them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return featx's pictures, then those of plugins."""
+        return [*_TABLE, *sorted(subcommands(ctx, "plot").keys() - _TABLE.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one."""
+        if cmd_name == _DEFAULT:
+            return recording
+        if cmd_name in _TABLE:
+            found: click.Command = importlib.import_module(_TABLE[cmd_name][0]).command
+            return found
+        claims = subcommands(ctx, "plot").get(cmd_name, [])
+        return load_command(f"plot.{cmd_name}", claims) if claims else None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what does not begin with the name of a picture as a recording."""
+        if args and args[0] not in ("--help", *self.list_commands(ctx)):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing anything."""
+        rows = [(name, text) for name, (_, text) in _TABLE.items()]
+        rows += [
+            (name, f"From {claims[0].distribution}.")
+            for name, claims in sorted(subcommands(ctx, "plot").items())
+            if name not in _TABLE
+        ]
+        with formatter.section("Pictures"):
+            formatter.write_dl(rows)
+
+
+@click.command("plot", cls=PlotGroup)
+def command() -> None:
+    """Draw a recording, or another picture by its name.
+
+    \b
+    featx plot song.flac
+    featx plot map features/ --color artist
+    """  # noqa: D301  (click reads the backspace)
+
+
+@click.command(_DEFAULT)
 @click.argument("audio", type=_FILE)
 @click.option(
     "-o",
@@ -89,7 +147,7 @@ def _complete_preset(
 @click.option("--title", help="Heading.  [default: the file's name]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @overwrite_option
-def command(
+def recording(
     audio: Path,
     output: Path | None,
     presets: tuple[str, ...],

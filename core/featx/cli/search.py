@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option
+from featx.cli.common import echo_json, echo_table, json_option, only_extractor
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def command(
     from featx.store import open_store
 
     with open_store(store) as opened:
-        extractor = extractor or _only_extractor(opened)
+        extractor = extractor or only_extractor(opened)
         if tag is not None and feature is None:
             feature = _feature_with(opened, extractor, tag)
         gallery = Gallery(opened, extractor, feature)
@@ -184,13 +184,6 @@ class _Vectors:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 24 else f"{text[:16]}…"
-
-
-def _only_extractor(store: Store) -> str:
-    names = list(store)
-    if len(names) != 1:
-        raise ParameterError(f"--plugin must name one of {listed(names)}, got none.")
-    return names[0]
 
 
 def _feature_with(store: Store, extractor: str, tag: str) -> str:

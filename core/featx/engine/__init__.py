@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.engine.inputs import Inputs, InputTrack, discover
     from featx.engine.loading import LoadedExtractor, load
-    from featx.engine.manifest import ManifestRow, read_manifest
+    from featx.engine.manifest import ManifestRow, manifest_column, read_manifest
     from featx.engine.planning import Plan, PlanCounts, PlannedTrack, PlannedUnit
     from featx.engine.reporting import Reporter, RunSummary, choose_progress
     from featx.engine.runner import run_shard
@@ -40,6 +40,7 @@ _HOMES = {
     "choose_progress": "reporting",
     "discover": "inputs",
     "load": "loading",
+    "manifest_column": "manifest",
     "plan": "running",
     "read_manifest": "manifest",
     "run": "running",
@@ -68,6 +69,7 @@ __all__ = [
     "choose_progress",
     "discover",
     "load",
+    "manifest_column",
     "plan",
     "read_manifest",
     "run",

@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from featx.errors import ParameterError, listed
 
-__all__ = ["MANIFEST_COLUMNS", "MANIFEST_SUFFIXES", "ManifestRow", "read_manifest"]
+__all__ = [
+    "MANIFEST_COLUMNS",
+    "MANIFEST_SUFFIXES",
+    "ManifestRow",
+    "manifest_column",
+    "read_manifest",
+]
 
 MANIFEST_SUFFIXES = (".csv", ".parquet", ".pq")
 
@@ -67,8 +73,31 @@ def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
         )
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path)
+def manifest_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
+    """Return one column of a manifest by track id, whatever it is called; empty where it is.
+
+    Raises
+    ------
+    ParameterError
+        As `read_manifest`, or if there is no such column.
+    """
+    path = Path(path)
+    folder = os.path.abspath(path.parent)  # noqa: PTH100  (no link is followed)
+    found: dict[str, str] = {}
+    for where, cells in _rows(path, extra=(name,)):
+        try:
+            row = _row(cells, folder, where)
+        except ParameterError as error:
+            raise ParameterError(f"manifest {path}, {where}: {error}.") from error
+        if name not in cells:
+            raise ParameterError(f"column must be one of {listed(cells)}, got {name!r}.")
+        found[row.track_id] = _text(cells[name])
+    return found
+
+
+def _rows(path: Path, *, extra: Sequence[str] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield place and cells of every line; of a Parquet file the known columns and ``extra``."""
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path, extra)
     try:
         yield from rows
     except OSError as error:
@@ -98,7 +127,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             raise ParameterError(f"manifest {path}, line {reader.line_num}: {error}.") from error
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parquet_rows(path: Path, extra: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -108,7 +137,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         ) from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            known = ["path", "track_id", *MANIFEST_COLUMNS]
+            known = ["path", "track_id", *MANIFEST_COLUMNS, *extra]
             columns = [name for name in file.schema_arrow.names if name in known]
             _check_columns(path, columns)
             number = 0

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from featx.plotting.annotations import read_events
 from featx.plotting.figure import render, save
+from featx.plotting.maps import LAYOUTS, layout, render_map
 from featx.plotting.panels import Events, Frames, events_panel, frames_panel
 from featx.plotting.spectrogram import band_frequencies, spectrogram_panel
 
 __all__ = [
+    "LAYOUTS",
     "Events",
     "Frames",
     "band_frequencies",
     "events_panel",
     "frames_panel",
+    "layout",
     "read_events",
     "render",
+    "render_map",
     "save",
     "spectrogram_panel",
 ]

@@ -73,7 +73,7 @@ def render(
         If matplotlib is not installed.
     """
     _check(y, sr, panels, over, events)
-    figure = _new_figure()
+    figure = new_figure()
     low, high = _time_range(y, sr, offset, panels, events)
     panels = [panel.between(low, high) for panel in panels]
     over = [line.between(low, high) for line in over]
@@ -135,7 +135,8 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     return path
 
 
-def _new_figure() -> Figure:
+def new_figure() -> Figure:
+    """Return an empty figure with an Agg canvas."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
