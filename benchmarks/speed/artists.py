@@ -92,9 +92,8 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows))
         return
-    print(
-        f"{'model':8} {'artists':>8} {'ms/anchor':>10} {'parameters':>11} {'state MB':>9} {'grown MB':>9}"
-    )
+    names = ("model", "artists", "ms/anchor", "parameters", "state MB", "grown MB")
+    print("{:8} {:>8} {:>10} {:>11} {:>9} {:>9}".format(*names))
     for row in rows:
         print(
             f"{row['model']:8} {row['artists']:8} {row['ms_per_anchor']:10.2f} "
