@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PACKAGES := $(wildcard plugins/*/pyproject.toml benchmarks/pyproject.toml)
+PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
 .PHONY: demo test bench bench-peers docs tamper kills scale clean
 .DEFAULT_GOAL := test
@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
 	@echo "installing featx, its plugins and PyTorch into $(VENV): a few minutes and about 2 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 -c .ci/constraints.txt
-	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[av,plot,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
+	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[augment,av,plot,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
 	touch $@
 
 demo: $(STAMP)
@@ -22,7 +22,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core/featx $(wildcard plugins/*/src)
+	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # start-up, front end, files to features, an hour of sound; close other programs first
@@ -48,10 +48,11 @@ docs: $(STAMP)
 tamper: $(STAMP)
 	$(BIN)/python tests/tampering.py
 
-# N extractions killed at random moments, resumed and compared; the suite runs 20
+# N extractions killed at random moments, resumed and compared (the suite runs 20), and 10 trainings
 N ?= 200
 kills: $(STAMP)
 	$(BIN)/python benchmarks/reliability/kills.py $(N)
+	$(BIN)/python benchmarks/reliability/training_kills.py
 
 # 100,000 tiny tracks: throughput, store, memory of the supervising process
 scale: $(STAMP)

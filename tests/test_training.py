@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from click.testing import CliRunner
 from training_recipe import SR, Silent, registry
 
 import featx
 from featx.cli import main
 from featx.errors import ParameterError, TrainingError
-from featx.training import AudioCrops, Crop, CropSpec, Song, StoreCrops, train
+from featx.training import (
+    AudioCrops,
+    Crop,
+    CropSpec,
+    Song,
+    StoreCrops,
+    find_checkpoints,
+    train,
+)
+from featx.training.checkpoints import State, save_state
 
 HERE = Path(__file__).parent
 #: A crop is resampled by itself, from 4000 to 22050 Hz; log10(1 + 10 x) of its mel bands differs.
@@ -51,6 +63,7 @@ def run(manifest: Path, out: str, **settings: Any) -> Any:
     reporter = settings.pop("reporter", None) or Silent()
     recipe, store = settings.pop("recipe", None), settings.pop("store", None)
     threads, minutes = settings.pop("threads", 1), settings.pop("minutes", None)
+    workers = settings.pop("workers", None)
     return train(
         manifest,
         manifest.parent / out,
@@ -59,6 +72,7 @@ def run(manifest: Path, out: str, **settings: Any) -> Any:
         store=store,
         settings={"steps": 30, **settings},
         threads=threads,
+        workers=workers,
         max_minutes=minutes,
         progress=reporter,
     )
@@ -85,13 +99,15 @@ def test_result_depends_on_the_seed(manifest: Path) -> None:
     assert first.sha256 != second.sha256
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 def test_result_does_not_depend_on_the_number_of_loading_threads(
-    manifest: Path, monkeypatch: pytest.MonkeyPatch
+    manifest: Path, threads: int
 ) -> None:
-    one = run(manifest, "one")
-    monkeypatch.setattr("torch.set_num_threads", lambda _: None)
-    three = run(manifest, "three", threads=3)
-    assert one.sha256 == three.sha256
+    """Threads of torch do count: they decide how sums are split."""
+    one, four = (
+        run(manifest, f"out{workers}", threads=threads, workers=workers) for workers in (1, 4)
+    )
+    assert one.sha256 == four.sha256
 
 
 def test_mixed_precision_trains_on_the_cpu(manifest: Path) -> None:
@@ -181,6 +197,24 @@ def test_nan_names_step_files_and_checkpoint(manifest: Path) -> None:
     assert ".wav" in told.partition("read from:")[2]
 
 
+def test_nan_of_a_validation_names_the_same(manifest: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        run(manifest, "out", break_at=6, validate_every=5)
+    told = str(caught.value)
+    assert "the validation loss must be finite, got nan after step 5" in told
+    assert ".wav" in told.partition("The last batch was read from:")[2]
+
+
+def test_state_that_is_not_finite_does_not_replace_the_last_good_one(manifest: Path) -> None:
+    run(manifest, "out", steps=2)
+    out = manifest.parent / "out"
+    before = (out / "state.safetensors").read_bytes()
+    broken = {"w": torch.tensor([1.0, float("inf")])}
+    with pytest.raises(TrainingError, match=r"after step 9 model/w is not finite\. .* step 2\."):
+        save_state(out, State(step=9, identity={}, model=broken, best={}, optimizer={}))
+    assert (out / "state.safetensors").read_bytes() == before
+
+
 def test_corrupt_file_costs_that_file(manifest: Path) -> None:
     (manifest.parent / "04.wav").write_bytes(b"RIFF no sound at all")
     summary = run(manifest, "out")
@@ -224,6 +258,13 @@ def test_lines_without_the_label_are_left_out_and_told(manifest: Path) -> None:
     reporter = Silent()
     run(manifest, "out", steps=2, reporter=reporter)
     assert "1 lines have no artist and are left out (line 5)." in reporter.notes
+
+
+def test_wrong_numbers_of_threads_are_refused(manifest: Path) -> None:
+    with pytest.raises(ParameterError, match="workers must be an integer > 0, got 0"):
+        run(manifest, "out", workers=0)
+    with pytest.raises(ParameterError, match="max_minutes must be > 0, got 0"):
+        run(manifest, "out", minutes=0)
 
 
 @pytest.mark.parametrize(
@@ -273,3 +314,91 @@ def test_command_trains_and_writes_a_card(manifest: Path) -> None:
     assert card["data"]["labels"] == {"artist": 3, "album": 0, "tags": 3}
     assert card["results"]["steps"] == 3
     assert card["options"]["seed"] == 0
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner().invoke(main, [str(item) for item in arguments])
+
+
+def test_weights_list_tells_what_came_out(manifest: Path) -> None:
+    folder = manifest.parent / "trained"
+    folder.mkdir()
+    summary = run(manifest, "trained/first", steps=3)
+    run(manifest, "trained/second", recipe="pairs", minutes=1e-9)
+    (folder / "nothing").mkdir()
+    found = json.loads(invoke("weights", "list", folder, "--json").output)
+    assert [Path(item["folder"]).name for item in found] == ["first", "second"]
+    assert found[0]["sha256"] == summary.sha256
+    assert found[0]["weights"] == summary.weights
+    told = [(item["recipe"], item["status"], item["steps"]) for item in found]
+    assert told == [("artist", "ok", 3), ("pairs", "unfinished", 1)]
+    assert summary.sha256[:16] in invoke("weights", "list", folder / "first").output
+
+
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [
+        (lambda out: (out / "tiny.safetensors").write_bytes(b"other"), "changed"),
+        (lambda out: (out / "tiny.safetensors").unlink(), "missing"),
+        (lambda out: (out / "card.json").unlink(), "in training"),
+    ],
+    ids=["changed", "missing", "killed"],
+)
+def test_weights_list_tells_what_is_wrong(manifest: Path, damage: Any, status: str) -> None:
+    run(manifest, "out", steps=2)
+    damage(manifest.parent / "out")
+    (found,) = find_checkpoints(manifest.parent / "out")
+    assert found.status == status
+
+
+def test_weights_list_refuses_other_folders(manifest: Path) -> None:
+    with pytest.raises(ParameterError, match="folder must hold a checkpoint of featx train"):
+        find_checkpoints(manifest.parent)
+    run(manifest, "out", steps=2)
+    (manifest.parent / "out" / "card.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ParameterError, match=r"card.json must be a card that featx train wrote"):
+        find_checkpoints(manifest.parent / "out")
+
+
+def test_info_tells_recipes_and_what_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.cli.info.registry", registry)
+    arguments = ("info", "tiny", "--recipe", "artist", "--set", "lr=0.2", "--set", "width=7")
+    told = json.loads(invoke(*arguments, "--json").output)
+    options = {item["name"]: item for item in told["options"]}
+    assert (options["lr"]["default"], options["lr"]["value"]) == (0.05, 0.2)
+    assert (options["batch_size"]["default"], options["epochs"]["value"]) == (4, None)
+    assert [item["value"] for item in told["params"]] == [7, -1, False]
+    assert "Hidden units, > 0." in invoke(*arguments).output
+    assert "recipe must be one of artist, pairs" in invoke("info", "tiny", "--recipe", "x").output
+
+
+def test_log_goes_to_tensorboard_where_it_is_installed(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for the package, which takes what its writer is given."""
+    opened: list[tuple[str, int]] = []
+    written: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: Path, *, purge_step: int) -> None:
+            opened.append((folder.name, purge_step))
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, step))
+
+        def close(self) -> None:
+            written.append(("closed", -1))
+
+    package = types.ModuleType("tensorboard")
+    package.__spec__ = importlib.machinery.ModuleSpec("tensorboard", None)
+    stand_in = types.ModuleType("torch.utils.tensorboard")
+    stand_in.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorboard", package)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stand_in)
+    run(manifest, "out", steps=4, log_every=2, validate_every=4)
+    run(manifest, "out", steps=6, log_every=2, validate_every=4)
+    assert opened == [("tensorboard", 1), ("tensorboard", 5)]
+    steps = [step for name, step in written if name == "training/ce"]
+    assert steps == [2, 4, 6]
+    assert ("validation/loss", 4) in written
+    assert written.count(("closed", -1)) == 2

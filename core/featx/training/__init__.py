@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.training.augmenting import Augmentation
+    from featx.training.cards import Checkpoint, find_checkpoints
     from featx.training.crops import AudioCrops, CropReader, CropSpec, StoreCrops
-    from featx.training.losses import make_loss
+    from featx.training.losses import make_loss, take_roles
     from featx.training.metrics import macro_roc_auc, roc_auc
     from featx.training.options import TrainingParams
-    from featx.training.progress import Reporter, choose_progress
+    from featx.training.progress import TrainingReporter, choose_progress
     from featx.training.recipe import Batch, Recipe
     from featx.training.running import train
     from featx.training.samplers import (
@@ -34,6 +35,7 @@ _HOMES = {
     "AudioCrops": "crops",
     "Augmentation": "augmenting",
     "Batch": "recipe",
+    "Checkpoint": "cards",
     "Crop": "samplers",
     "CropReader": "crops",
     "CropSpec": "crops",
@@ -41,7 +43,7 @@ _HOMES = {
     "JointSampler": "samplers",
     "PositiveSampler": "samplers",
     "Recipe": "recipe",
-    "Reporter": "progress",
+    "TrainingReporter": "progress",
     "Sampler": "samplers",
     "SegmentSampler": "samplers",
     "Song": "songs",
@@ -52,10 +54,12 @@ _HOMES = {
     "TrainingParams": "options",
     "TrainingSummary": "trainer",
     "choose_progress": "progress",
+    "find_checkpoints": "cards",
     "macro_roc_auc": "metrics",
     "make_loss": "losses",
     "read_songs": "songs",
     "roc_auc": "metrics",
+    "take_roles": "losses",
     "train": "running",
 }
 
@@ -64,6 +68,7 @@ __all__ = [
     "AudioCrops",
     "Augmentation",
     "Batch",
+    "Checkpoint",
     "Crop",
     "CropReader",
     "CropSpec",
@@ -71,7 +76,6 @@ __all__ = [
     "JointSampler",
     "PositiveSampler",
     "Recipe",
-    "Reporter",
     "Sampler",
     "SegmentSampler",
     "Song",
@@ -80,12 +84,15 @@ __all__ = [
     "TagTripletSampler",
     "TrackSampler",
     "TrainingParams",
+    "TrainingReporter",
     "TrainingSummary",
     "choose_progress",
+    "find_checkpoints",
     "macro_roc_auc",
     "make_loss",
     "read_songs",
     "roc_auc",
+    "take_roles",
     "train",
 ]
 

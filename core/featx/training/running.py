@@ -18,15 +18,17 @@ import numpy as np
 import torch
 
 from featx import __version__
+from featx.engine.guard import available_cores
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
 from featx.registry import Registered, Registry, import_object, load_registry
+from featx.training.cards import CARD_NAME
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
 from featx.training.memory import pages_kept
-from featx.training.options import FREE, TrainingParams
-from featx.training.progress import PlainProgress, Reporter
+from featx.training.options import FREE, TrainingParams, find_recipe, split_settings
+from featx.training.progress import PlainProgress, TrainingReporter
 from featx.training.recipe import Recipe
 from featx.training.songs import SongSplit, read_songs
 from featx.training.trainer import Trainer, TrainingSummary
@@ -35,9 +37,7 @@ from featx.weights import Provenance, file_sha256, save_weights
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["CARD_NAME", "find_recipe", "split_settings", "train"]
-
-CARD_NAME = "card.json"
+__all__ = ["train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,9 @@ def train(
     store: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | None = None,
     max_minutes: float | None = None,
-    progress: Reporter | None = None,
+    progress: TrainingReporter | None = None,
     stop: threading.Event | None = None,
     disabled: Iterable[str] = (),
 ) -> TrainingSummary:
@@ -86,10 +87,13 @@ def train(
     device : str
         ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     threads : int > 0, optional
-        Threads of torch, and as many that read crops; one per core by default.
+        Threads of torch; one per core by default. Sums of floats depend on their number: equal
+        numbers give equal weights on a CPU.
+    workers : int > 0, optional
+        Threads that read crops; as many as ``threads`` by default. Weights do not depend on them.
     max_minutes : float > 0, optional
         After so long a checkpoint is written and the call returns; the next goes on.
-    progress : Reporter, optional
+    progress : TrainingReporter, optional
         Gets told how it goes; by default lines on stderr.
     stop : threading.Event, optional
         Ends the training after the present step when set.
@@ -107,10 +111,15 @@ def train(
     TrainingError
         If it diverges, or ``out`` holds another training.
     """
+    for name, value in (("threads", threads), ("workers", workers)):
+        if value is not None and value < 1:
+            raise ParameterError(f"{name} must be an integer > 0, got {value}.")
+    if max_minutes is not None and not max_minutes > 0:
+        raise ParameterError(f"max_minutes must be > 0, got {max_minutes}.")
     began = time.monotonic()
     planned = _plan(load_registry(disabled=disabled), plugin, recipe, settings or {})
     _check_device(device, planned.extractor.spec)
-    threads = threads or os.cpu_count() or 1
+    threads = threads or available_cores()
     reporter = progress or PlainProgress()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +132,7 @@ def train(
         )
         for note in songs.notes:
             reporter.note(note)
-        trainer = _trainer(planned, songs, reader, folder, device, threads, reporter)
+        trainer = _trainer(planned, songs, reader, folder, device, workers or threads, reporter)
         trainer.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
         failures = tuple(
             {item.track_id: item for item in (*songs.failures, *trainer.failures)}.values()
@@ -147,58 +156,6 @@ def train(
 
 
 # ------------------------------------------------------------------------------ preparing
-def find_recipe(spec: ExtractorSpec, name: str | None) -> RecipeSpec:
-    """Return a recipe of an extractor; without a name the first.
-
-    Raises
-    ------
-    ParameterError
-        If there is none, or none of that name.
-    """
-    names = [item.name for item in spec.recipes]
-    if not names:
-        raise ParameterError(f"extractor {spec.name!r} must have a recipe to be trained, got none.")
-    for item in spec.recipes:
-        if name in (None, item.name):
-            return item
-    raise ParameterError(f"recipe must be one of {listed(names)}, got {name!r}.")
-
-
-def split_settings(
-    spec: RecipeSpec, settings: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort settings into those of the recipe and those of `TrainingParams`.
-
-    Raises
-    ------
-    ParameterError
-        For a name that neither has.
-    PluginError
-        If a name belongs to both, or the recipe has defaults that do not exist.
-    """
-    import difflib
-
-    own = {item.name for item in dataclasses.fields(spec.params)}
-    shared = {item.name for item in dataclasses.fields(TrainingParams)}
-    if own & shared or set(spec.defaults) - shared:
-        raise PluginError(
-            f"recipe {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
-            f"and know its fields, got {listed(sorted(set(spec.defaults) - shared))}."
-        )
-    for name in settings:
-        if name not in own | shared:
-            near = difflib.get_close_matches(name, sorted(own | shared), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ParameterError(
-                f"setting must be one of {listed(sorted(own))} or one of {listed(sorted(shared))}, "
-                f"got {name!r}.{hint}"
-            )
-    return (
-        {name: value for name, value in settings.items() if name in own},
-        {**spec.defaults, **{name: value for name, value in settings.items() if name in shared}},
-    )
-
-
 def _plan(
     registry: Registry, plugin: str, recipe: str | None, settings: Mapping[str, Any]
 ) -> _Plan:
@@ -269,11 +226,16 @@ def _trainer(
     reader: CropReader,
     folder: Path,
     device: str,
-    threads: int,
-    reporter: Reporter,
+    workers: int,
+    reporter: TrainingReporter,
 ) -> Trainer:
     recipe, options = planned.recipe, planned.options
     samplers = recipe.samplers(songs.train, songs.valid)
+    if samplers[1] is None and songs.valid:
+        reporter.note(
+            f"{len(songs.valid)} songs are held out, but recipe {planned.spec.name!r} cannot "
+            "validate by them."
+        )
     loaders = [
         None
         if sampler is None
@@ -282,13 +244,14 @@ def _trainer(
             reader,
             batch_size=options.batch_size,
             seed=options.seed,
-            workers=threads,
+            workers=workers,
             augment=recipe.augment,
         )
         for sampler in samplers
     ]
     assert loaders[0] is not None
     drawn = int(stream(options.seed, MODEL).integers(2**62))
+    torch.manual_seed(drawn)  # for parts that draw without a generator, such as losses
     model = recipe.build(torch.Generator().manual_seed(drawn))
     return Trainer(
         recipe,
@@ -389,8 +352,9 @@ def _write_card(
         "results": {
             key: value
             for key, value in summary.to_json().items()
-            if key not in {"out", "failures", "examples"}
-        },
+            if key not in {"out", "weights", "failures", "examples"}
+        }
+        | {"weights": Path(summary.weights).name},
         "machine": {"device": device, "threads": threads, "platform": platform.platform()},
         "versions": {
             "featx": __version__,
