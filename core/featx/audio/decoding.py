@@ -112,7 +112,7 @@ class _Meter:
         self.peak = max(self.peak, peak)
 
 
-def _frames_at_once(reader: Reader) -> int:
+def _frames_at_once(reader: Reader | _Ending) -> int:
     return max(_BLOCK // reader.channels, 1)
 
 
