@@ -192,8 +192,9 @@ def test_input_is_left_untouched_and_may_be_read_only(rng) -> None:
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.zeros((2, 100), np.float32), r"got shape \(2, 100\), dtype float32"),
-        (np.zeros(100), "one-dimensional float32, got .*float64"),
+        (np.zeros((100, 2), np.float32), r"got shape \(100, 2\), more channels than samples"),
+        (np.zeros(100), r"float32 of shape \(n_samples,\) or .* got .*float64"),
+        (np.float32(0.0).reshape(()), r"got shape \(\), dtype float32"),
         ([0.0, 1.0], "got shape None, dtype list"),
         (np.array([0.0, np.nan], np.float32), r"y must be finite and within ±1e\+09, got 1 NaN"),
         (np.array([0.0, -np.inf], np.float32), "got 1 NaN or infinite samples of 2"),
@@ -247,7 +248,7 @@ def test_centred_frames_follow_their_formula() -> None:
         ({"win_length": 4096}, "win_length must be an integer <= n_fft = 2048, got 4096"),
         ({"window": "kaiser"}, "window must be one of"),
         ({"pad_mode": "edge"}, "pad_mode"),
-        ({"bank": "bark"}, "bank"),
+        ({"bank": "gammatone"}, "bank"),
         ({"power": 3.0}, "power"),
         ({"compression": "ln-floor"}, "compression"),
         ({"fmin": 9000.0, "fmax": 8000.0}, "fmax must be a finite number > fmin"),
@@ -264,6 +265,9 @@ def test_centred_frames_follow_their_formula() -> None:
         ({"n_mfcc": 129}, "n_mfcc must be <= the 128 bands, got 129"),
         ({"deltas": 1, "delta_width": 8}, "delta_width must be an odd integer >= 3, got 8"),
         ({"estimate_tuning": True}, "estimate_tuning"),
+        ({"exponent": 0.0}, "exponent must be a number > 0 and <= 1, got 0.0"),
+        ({"exponent": 1.5}, "exponent"),
+        ({"raw": True, "deltas": 1}, "n_mfcc and deltas must be 0 for a raw front end"),
     ],
 )
 def test_broken_rules_are_named(changes: dict, message: str) -> None:

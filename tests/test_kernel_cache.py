@@ -53,6 +53,57 @@ def test_a_home_that_cannot_be_written_is_survived(tmp_path: Path) -> None:
     assert Path(found).is_relative_to(temporary)
 
 
+def test_a_process_without_home_is_survived(tmp_path: Path) -> None:
+    changed = {**os.environ, "TMPDIR": str(tmp_path)}
+    for name in ("NUMBA_CACHE_DIR", "FEATX_CACHE", "XDG_CACHE_HOME", "HOME"):
+        changed.pop(name, None)
+    # without HOME, Python asks the table of users: no home there either
+    code = "import pathlib\n" + _NO_HOME + RUN
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=changed, capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert Path(result.stdout.strip()).is_relative_to(tmp_path)
+
+
+_NO_HOME = (
+    "def nobody(cls): raise RuntimeError('no home')\npathlib.Path.home = classmethod(nobody)\n"
+)
+
+
+def test_a_cache_folder_that_cannot_be_written_is_survived(tmp_path: Path) -> None:
+    wall, temporary = tmp_path / "file", tmp_path / "temporary"
+    wall.write_text("a file is no folder, not even for root")
+    temporary.mkdir()
+    found = folder(
+        FEATX_CACHE=str(wall), NUMBA_CACHE_DIR=str(wall / "x"), HOME=str(wall),
+        TMPDIR=str(temporary),
+    )  # fmt: skip
+    assert Path(found).is_relative_to(temporary)
+
+
+#: Computes with threads, and tells what became of numba's threads and torch's.
+THREADS = (
+    "import numpy as np, torch\n"
+    "before = torch.get_num_threads(), torch.get_num_interop_threads()\n"
+    "from featx.frontend import compute, statistics\n"
+    "y = np.ones(50_000, np.float32)\n"
+    "compute(y, 'fe-artist', sr=22050, threads=2); statistics(y, 'fe-artist', sr=22050)\n"
+    "assert before == (torch.get_num_threads(), torch.get_num_interop_threads())\n"
+    "from numba.np.ufunc import parallel\n"
+    "assert not parallel._is_initialized\n"
+)
+
+
+def test_threads_of_torch_and_numba_are_left_alone() -> None:
+    pytest.importorskip("torch")
+    result = subprocess.run(
+        [sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_nothing_writable_at_all_compiles_in_every_process(tmp_path: Path, monkeypatch) -> None:
     wall = tmp_path / "file"
     wall.write_text("no folder")

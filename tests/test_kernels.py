@@ -11,16 +11,48 @@ import numpy as np
 import pytest
 
 from featx.kernels import reference
-from featx.kernels.cepstrum import derivative_kernel
-from featx.kernels.compression import log_kernel, normalise_kernel
+from featx.kernels.cepstrum import (
+    derivative_kernel,
+    lane_cosine_kernel,
+    lane_derivative_kernel,
+)
+from featx.kernels.compression import (
+    lane_power_law_kernel,
+    log_kernel,
+    normalise_kernel,
+    power_law_kernel,
+)
 from featx.kernels.fft import rfft_rows
 from featx.kernels.framing import condition_kernel, frame_kernel
+from featx.kernels.moments import (
+    LEAST,
+    MEAN,
+    MOST,
+    RISE_MEAN,
+    RISE_SPREAD,
+    ROWS,
+    SPREAD,
+    fold_kernel,
+    moments_kernel,
+)
+from featx.kernels.peaks import lane_peaks_kernel
 from featx.kernels.spectrum import banded_kernel, magnitude_kernel, peaks_kernel, power_kernel
+from featx.kernels.vector import marker
 
 #: One float32 rounding; twins compute in float64.
 RTOL = 3e-7
 #: Sums of a dozen float32 products, and logarithms around zero.
 ATOL = 3e-6
+
+#: Sums of a hundred products in float32.
+SUMS = 2e-5
+#: Relative: a logarithm in float32, times an exponent.
+POWER_LAW = 1e-5
+
+compiled = pytest.mark.skipif(
+    "NUMBA_DISABLE_JIT" in os.environ, reason="an intrinsic has no Python form"
+)
+each_width = pytest.mark.parametrize("lanes", [4, 8, 16])
 
 FRAME = 16
 SHAPES = [(0, 9), (1, 9), (7, 9), (3, 1)]
@@ -163,6 +195,86 @@ def test_derivatives_equal_their_twin(width: int, extra: int, rng) -> None:
     out = np.empty_like(x)
     derivative_kernel(x, weights, out)
     near(out, reference.derivative_reference(x, weights))
+
+
+@compiled
+@each_width
+@pytest.mark.parametrize("shape", [(9, 1), (9, 13), (10, 3), (40, 20), (200, 1)])
+def test_derivatives_on_vectors_equal_their_twin(lanes: int, shape, rng) -> None:
+    x, weights = rng.standard_normal(shape).astype(np.float32), rng.standard_normal(9)
+    out = np.empty_like(x)
+    lane_derivative_kernel(marker(lanes), x, weights, out)
+    near(out, reference.derivative_reference(x, weights))
+
+
+@compiled
+@each_width
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 20])
+@pytest.mark.parametrize("dim", [1, 13, 16, 20, 40])
+def test_cosine_transforms_equal_their_twin(lanes: int, rows: int, dim: int, rng) -> None:
+    bands = rng.standard_normal((rows, 100)).astype(np.float32)
+    basis = np.zeros((100, -(-dim // lanes) * lanes), np.float32)
+    basis[:, :dim] = rng.standard_normal((100, dim))
+    out = np.empty((rows, dim), np.float32)
+    lane_cosine_kernel(marker(lanes), bands, basis, np.empty(8 * lanes, np.float32), out)
+    np.testing.assert_allclose(out, reference.cosine_reference(bands, basis)[:, :dim], atol=SUMS)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("exponent", [0.1, 0.5, 1.0])
+def test_power_laws_equal_their_twin(shape, level: str, exponent: float, rng) -> None:
+    S = spectrum(shape, level, rng)
+    expected = reference.power_law_reference(S, 2.0, exponent)
+    power_law_kernel(S, np.float32(2.0), exponent)
+    near(S, expected)
+
+
+@compiled
+@each_width
+@pytest.mark.parametrize("shape", [*SHAPES, (5, 37)])
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("exponent", [0.1, 0.5, 1.0])
+def test_power_laws_on_vectors_equal_their_twin(lanes, shape, level, exponent, rng) -> None:
+    S = spectrum(shape, level, rng)
+    S[:, :1] = 0.0
+    expected = reference.power_law_reference(S, 2.0, exponent)
+    tile = np.empty(lanes, np.float32)
+    lane_power_law_kernel(marker(lanes), S, np.float32(2.0), np.float32(exponent), tile)
+    np.testing.assert_allclose(S, expected, rtol=POWER_LAW, atol=0)
+
+
+@compiled
+@each_width
+@pytest.mark.parametrize("frames", [1, 2, 31, 32, 33, 50])
+@pytest.mark.parametrize("level", LEVELS)
+def test_peaks_in_blocks_equal_their_twin(lanes: int, frames: int, level: str, rng) -> None:
+    rows, bins = -(-frames // (2 * lanes)), 40
+    S = spectrum((rows * 2 * lanes, bins), level, rng)
+    blocks = np.ascontiguousarray(S.reshape(rows, lanes, 2, bins).transpose(0, 3, 2, 1))
+    places, heights = np.zeros((2, S.size), np.float32)
+    count = np.array([3])
+    lane_peaks_kernel(
+        marker(lanes), blocks.reshape(rows, -1), frames, bins, 2, 30, np.float32(0.1), places,
+        heights, count,
+    )  # fmt: skip
+    S = S[:frames]
+    expected = reference.peaks_reference(S, 2, 30, np.float32(0.1) * S.max(axis=1))
+    for got, twin in zip((places, heights), expected, strict=True):
+        near(np.sort(got[3 : count[0]]), np.sort(twin))
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (4, 5), (3, 6, 9)])
+@pytest.mark.parametrize("level", LEVELS)
+def test_statistics_equal_their_twin(cuts: tuple[int, ...], level: str, rng) -> None:
+    x = spectrum((11, 5), level, rng)
+    total, piece = np.zeros((ROWS, 5)), np.empty((ROWS, 5))
+    for part in np.split(x, cuts):
+        moments_kernel(part, True, True, piece)
+        fold_kernel(piece, total)
+    spread, rise_spread = np.sqrt(total[SPREAD] / 11), np.sqrt(total[RISE_SPREAD] / 10)
+    got = [total[MEAN], spread, total[LEAST], total[MOST], total[RISE_MEAN], rise_spread]
+    np.testing.assert_allclose(got, reference.statistics_reference(x), rtol=1e-12, atol=1e-15)
 
 
 def test_twins_do_not_import_numba() -> None:

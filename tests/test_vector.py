@@ -11,17 +11,22 @@ from numba import njit
 from featx import ParameterError
 from featx.kernels import butterflies, vector
 from featx.kernels.vector import (
+    lowest_bit,
     marker,
     prefetch,
     prefetch_far,
     transpose_block,
+    vatleast,
+    vexp2,
     vfma,
+    vgreater,
     vload,
     vlog2,
     vmax,
     vmin,
     vroot,
     vset,
+    vspread,
     vsqrt,
     vstore,
 )
@@ -33,6 +38,8 @@ each_width = pytest.mark.parametrize("lanes", [4, 8, 16])
 
 #: Units in the last place by which the logarithm may be off, near 1 absolutely.
 LOG_ATOL, LOG_RTOL = 1e-7, 1.2e-7
+#: A polynomial in float32 and one rounding, relative.
+EXP_RTOL = 2e-7
 
 
 @njit
@@ -90,6 +97,48 @@ def test_the_logarithm_of_one_is_zero(lanes: int) -> None:
     x = np.ones(lanes, np.float32)
     _logarithms(marker(lanes), x)
     assert not x.any()
+
+
+@njit
+def _powers(w, x):
+    for i in range(0, len(x), len(w)):
+        vstore(x, i, vexp2(vload(w, x, i)))
+
+
+@compiled
+@each_width
+def test_powers_of_two_are_numpys_over_the_whole_range(lanes: int) -> None:
+    x = np.concatenate([np.linspace(-126, 127, 4096), np.linspace(-1, 1, 4096)]).astype(np.float32)
+    expected = np.exp2(x.astype(np.float64))
+    _powers(marker(lanes), x)
+    np.testing.assert_allclose(x, expected, rtol=EXP_RTOL, atol=0)
+
+
+@compiled
+@each_width
+def test_whole_powers_of_two_are_exact_and_end_where_float32_does(lanes: int) -> None:
+    x = np.array([0, 1, -1, 10, -126, 127, 500, -np.inf] * 2, np.float32)
+    _powers(marker(lanes), x)
+    expected = np.exp2(np.clip([0, 1, -1, 10, -126, 127, 127, -126] * 2, -126, 127))
+    np.testing.assert_array_equal(x, expected.astype(np.float32))
+
+
+@njit
+def _compare(w, a, b, out):
+    x, y = vload(w, a, 0), vspread(w, b, 3)
+    out[0], out[1] = vgreater(x, y), vatleast(x, y)
+    out[2] = lowest_bit(out[1])
+
+
+@compiled
+@each_width
+def test_comparisons_are_bits(lanes: int) -> None:
+    a, b = np.arange(lanes, dtype=np.float32), np.full(5, np.nan, np.float32)
+    b[3] = 2.0
+    out = np.zeros(3, np.int64)
+    _compare(marker(lanes), a, b, out)
+    whole = (1 << lanes) - 1
+    assert out.tolist() == [whole & ~0b111, whole & ~0b11, 2]
 
 
 @njit

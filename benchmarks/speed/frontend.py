@@ -31,8 +31,18 @@ import scipy.fft
 import torch
 from numba import njit
 
-from featx.frontend import PRESETS, chroma, compute, cqt, mel_filter_bank, n_frames, stft
-from featx.frontend import deltas as featx_deltas
+from featx import FrontEnd
+from featx.frontend import (
+    PRESETS,
+    bark_filter_bank,
+    chroma,
+    compute,
+    cqt,
+    mel_filter_bank,
+    n_frames,
+    statistics,
+    stft,
+)
 from featx.frontend import mfcc as featx_mfcc
 from featx.frontend import spectrogram as featx_spectrogram
 from featx.kernels.vector import lanes, marker, vfma, vload, vset, vstore
@@ -42,6 +52,11 @@ N_FFT, HOP, N_MELS = 1024, 512, 128
 LOG_MEL = PRESETS["fe-artist"]
 BANK = mel_filter_bank(sr=SR, n_fft=N_FFT, n_mels=N_MELS).astype(np.float32)
 WINDOW = librosa.filters.get_window("hann", N_FFT).astype(np.float32)
+BARK = FrontEnd(
+    name="bark", sr=SR, pad_mode="constant", bank="bark", n_bands=24, fmin=20.0,
+    compression="power-law",
+)  # fmt: skip
+BARK_BANK = bark_filter_bank(sr=SR, n_fft=BARK.n_fft).astype(np.float32)
 TORCH_BANK, TORCH_WINDOW = torch.from_numpy(BANK), torch.from_numpy(WINDOW)
 
 Work = Callable[[np.ndarray], object]
@@ -86,9 +101,17 @@ def librosa_mfcc_deltas(y: np.ndarray) -> np.ndarray:
     return np.vstack([static, *(librosa.feature.delta(static, order=k) for k in (1, 2))])
 
 
+def librosa_mel_statistics(y: np.ndarray) -> np.ndarray:
+    S = librosa_log_mel(y)
+    return np.stack([S.mean(axis=1), S.std(axis=1)])
+
+
 def featx_mfcc_deltas(y: np.ndarray) -> np.ndarray:
-    static = featx_mfcc(y, sr=SR)
-    return np.hstack([static, featx_deltas(static), featx_deltas(static, order=2)])
+    return featx_mfcc(y, sr=SR, deltas=2)
+
+
+def librosa_bark(y: np.ndarray) -> np.ndarray:
+    return (BARK_BANK @ np.abs(librosa.stft(y)) ** 2) ** (1 / 3)
 
 
 def librosa_magnitude(y: np.ndarray) -> np.ndarray:
@@ -145,6 +168,10 @@ def log_mel_jobs(clips: list[np.ndarray], track: list[np.ndarray]) -> Iterator[J
     yield Job(name="log-mel, 2 threads", contenders=pair, clips=clips, threads=2)
     yield Job(name="log-mel, 8 lanes", contenders=pair, clips=clips, lanes="8")
     flops = log_mel_flops(len(track[0]))
+    summed: dict[str, Work] = {
+        "featx": partial(statistics, front_end=LOG_MEL, sr=SR), "librosa": librosa_mel_statistics,
+    }  # fmt: skip
+    yield Job(name="mel statistics", contenders=summed, clips=clips)
     yield Job(name="log-mel, 10 min", contenders=pair, clips=track, flops=flops)
 
 
@@ -162,6 +189,10 @@ def other_jobs(clips: list[np.ndarray]) -> Iterator[Job]:
     mfcc: dict[str, Work] = {"featx": featx_mfcc_deltas, "librosa": librosa_mfcc_deltas}
     yield Job(name="MFCC + deltas", contenders=mfcc, clips=clips)
     constant_q: dict[str, Work] = {"featx": partial(cqt, sr=SR), "librosa": librosa_cqt}
+    bark: dict[str, Work] = {
+        "featx": partial(compute, front_end=BARK, sr=SR), "librosa": librosa_bark,
+    }  # fmt: skip
+    yield Job(name="Bark, power law", contenders=bark, clips=clips)
     yield Job(name="CQT", contenders=constant_q, clips=clips)
     btc: dict[str, Work] = {
         "featx": partial(compute, front_end="fe-btc", sr=SR), "librosa": librosa_btc,

@@ -190,7 +190,7 @@ class FrontEnd:
         Subtract the mean of every frame.
     preemphasis : float
         a in ``y[n] - a y[n - 1]``, within every frame, the first sample against itself; 0 is none.
-    bank : {'none', 'frames', 'mel', 'erb', 'logfreq', 'chroma', 'chroma-librosa', 'cqt'}
+    bank : {'none', 'frames', 'mel', 'bark', 'erb', 'logfreq', 'chroma', 'chroma-librosa', 'cqt'}
         Banded filter bank over the spectrum; ``none`` keeps the ``n_fft // 2 + 1`` bins, ``frames``
         keeps the windowed samples and computes no spectrum. ``cqt`` is a constant-Q transform of
         its own: ``n_fft`` and what goes with it are ignored.
@@ -221,11 +221,14 @@ class FrontEnd:
         1 for magnitudes, 2 for power, applied before the bank.
     spectrum_gain : float
         Factor on the magnitude spectrum, such as 1/sqrt(n_fft).
-    compression : {'none', 'log10', 'ln', 'db'}
+    compression : {'none', 'log10', 'ln', 'db', 'power-law'}
         ``log10`` and ``ln`` are the logarithm of ``max(offset + gain x, amin)``, ``db`` is
-        ``10 log10(max(x, amin))`` clipped at ``top_db`` below the clip's maximum.
+        ``10 log10(max(x, amin))`` clipped at ``top_db`` below the clip's maximum, ``power-law`` is
+        ``(gain x) ** exponent``.
     gain, offset, amin : float
         Constants of the compression.
+    exponent : float
+        For ``power-law``, > 0 and <= 1.
     top_db : float or None
         Dynamic range for ``db``; None keeps everything.
     frame_norm : {'none', 'l2', 'max'}
@@ -273,6 +276,7 @@ class FrontEnd:
     gain: float = 1.0
     offset: float = 1.0
     amin: float = 1e-10
+    exponent: float = 1.0 / 3.0
     top_db: float | None = None
     frame_norm: str = "none"
     n_mfcc: int = 0
@@ -282,8 +286,13 @@ class FrontEnd:
     raw: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return every parameter as plain values, the name included; a Fraction as ``"441/2"``."""
+        """Return every parameter as plain values, the name included; a Fraction as ``"441/2"``.
+
+        ``exponent`` is there for a power law only: recipes of other front ends are older than it.
+        """
         plain = dataclasses.asdict(self)
+        if self.compression != "power-law":
+            del plain["exponent"]
         if isinstance(self.hop_length, Fraction):
             plain["hop_length"] = str(self.hop_length)
         plain["harmonics"] = list(self.harmonics)

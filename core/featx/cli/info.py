@@ -261,7 +261,7 @@ def _against_preset(front_end: dict[str, Any]) -> str:
     if name not in PRESETS:
         return name
     preset = PRESETS[name].to_json()
-    changed = [f"{key}={value}" for key, value in front_end.items() if value != preset[key]]
+    changed = [f"{key}={value}" for key, value in front_end.items() if value != preset.get(key)]
     return f"{name} with {', '.join(changed)}" if changed else name
 
 

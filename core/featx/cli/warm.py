@@ -12,10 +12,10 @@ import warnings
 
 
 def main() -> int:
-    """Compute a second of noise by every preset, and its complex spectrum."""
+    """Compute a second of noise by every preset, complex spectra and statistics."""
     import numpy as np
 
-    from featx.frontend import PRESETS, EmptyBandWarning, compute, stft
+    from featx.frontend import PRESETS, EmptyBandWarning, compute, statistics, stft
     from featx.kernels.vector import lanes
 
     started = time.perf_counter()
@@ -24,6 +24,7 @@ def main() -> int:
     for front_end in PRESETS.values():
         sr = front_end.sr or 22050
         compute(rng.uniform(-0.5, 0.5, sr).astype(np.float32), front_end, sr=sr)
+    statistics(rng.uniform(-0.5, 0.5, 22050).astype(np.float32), "fe-artist", sr=22050)
     stft(rng.uniform(-0.5, 0.5, 22050).astype(np.float32))
     seconds = round(time.perf_counter() - started, 3)
     told = {"front_ends": len(PRESETS), "lanes": lanes(), "seconds": seconds}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.layout import log_bins
-from featx.frontend.scales import erb_frequencies, hz_to_mel, mel_frequencies
+from featx.frontend.scales import bark_frequencies, erb_frequencies, hz_to_mel, mel_frequencies
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray, FloatArray, FrontEnd
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BandedBank",
     "EmptyBandWarning",
+    "bark_filter_bank",
     "chroma_filter_bank",
     "erb_filter_bank",
     "log_filter_bank",
@@ -187,6 +189,42 @@ def _mel_bank(
     return _normalise(bank, edges, norm)
 
 
+def bark_filter_bank(
+    *,
+    sr: float,
+    n_fft: int,
+    n_bands: int = 24,
+    fmin: float = 20.0,
+    fmax: float | None = None,
+    norm: str | None = "slaney",
+) -> DoubleArray:
+    """Return triangular filters, straight in Hz, whose edges are equally spaced in Bark.
+
+    Parameters and errors as `mel_filter_bank`.
+
+    Returns
+    -------
+    float64 array, shape (n_bands, n_fft // 2 + 1)
+    """
+    return _spaced_bank(bark_frequencies, sr, n_fft, n_bands, fmin, fmax, norm)
+
+
+def _spaced_bank(
+    frequencies: Callable[..., DoubleArray],
+    sr: float,
+    n_fft: int,
+    n_bands: int,
+    fmin: float,
+    fmax: float | None,
+    norm: str | None,
+) -> DoubleArray:
+    top = _check_range(sr, n_fft, fmin, fmax)
+    if n_bands < 1:
+        raise ParameterError(f"n_bands must be an integer > 0, got {n_bands}.")
+    edges = frequencies(n_bands + 2, fmin=fmin, fmax=top)
+    return _normalise(_triangles(edges, _bin_frequencies(sr, n_fft)), edges, norm or "none")
+
+
 def erb_filter_bank(
     *,
     sr: float,
@@ -204,9 +242,7 @@ def erb_filter_bank(
     -------
     float64 array, shape (n_bands, n_fft // 2 + 1)
     """
-    top = _check_range(sr, n_fft, fmin, fmax)
-    edges = erb_frequencies(n_bands + 2, fmin=fmin, fmax=top)
-    return _normalise(_triangles(edges, _bin_frequencies(sr, n_fft)), edges, norm or "none")
+    return _spaced_bank(erb_frequencies, sr, n_fft, n_bands, fmin, fmax, norm)
 
 
 def log_filter_bank(fe: FrontEnd, *, sr: int) -> DoubleArray:
@@ -303,10 +339,9 @@ def dense_bank(fe: FrontEnd, sr: int, *, tuning: float = 0.0) -> DoubleArray:
             sr, fe.n_fft, fe.n_bands, fe.fmin, fe.fmax,
             htk=fe.scale == "htk", norm=fe.norm, linear_in=fe.linear_in,
         )  # fmt: skip
-    if fe.bank == "erb":
-        return erb_filter_bank(
-            sr=sr, n_fft=fe.n_fft, n_bands=fe.n_bands, fmin=fe.fmin, fmax=fe.fmax, norm=fe.norm
-        )
+    if fe.bank in ("bark", "erb"):
+        frequencies = bark_frequencies if fe.bank == "bark" else erb_frequencies
+        return _spaced_bank(frequencies, sr, fe.n_fft, fe.n_bands, fe.fmin, fe.fmax, fe.norm)
     if fe.bank == "logfreq":
         return log_filter_bank(fe, sr=sr)
     if fe.bank == "chroma-librosa":

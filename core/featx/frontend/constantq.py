@@ -14,7 +14,7 @@ from featx.frontend.analysis import check_waveform
 from featx.frontend.lanes import check_finite
 from featx.frontend.multirate import fill_constant_q
 from featx.frontend.octaves import C1, check_range
-from featx.frontend.pipeline import check_out
+from featx.frontend.steps import check_out
 from featx.frontend.tuning import estimate_tuning
 from featx.frontend.wavelets import ConstantQ
 from featx.types import FrontEnd

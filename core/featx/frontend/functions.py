@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.analysis import check_waveform, stft_blocks
+from featx.frontend.analysis import check_waveforms, stft_blocks
 from featx.frontend.banks import BandedBank
+from featx.frontend.cepstra import derivative
 from featx.frontend.lanes import fill, has_lanes
 from featx.frontend.layout import n_frames, validate
-from featx.frontend.pipeline import apply_bank, check_out, compute, derivative
+from featx.frontend.pipeline import compute
+from featx.frontend.processing import Processor
+from featx.frontend.steps import apply_bank, check_out, check_threads
 from featx.types import FrontEnd
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ __all__ = [
     "chroma",
     "deltas",
     "filter_spectrogram",
+    "librosa_layout",
     "melspectrogram",
     "mfcc",
     "spectrogram",
@@ -44,8 +48,8 @@ def stft(
 
     Parameters
     ----------
-    y : float32 array, shape (n_samples,)
-        Mono waveform.
+    y : float32 array, shape (n_samples,) or (channels, n_samples)
+        Waveform; channels are computed each as if alone, and lead in the result.
     n_fft, win_length, hop_length : int > 0
         Samples. ``win_length`` is ``n_fft`` and ``hop_length`` a quarter of it by default.
     window, center, pad_mode
@@ -77,13 +81,17 @@ def stft(
             bank="none",
         )
     )
-    y = check_waveform(y)
-    out = check_out(out, (n_frames(len(y), fe), n_fft // 2 + 1), np.complex64)
-    if has_lanes(fe):
-        fill(y, fe, out, threads=threads)
-        return out
-    for first, X in stft_blocks(y, fe):
-        out[first : first + len(X)] = X
+    y = check_waveforms(y)
+    check_threads(threads)
+    total = n_frames(y.shape[-1], fe)
+    out = check_out(out, (*y.shape[:-1], total, n_fft // 2 + 1), np.complex64)
+    for channel in np.ndindex(y.shape[:-1]):
+        one, spectra = np.ascontiguousarray(y[channel]), out[channel]
+        if has_lanes(fe):
+            fill(one, fe, spectra, threads=threads)
+        else:
+            for first, X in stft_blocks(one, fe):
+                spectra[first : first + len(X)] = X
     return out
 
 
@@ -97,21 +105,26 @@ def spectrogram(
     center: bool = True,
     pad_mode: str = "constant",
     power: float = 1.0,
+    filter_bank: AnyArray | None = None,
     out: FloatArray | None = None,
     threads: int = 1,
 ) -> FloatArray:
     """Return the magnitude (``power`` 1) or power (2) spectrogram.
 
-    Parameters and errors as `stft`; ``out`` is float32.
+    Parameters and errors as `stft`; ``out`` is float32. A ``filter_bank`` of shape
+    ``(n_bands, n_fft // 2 + 1)`` is applied to every spectrum as it is computed; `Processor` saves
+    preparing it in every call.
 
     Returns
     -------
-    float32 array, shape (n_frames, n_fft // 2 + 1), >= 0
+    float32 array, shape (n_frames, n_fft // 2 + 1 or n_bands), >= 0 unless weights are negative
     """
     fe = FrontEnd(
         name="spectrogram", sr=None, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
         window=window, center=center, pad_mode=pad_mode, power=power, bank="none",
     )  # fmt: skip
+    if filter_bank is not None:
+        return Processor(fe, sr=1, filter_bank=filter_bank)(y, out=out, threads=threads)
     return compute(y, fe, sr=1, out=out, threads=threads)
 
 
@@ -138,8 +151,8 @@ def melspectrogram(
 
     Parameters
     ----------
-    y : float32 array, shape (n_samples,)
-        Mono waveform.
+    y : float32 array, shape (n_samples,) or (channels, n_samples)
+        Waveform; channels are computed each as if alone, and lead in the result.
     sr : int > 0
         Its rate in Hz.
     n_fft, hop_length, win_length, window, center, pad_mode, power, out, threads
@@ -170,6 +183,7 @@ def mfcc(
     sr: int = 22050,
     n_mfcc: int = 20,
     lifter: float = 0.0,
+    deltas: int = 0,
     n_fft: int = 2048,
     hop_length: int = 512,
     win_length: int | None = None,
@@ -189,14 +203,16 @@ def mfcc(
 
     Parameters
     ----------
-    y : float32 array, shape (n_samples,)
-        Mono waveform.
+    y : float32 array, shape (n_samples,) or (channels, n_samples)
+        Waveform; channels are computed each as if alone, and lead in the result.
     sr : int > 0
         Its rate in Hz.
     n_mfcc : int > 0
         Coefficients, the zeroth included.
     lifter : float >= 0
         Cepstral lifter; 0 is none.
+    deltas : {0, 1, 2}
+        First and second derivatives over 9 frames (`deltas`) that follow the coefficients.
     mel_norm : {'slaney', 'area', None}
         Normalisation of the mel filters; the DCT is orthonormal.
     top_db : float >= 0 or None
@@ -206,7 +222,7 @@ def mfcc(
 
     Returns
     -------
-    float32 array, shape (n_frames, n_mfcc)
+    float32 array, shape (n_frames, n_mfcc * (1 + deltas))
 
     Raises
     ------
@@ -219,7 +235,7 @@ def mfcc(
         name="mfcc", sr=sr, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
         window=window, center=center, pad_mode=pad_mode, n_bands=n_mels, fmin=fmin, fmax=fmax,
         scale="htk" if htk else "slaney", norm=mel_norm or "none", compression="db",
-        top_db=top_db, n_mfcc=n_mfcc, lifter=lifter,
+        top_db=top_db, n_mfcc=n_mfcc, lifter=lifter, deltas=deltas,
     )  # fmt: skip
     return compute(y, fe, sr=sr, out=out, threads=threads)
 
@@ -244,8 +260,8 @@ def chroma(
 
     Parameters
     ----------
-    y : float32 array, shape (n_samples,)
-        Mono waveform.
+    y : float32 array, shape (n_samples,) or (channels, n_samples)
+        Waveform; channels are computed each as if alone, and lead in the result.
     sr : int > 0
         Its rate in Hz.
     norm : {'max', 'l2', None}
@@ -279,7 +295,7 @@ def deltas(x: FloatArray, *, width: int = 9, order: int = 1) -> FloatArray:
 
     Parameters
     ----------
-    x : float32 array, shape (n_frames, dim)
+    x : float32 array, shape (n_frames, dim) or (channels, n_frames, dim)
         Any frame-wise feature.
     width : int, odd, >= 3
         Frames that a polynomial is fitted to. Fewer frames than that take the largest odd number
@@ -289,7 +305,7 @@ def deltas(x: FloatArray, *, width: int = 9, order: int = 1) -> FloatArray:
 
     Returns
     -------
-    float32 array, shape (n_frames, dim)
+    float32 array of the same shape
         Per frame; zeros where there are too few frames for the polynomial.
 
     Raises
@@ -301,7 +317,11 @@ def deltas(x: FloatArray, *, width: int = 9, order: int = 1) -> FloatArray:
         raise ParameterError(f"width must be an odd integer >= 3, got {width}.")
     if order not in (1, 2):
         raise ParameterError(f"order must be 1 or 2, got {order}.")
-    return derivative(_check_matrix("x", x), width=width, order=order)
+    x = _check_frames("x", x)
+    out = np.empty_like(x)
+    for channel in np.ndindex(x.shape[:-2]):
+        out[channel] = derivative(x[channel], width=width, order=order)
+    return out
 
 
 def filter_spectrogram(
@@ -311,36 +331,62 @@ def filter_spectrogram(
 
     Parameters
     ----------
-    S : float32 array, shape (n_frames, n_bins)
-        Left untouched.
+    S : float32 array, shape (n_frames, n_bins) or (channels, n_frames, n_bins)
+        Left untouched. ``spectrogram(y, filter_bank=...)`` needs no spectrogram in memory.
     filter_bank : array, shape (n_bands, n_bins)
         Such as `mel_filter_bank` returns.
-    out : float32 array, shape (n_frames, n_bands), optional
+    out : float32 array, shape (n_frames, n_bands) or (channels, n_frames, n_bands), optional
         Written and returned instead of a new array.
 
     Returns
     -------
-    float32 array, shape (n_frames, n_bands)
+    float32 array, shape (n_frames, n_bands) or (channels, n_frames, n_bands)
 
     Raises
     ------
     ParameterError
         If the shapes do not fit or ``S`` is not float32.
     """
-    S = _check_matrix("S", S)
+    S = _check_frames("S", S)
     bank = np.asarray(filter_bank)
-    if bank.ndim != 2 or bank.shape[1] != S.shape[1]:
+    if bank.ndim != 2 or bank.shape[1] != S.shape[-1]:
         raise ParameterError(
-            f"filter_bank must have shape (n_bands, {S.shape[1]}), got {bank.shape}."
+            f"filter_bank must have shape (n_bands, {S.shape[-1]}), got {bank.shape}."
         )
-    out = check_out(out, (len(S), len(bank)))
-    apply_bank(S, BandedBank.from_dense(bank), out=out)
+    out = check_out(out, (*S.shape[:-1], len(bank)))
+    if out.size:
+        rows = S.reshape(-1, S.shape[-1])
+        apply_bank(rows, BandedBank.from_dense(bank), out=out.reshape(-1, len(bank)))
     return out
 
 
-def _check_matrix(name: str, x: AnyArray) -> FloatArray:
-    if x.ndim != 2 or x.dtype != np.float32:
+def librosa_layout(S: FloatArray) -> FloatArray:
+    """Return frames as librosa has them, time last.
+
+    Parameters
+    ----------
+    S : array, shape (n_frames, dim) or (channels, n_frames, dim)
+        What any function here returns.
+
+    Returns
+    -------
+    array of the same dtype, shape (dim, n_frames) or (channels, dim, n_frames)
+        C-contiguous. The view ``S.T`` costs nothing and does where strides do not matter.
+
+    Raises
+    ------
+    ParameterError
+        If ``S`` has fewer than two axes.
+    """
+    if S.ndim < 2:
+        raise ParameterError(f"S must have shape (n_frames, dim), got shape {S.shape}.")
+    return np.ascontiguousarray(np.swapaxes(S, -1, -2))
+
+
+def _check_frames(name: str, x: AnyArray) -> FloatArray:
+    if x.ndim < 2 or x.dtype != np.float32:
         raise ParameterError(
-            f"{name} must be two-dimensional float32, got shape {x.shape}, dtype {x.dtype}."
+            f"{name} must be float32 of shape (n_frames, dim) or (channels, n_frames, dim), "
+            f"got shape {x.shape}, dtype {x.dtype}."
         )
     return np.ascontiguousarray(x)

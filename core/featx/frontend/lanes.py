@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,15 +22,20 @@ if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray, FrontEnd
 
 __all__ = [
+    "Engine",
     "block_frames",
     "check_finite",
     "compression_curve",
+    "engine_of",
     "fill",
     "frame_window",
     "has_lanes",
     "on_threads",
     "project",
+    "project_blocks",
 ]
+
+T = TypeVar("T")
 
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9
@@ -44,7 +50,7 @@ _FAR = 2
 
 
 @dataclass(frozen=True, eq=False)
-class _Engine:
+class Engine:
     """A front end's arguments to the kernels that do not depend on the signal."""
 
     w: tuple[int, ...]
@@ -69,7 +75,7 @@ def frame_window(fe: FrontEnd) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
-def _engine(fe: FrontEnd, lanes: int) -> _Engine | None:
+def _engine(fe: FrontEnd, lanes: int) -> Engine | None:
     from featx.kernels.plan import layout, plan
     from featx.kernels.vector import marker
 
@@ -96,7 +102,7 @@ def _engine(fe: FrontEnd, lanes: int) -> _Engine | None:
         weights = np.zeros(fe.n_fft, dtype=np.float32)
         weights[: len(taper)] = taper * gain
         lay = layout(weights, hop.numerator, ours)
-    return _Engine(
+    return Engine(
         w=marker(lanes),
         plan=ours,
         layout=lay,
@@ -125,10 +131,15 @@ def _lanes() -> int:
     return lanes()
 
 
+def engine_of(fe: FrontEnd) -> Engine | None:
+    """Return what computes the spectra of ``fe`` on vectors, None where nothing does."""
+    lanes = _lanes()
+    return _engine(fe, lanes) if lanes > 0 else None
+
+
 def has_lanes(fe: FrontEnd) -> bool:
     """Tell whether the vector kernels compute the spectra of ``fe`` on this machine."""
-    lanes = _lanes()
-    return lanes > 0 and _engine(fe, lanes) is not None
+    return engine_of(fe) is not None
 
 
 def block_frames() -> int:
@@ -145,51 +156,62 @@ def fill(
     compressed: bool = False,
     first: int = 0,
     threads: int = 1,
+    offset: int = 0,
+    total: int | None = None,
+    checked: bool = False,
+    kept: bool = False,
+    engine: Engine | None = None,
 ) -> None:
     """Write the spectra or bands of frames ``first, first + 1, …`` into the rows of ``out``.
 
     Complex64 ``out`` gets spectra, float32 magnitudes or power by ``fe.power``, through ``bank`` if
-    there is one, through the compression of ``fe`` if ``compressed``. ``first`` is a multiple of
+    there is one, through the logarithm of ``fe`` if ``compressed``. ``first`` is a multiple of
     `block_frames`, and so are the cuts between threads, so that every value depends on the same 2 x
     lanes frames however they are asked for. Needs `has_lanes`.
+
+    ``y`` may be the samples from ``offset`` on of a waveform that has ``total`` frames. They are
+    not looked at again if they are ``checked``. With ``kept``, rows of ``out`` are
+    blocks of frames as the kernels have them, `block_frames` times the bins long.
 
     Raises
     ------
     ParameterError
         If ``y`` is not finite and sane. ``out`` is then of no use.
     """
-    engine = _engine(fe, _lanes())
+    engine = engine or engine_of(fe)
     if engine is None or len(out) == 0:
         check_finite(y)
         return
-    if engine.framing is not None:
+    if engine.framing is not None and not checked:
         check_finite(y)
     block = 2 * len(engine.w)
-    stop = first + len(out)
-    blocks = -(-len(out) // block)
+    stop = first + len(out) * (block if kept else 1)
+    blocks = -(-(stop - first) // block)
     share = -(-blocks // max(1, min(threads, blocks))) * block
     bad = np.zeros(1, dtype=np.int64)
-    total = n_frames(len(y), fe)
+    total = n_frames(len(y), fe) if total is None else total
+    steps = (bank is not None, compressed, kept)
 
     def work(start: int) -> None:
         end = min(start + share, stop)
-        _run(engine, y, fe, out, bank, compressed, first, start, end, total, bad)
+        _run(engine, y, fe, out, bank, steps, first, start, end, offset, total, bad)
 
     on_threads(work, range(first, stop, share))
-    if bad[0]:
+    if bad[0] and not checked:
         check_finite(y)
 
 
 def _run(
-    engine: _Engine,
+    engine: Engine,
     y: FloatArray,
     fe: FrontEnd,
     out: AnyArray,
     bank: BandedBank | None,
-    compressed: bool,
+    steps: tuple[bool, ...],
     first: int,
     start: int,
     stop: int,
+    offset: int,
     total: int,
     bad: AnyArray,
 ) -> None:
@@ -219,7 +241,7 @@ def _run(
     shared = (
         engine.layout.arrays,
         engine.plan.arrays,
-        (bank is not None, compressed),
+        steps,
         _NO_BANK if bank is None else bank.arrays,
         engine.curve,
         work,
@@ -228,7 +250,7 @@ def _run(
         start,
         stop,
     )
-    head = (engine.w, engine.plan.family, mode, y, engine.left, reflect)
+    head = (engine.w, engine.plan.family, mode, y, engine.left + offset, reflect)
     if engine.framing is None:
         spectra_kernel(*head, *shared, total, _OVERFLOW, bad)
     else:
@@ -259,6 +281,21 @@ def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
     return True
 
 
+def project_blocks(
+    blocks: FloatArray, fe: FrontEnd, bank: BandedBank, *, compressed: bool, out: FloatArray
+) -> None:
+    """Write the bands of spectra that `fill` has ``kept`` into ``out``."""
+    from featx.kernels.lane_spectrum import project_blocks_kernel
+    from featx.kernels.plan import workspaces
+    from featx.kernels.vector import marker
+
+    lanes = _lanes()
+    work = workspaces.take((max(1, len(bank.starts)) * 2 * lanes,))
+    project_blocks_kernel(
+        marker(lanes), blocks, bank.arrays, compressed, compression_curve(fe), work, out
+    )
+
+
 def check_finite(y: FloatArray) -> None:
     """Raise unless every sample is finite and sane."""
     if len(y) and not (y.min() >= -LARGEST and y.max() <= LARGEST):
@@ -270,15 +307,12 @@ def check_finite(y: FloatArray) -> None:
 
 
 # ---------------------------------------------------------------- threads
-def on_threads(work: Any, starts: range) -> None:
-    """Call ``work(start)`` for all starts, one of them in the calling thread."""
-    if len(starts) == 1:
-        work(starts[0])
-        return
+def on_threads(work: Callable[[int], T], starts: range) -> list[T]:
+    """Return ``work(start)`` for all starts, one of them computed in the calling thread."""
+    if len(starts) <= 1:
+        return [work(start) for start in starts]
     others = [_pool(os.getpid(), len(starts) - 1).submit(work, start) for start in starts[1:]]
-    work(starts[0])
-    for other in others:
-        other.result()
+    return [work(starts[0]), *(other.result() for other in others)]
 
 
 @cache

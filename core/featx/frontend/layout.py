@@ -22,12 +22,12 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "window": ("hann", "hamming", "povey", "rectangular"),
     "pad_mode": ("reflect", "constant"),
     "fft_padding": ("window", "end"),
-    "bank": ("none", "frames", "mel", "erb", "logfreq", "chroma", "chroma-librosa", "cqt"),
+    "bank": ("none", "frames", "mel", "bark", "erb", "logfreq", "chroma", "chroma-librosa", "cqt"),
     "scale": ("slaney", "htk"),
     "linear_in": ("hz", "mel"),
     "norm": ("slaney", "area", "none"),
     "power": (1.0, 2.0),
-    "compression": ("none", "log10", "ln", "db"),
+    "compression": ("none", "log10", "ln", "db", "power-law"),
     "frame_norm": ("none", "l2", "max"),
     "deltas": (0, 1, 2),
 }
@@ -87,10 +87,16 @@ def _validate_numbers(fe: FrontEnd) -> None:
         raise ParameterError(f"harmonics must be (1.0,) for bank {fe.bank!r}, got {fe.harmonics}.")
     if fe.sr is not None:
         validate_range(fe, fe.sr)
+    if not 0 < fe.exponent <= 1:
+        raise ParameterError(f"exponent must be a number > 0 and <= 1, got {fe.exponent!r}.")
     if fe.bank == "logfreq" and fe.fmin <= 0:
         raise ParameterError(f"fmin must be > 0 for bank 'logfreq', got {fe.fmin}.")
     if fe.top_db is not None and not fe.top_db >= 0:
         raise ParameterError(f"top_db must be None or a number >= 0, got {fe.top_db!r}.")
+    if fe.raw and (fe.n_mfcc or fe.deltas):
+        raise ParameterError(
+            f"n_mfcc and deltas must be 0 for a raw front end, got {fe.n_mfcc} and {fe.deltas}."
+        )
     if fe.estimate_tuning and fe.bank not in ("chroma", "chroma-librosa"):
         raise ParameterError(f"estimate_tuning must be False for bank {fe.bank!r}, got True.")
     if fe.deltas and not (fe.delta_width % 2 and fe.delta_width >= 3):

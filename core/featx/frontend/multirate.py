@@ -24,7 +24,7 @@ _SAMPLES, _LONGER = 1 << 16, 6
 
 
 def transform(y: FloatArray, fe: FrontEnd, sr: int, out: FloatArray, threads: int) -> bool:
-    """Write what a front end with bank ``cqt`` says; tell whether it is compressed already."""
+    """Write what a front end with bank ``cqt`` says; tell whether it took a logarithm."""
     what = ConstantQ(
         sr=sr,
         hop_length=int(fe.hop_length),
@@ -34,7 +34,7 @@ def transform(y: FloatArray, fe: FrontEnd, sr: int, out: FloatArray, threads: in
         harmonics=fe.harmonics,
         gain=fe.spectrum_gain,
     )
-    curve = None if fe.compression == "none" else compression_curve(fe)
+    curve = None if fe.compression in ("none", "power-law") else compression_curve(fe)
     return fill_constant_q(
         y, what, out, pad_mode=fe.pad_mode, power=fe.power, curve=curve, threads=threads
     )

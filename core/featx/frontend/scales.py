@@ -1,4 +1,4 @@
-"""Frequency scales: mel (Slaney and HTK), ERB rate, and notes. float64 in and out."""
+"""Frequency scales: mel (Slaney and HTK), Bark, ERB rate, and notes. float64 in and out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from featx.types import DoubleArray
 
 __all__ = [
+    "bark_frequencies",
+    "bark_to_hz",
     "erb_frequencies",
     "erb_to_hz",
+    "hz_to_bark",
     "hz_to_erb",
     "hz_to_mel",
     "log_frequencies",
@@ -29,6 +32,9 @@ _HZ_PER_MEL = 200.0 / 3.0
 _BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
 #: ... and logarithmic above: 27 mel from 1000 Hz to 6400 Hz.
 _LOG_STEP = np.log(6.4) / 27.0
+#: Traunmüller's scale is bent at these Bark, by these slopes beyond them.
+_BARK_BOTTOM, _BARK_TOP = 2.0, 20.1
+_BARK_LOW, _BARK_HIGH = 0.15, 0.22
 
 
 def hz_to_mel(frequencies: npt.ArrayLike, *, htk: bool = False) -> DoubleArray:
@@ -79,6 +85,48 @@ def mel_frequencies(
     """Return ``n_mels`` frequencies in Hz, equally spaced in mel from ``fmin`` to ``fmax``."""
     low, high = hz_to_mel([fmin, fmax], htk=htk)
     return mel_to_hz(np.linspace(low, high, n_mels), htk=htk)
+
+
+def hz_to_bark(frequencies: npt.ArrayLike) -> DoubleArray:
+    """Convert Hz to Bark, the number of critical bands below a frequency.
+
+    ``z = 26.81 f / (1960 + f) - 0.53``; 0.15 (2 - z) is added where z < 2, and 0.22 (z - 20.1)
+    where z > 20.1.
+
+    Parameters
+    ----------
+    frequencies : array_like, >= 0
+        In Hz.
+
+    Returns
+    -------
+    float64 array of the same shape, >= -0.16
+
+    References
+    ----------
+    Traunmüller. "Analytical expressions for the tonotopic sensory scale". JASA 88(1), 1990.
+    """
+    f = np.asarray(frequencies, dtype=np.float64)
+    z = 26.81 * f / (1960.0 + f) - 0.53
+    return np.asarray(
+        z
+        + _BARK_LOW * np.maximum(_BARK_BOTTOM - z, 0.0)
+        + _BARK_HIGH * np.maximum(z - _BARK_TOP, 0.0)
+    )
+
+
+def bark_to_hz(barks: npt.ArrayLike) -> DoubleArray:
+    """Convert Bark to Hz; the inverse of `hz_to_bark`."""
+    z = np.asarray(barks, dtype=np.float64)
+    z = np.where(z < _BARK_BOTTOM, (z - _BARK_LOW * _BARK_BOTTOM) / (1.0 - _BARK_LOW), z)
+    z = np.where(z > _BARK_TOP, (z + _BARK_HIGH * _BARK_TOP) / (1.0 + _BARK_HIGH), z)
+    return np.asarray(1960.0 * (z + 0.53) / (26.28 - z))
+
+
+def bark_frequencies(n_bands: int, *, fmin: float, fmax: float) -> DoubleArray:
+    """Return ``n_bands`` frequencies in Hz, equally spaced in Bark from fmin to fmax."""
+    low, high = hz_to_bark([fmin, fmax])
+    return bark_to_hz(np.linspace(low, high, n_bands))
 
 
 def hz_to_erb(frequencies: npt.ArrayLike) -> DoubleArray:

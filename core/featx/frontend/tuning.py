@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.analysis import check_waveform, power_blocks
-from featx.frontend.lanes import check_finite
-from featx.frontend.layout import validate
+from featx.frontend.analysis import check_waveform, scalar_blocks
+from featx.frontend.lanes import block_frames, check_finite, fill, has_lanes
+from featx.frontend.layout import n_frames, validate
+from featx.frontend.parts import Part
+from featx.frontend.scratch import scratch
 
 if TYPE_CHECKING:
     from featx.types import FloatArray, FrontEnd
@@ -24,6 +26,11 @@ _LOW, _HIGH = 150.0, 4000.0
 _THRESHOLD = 0.1
 #: Width of a histogram bin, in bands.
 _RESOLUTION = 0.01
+#: Values of spectra between computing them and looking for peaks: 1 MiB, which stays in the cache.
+_CHUNK = 1 << 18
+
+#: Places in bins and heights.
+Peaks = tuple[Any, Any]
 
 
 def estimate_tuning(
@@ -64,35 +71,105 @@ def estimate_tuning(
     fe = validate(front_end)
     y = check_waveform(y)
     check_finite(y)
-    blocks = (S for _, S in power_blocks(y, fe))
-    return tuning_of_blocks(blocks, fe=fe, sr=sr, bins_per_octave=bins_per_octave)
+    part = Part(y=y, total=n_frames(len(y), fe), checked=True)
+    peaks = [peaks_of_frames(part, fe, sr, 0, part.total)]
+    return tuning_of_peaks(peaks, fe=fe, sr=sr, bins_per_octave=bins_per_octave)
 
 
-def tuning_of_blocks(
-    blocks: Iterable[FloatArray], *, fe: FrontEnd, sr: int, bins_per_octave: int
-) -> float:
-    """Return the tuning of a recording whose spectra come in ``blocks``."""
+def kept_shape(fe: FrontEnd, n_frames: int) -> tuple[int, int]:
+    """Return the shape of the blocks of ``n_frames`` spectra as `peaks_of_frames` keeps them."""
+    rows = block_frames()
+    return -(-n_frames // rows), (fe.n_fft // 2 + 1) * rows
+
+
+def peaks_of_frames(
+    part: Part, fe: FrontEnd, sr: int, first: int, stop: int, kept: FloatArray | None = None
+) -> Peaks:
+    """Return place in bins and height of the peaks that vote, of frames ``first … stop - 1``.
+
+    The spectra of a whole waveform go into ``kept``, if there is one, which needs `has_lanes`.
+    """
+    low = math.ceil(_LOW * fe.n_fft / sr)
+    high = max(low, math.ceil(min(_HIGH, sr / 2) * fe.n_fft / sr))
+    # of two neighbouring bins, one is a maximum at most
+    most = (high - low) // 2 + 1
+    pairs = (_lane_peaks if has_lanes(fe) else _scalar_peaks)(
+        part, fe, first, stop, low, high, most, kept
+    )
+    empty = np.empty(0, np.float32)
+    places, heights = zip((empty, empty), *pairs, strict=True)
+    return np.concatenate(places), np.concatenate(heights)
+
+
+def _lane_peaks(
+    part: Part, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
+    kept: FloatArray | None,
+) -> Iterator[Peaks]:  # fmt: skip
+    from featx.kernels.peaks import lane_peaks_kernel
+    from featx.kernels.vector import lanes, marker
+
+    w, rows = marker(lanes()), block_frames()
+    _, width = kept_shape(fe, 0)
+    many = max(1, _CHUNK // width)
+    for start in range(first, stop, many * rows):
+        count = min(many, -(-(stop - start) // rows))
+        at = start // rows
+        blocks = scratch("spectra", count, width) if kept is None else kept[at : at + count]
+        fill(
+            part.y, fe, blocks, first=start, offset=part.offset, total=part.total,
+            checked=part.checked, kept=True,
+        )  # fmt: skip
+        n = min(stop - start, count * rows)
+        places, heights = scratch("peaks", 2, n * most + 1)
+        found = np.zeros(1, np.int64)
+        lane_peaks_kernel(
+            w, blocks, n, fe.n_fft // 2 + 1, low, high, np.float32(_THRESHOLD), places, heights,
+            found,
+        )  # fmt: skip
+        yield places[: found[0]].copy(), heights[: found[0]].copy()
+
+
+def _scalar_peaks(
+    part: Part, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
+    kept: FloatArray | None,  # noqa: ARG001
+) -> Iterator[Peaks]:  # fmt: skip
     from featx.kernels.spectrum import peaks_kernel
 
-    high = min(_HIGH, sr / 2)
-    first, last = math.ceil(_LOW * fe.n_fft / sr), math.ceil(high * fe.n_fft / sr)
-    found_places, found_heights = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
-    # of two neighbouring bins, one is a maximum at most
-    most = max(0, last - first) // 2 + 1
-    for S in blocks:
+    where = {"first": first, "stop": stop, "offset": part.offset, "checked": part.checked}
+    for _, S in scalar_blocks(part.y, fe, **where):
         places, heights = (np.empty(len(S) * most + 1, np.float32) for _ in range(2))
-        count = np.zeros(1, np.int64)
+        found = np.zeros(1, np.int64)
         floors = np.float32(_THRESHOLD) * S.max(axis=1)
-        peaks_kernel(S, first, last, floors, places, heights, count)
-        found_places.append(places[: count[0]].copy())
-        found_heights.append(heights[: count[0]].copy())
-    places, heights = np.concatenate(found_places), np.concatenate(found_heights)
+        peaks_kernel(S, low, high, floors, places, heights, found)
+        yield places[: found[0]].copy(), heights[: found[0]].copy()
+
+
+def tuning_of_peaks(
+    peaks: Sequence[Peaks], *, fe: FrontEnd, sr: int, bins_per_octave: int
+) -> float:
+    """Return the tuning of a recording for which these peaks vote, in any order."""
+    places, heights = (np.concatenate(parts) for parts in zip(*peaks, strict=True))
     if len(places) == 0:
         return 0.0
-    frequencies = places[heights >= np.median(heights)].astype(np.float64) * (sr / fe.n_fft)
-    deviation = bins_per_octave * np.log2(frequencies / (440.0 / 16.0))
+    loud = places[heights >= _median(heights)]
+    deviation = bins_per_octave * np.log2(loud.astype(np.float64) * (sr / fe.n_fft * 16.0 / 440.0))
     deviation -= np.floor(deviation)
     deviation[deviation >= 0.5] -= 1.0
-    # a number of bins and a range: numpy then need not search the edges for every value
-    counts, edges = np.histogram(deviation, round(1.0 / _RESOLUTION), (-0.5, 0.5))
-    return float(edges[int(np.argmax(counts))])
+    bins = round(1.0 / _RESOLUTION)
+    # a sum that rounds up to the next bin's edge belongs there, but the last bin has no next
+    votes = np.minimum(((deviation + 0.5) * bins).astype(np.int16), bins - 1)
+    return float(np.linspace(-0.5, 0.5, bins + 1)[int(np.argmax(np.bincount(votes)))])
+
+
+def _median(heights: FloatArray) -> np.float32:
+    """Return the median of positive numbers, as numpy does, in two looks at all of them."""
+    middle = len(heights) // 2
+    # the bits of positive numbers are in their order: the leading ones tell where the middle is
+    leading = heights.view(np.int32) >> 18
+    below = np.cumsum(np.bincount(leading))
+    first = middle if len(heights) % 2 else middle - 1
+    low, high = np.searchsorted(below, [first, middle], side="right")
+    near = np.sort(heights[(leading >= low) & (leading <= high)])
+    before = below[low - 1] if low else 0
+    a, b = near[first - before], near[middle - before]
+    return np.float32(a + b) / np.float32(2.0) if first < middle else b

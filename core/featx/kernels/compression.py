@@ -1,4 +1,4 @@
-"""Logarithms and norms of spectrogram values, in place."""
+"""Logarithms, powers and norms of spectrogram values, in place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import math
 import numpy as np
 
 from featx.kernels.compiling import kernel
+from featx.kernels.vector import vexp2, vload, vlog2, vmax, vmin, vset, vstore
+
+#: The smallest number that has a logarithm, and what makes 3.5 of it.
+_TINY, _HUGE = np.float32(1.1754944e-38), np.float32(3e38)
 
 
 @kernel
@@ -16,6 +20,37 @@ def log_kernel(S, gain, offset, amin, factor):
         for k in range(S.shape[1]):
             value = max(offset + gain * S[t, k], amin)
             S[t, k] = factor * math.log10(value)
+
+
+@kernel
+def power_law_kernel(S, gain, exponent):
+    """Replace every value x >= 0 by ``(gain * x) ** exponent``."""
+    for t in range(S.shape[0]):
+        for k in range(S.shape[1]):
+            S[t, k] = math.pow(np.float64(gain) * S[t, k], exponent)
+
+
+@kernel
+def lane_power_law_kernel(w, S, gain, exponent, tile):
+    """As `power_law_kernel` for exponents in 0 … 1, by the logarithm; ``tile`` holds a vector.
+
+    What has no logarithm is taken for 0 little by little: from there on, the second term of the
+    minimum is larger than any power of a number.
+    """
+    lanes = len(w)
+    flat = S.reshape(S.size)
+    g, e, tiny, huge = vset(w, gain), vset(w, exponent), vset(w, _TINY), vset(w, _HUGE)
+    whole = len(flat) // lanes * lanes
+    for at in range(0, whole, lanes):
+        x = vload(w, flat, at) * g
+        vstore(flat, at, vmin(vexp2(e * vlog2(vmax(x, tiny))), x * huge))
+    if whole < len(flat):
+        for i in range(lanes):
+            tile[i] = flat[whole + i] if whole + i < len(flat) else 0.0
+        x = vload(w, tile, 0) * g
+        vstore(tile, 0, vmin(vexp2(e * vlog2(vmax(x, tiny))), x * huge))
+        for i in range(len(flat) - whole):
+            flat[whole + i] = tile[i]
 
 
 @kernel

@@ -290,6 +290,16 @@ def compress(w, bands, n, curve):
         vstore(bands, at, s * vlog2(vmax(vfma(vload(w, bands, at), g, o), f)))
 
 
+@kernel
+def to_blocks(w, spectrum, n, out, t0):
+    """Write the block as it is, ``n`` rows of all lanes, to the row of ``out`` that is its own."""
+    lanes = len(w)
+    flat = out.reshape(out.size)
+    origin = t0 // (2 * lanes) * out.shape[1]
+    for at in range(0, 2 * n * lanes, lanes):
+        vstore(flat, origin + at, vload(w, spectrum, at))
+
+
 @part
 def to_frames(w, bands, n, out, t0):
     """Write the block to rows t0 … of ``out`` (n_frames, n), as many as there are."""
@@ -310,7 +320,7 @@ def to_frames(w, bands, n, out, t0):
 def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t, y, ahead):
     """From the columns of a block to rows t … of ``out``."""
     shape, _, even, odd, window, centre = layout
-    filtered, log = steps
+    filtered, log, kept = steps
     _, columns, z, spectrum, bands, _ = work
     n_values = plan[0] // 2 + 1
     if len(mode) == COMPLEX:
@@ -320,7 +330,9 @@ def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t, y, 
         w, family, mode, columns, even, odd, window, plan, z, spectrum, y, ahead, count
     )  # fmt: skip
     silence(w, columns, even, odd, window, centre, n_values, spectrum, bands)
-    if filtered:
+    if kept:
+        to_blocks(w, spectrum, n_values, out, t)
+    elif filtered:
         project(w, spectrum, bank, log, curve, bands)
         to_frames(w, bands, len(bank[0]), out, t)
     else:
@@ -389,3 +401,14 @@ def project_frames_kernel(w, S, shape, begin, bank, log, curve, work, out):
         take(w, flat, t * n, shape, begin, False, np.float32(1.0), tile, columns, bands)
         project(w, columns, bank, log, curve, bands)
         to_frames(w, bands, len(bank[0]), out, t)
+
+
+@kernel
+def project_blocks_kernel(w, blocks, bank, log, curve, work, out):
+    """Write the bands of spectra that were kept as blocks, as many frames as ``out`` has."""
+    flat = blocks.reshape(blocks.size)
+    bands = work[0]
+    width = blocks.shape[1]
+    for b in range(len(blocks)):
+        project(w, flat[b * width : (b + 1) * width], bank, log, curve, bands)
+        to_frames(w, bands, len(bank[0]), out, 2 * b * len(w))

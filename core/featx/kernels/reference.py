@@ -70,6 +70,11 @@ def log_reference(S, gain, offset, amin, factor):
     )
 
 
+def power_law_reference(S, gain, exponent):
+    """Return ``(gain * S) ** exponent``."""
+    return ((gain * S.astype(np.float64)) ** exponent).astype(np.float32)
+
+
 def normalise_reference(S, use_max, tiny):
     """Return the rows divided by their norm where that is at least ``tiny``."""
     x = S.astype(np.float64)
@@ -270,3 +275,17 @@ def beat_links_reference(strength, costs, nearest, floor):
             scores[t] += chains.max()
             links[t] = earlier[chains.argmax()] if begun else -1
     return scores, links
+
+
+def cosine_reference(bands, basis):
+    """Return ``bands`` times ``basis``."""
+    return (bands.astype(np.float64) @ basis).astype(np.float32)
+
+
+def statistics_reference(x):
+    """Return mean, std, min and max over time, and mean and std of the differences in time."""
+    x = x.astype(np.float64)
+    rise = np.diff(x, axis=0) if len(x) > 1 else np.zeros_like(x)
+    return np.stack(
+        [x.mean(0), x.std(0), x.min(0), x.max(0), rise.mean(0), rise.std(0)]
+    )  # fmt: skip

@@ -47,6 +47,16 @@ LOG2_COEFFICIENTS = (
     -0.21030019223690033,
     0.12540453672409058,
 )
+#: 2 ** f for f in [-1/2, 1/2], found likewise, exactly 1 at 0; the relative error is below 1e-7.
+EXP2_COEFFICIENTS = (
+    1.0,
+    0.6931471824645996,
+    0.24022647738456726,
+    0.055503323674201965,
+    0.009618437848985195,
+    0.0013398875016719103,
+    0.0001535332849016413,
+)
 
 
 # ---------------------------------------------------------------- how many lanes
@@ -263,6 +273,18 @@ def vset(typingctx, w, scalar):
 
 
 @intrinsic
+def vspread(typingctx, w, array, index):
+    """Return a vector with ``array[index]`` in every lane; ``index`` must not be negative."""
+    vec = Vec(w.count)
+
+    def codegen(context, builder, signature, args):
+        memory = Memory(context, builder, vec.lanes)
+        return memory.broadcast(signature.args[1], args[1], args[2]).value
+
+    return vec(w, array, types.intp), codegen
+
+
+@intrinsic
 def transpose_block(typingctx, w, source, i, source_stride, out, j, rows, p):
     """Write ``out[j + begin(p + c) + r] = source[i + r*source_stride + c]`` for r, c < lanes.
 
@@ -431,3 +453,61 @@ def vlog2(typingctx, x):
         return _call(builder, "fma", count, [total, f, whole])
 
     return x(x), codegen
+
+
+@intrinsic
+def vexp2(typingctx, x):
+    """Return 2 to the power of every lane, within -126 … 127; lanes beyond give what these give.
+
+    The nearest integer goes into the exponent field; the power of the rest is a polynomial.
+    """
+    if not isinstance(x, Vec):
+        return None
+    count = x.lanes
+    ints = ir.VectorType(_I32, count)
+
+    def codegen(context, builder, signature, args):
+        low, high = _splat(count, -126.0), _splat(count, 127.0)
+        inside = _call(builder, "minnum", count, [args[0], high])
+        inside = _call(builder, "maxnum", count, [inside, low])
+        whole = _call(builder, "rint", count, [inside])
+        f = builder.fsub(inside, whole)
+        total = _splat(count, EXP2_COEFFICIENTS[-1])
+        for coefficient in EXP2_COEFFICIENTS[-2::-1]:
+            total = _call(builder, "fma", count, [total, f, _splat(count, coefficient)])
+        biased = builder.add(builder.fptosi(whole, ints), ir.Constant(ints, [127] * count))
+        bits = builder.shl(biased, ir.Constant(ints, [23] * count))
+        return builder.fmul(total, builder.bitcast(bits, _llvm_type(count)))
+
+    return x(x), codegen
+
+
+# ---------------------------------------------------------------- comparing
+def _comparison(symbol, text):
+    @intrinsic
+    def compare(typingctx, a, b):
+        if not (isinstance(a, Vec) and a == b):
+            return None
+
+        def codegen(context, builder, signature, args):
+            told = builder.fcmp_ordered(symbol, *args)
+            return builder.zext(builder.bitcast(told, ir.IntType(a.lanes)), ir.IntType(64))
+
+        return types.int64(a, b), codegen
+
+    compare.__doc__ = text
+    return compare
+
+
+vgreater = _comparison(">", "Return an integer whose bit i tells whether lane i of a exceeds b's.")
+vatleast = _comparison(">=", "Return an integer whose bit i tells whether lane i of a is >= b's.")
+
+
+@intrinsic
+def lowest_bit(typingctx, bits):
+    """Return the place of the lowest bit that is set in ``bits``, an integer other than 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend import erb_frequencies, frames_spec, mel_frequencies, preset
+from featx.frontend import bark_frequencies, erb_frequencies, frames_spec, mel_frequencies, preset
 from featx.frontend.layout import log_bins
 from featx.plotting.panels import Frames
 
@@ -79,6 +79,8 @@ def band_frequencies(fe: FrontEnd, *, sr: int) -> DoubleArray | None:
     if fe.bank == "mel":
         edges = mel_frequencies(fe.n_bands + 2, fmin=fe.fmin, fmax=fmax, htk=fe.scale == "htk")
         return edges[1:-1]
+    if fe.bank == "bark":
+        return bark_frequencies(fe.n_bands + 2, fmin=fe.fmin, fmax=fmax)[1:-1]
     if fe.bank == "erb":
         return erb_frequencies(fe.n_bands + 2, fmin=fe.fmin, fmax=fmax)[1:-1]
     if fe.bank == "logfreq":
