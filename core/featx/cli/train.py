@@ -73,7 +73,14 @@ _REASONS = {
 )
 @set_option
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads; one per core if unset.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads of torch; one per core if unset."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Threads that read audio; as many as --threads if unset. Weights do not depend on them.",
+)
 @click.option(
     "--max-minutes",
     type=click.FloatRange(min=0, min_open=True),

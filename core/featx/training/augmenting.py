@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,8 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["Augmentation", "phase_vocoder"]
+__all__ = ["Augmentation"]
 
-#: Seconds of a frame of the phase vocoder, rounded to a power of two in samples.
-_FRAME = 0.064
 #: Random gains of the equaliser lie so many octaves apart.
 _EQ_OCTAVES = 1.0
 
@@ -24,6 +22,9 @@ _EQ_OCTAVES = 1.0
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """Changes a waveform at random; each change happens with ``probability``.
+
+    Everything drawn comes from the generator of the call, so that a view depends on its seed
+    alone. Pitch and tempo are changed by Signalsmith Stretch (``pip install 'featx[augment]'``).
 
     Parameters
     ----------
@@ -56,10 +57,23 @@ class Augmentation:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.sr < 1 or self.stretch < 1 or not 0 <= self.probability <= 1:
+        for name, holds, rule in (
+            ("sr", self.sr >= 1, "an integer > 0"),
+            ("semitones", self.semitones >= 0, ">= 0"),
+            ("stretch", self.stretch >= 1, ">= 1"),
+            ("eq_db", self.eq_db >= 0, ">= 0"),
+            ("reverb", self.reverb >= 0, ">= 0"),
+            ("snr_db", self.snr_db[0] <= self.snr_db[1], "a range (low, high)"),
+            ("gain_db", self.gain_db[0] <= self.gain_db[1], "a range (low, high)"),
+            ("probability", 0 <= self.probability <= 1, "within 0..1"),
+        ):
+            if not holds:
+                raise ParameterError(f"{name} must be {rule}, got {getattr(self, name)}.")
+        bends = self.probability > 0 and (self.semitones > 0 or self.stretch > 1)
+        if bends and importlib.util.find_spec("python_stretch") is None:
             raise ParameterError(
-                "sr, stretch and probability must be > 0, >= 1 and within 0..1, got "
-                f"{self.sr}, {self.stretch} and {self.probability}."
+                "semitones and stretch must be 0 and 1 without python-stretch, got "
+                f"{self.semitones} and {self.stretch}. Run: pip install 'featx[augment]'"
             )
 
     def __call__(self, y: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -78,18 +92,23 @@ class Augmentation:
                 x = change(x, rng)
         return x.astype(np.float32)
 
-    @property
-    def _n_fft(self) -> int:
-        return 1 << max(round(math.log2(_FRAME * self.sr)), 3)
-
     def _shift(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        factor = 2.0 ** (rng.uniform(-self.semitones, self.semitones) / 12.0)
-        return _resampled(phase_vocoder(x, 1.0 / factor, n_fft=self._n_fft), len(x))
+        stretcher = self._stretcher()
+        stretcher.setTransposeSemitones(rng.uniform(-self.semitones, self.semitones))
+        return _processed(stretcher, x)
 
     def _stretch(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        rate = self.stretch ** rng.uniform(-1.0, 1.0)
-        stretched = phase_vocoder(x, rate, n_fft=self._n_fft)
+        stretcher = self._stretcher()
+        stretcher.setTimeFactor(self.stretch ** rng.uniform(-1.0, 1.0))
+        stretched = _processed(stretcher, x)
         return stretched[np.arange(len(x)) % len(stretched)]
+
+    def _stretcher(self) -> Any:
+        from python_stretch import Signalsmith
+
+        stretcher: Any = Signalsmith.Stretch()
+        stretcher.preset(1, float(self.sr))
+        return stretcher
 
     def _equalise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
         octaves = np.log2(np.fft.rfftfreq(len(x), 1.0 / self.sr).clip(20.0) / 20.0)
@@ -109,55 +128,14 @@ class Augmentation:
 
     def _add_noise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
         level = float(np.sqrt(np.mean(x**2))) * 10.0 ** (-rng.uniform(*self.snr_db) / 20.0)
-        noise: DoubleArray = rng.normal(size=len(x))
-        return x + level * noise
+        noisy: DoubleArray = x + level * rng.normal(size=len(x))
+        return noisy
 
     def _amplify(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        gain = 10.0 ** (float(rng.uniform(*self.gain_db)) / 20.0)
-        return x * gain
+        louder: DoubleArray = x * 10.0 ** (rng.uniform(*self.gain_db) / 20.0)
+        return louder
 
 
-def phase_vocoder(x: DoubleArray, rate: float, *, n_fft: int) -> DoubleArray:
-    """Return ``x`` played ``rate`` times as fast at the same pitch, ``round(n / rate)`` samples.
-
-    Parameters
-    ----------
-    x : float64 array, shape (n_samples,)
-        A waveform.
-    rate : float > 0
-        Above 1 the result is shorter.
-    n_fft : int, divisible by 4
-        Samples of a frame; frames lie a quarter of that apart.
-
-    References
-    ----------
-    Flanagan, Golden. "Phase vocoder". Bell System Technical Journal 45(9), 1966.
-    """
-    hop = n_fft // 4
-    window = np.hanning(n_fft + 1)[:-1]
-    padded = np.pad(x, n_fft)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
-    S = np.fft.rfft(frames * window)
-    places = np.arange(0.0, len(S) - 1.0, rate)
-    before = places.astype(int)
-    part = (places - before)[:, np.newaxis]
-    magnitude = (1.0 - part) * np.abs(S[before]) + part * np.abs(S[before + 1])
-    expected = 2.0 * np.pi * hop * np.arange(S.shape[1]) / n_fft
-    advance = np.angle(S[before + 1]) - np.angle(S[before]) - expected
-    advance = expected + advance - 2.0 * np.pi * np.round(advance / (2.0 * np.pi))
-    phase = np.angle(S[0]) + np.vstack([np.zeros(S.shape[1]), np.cumsum(advance[:-1], axis=0)])
-    pieces = np.fft.irfft(magnitude * np.exp(1j * phase), n_fft) * window
-    out = np.zeros(hop * (len(pieces) - 1) + n_fft)
-    weight = np.zeros_like(out)
-    for number, piece in enumerate(pieces):
-        start = number * hop
-        out[start : start + n_fft] += piece
-        weight[start : start + n_fft] += window**2
-    out /= np.maximum(weight, 1e-3)
-    first, length = round(n_fft / rate), max(round(len(x) / rate), 1)
-    return np.pad(out, (0, max(first + length - len(out), 0)))[first : first + length]
-
-
-def _resampled(x: DoubleArray, length: int) -> DoubleArray:
-    """Return ``x`` with ``length`` samples over the same time, by its spectrum."""
-    return np.fft.irfft(np.fft.rfft(x), length) * (length / len(x))
+def _processed(stretcher: Any, x: DoubleArray) -> DoubleArray:
+    y: DoubleArray = stretcher.process(x.astype(np.float32)[np.newaxis])[0].astype(np.float64)
+    return y

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadedBatch", "Loader", "stream"]
 
 #: Streams of random numbers; what one draws never depends on another.
-ORDER, EXAMPLE, VALIDATION, MODEL, STEP = range(5)
+ORDER, EXAMPLE, VALIDATION, MODEL, STEP, VIEW = range(6)
 
 #: Examples drawn in place of one that cannot be read, before the training gives up.
 _ATTEMPTS = 50
@@ -35,7 +35,8 @@ Augment = Callable[["FloatArray", np.random.Generator], "FloatArray"]
 
 def stream(seed: int, *numbers: int) -> np.random.Generator:
     """Return the generator that belongs to a seed and some numbers, and to nothing else."""
-    return np.random.default_rng(np.random.SeedSequence((seed, *numbers)))
+    # the count comes first because a SeedSequence takes (1, 2) and (1, 2, 0) for the same
+    return np.random.default_rng(np.random.SeedSequence((len(numbers), seed, *numbers)))
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Loader:
         values = self.reader.read(crop)
         if crop.view is None or self.augment is None:
             return values
-        return self.augment(values, stream(self.seed, crop.view))
+        return self.augment(values, stream(self.seed, VIEW, crop.view))
 
     def _note(self, crop: Crop, error: AudioError) -> None:
         failure = Failure(

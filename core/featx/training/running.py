@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from featx import __version__
+from featx.engine.guard import available_cores
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
 from featx.registry import Registered, Registry, import_object, load_registry
@@ -61,6 +62,7 @@ def train(
     store: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | None = None,
     max_minutes: float | None = None,
     progress: Reporter | None = None,
     stop: threading.Event | None = None,
@@ -86,7 +88,10 @@ def train(
     device : str
         ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     threads : int > 0, optional
-        Threads of torch, and as many that read crops; one per core by default.
+        Threads of torch; one per core by default. Sums of floats depend on their number: equal
+        numbers give equal weights on a CPU.
+    workers : int > 0, optional
+        Threads that read crops; as many as ``threads`` by default. Weights do not depend on them.
     max_minutes : float > 0, optional
         After so long a checkpoint is written and the call returns; the next goes on.
     progress : Reporter, optional
@@ -110,7 +115,7 @@ def train(
     began = time.monotonic()
     planned = _plan(load_registry(disabled=disabled), plugin, recipe, settings or {})
     _check_device(device, planned.extractor.spec)
-    threads = threads or os.cpu_count() or 1
+    threads = threads or available_cores()
     reporter = progress or PlainProgress()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +128,7 @@ def train(
         )
         for note in songs.notes:
             reporter.note(note)
-        trainer = _trainer(planned, songs, reader, folder, device, threads, reporter)
+        trainer = _trainer(planned, songs, reader, folder, device, workers or threads, reporter)
         trainer.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
         failures = tuple(
             {item.track_id: item for item in (*songs.failures, *trainer.failures)}.values()
@@ -269,7 +274,7 @@ def _trainer(
     reader: CropReader,
     folder: Path,
     device: str,
-    threads: int,
+    workers: int,
     reporter: Reporter,
 ) -> Trainer:
     recipe, options = planned.recipe, planned.options
@@ -282,7 +287,7 @@ def _trainer(
             reader,
             batch_size=options.batch_size,
             seed=options.seed,
-            workers=threads,
+            workers=workers,
             augment=recipe.augment,
         )
         for sampler in samplers
