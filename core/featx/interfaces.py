@@ -291,11 +291,29 @@ class ExtractorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec:
-    """The light description of a loss.
+    """The light description of a loss; ``factory`` is called with the parameters as keywords.
 
-    ``inputs`` is one of ``'triplet'`` (anchors, positives, negatives: each ``(batch, dim)``),
-    ``'labels'`` (embeddings ``(batch, dim)``, labels ``(batch,)``) and ``'views'`` (views ``(batch,
-    n_views, dim)``). ``factory`` is called with the parameters as keywords.
+    Parameters
+    ----------
+    name, summary, version, api, licence, reference : str or int
+        As in `ExtractorSpec`.
+    factory : str
+        ``package.module:Class`` of a `Loss`, or a function that returns one.
+    inputs : str
+        Roles it is called with: ``'triplet'`` (anchors, positives, negatives: each ``(batch,
+        dim)``), ``'labels'`` (embeddings ``(batch, dim)`` and labels) or ``'views'`` (views
+        ``(batch, n_views, dim)``, two at least).
+    labels : str
+        What labels are: ``'classes'``, integers ``(batch,)`` from 0 on, or ``'tags'``, zeros and
+        ones ``(batch, n_tags)``.
+    many_negatives : bool
+        Whether negatives may also be ``(batch, n_negatives, dim)``.
+    pairwise : bool
+        Whether rows are compared with each other, so that a batch of one has nothing to learn from;
+        False where every row has a loss of its own, as in classification.
+    params : type
+        A `params_class`. Where the loss is trained itself, such as proxies, the fields ``dim`` and
+        ``n_classes`` give the sizes of what it holds.
     """
 
     name: str
@@ -307,6 +325,9 @@ class LossSpec:
     params: type = NoParams
     licence: str = ""
     reference: str = ""
+    labels: str = "classes"
+    many_negatives: bool = False
+    pairwise: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

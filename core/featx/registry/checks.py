@@ -13,6 +13,7 @@ from featx.types import WeightsSpec
 
 DEVICES = ("cpu", "cuda", "mps")
 LOSS_INPUTS = ("triplet", "labels", "views")
+LOSS_LABELS = ("classes", "tags")
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -38,10 +39,22 @@ def check_spec(spec: ExtractorSpec | LossSpec | IndexSpec) -> None:
     _check_params(who, spec.params)
     if isinstance(spec, ExtractorSpec):
         _check_extractor(who, spec)
-    elif isinstance(spec, LossSpec) and spec.inputs not in LOSS_INPUTS:
-        raise BrokenPluginError(
-            f"{who}: inputs must be one of {listed(LOSS_INPUTS)}, got {spec.inputs!r}"
-        )
+    elif isinstance(spec, LossSpec):
+        _check_loss(who, spec)
+
+
+def _check_loss(who: str, spec: LossSpec) -> None:
+    for label, known in (("inputs", LOSS_INPUTS), ("labels", LOSS_LABELS)):
+        value = getattr(spec, label)
+        if value not in known:
+            raise BrokenPluginError(f"{who}: {label} must be one of {listed(known)}, got {value!r}")
+    for label in ("many_negatives", "pairwise"):
+        if not isinstance(getattr(spec, label), bool):
+            raise BrokenPluginError(
+                f"{who}: {label} must be True or False, got {getattr(spec, label)!r}"
+            )
+    if spec.many_negatives and spec.inputs != "triplet":
+        raise BrokenPluginError(f"{who}: many_negatives must be False without inputs='triplet'")
 
 
 def _check_api(who: str, api: Any) -> None:
