@@ -310,6 +310,9 @@ def test_good_loss_passes_every_check(subjects):
         ("MeanOfNothing", "no-pair", "must give a finite value"),
         ("Detached", "gradient", "finite differences"),
         ("OrderMatters", "permutation", "order in the batch must not matter"),
+        ("Careless", "roles", "the missing role 'anchors' must be refused, got a value"),
+        ("Rebuilt", "repeatable", "of another instance"),
+        ("Overflows", "extremes", "huge embeddings in float32 must give a finite value"),
     ],
 )
 def test_defect_of_loss_is_named(subjects, tmp_path, subject, check, message):

@@ -35,6 +35,7 @@ from featx import (
     param,
     params_class,
 )
+from featx.training import take_roles
 
 HOP, LENGTH = 256, 1024
 
@@ -309,7 +310,7 @@ class Triplet(Loss):
         self.margin = margin
 
     def __call__(self, **roles: Any) -> Any:
-        a, p, n = (roles[name] for name in ("anchors", "positives", "negatives"))
+        a, p, n = take_roles(roles, "anchors", "positives", "negatives")
         near, far = ((a - p) ** 2).sum(dim=1), ((a - n) ** 2).sum(dim=1)
         hinge = (self.margin + near - far).clamp(min=0)
         return hinge.sum() / max(1, len(hinge))
@@ -329,6 +330,32 @@ class Detached(Triplet):
     def __call__(self, **roles: Any) -> Any:
         a, p = roles["anchors"], roles["positives"]
         return ((a - p) * (a - p).detach()).sum()
+
+
+class Careless(Triplet):
+    """Takes whatever it is given."""
+
+    def __call__(self, **roles: Any) -> Any:
+        return sum((value**2).sum() for value in roles.values())
+
+
+class Rebuilt(Triplet):
+    """Every instance is another one."""
+
+    count = 0
+
+    def __init__(self, margin: float) -> None:
+        super().__init__(margin)
+        type(self).count += 1
+        self.factor = self.count
+
+    def __call__(self, **roles: Any) -> Any:
+        return super().__call__(**roles) * self.factor
+
+
+class Overflows(Triplet):
+    def __call__(self, **roles: Any) -> Any:
+        return (roles["anchors"] ** 8).sum()
 
 
 class OrderMatters(Triplet):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.training.augmenting import Augmentation
     from featx.training.crops import AudioCrops, CropReader, CropSpec, StoreCrops
-    from featx.training.losses import make_loss
+    from featx.training.losses import make_loss, take_roles
     from featx.training.metrics import macro_roc_auc, roc_auc
     from featx.training.options import TrainingParams
     from featx.training.progress import Reporter, choose_progress
@@ -56,6 +56,7 @@ _HOMES = {
     "make_loss": "losses",
     "read_songs": "songs",
     "roc_auc": "metrics",
+    "take_roles": "losses",
     "train": "running",
 }
 
@@ -86,6 +87,7 @@ __all__ = [
     "make_loss",
     "read_songs",
     "roc_auc",
+    "take_roles",
     "train",
 ]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from featx.errors import PluginError
+from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import Loss, parse_params
 from featx.registry import import_object, load_registry
 
-__all__ = ["make_loss"]
+__all__ = ["make_loss", "take_roles"]
 
 
 def make_loss(name: str, **settings: Any) -> Loss:
@@ -30,3 +31,19 @@ def make_loss(name: str, **settings: Any) -> Loss:
     if not isinstance(loss, Loss):
         raise PluginError(f"{item.spec.factory} must give a featx.Loss, got {type(loss).__name__}.")
     return loss
+
+
+def take_roles(roles: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
+    """Return the tensors of a loss in the order of ``names``.
+
+    Raises
+    ------
+    ParameterError
+        If one is missing, or there is one that is not among ``names``.
+    """
+    missing = [name for name in names if name not in roles]
+    unknown = [name for name in roles if name not in names]
+    if missing or unknown:
+        wrong = [f"no {name}" for name in missing] + [f"the unknown {name}" for name in unknown]
+        raise ParameterError(f"roles must be {listed(names)}, got {listed(wrong)}.")
+    return tuple(roles[name] for name in names)

@@ -294,6 +294,7 @@ def _trainer(
     ]
     assert loaders[0] is not None
     drawn = int(stream(options.seed, MODEL).integers(2**62))
+    torch.manual_seed(drawn)  # for parts that draw without a generator, such as losses
     model = recipe.build(torch.Generator().manual_seed(drawn))
     return Trainer(
         recipe,

@@ -15,10 +15,18 @@ from featx.testing.conformance.target import Target, spec_from_json
 if TYPE_CHECKING:
     import torch
 
-BATCH, DIM = 8, 6
+    from featx.interfaces import LossSpec
+
+BATCH, DIM, TAGS, NEGATIVES = 8, 6, 6, 3
 
 #: Relative change that float64 sums may show when their terms change places.
 _PERMUTED = 1e-9
+
+#: More numbers than this are compared along random directions.
+_SLOW = 1000
+
+#: Factors of unit normal embeddings, and what they are called.
+_SCALES = ((1e-8, "tiny embeddings"), (1e6, "huge embeddings"), (0.0, "zeros"))
 
 
 def run_battery(target: Target, recorder: Recorder, job: Mapping[str, Any]) -> None:
@@ -46,16 +54,28 @@ class _Battery:
                 "torch must be installed to check a loss. Run: pip install 'featx[torch]'"
             ) from error
         self.torch = torch
-        spec = spec_from_json("loss", target.spec)
-        params = parse_params(spec.params, target.params)
-        self.inputs: str = spec.inputs
-        self.loss: Any = import_object(spec.factory)(**dataclasses.asdict(params))
-        if isinstance(self.loss, torch.nn.Module):
-            self.loss.double()
+        self.spec: LossSpec = spec_from_json("loss", target.spec)
+        params: Any = parse_params(self.spec.params, target.params)
+        self.params = dataclasses.asdict(params)
+        self.loss = self.build()
+
+    def build(self, *, double: bool = True) -> Any:
+        """Return a new loss; what it draws follows from one seed."""
+        from featx.interfaces import Loss
+
+        with self.torch.random.fork_rng(devices=[]):
+            self.torch.manual_seed(0)
+            loss: Any = import_object(self.spec.factory)(**self.params)
+        if not isinstance(loss, Loss):
+            raise CheckFailed(f"the factory must give a featx.Loss, got {type(loss).__name__}.")
+        if isinstance(loss, self.torch.nn.Module):
+            loss = loss.double() if double else loss.float()
+        return loss
 
     def checks(self) -> dict[str, Any]:
         return {
             "scalar": self.check_scalar,
+            "roles": self.check_roles,
             "gradient": self.check_gradient,
             "repeatable": self.check_repeatable,
             "permutation": self.check_permutation,
@@ -65,9 +85,12 @@ class _Battery:
         }
 
     # ------------------------------------------------------------ helpers
-    def roles(self, *, batch: int = BATCH, scale: float = 1.0) -> dict[str, torch.Tensor]:
-        """Return float64 tensors for every role; labels come in pairs."""
+    def roles(
+        self, *, batch: int = BATCH, scale: float = 1.0, many: bool = False
+    ) -> dict[str, torch.Tensor]:
+        """Return float64 tensors for every role; class labels come in pairs."""
         generator = self.torch.Generator().manual_seed(batch)
+        dim = self.params.get("dim", DIM)
 
         def draw(*shape: int) -> torch.Tensor:
             values: torch.Tensor = self.torch.randn(
@@ -75,90 +98,178 @@ class _Battery:
             )
             return values.mul(scale)
 
-        if self.inputs == "triplet":
-            return {name: draw(batch, DIM) for name in ("anchors", "positives", "negatives")}
-        if self.inputs == "views":
-            return {"views": draw(batch, 2, DIM)}
-        return {"embeddings": draw(batch, DIM), "labels": self.torch.arange(batch) // 2}
+        if self.spec.inputs == "triplet":
+            shape = (batch, NEGATIVES, dim) if many else (batch, dim)
+            return {
+                "anchors": draw(batch, dim),
+                "positives": draw(batch, dim),
+                "negatives": draw(*shape),
+            }
+        if self.spec.inputs == "views":
+            return {"views": draw(batch, 2, dim)}
+        embeddings = draw(batch, dim)
+        if self.spec.labels == "classes":
+            return {"embeddings": embeddings, "labels": self.torch.arange(batch) // 2}
+        n_tags = self.params.get("n_classes", TAGS)
+        given = self.torch.randint(2, (batch, n_tags), generator=generator)
+        return {"embeddings": embeddings, "labels": given.to(self.torch.float64)}
 
-    def value(self, roles: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return the loss and the gradient of every floating-point role."""
+    def wants_gradient(self, role: str, tensor: torch.Tensor) -> bool:
+        return role != "labels" and tensor.is_floating_point()
+
+    def value(
+        self, roles: Mapping[str, torch.Tensor], *, loss: Any = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return the loss, and the gradient of every role and of what the loss trains itself."""
+        loss = self.loss if loss is None else loss
         leaves = {
-            name: tensor.clone().requires_grad_() if tensor.is_floating_point() else tensor
+            name: tensor.clone().requires_grad_() if self.wants_gradient(name, tensor) else tensor
             for name, tensor in roles.items()
         }
-        loss: Any = self.loss(**leaves)
-        if not isinstance(loss, self.torch.Tensor) or loss.ndim != 0:
-            raise CheckFailed(f"the loss must be a scalar tensor, got {_shown(loss)}.")
-        if not loss.requires_grad:
+        found: Any = loss(**leaves)
+        if not isinstance(found, self.torch.Tensor) or found.ndim != 0:
+            raise CheckFailed(f"the loss must be a scalar tensor, got {_shown(found)}.")
+        if not found.requires_grad:
             raise CheckFailed("the loss must have a gradient, got a constant.")
-        wanted = [leaf for leaf in leaves.values() if leaf.is_floating_point()]
-        found: Any = self.torch.autograd.grad(loss, wanted, allow_unused=True)
-        gradients = [
+        wanted = [leaf for leaf in leaves.values() if leaf.requires_grad]
+        wanted += self.own(loss).values()
+        gradients: Any = self.torch.autograd.grad(found, wanted, allow_unused=True)
+        scalar: torch.Tensor = found.detach()
+        return scalar, [
             self.torch.zeros_like(leaf) if gradient is None else gradient
-            for leaf, gradient in zip(wanted, found, strict=True)
+            for leaf, gradient in zip(wanted, gradients, strict=True)
         ]
-        scalar: torch.Tensor = loss.detach()
-        return scalar, gradients
 
-    def finite(self, roles: Mapping[str, torch.Tensor], what: str) -> torch.Tensor:
-        loss, gradients = self.value(roles)
-        if not self.torch.isfinite(loss):
-            raise CheckFailed(f"{what} must give a finite value, got {loss.item()}.")
+    def own(self, loss: Any) -> dict[str, torch.Tensor]:
+        """Return the parameters that the loss trains itself."""
+        if not isinstance(loss, self.torch.nn.Module):
+            return {}
+        return {name: item for name, item in loss.named_parameters() if item.requires_grad}
+
+    def finite(
+        self, roles: Mapping[str, torch.Tensor], what: str, *, loss: Any = None
+    ) -> torch.Tensor:
+        value, gradients = self.value(roles, loss=loss)
+        if not self.torch.isfinite(value):
+            raise CheckFailed(f"{what} must give a finite value, got {value.item()}.")
         if not all(bool(self.torch.isfinite(gradient).all()) for gradient in gradients):
             raise CheckFailed(f"{what} must give finite gradients, got NaN or infinity.")
-        return loss
+        return value
 
     # ------------------------------------------------------------ checks
     def check_scalar(self) -> None:
         self.finite(self.roles(), "random embeddings")
+        self.finite(_single(self.roles()), "float32", loss=self.build(double=False))
+        if self.spec.many_negatives:
+            self.finite(self.roles(many=True), f"{NEGATIVES} negatives per anchor")
+
+    def check_roles(self) -> None:
+        roles = self.roles()
+        for name in roles:
+            given = {other: tensor for other, tensor in roles.items() if other != name}
+            self._refused(given, name, "missing")
+        self._refused({**roles, "strangers": roles[next(iter(roles))]}, "strangers", "unknown")
+
+    def _refused(self, roles: Mapping[str, torch.Tensor], name: str, what: str) -> None:
+        try:
+            self.loss(**roles)
+        except Exception as error:  # any kind will do, if it says what is wrong
+            if name not in str(error):
+                raise CheckFailed(
+                    f"the error for the {what} role {name!r} must name it, got "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            return
+        raise CheckFailed(f"the {what} role {name!r} must be refused, got a value.")
 
     def check_gradient(self) -> None:
-        from torch.autograd.gradcheck import GradcheckError
-
-        roles = self.roles()
-        names = [name for name, tensor in roles.items() if tensor.is_floating_point()]
+        roles = self.roles(many=self.spec.many_negatives)
+        names = [name for name, tensor in roles.items() if self.wants_gradient(name, tensor)]
         fixed = {name: tensor for name, tensor in roles.items() if name not in names}
+        leaves = [roles[name].clone().requires_grad_() for name in names]
 
-        def function(*tensors: torch.Tensor) -> Any:
+        def of_roles(*tensors: torch.Tensor) -> Any:
             return self.loss(**dict(zip(names, tensors, strict=True)), **fixed)
 
-        leaves = tuple(roles[name].clone().requires_grad_() for name in names)
+        self._compare(of_roles, leaves, "embeddings")
+        own = self.own(self.loss)
+        if own:
+
+            def of_parameters(*tensors: torch.Tensor) -> Any:
+                values = dict(zip(own, tensors, strict=True))
+                return self.torch.func.functional_call(self.loss, values, kwargs=roles)
+
+            self._compare(of_parameters, list(own.values()), "parameters")
+
+    def _compare(self, function: Any, leaves: list[torch.Tensor], what: str) -> None:
+        """Compare gradients along random directions where all of them would take long."""
+        from torch.autograd.gradcheck import GradcheckError
+
+        fast = sum(leaf.numel() for leaf in leaves) > _SLOW
         try:
-            self.torch.autograd.gradcheck(function, leaves, eps=1e-6, atol=1e-5, rtol=1e-3)
+            self.torch.autograd.gradcheck(
+                function, tuple(leaves), eps=1e-6, atol=1e-5, rtol=1e-3, fast_mode=fast
+            )
         except GradcheckError as error:
             line = next(line for line in str(error).splitlines() if line.strip())
             raise CheckFailed(
-                f"gradients must agree with finite differences, but {line}"
+                f"gradients of {what} must agree with finite differences, but {line}"
             ) from error
 
     def check_repeatable(self) -> None:
-        first, second = (self.value(self.roles())[0].item() for _ in range(2))
-        if first != second:
-            raise CheckFailed(f"the same input must give the same value, got {first}, {second}.")
+        roles = self.roles()
+        first = self.value(roles)
+        for what, loss in (("again", self.loss), ("of another instance", self.build())):
+            value, gradients = self.value(roles, loss=loss)
+            if not self.torch.equal(first[0], value):
+                raise CheckFailed(
+                    f"the same input must give the same value, got {first[0].item()} and "
+                    f"{what} {value.item()}."
+                )
+            if not all(map(self.torch.equal, first[1], gradients)):
+                raise CheckFailed(f"the same input must give the same gradient, got others {what}.")
 
     def check_permutation(self) -> None:
-        roles = self.roles()
-        order = self.torch.arange(BATCH - 1, -1, -1)
-        first = self.value(roles)[0].item()
-        second = self.value({name: tensor[order] for name, tensor in roles.items()})[0].item()
-        if abs(first - second) > _PERMUTED * max(1.0, abs(first)):
-            raise CheckFailed(f"the order in the batch must not matter, got {first}, {second}.")
+        generator = self.torch.Generator().manual_seed(1)
+        for many in {False, self.spec.many_negatives}:
+            roles = self.roles(many=many)
+            first = self.value(roles)[0].item()
+            for order in (
+                self.torch.arange(BATCH - 1, -1, -1),
+                self.torch.randperm(BATCH, generator=generator),
+            ):
+                moved = {name: tensor[order] for name, tensor in roles.items()}
+                second = self.value(moved)[0].item()
+                if abs(first - second) > _PERMUTED * max(1.0, abs(first)):
+                    raise CheckFailed(
+                        f"the order in the batch must not matter, got {first}, {second}."
+                    )
 
     def check_no_pair(self) -> None:
-        what = "an empty batch" if self.inputs == "triplet" else "a batch of one"
-        loss = self.finite(self.roles(batch=0 if self.inputs == "triplet" else 1), what)
+        empty = self.spec.inputs == "triplet" or not self.spec.pairwise
+        what = "an empty batch" if empty else "a batch of one"
+        loss = self.finite(self.roles(batch=0 if empty else 1), what)
         if loss.item() != 0.0:
             raise CheckFailed(f"{what} has no valid pair and must give 0, got {loss.item()}.")
 
     def check_extremes(self) -> None:
-        for scale, what in ((1e-8, "tiny embeddings"), (1e4, "huge embeddings"), (0.0, "zeros")):
+        single = self.build(double=False)
+        for scale, what in _SCALES:
             self.finite(self.roles(scale=scale), what)
-        equal = {
-            name: self.torch.ones_like(tensor) if tensor.is_floating_point() else tensor
-            for name, tensor in self.roles().items()
-        }
-        self.finite(equal, "equal embeddings")
+            self.finite(_single(self.roles(scale=scale)), f"{what} in float32", loss=single)
+        for what, change in (
+            ("equal embeddings", self.torch.ones_like),
+            ("opposite embeddings", _opposite),
+            ("one embedding of zeros", _one_silent),
+        ):
+            roles = self.roles()
+            self.finite(
+                {
+                    name: change(tensor) if self.wants_gradient(name, tensor) else tensor
+                    for name, tensor in roles.items()
+                },
+                what,
+            )
 
     def check_input(self) -> None:
         roles = self.roles()
@@ -167,6 +278,25 @@ class _Battery:
         for name, tensor in roles.items():
             if not self.torch.equal(tensor, kept[name]):
                 raise CheckFailed(f"{name} must be left unmodified, got other values.")
+
+
+def _single(roles: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {
+        name: item.float() if item.is_floating_point() else item for name, item in roles.items()
+    }
+
+
+def _opposite(tensor: torch.Tensor) -> torch.Tensor:
+    """Return ones, with the other sign in every second row."""
+    changed = tensor.new_ones(tensor.shape)
+    changed[1::2] = -1.0
+    return changed
+
+
+def _one_silent(tensor: torch.Tensor) -> torch.Tensor:
+    changed = tensor.clone()
+    changed[0] = 0.0
+    return changed
 
 
 def _shown(value: Any) -> str:
