@@ -1,0 +1,199 @@
+"""Losses for featx, composed from distances, miners and reducers.
+
+The parts are public: compose them anew in a recipe of your own. They need torch, and are imported
+when they are asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from featx import API_VERSION, LossSpec, hookimpl
+from featx_losses import params
+
+if TYPE_CHECKING:
+    from featx_losses.classes import BinaryCrossEntropy, CrossEntropy, ProxyBCE
+    from featx_losses.composed import ComposedLoss
+    from featx_losses.contrast import InfoNCE, NTXent
+    from featx_losses.distances import Cosine, Distance, Euclidean
+    from featx_losses.hinge import BatchHinge, TripletHinge
+    from featx_losses.miners import AllNegatives, HardestNegative, Miner, SemihardNegatives
+    from featx_losses.reducers import ActiveMean, Mean, Reducer, RowMean, Sum
+
+#: public name -> module that defines it
+_HOMES = {
+    "ActiveMean": "reducers",
+    "AllNegatives": "miners",
+    "BatchHinge": "hinge",
+    "BinaryCrossEntropy": "classes",
+    "ComposedLoss": "composed",
+    "Cosine": "distances",
+    "CrossEntropy": "classes",
+    "Distance": "distances",
+    "Euclidean": "distances",
+    "HardestNegative": "miners",
+    "InfoNCE": "contrast",
+    "Mean": "reducers",
+    "Miner": "miners",
+    "NTXent": "contrast",
+    "ProxyBCE": "classes",
+    "Reducer": "reducers",
+    "RowMean": "reducers",
+    "SemihardNegatives": "miners",
+    "Sum": "reducers",
+    "TripletHinge": "hinge",
+}
+
+__all__ = [
+    "ActiveMean",
+    "AllNegatives",
+    "BatchHinge",
+    "BinaryCrossEntropy",
+    "ComposedLoss",
+    "Cosine",
+    "CrossEntropy",
+    "Distance",
+    "Euclidean",
+    "HardestNegative",
+    "InfoNCE",
+    "Mean",
+    "Miner",
+    "NTXent",
+    "ProxyBCE",
+    "Reducer",
+    "RowMean",
+    "SemihardNegatives",
+    "Sum",
+    "TripletHinge",
+    "featx_losses",
+]
+
+_PARK = (
+    "Park, Lee, Park, Ha, Nam. Representation learning of music using artist labels. ISMIR 2018, "
+    "arXiv:1710.06648"
+)
+_LEE = (
+    "Lee, Bryan, Salamon, Jin, Nam. Metric learning vs classification for disentangled music "
+    "representation learning. ISMIR 2020"
+)
+
+
+def _spec(name: str, summary: str, inputs: str, parameters: type, **more: Any) -> LossSpec:
+    return LossSpec(
+        name=name,
+        summary=summary,
+        version="1",
+        factory=f"featx_losses.factories:{name.replace('-', '_')}",
+        inputs=inputs,
+        api=API_VERSION,
+        params=parameters,
+        licence="MIT",
+        **more,
+    )
+
+
+@hookimpl
+def featx_losses() -> list[LossSpec]:
+    """Return the losses of this package."""
+    return [
+        _spec(
+            "multi-negative-hinge",
+            "Hinge on the cosine of a positive against several negatives",
+            "triplet",
+            params.MultiNegativeParams,
+            many_negatives=True,
+            reference=_PARK,
+        ),
+        _spec(
+            "triplet-euclidean",
+            "Hinge on Euclidean distances of anchor, positive and negatives",
+            "triplet",
+            params.EuclideanParams,
+            many_negatives=True,
+            reference=(
+                "Lee, Bryan, Salamon, Jin, Nam. Disentangled multidimensional metric learning for "
+                "music similarity. ICASSP 2020, arXiv:2008.03720"
+            ),
+        ),
+        _spec(
+            "triplet-cosine",
+            "Hinge on cosines of anchor, positive and negatives",
+            "triplet",
+            params.CosineParams,
+            many_negatives=True,
+            reference=_LEE,
+        ),
+        _spec(
+            "batch-triplet",
+            "Hinge on the triplets of a labelled batch, with a choice of negatives",
+            "labels",
+            params.BatchParams,
+            reference=(
+                "Schroff, Kalenichenko, Philbin. FaceNet: a unified embedding for face "
+                "recognition and clustering. CVPR 2015, arXiv:1503.03832"
+            ),
+        ),
+        _spec(
+            "cross-entropy",
+            "Categorical cross-entropy of logits",
+            "labels",
+            params.CrossEntropyParams,
+            pairwise=False,
+            reference=_PARK,
+        ),
+        _spec(
+            "binary-cross-entropy",
+            "Binary cross-entropy of logits, sum over tags",
+            "labels",
+            params.BinaryParams,
+            labels="tags",
+            pairwise=False,
+            reference=(
+                "Lee, Park, Kim, Nam. Sample-level deep convolutional neural networks for music "
+                "auto-tagging using raw waveforms. SMC 2017, arXiv:1703.01789"
+            ),
+        ),
+        _spec(
+            "nt-xent",
+            "Contrast between views of one example and all other views of the batch",
+            "views",
+            params.NTXentParams,
+            reference=(
+                "Chen, Kornblith, Norouzi, Hinton. A simple framework for contrastive learning of "
+                "visual representations. ICML 2020, arXiv:2002.05709"
+            ),
+        ),
+        _spec(
+            "info-nce",
+            "Contrast between query and key, with a queue of earlier keys",
+            "views",
+            params.InfoNCEParams,
+            reference=(
+                "He, Fan, Wu, Xie, Girshick. Momentum contrast for unsupervised visual "
+                "representation learning. CVPR 2020, arXiv:1911.05722"
+            ),
+        ),
+        _spec(
+            "proxy-bce",
+            "Binary cross-entropy of unit embeddings against one trained proxy per tag",
+            "labels",
+            params.ProxyParams,
+            labels="tags",
+            pairwise=False,
+            reference=_LEE,
+        ),
+    ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featx_losses' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"featx_losses.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
