@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PACKAGES := $(wildcard plugins/*/pyproject.toml benchmarks/pyproject.toml)
+PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
 .PHONY: demo test bench bench-peers docs tamper kills scale clean
 .DEFAULT_GOAL := test
@@ -22,7 +22,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core/featx $(wildcard plugins/*/src)
+	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # start-up, front end, files to features, an hour of sound; close other programs first

@@ -21,7 +21,9 @@ from featx import hookspecs
 
 ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core" / "featx"
-PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+PLUGINS = sorted(
+    path.parent for room in ("plugins", "contrib") for path in ROOT.glob(f"{room}/*/pyproject.toml")
+)
 HEAVY = ("h5py", "numba", "numpy", "scipy", "torch")
 
 BASE = frozenset({"errors", "types"})
