@@ -31,14 +31,18 @@ _MANY_COLUMNS = 8
 @click.command("info")
 @click.argument("name", required=False, shell_complete=complete_extractor)
 @set_option
+@click.option("--recipe", metavar="NAME", help="Show what can be set about training it so.")
 @click.option("--presets", is_flag=True, help="List the presets of front ends.")
 @json_option
 @no_plugin_option
-def command(name: str | None, settings: tuple[str, ...], presets: bool, as_json: bool) -> None:
-    """Show parameters, outputs and weights of an extractor.
+def command(
+    name: str | None, settings: tuple[str, ...], recipe: str | None, presets: bool, as_json: bool
+) -> None:
+    """Show parameters, outputs, weights and training recipes of an extractor.
 
     NAME is an extractor (or a loss, or an index), short or in full, or a preset of a front end.
-    Outputs depend on parameters: see what --set changes before running anything.
+    Outputs depend on parameters: see what --set changes before running anything. With --recipe
+    the parameters are those of 'featx train --recipe', where --set sets the same names.
     """
     from featx.frontend import PRESETS
 
@@ -51,6 +55,9 @@ def command(name: str | None, settings: tuple[str, ...], presets: bool, as_json:
     if name in PRESETS and not settings and not _is_known(known, name):
         _show_preset(PRESETS[name], as_json)
         return
+    if recipe is not None:
+        _show_recipe(known, name, recipe, parse_settings(settings, [name])[name], as_json)
+        return
     told = describe(known, name, parse_settings(settings, [name])[name])
     if as_json:
         echo_json(told)
@@ -60,7 +67,7 @@ def command(name: str | None, settings: tuple[str, ...], presets: bool, as_json:
 
 def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, Any]:
     """Return what ``featx info --json`` writes."""
-    from featx.interfaces import ExtractorSpec, parse_params
+    from featx.interfaces import ExtractorSpec, LossSpec, parse_params
 
     kind, item = _find(known, name)
     spec = item.spec
@@ -83,6 +90,13 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
         "reference": spec.reference,
         "params": [_param(field, params) for field in dataclasses.fields(params)],
     }
+    if isinstance(spec, LossSpec):
+        told.update(
+            inputs=spec.inputs,
+            labels=spec.labels,
+            many_negatives=spec.many_negatives,
+            pairwise=spec.pairwise,
+        )
     if not isinstance(spec, ExtractorSpec):
         return told
     resolved: Resolved = import_object(spec.resolve)(params, None)
@@ -98,6 +112,10 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
         short_input=spec.short_input,
         tolerance=spec.tolerance,
         devices=list(spec.devices),
+        recipes=[
+            {"name": item.name, "summary": item.summary, "reference": item.reference}
+            for item in spec.recipes
+        ],
     )
     if spec.weights is not None:
         from featx.weights import state
@@ -154,6 +172,8 @@ def _show(told: dict[str, Any]) -> None:
     }
     if told["kind"] == "extractor":
         facts |= _extractor_facts(told)
+    if told["kind"] == "loss":
+        facts["roles"] = _roles(told)
     for label, text in facts.items():
         if text:
             click.echo(f"{label + ':':<14}{text}")
@@ -165,6 +185,57 @@ def _show(told: dict[str, Any]) -> None:
         click.echo("\nOutputs")
         columns = ("name", "kind", "dim", "unit", "hop", "meaning")
         echo_table(columns, [_output_row(output, told["sr"]) for output in told["outputs"]])
+    if told.get("recipes"):
+        click.echo("\nRecipes of 'featx train'")
+        rows = [(item["name"], item["summary"]) for item in told["recipes"]]
+        echo_table(("name", "summary"), rows)
+        click.echo(f"See: featx info {told['name']} --recipe {rows[0][0]}")
+
+
+def _roles(told: dict[str, Any]) -> str:
+    """Return roles and shapes in one line."""
+    labels = {"classes": "(batch,) integers", "tags": "(batch, n_tags) of 0 and 1"}[told["labels"]]
+    many = " or (batch, n_negatives, dim)" if told["many_negatives"] else ""
+    return {
+        "triplet": f"anchors and positives (batch, dim), negatives (batch, dim){many}",
+        "labels": f"embeddings (batch, dim), labels {labels}",
+        "views": "views (batch, n_views, dim)",
+    }[str(told["inputs"])]
+
+
+def _show_recipe(
+    known: Registry, name: str, recipe: str, settings: dict[str, str], as_json: bool
+) -> None:
+    """Show what ``--set`` changes about a training: parameters of the recipe, then of every one."""
+    from featx.interfaces import parse_params
+    from featx.training.options import TrainingParams, find_recipe, split_settings
+
+    spec = find_recipe(known.extractor(name).spec, recipe)
+    own, shared = split_settings(spec, settings)
+    chosen: list[tuple[str, Any]] = [("params", parse_params(spec.params, own))]
+    # the end of a training may be left to the user, so that it has to be given
+    chosen.append(("options", parse_params(TrainingParams, {"epochs": 1, **shared})))
+    tables = {
+        key: [_param(field, values) for field in dataclasses.fields(values)]
+        for key, values in chosen
+    }
+    for row in tables["options"]:
+        if row["name"] in spec.defaults:
+            row["default"] = spec.defaults[row["name"]]
+        elif row["name"] == "epochs" and "epochs" not in settings:
+            row["value"] = None
+    if as_json:
+        told = {"name": spec.name, "summary": spec.summary, "reference": spec.reference}
+        echo_json({"kind": "recipe", "extractor": name, **told, **tables})
+        return
+    click.echo(f"{name}, recipe {spec.name}: {spec.summary}\n")
+    if spec.reference:
+        click.echo(f"reference: {spec.reference}\n")
+    columns = ("name", "type", "default", "value", "allowed", "meaning")
+    for key, title in (("params", "Parameters of the recipe"), ("options", "Of every training")):
+        click.echo(title)
+        echo_table(columns, [_param_row(param) for param in tables[key]])
+        click.echo()
 
 
 def _extractor_facts(told: dict[str, Any]) -> dict[str, str]:

@@ -29,12 +29,19 @@ def command() -> None:
 
 
 @command.command("list")
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1, type=click.Path(path_type=Path))
 @json_option
 @no_plugin_option
-def list_(as_json: bool) -> None:
-    """List the weights that installed extractors use, and whether they are at hand."""
+def list_(folders: tuple[Path, ...], as_json: bool) -> None:
+    """List the weights that installed extractors use, and whether they are at hand.
+
+    With FOLDER, list what came out of 'featx train' there or in its subfolders instead.
+    """
     from featx.weights import state
 
+    if folders:
+        _list_checkpoints(folders, as_json)
+        return
     users = _users()
     states = [(state(spec), ", ".join(extractors)) for spec, extractors in users.values()]
     if as_json:
@@ -52,6 +59,30 @@ def list_(as_json: bool) -> None:
             item.note or item.path,
         )
         for item, used in states
+    ]
+    echo_table(columns, rows)
+
+
+def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:
+    from featx.training import find_checkpoints
+
+    found = [item for folder in folders for item in find_checkpoints(folder)]
+    if as_json:
+        echo_json([dataclasses.asdict(item) for item in found])
+        return
+    columns = ("folder", "extractor", "recipe", "status", "steps", "validation", "bytes", "sha256")
+    rows = [
+        (
+            item.folder,
+            item.extractor,
+            item.recipe,
+            item.status,
+            str(item.steps or ""),
+            ", ".join(f"{name} {value:.4g}" for name, value in item.metrics.items()),
+            str(item.bytes or ""),
+            item.sha256[:16],
+        )
+        for item in found
     ]
     echo_table(columns, rows)
 

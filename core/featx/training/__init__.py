@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.training.augmenting import Augmentation
+    from featx.training.cards import Checkpoint, find_checkpoints
     from featx.training.crops import AudioCrops, CropReader, CropSpec, StoreCrops
     from featx.training.losses import make_loss, take_roles
     from featx.training.metrics import macro_roc_auc, roc_auc
@@ -34,6 +35,7 @@ _HOMES = {
     "AudioCrops": "crops",
     "Augmentation": "augmenting",
     "Batch": "recipe",
+    "Checkpoint": "cards",
     "Crop": "samplers",
     "CropReader": "crops",
     "CropSpec": "crops",
@@ -52,6 +54,7 @@ _HOMES = {
     "TrainingParams": "options",
     "TrainingSummary": "trainer",
     "choose_progress": "progress",
+    "find_checkpoints": "cards",
     "macro_roc_auc": "metrics",
     "make_loss": "losses",
     "read_songs": "songs",
@@ -65,6 +68,7 @@ __all__ = [
     "AudioCrops",
     "Augmentation",
     "Batch",
+    "Checkpoint",
     "Crop",
     "CropReader",
     "CropSpec",
@@ -83,6 +87,7 @@ __all__ = [
     "TrainingParams",
     "TrainingSummary",
     "choose_progress",
+    "find_checkpoints",
     "macro_roc_auc",
     "make_loss",
     "read_songs",

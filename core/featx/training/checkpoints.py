@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from featx.errors import TrainingError, WeightsError
+from featx.training.cards import STATE_NAME
 from featx.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["STATE_NAME", "State", "load_state", "save_state"]
+__all__ = ["State", "load_state", "save_state"]
 
-STATE_NAME = "state.safetensors"
 _FORMAT = 1
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from featx.errors import ParameterError
-from featx.interfaces import param, params_class
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["TrainingParams"]
+from featx.errors import ParameterError, PluginError, listed
+from featx.interfaces import ExtractorSpec, RecipeSpec, param, params_class
+
+__all__ = ["FREE", "TrainingParams", "find_recipe", "split_settings"]
 
 
 @params_class
@@ -84,3 +88,55 @@ class TrainingParams:
 
 #: What may change between two runs of one training: when it ends and how it is told.
 FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")
+
+
+def find_recipe(spec: ExtractorSpec, name: str | None) -> RecipeSpec:
+    """Return a recipe of an extractor; without a name the first.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or none of that name.
+    """
+    names = [item.name for item in spec.recipes]
+    if not names:
+        raise ParameterError(f"extractor {spec.name!r} must have a recipe to be trained, got none.")
+    for item in spec.recipes:
+        if name in (None, item.name):
+            return item
+    raise ParameterError(f"recipe must be one of {listed(names)}, got {name!r}.")
+
+
+def split_settings(
+    spec: RecipeSpec, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sort settings into those of the recipe and those of `TrainingParams`.
+
+    Raises
+    ------
+    ParameterError
+        For a name that neither has.
+    PluginError
+        If a name belongs to both, or the recipe has defaults that do not exist.
+    """
+    import difflib
+
+    own = {item.name for item in dataclasses.fields(spec.params)}
+    shared = {item.name for item in dataclasses.fields(TrainingParams)}
+    if own & shared or set(spec.defaults) - shared:
+        raise PluginError(
+            f"recipe {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
+            f"and know its fields, got {listed(sorted(set(spec.defaults) - shared))}."
+        )
+    for name in settings:
+        if name not in own | shared:
+            near = difflib.get_close_matches(name, sorted(own | shared), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ParameterError(
+                f"setting must be one of {listed(sorted(own))} or one of {listed(sorted(shared))}, "
+                f"got {name!r}.{hint}"
+            )
+    return (
+        {name: value for name, value in settings.items() if name in own},
+        {**spec.defaults, **{name: value for name, value in settings.items() if name in shared}},
+    )

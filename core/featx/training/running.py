@@ -22,11 +22,12 @@ from featx.engine.guard import available_cores
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
 from featx.registry import Registered, Registry, import_object, load_registry
+from featx.training.cards import CARD_NAME
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
 from featx.training.memory import pages_kept
-from featx.training.options import FREE, TrainingParams
+from featx.training.options import FREE, TrainingParams, find_recipe, split_settings
 from featx.training.progress import PlainProgress, Reporter
 from featx.training.recipe import Recipe
 from featx.training.songs import SongSplit, read_songs
@@ -36,9 +37,7 @@ from featx.weights import Provenance, file_sha256, save_weights
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["CARD_NAME", "find_recipe", "split_settings", "train"]
-
-CARD_NAME = "card.json"
+__all__ = ["train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,58 +151,6 @@ def train(
 
 
 # ------------------------------------------------------------------------------ preparing
-def find_recipe(spec: ExtractorSpec, name: str | None) -> RecipeSpec:
-    """Return a recipe of an extractor; without a name the first.
-
-    Raises
-    ------
-    ParameterError
-        If there is none, or none of that name.
-    """
-    names = [item.name for item in spec.recipes]
-    if not names:
-        raise ParameterError(f"extractor {spec.name!r} must have a recipe to be trained, got none.")
-    for item in spec.recipes:
-        if name in (None, item.name):
-            return item
-    raise ParameterError(f"recipe must be one of {listed(names)}, got {name!r}.")
-
-
-def split_settings(
-    spec: RecipeSpec, settings: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort settings into those of the recipe and those of `TrainingParams`.
-
-    Raises
-    ------
-    ParameterError
-        For a name that neither has.
-    PluginError
-        If a name belongs to both, or the recipe has defaults that do not exist.
-    """
-    import difflib
-
-    own = {item.name for item in dataclasses.fields(spec.params)}
-    shared = {item.name for item in dataclasses.fields(TrainingParams)}
-    if own & shared or set(spec.defaults) - shared:
-        raise PluginError(
-            f"recipe {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
-            f"and know its fields, got {listed(sorted(set(spec.defaults) - shared))}."
-        )
-    for name in settings:
-        if name not in own | shared:
-            near = difflib.get_close_matches(name, sorted(own | shared), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ParameterError(
-                f"setting must be one of {listed(sorted(own))} or one of {listed(sorted(shared))}, "
-                f"got {name!r}.{hint}"
-            )
-    return (
-        {name: value for name, value in settings.items() if name in own},
-        {**spec.defaults, **{name: value for name, value in settings.items() if name in shared}},
-    )
-
-
 def _plan(
     registry: Registry, plugin: str, recipe: str | None, settings: Mapping[str, Any]
 ) -> _Plan:
@@ -395,8 +342,9 @@ def _write_card(
         "results": {
             key: value
             for key, value in summary.to_json().items()
-            if key not in {"out", "failures", "examples"}
-        },
+            if key not in {"out", "weights", "failures", "examples"}
+        }
+        | {"weights": Path(summary.weights).name},
         "machine": {"device": device, "threads": threads, "platform": platform.platform()},
         "versions": {
             "featx": __version__,

@@ -78,7 +78,7 @@ def test_joint_loss_is_the_sum_over_notions_of_the_equation(rng: np.random.Gener
                 for role in ("anchors", "positives", "negatives")
             )
         expected = hinge(anchors, positives, negatives.reshape(3, 2, -1), margin)
-        assert float(losses[notion]) == pytest.approx(expected, rel=1e-4)
+        assert losses[notion].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_decay_is_that_of_the_kernels(rng: np.random.Generator) -> None:
@@ -87,7 +87,7 @@ def test_decay_is_that_of_the_kernels(rng: np.random.Generator) -> None:
     model = recipe.build(torch.Generator().manual_seed(0))
     losses = recipe.losses(model, batch(drawn, rng))
     squares = sum(float((layer.conv.weight**2).sum()) for layer in model.layers)
-    assert float(losses["l2"]) == pytest.approx(0.5 * squares, rel=1e-5)
+    assert losses["l2"].item() == pytest.approx(0.5 * squares, rel=1e-5)
 
 
 def test_validation_counts_the_nearest_positive(rng: np.random.Generator) -> None:

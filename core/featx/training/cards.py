@@ -1,0 +1,106 @@
+"""What came out of trainings, as their cards tell it; needs no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featx.errors import ParameterError
+from featx.weights import file_sha256
+
+__all__ = ["CARD_NAME", "STATE_NAME", "Checkpoint", "find_checkpoints"]
+
+#: What a reader of the weights must know.
+CARD_NAME = "card.json"
+#: What a training goes on from.
+STATE_NAME = "state.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """One folder that `featx.training.train` wrote.
+
+    Parameters
+    ----------
+    folder : str
+        What ``featx run --weights`` takes.
+    status : str
+        ``ok``; ``unfinished`` where training was cut and can go on; ``changed`` where the file is
+        not the one that the card tells of; ``missing`` where there is no file; ``in training``
+        where there is a state but nothing came out yet.
+    extractor, recipe, weights, sha256 : str
+        From the card; empty while in training.
+    steps : int
+        Steps that were trained.
+    metrics : mapping of str to float
+        Of the best validation.
+    bytes : int
+        Size of the weights.
+    """
+
+    folder: str
+    status: str
+    extractor: str = ""
+    recipe: str = ""
+    weights: str = ""
+    sha256: str = ""
+    steps: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
+    bytes: int = 0
+
+
+def find_checkpoints(folder: str | os.PathLike[str]) -> list[Checkpoint]:
+    """Return the checkpoint in ``folder``, or those in its subfolders, by name.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, or a card cannot be read.
+    """
+    place = Path(folder)
+    candidates = [place, *sorted(item for item in place.glob("*") if item.is_dir())]
+    found = [item for item in candidates if _is_checkpoint(item)]
+    if not found:
+        raise ParameterError(
+            f"folder must hold a checkpoint of featx train, or folders that do, got {place}."
+        )
+    return [_read(item) for item in found]
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    return (folder / CARD_NAME).is_file() or (folder / STATE_NAME).is_file()
+
+
+def _read(folder: Path) -> Checkpoint:
+    path = folder / CARD_NAME
+    if not path.is_file():
+        return Checkpoint(folder=str(folder), status="in training")
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        results = card["results"]
+        weights = folder / str(results["weights"])
+        told = {
+            "extractor": card["extractor"],
+            "recipe": card["recipe"],
+            "sha256": results["sha256"],
+            "steps": results["steps"],
+            "metrics": results["metrics"],
+        }
+        finished = results["finished"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParameterError(
+            f"{path} must be a card that featx train wrote, got {type(error).__name__}: {error}."
+        ) from error
+    status = "ok" if finished else "unfinished"
+    size = 0
+    if not weights.is_file():
+        status = "missing"
+    else:
+        size = weights.stat().st_size
+        if file_sha256(weights) != told["sha256"]:
+            status = "changed"
+    return Checkpoint(folder=str(folder), status=status, weights=str(weights), bytes=size, **told)
