@@ -175,3 +175,18 @@ def test_messages_name_the_file_and_reasons_do_not(tmp_path):
     assert str(caught.value) == f"{broken}: {caught.value.reason}"
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.code) == (str(caught.value), caught.value.code)
+
+
+def test_part_decodes_no_more_than_is_asked_for(wav, monkeypatch):
+    from featx.audio.readers import SndfileReader
+
+    read = SndfileReader.read
+    wanted = []
+
+    def counting(self, out):
+        wanted.append(len(out))
+        return read(self, out)
+
+    monkeypatch.setattr(SndfileReader, "read", counting)
+    Audio.load(wav, offset=0.25, duration=0.5)
+    assert wanted == [SR // 2]

@@ -300,3 +300,18 @@ def test_handles_are_released(put, sources, key):
         with pytest.raises(AudioError):
             decode(cut, rates=[None])
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("key", ["mp3", "ogg"])
+def test_structure_of_a_file_is_walked_once(put, sources, monkeypatch, key):
+    from featx.audio import structure
+
+    path = put("x.bin", sources[key])
+    monkeypatch.setattr(structure, "_KNOWN", {})
+    first = Audio.load(path, offset=0.1, duration=0.1)
+    monkeypatch.setattr(structure, "_inspect", None)
+    np.testing.assert_array_equal(Audio.load(path, offset=0.1, duration=0.1).y, first.y)
+    monkeypatch.undo()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert code_of(path) == "truncated", "another file in its place is walked anew"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,15 @@ from training_recipe import SR, Silent, registry
 import featx
 from featx.cli import main
 from featx.errors import ParameterError, TrainingError
-from featx.training import AudioCrops, Crop, CropSpec, Song, StoreCrops, train
+from featx.training import (
+    AudioCrops,
+    Crop,
+    CropSpec,
+    Song,
+    StoreCrops,
+    find_checkpoints,
+    train,
+)
 
 HERE = Path(__file__).parent
 #: A crop is resampled by itself, from 4000 to 22050 Hz; log10(1 + 10 x) of its mel bands differs.
@@ -277,3 +287,91 @@ def test_command_trains_and_writes_a_card(manifest: Path) -> None:
     assert card["data"]["labels"] == {"artist": 3, "album": 0, "tags": 3}
     assert card["results"]["steps"] == 3
     assert card["options"]["seed"] == 0
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner().invoke(main, [str(item) for item in arguments])
+
+
+def test_weights_list_tells_what_came_out(manifest: Path) -> None:
+    folder = manifest.parent / "trained"
+    folder.mkdir()
+    summary = run(manifest, "trained/first", steps=3)
+    run(manifest, "trained/second", recipe="pairs", minutes=1e-9)
+    (folder / "nothing").mkdir()
+    found = json.loads(invoke("weights", "list", folder, "--json").output)
+    assert [Path(item["folder"]).name for item in found] == ["first", "second"]
+    assert found[0]["sha256"] == summary.sha256
+    assert found[0]["weights"] == summary.weights
+    told = [(item["recipe"], item["status"], item["steps"]) for item in found]
+    assert told == [("artist", "ok", 3), ("pairs", "unfinished", 1)]
+    assert summary.sha256[:16] in invoke("weights", "list", folder / "first").output
+
+
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [
+        (lambda out: (out / "tiny.safetensors").write_bytes(b"other"), "changed"),
+        (lambda out: (out / "tiny.safetensors").unlink(), "missing"),
+        (lambda out: (out / "card.json").unlink(), "in training"),
+    ],
+    ids=["changed", "missing", "killed"],
+)
+def test_weights_list_tells_what_is_wrong(manifest: Path, damage: Any, status: str) -> None:
+    run(manifest, "out", steps=2)
+    damage(manifest.parent / "out")
+    (found,) = find_checkpoints(manifest.parent / "out")
+    assert found.status == status
+
+
+def test_weights_list_refuses_other_folders(manifest: Path) -> None:
+    with pytest.raises(ParameterError, match="folder must hold a checkpoint of featx train"):
+        find_checkpoints(manifest.parent)
+    run(manifest, "out", steps=2)
+    (manifest.parent / "out" / "card.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ParameterError, match=r"card.json must be a card that featx train wrote"):
+        find_checkpoints(manifest.parent / "out")
+
+
+def test_info_tells_recipes_and_what_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("featx.cli.info.registry", registry)
+    arguments = ("info", "tiny", "--recipe", "artist", "--set", "lr=0.2", "--set", "width=7")
+    told = json.loads(invoke(*arguments, "--json").output)
+    options = {item["name"]: item for item in told["options"]}
+    assert (options["lr"]["default"], options["lr"]["value"]) == (0.05, 0.2)
+    assert (options["batch_size"]["default"], options["epochs"]["value"]) == (4, None)
+    assert [item["value"] for item in told["params"]] == [7, -1, False]
+    assert "Hidden units, > 0." in invoke(*arguments).output
+    assert "recipe must be one of artist, pairs" in invoke("info", "tiny", "--recipe", "x").output
+
+
+def test_log_goes_to_tensorboard_where_it_is_installed(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for the package, which takes what its writer is given."""
+    opened: list[tuple[str, int]] = []
+    written: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: Path, *, purge_step: int) -> None:
+            opened.append((folder.name, purge_step))
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, step))
+
+        def close(self) -> None:
+            written.append(("closed", -1))
+
+    package = types.ModuleType("tensorboard")
+    package.__spec__ = importlib.machinery.ModuleSpec("tensorboard", None)
+    stand_in = types.ModuleType("torch.utils.tensorboard")
+    stand_in.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorboard", package)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stand_in)
+    run(manifest, "out", steps=4, log_every=2, validate_every=4)
+    run(manifest, "out", steps=6, log_every=2, validate_every=4)
+    assert opened == [("tensorboard", 1), ("tensorboard", 5)]
+    steps = [step for name, step in written if name == "training/ce"]
+    assert steps == [2, 4, 6]
+    assert ("validation/loss", 4) in written
+    assert written.count(("closed", -1)) == 2

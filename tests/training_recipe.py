@@ -139,7 +139,12 @@ def registry() -> Registry:
 
 
 class Silent:
-    """A reporter that says nothing, and may kill its process after a step."""
+    """A reporter that says nothing, and may kill its process after a step.
+
+    ``began`` is the step that training went on after, -1 where nothing was left to do.
+    """
+
+    began = -1
 
     def __init__(self, kill_after: int = -1) -> None:
         self.kill_after = kill_after
@@ -165,7 +170,8 @@ def main(manifest: str, out: str, steps: int, kill_after: int) -> None:
 
     running.load_registry = lambda **_: registry()
     settings = {"steps": steps, "checkpoint_minutes": 0.0003, "validate_every": 10, "log_every": 7}
-    settings |= {"schedule": "stages", "patience": 0, "lr": 0.5}
+    # more stages than validations, so that it never ends before its last step
+    settings |= {"schedule": "stages", "patience": 0, "stages": 50, "lr": 0.5}
     reporter = Silent(kill_after)
     done = running.train(
         manifest, out, plugin="tiny", settings=settings, threads=1, progress=reporter

@@ -112,11 +112,11 @@ class _Meter:
         self.peak = max(self.peak, peak)
 
 
-def _frames_at_once(reader: Reader) -> int:
+def _frames_at_once(reader: Reader | _Ending) -> int:
     return max(_BLOCK // reader.channels, 1)
 
 
-def _blocks(reader: Reader, limits: Limits, meter: _Meter) -> Iterator[FloatArray]:
+def _blocks(reader: Reader | _Ending, limits: Limits, meter: _Meter) -> Iterator[FloatArray]:
     """Yield (n, channels) blocks, valid until the next one; limits are checked on the way."""
     out = np.empty((_frames_at_once(reader), reader.channels), dtype=np.float32)
     done = 0
@@ -288,6 +288,22 @@ class Audio:
         )
 
 
+class _Ending:
+    """A reader that ends after ``count`` frames, so that no more of them are decoded."""
+
+    def __init__(self, reader: Reader, count: int) -> None:
+        self.sr, self.channels = reader.sr, reader.channels
+        self._reader, self._left = reader, count
+
+    def read(self, out: FloatArray) -> int:
+        """See `Reader`."""
+        if self._left == 0:
+            return 0
+        got = self._reader.read(out[: self._left])
+        self._left -= got
+        return got
+
+
 def _read_part(
     reader: Reader, limits: Limits, offset: float, duration: float | None, *, mono: bool
 ) -> FloatArray:
@@ -300,8 +316,7 @@ def _read_part(
         reader.seek(first)
     parts: list[FloatArray] = []
     done = 0
-    for block in _blocks(reader, limits, _Meter()):
-        part = block if count is None else block[: count - done]
+    for part in _blocks(reader if count is None else _Ending(reader, count), limits, _Meter()):
         done += len(part)
         if mono:
             mixed = np.empty(len(part), dtype=np.float32)
@@ -309,8 +324,6 @@ def _read_part(
             parts.append(mixed)
         else:
             parts.append(part.T.copy())
-        if count is not None and done >= count:
-            break
     known = None if reader.tolerance is None else reader.frames
     expected = None if known is None else max(known - first, 0)
     wanted = expected if count is None or expected is None else min(count, expected)

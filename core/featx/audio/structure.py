@@ -6,6 +6,7 @@ with the file here, before anything is decoded.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,6 +33,10 @@ _FOREIGN_TAGS = {
     0x2000: "AC-3",
     0x2001: "DTS",
 }
+#: containers whose frames or pages are counted from the first to the last
+_WALKED = ("MP3", "OGG")
+_KNOWN: dict[tuple[int | str, ...], Structure] = {}
+_MAX_KNOWN = 100_000
 #: a FLAC frame takes 11 bytes or more and holds 65535 samples or fewer
 _FLAC_FRAMES_PER_BYTE = 8192
 
@@ -315,7 +320,27 @@ def _avi(source: SourceFile, start: int) -> Structure:
 
 
 def inspect(source: SourceFile, container: str, start: int) -> Structure:
-    """Return what the headers of ``container``, which begins at byte ``start``, tell."""
+    """Return what the headers of ``container``, which begins at byte ``start``, tell.
+
+    Where headers lie all over the file, what they told is kept for the next time: training opens a
+    file for every crop.
+    """
+    if container not in _WALKED:
+        return _inspect(source, container, start)
+    state = os.fstat(source.fd)
+    key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, container, start)
+    known = _KNOWN.get(key)
+    if known is None:
+        known = _inspect(source, container, start)
+        # a verdict is raised, and an exception belongs to one file alone
+        if known.verdict is None:
+            if len(_KNOWN) >= _MAX_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[key] = known
+    return known
+
+
+def _inspect(source: SourceFile, container: str, start: int) -> Structure:
     from featx.audio.mpeg import inspect_mpeg
     from featx.audio.ogg import inspect_ogg
 

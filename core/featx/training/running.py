@@ -226,6 +226,11 @@ def _trainer(
 ) -> Trainer:
     recipe, options = planned.recipe, planned.options
     samplers = recipe.samplers(songs.train, songs.valid)
+    if samplers[1] is None and songs.valid:
+        reporter.note(
+            f"{len(songs.valid)} songs are held out, but recipe {planned.spec.name!r} cannot "
+            "validate by them."
+        )
     loaders = [
         None
         if sampler is None
