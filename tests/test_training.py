@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from click.testing import CliRunner
 from training_recipe import SR, Silent, registry
 
@@ -28,6 +29,7 @@ from featx.training import (
     find_checkpoints,
     train,
 )
+from featx.training.checkpoints import State, save_state
 
 HERE = Path(__file__).parent
 #: A crop is resampled by itself, from 4000 to 22050 Hz; log10(1 + 10 x) of its mel bands differs.
@@ -193,6 +195,24 @@ def test_nan_names_step_files_and_checkpoint(manifest: Path) -> None:
     assert "state.safetensors, after step 7" in told
     assert str(manifest.parent) in told.partition("read from:")[2]
     assert ".wav" in told.partition("read from:")[2]
+
+
+def test_nan_of_a_validation_names_the_same(manifest: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        run(manifest, "out", break_at=6, validate_every=5)
+    told = str(caught.value)
+    assert "the validation loss must be finite, got nan after step 5" in told
+    assert ".wav" in told.partition("The last batch was read from:")[2]
+
+
+def test_state_that_is_not_finite_does_not_replace_the_last_good_one(manifest: Path) -> None:
+    run(manifest, "out", steps=2)
+    out = manifest.parent / "out"
+    before = (out / "state.safetensors").read_bytes()
+    broken = {"w": torch.tensor([1.0, float("inf")])}
+    with pytest.raises(TrainingError, match=r"after step 9 model/w is not finite\. .* step 2\."):
+        save_state(out, State(step=9, identity={}, model=broken, best={}, optimizer={}))
+    assert (out / "state.safetensors").read_bytes() == before
 
 
 def test_corrupt_file_costs_that_file(manifest: Path) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from featx.training.losses import make_loss, take_roles
     from featx.training.metrics import macro_roc_auc, roc_auc
     from featx.training.options import TrainingParams
-    from featx.training.progress import Reporter, choose_progress
+    from featx.training.progress import TrainingReporter, choose_progress
     from featx.training.recipe import Batch, Recipe
     from featx.training.running import train
     from featx.training.samplers import (
@@ -43,7 +43,7 @@ _HOMES = {
     "JointSampler": "samplers",
     "PositiveSampler": "samplers",
     "Recipe": "recipe",
-    "Reporter": "progress",
+    "TrainingReporter": "progress",
     "Sampler": "samplers",
     "SegmentSampler": "samplers",
     "Song": "songs",
@@ -76,7 +76,6 @@ __all__ = [
     "JointSampler",
     "PositiveSampler",
     "Recipe",
-    "Reporter",
     "Sampler",
     "SegmentSampler",
     "Song",
@@ -85,6 +84,7 @@ __all__ = [
     "TagTripletSampler",
     "TrackSampler",
     "TrainingParams",
+    "TrainingReporter",
     "TrainingSummary",
     "choose_progress",
     "find_checkpoints",

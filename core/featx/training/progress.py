@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["PlainProgress", "Reporter", "RichProgress", "Standing", "choose_progress"]
+__all__ = ["PlainProgress", "RichProgress", "Standing", "TrainingReporter", "choose_progress"]
 
 _LINE_SECONDS = 30.0
 
@@ -34,7 +34,7 @@ class Standing:
         return f"{losses}; lr {self.lr:.3g}; {self.rate:.3g} examples/s"
 
 
-class Reporter(Protocol):
+class TrainingReporter(Protocol):
     """Gets told how a training goes."""
 
     def begin(self, step: int, total: int | None) -> None:
@@ -121,6 +121,6 @@ class RichProgress:
         self._progress.stop()
 
 
-def choose_progress() -> Reporter:
+def choose_progress() -> TrainingReporter:
     """Return the bar where stderr is a terminal, lines elsewhere."""
     return RichProgress() if sys.stderr.isatty() else PlainProgress()

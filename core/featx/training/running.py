@@ -28,7 +28,7 @@ from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
 from featx.training.memory import pages_kept
 from featx.training.options import FREE, TrainingParams, find_recipe, split_settings
-from featx.training.progress import PlainProgress, Reporter
+from featx.training.progress import PlainProgress, TrainingReporter
 from featx.training.recipe import Recipe
 from featx.training.songs import SongSplit, read_songs
 from featx.training.trainer import Trainer, TrainingSummary
@@ -63,7 +63,7 @@ def train(
     threads: int | None = None,
     workers: int | None = None,
     max_minutes: float | None = None,
-    progress: Reporter | None = None,
+    progress: TrainingReporter | None = None,
     stop: threading.Event | None = None,
     disabled: Iterable[str] = (),
 ) -> TrainingSummary:
@@ -93,7 +93,7 @@ def train(
         Threads that read crops; as many as ``threads`` by default. Weights do not depend on them.
     max_minutes : float > 0, optional
         After so long a checkpoint is written and the call returns; the next goes on.
-    progress : Reporter, optional
+    progress : TrainingReporter, optional
         Gets told how it goes; by default lines on stderr.
     stop : threading.Event, optional
         Ends the training after the present step when set.
@@ -222,7 +222,7 @@ def _trainer(
     folder: Path,
     device: str,
     workers: int,
-    reporter: Reporter,
+    reporter: TrainingReporter,
 ) -> Trainer:
     recipe, options = planned.recipe, planned.options
     samplers = recipe.samplers(songs.train, songs.valid)

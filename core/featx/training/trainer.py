@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from featx.training.checkpoints import (
 from featx.training.loader import STEP, LoadedBatch, Loader, stream
 from featx.training.logs import TRAINING_LOG, VALIDATION_LOG, Log
 from featx.training.options import TrainingParams
-from featx.training.progress import Reporter, Standing
+from featx.training.progress import Standing, TrainingReporter
 from featx.training.recipe import Batch, Recipe
 from featx.training.schedules import Schedule, make_optimizer, set_lr, steps_in_all
 from featx.training.songs import Failure
@@ -109,7 +109,7 @@ class Trainer:
         What a checkpoint must agree in to be gone on with; plain JSON values.
     device : str
         torch device.
-    reporter : Reporter
+    reporter : TrainingReporter
         Gets told.
     """
 
@@ -124,7 +124,7 @@ class Trainer:
         out: Path,
         identity: Mapping[str, Any],
         device: str,
-        reporter: Reporter,
+        reporter: TrainingReporter,
     ) -> None:
         _check(options, valid, device)
         self.recipe, self.train, self.valid = recipe, train, valid
@@ -139,6 +139,7 @@ class Trainer:
         self.metrics: dict[str, float] = {}
         self.reason = ""
         self._known: dict[str, Failure] = {}
+        self._paths: tuple[str, ...] = ()
         self._shown: dict[str, float] = {}
         self._sums: dict[str, float] = {}
         self._summed = 0
@@ -194,6 +195,7 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
+        self._paths = batch.paths
         self._log(told, lr, log)
 
     def _log(self, told: Mapping[str, float], lr: float, log: Log) -> None:
@@ -255,7 +257,8 @@ class Trainer:
         if not math.isfinite(metrics["loss"]):
             raise TrainingError(
                 f"the validation loss must be finite, got {metrics['loss']} after step "
-                f"{self.step}. {last_good(self.out)}"
+                f"{self.step}. {last_good(self.out)} The last batch was read from:"
+                f"{_told_paths(self._paths)}"
             )
         return metrics
 
@@ -266,26 +269,34 @@ class Trainer:
 
     # ------------------------------------------------------------------- checkpoints
     def save(self) -> None:
-        """Replace the state on disk by the present one."""
-        save_state(
-            self.out,
-            State(
-                step=self.step,
-                identity=self.identity,
-                model=self.model.state_dict(),
-                best=self.best,
-                optimizer=flat_optimizer(self.optimizer),
-                plain={
-                    "schedule": self.schedule.to_json(),
-                    "metrics": self.metrics,
-                    "reason": self.reason if self.reason == "schedule" else "",
-                    "sums": self._sums,
-                    "summed": self._summed,
-                    "scaler": self.scaler.state_dict(),
-                    "failures": [vars(item) for item in self.failures],
-                },
-            ),
+        """Replace the state on disk by the present one.
+
+        Raises
+        ------
+        TrainingError
+            If it is not finite; the state on disk stays.
+        """
+        state = State(
+            step=self.step,
+            identity=self.identity,
+            model=self.model.state_dict(),
+            best=self.best,
+            optimizer=flat_optimizer(self.optimizer),
+            plain={
+                "schedule": self.schedule.to_json(),
+                "metrics": self.metrics,
+                "reason": self.reason if self.reason == "schedule" else "",
+                "sums": self._sums,
+                "summed": self._summed,
+                "scaler": self.scaler.state_dict(),
+                "failures": [vars(item) for item in self.failures],
+            },
         )
+        try:
+            save_state(self.out, state)
+        except TrainingError as error:
+            told = _told_paths(self._paths)
+            raise TrainingError(f"{error} The last batch was read from:{told}") from error
 
     def _resume(self) -> None:
         state = load_state(self.out, self.identity)
@@ -338,12 +349,15 @@ class Trainer:
 
     def _divergence(self, told: Mapping[str, float], batch: LoadedBatch) -> str:
         losses = ", ".join(f"{name}={value:g}" for name, value in told.items())
-        paths = list(batch.paths)
-        more = f"\n  ... {len(paths) - _TOLD} more" if len(paths) > _TOLD else ""
         return (
             f"the loss must be finite, got {losses} at step {self.step}. {last_good(self.out)} "
-            "The batch was read from:\n  " + "\n  ".join(paths[:_TOLD]) + more
+            f"The batch was read from:{_told_paths(batch.paths)}"
         )
+
+
+def _told_paths(paths: Sequence[str]) -> str:
+    more = [f"... {len(paths) - _TOLD} more"] if len(paths) > _TOLD else []
+    return "".join(f"\n  {line}" for line in [*paths[:_TOLD], *more])
 
 
 _WORDS = {
