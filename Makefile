@@ -48,10 +48,11 @@ docs: $(STAMP)
 tamper: $(STAMP)
 	$(BIN)/python tests/tampering.py
 
-# N extractions killed at random moments, resumed and compared; the suite runs 20
+# N extractions killed at random moments, resumed and compared (the suite runs 20), and 10 trainings
 N ?= 200
 kills: $(STAMP)
 	$(BIN)/python benchmarks/reliability/kills.py $(N)
+	$(BIN)/python benchmarks/reliability/training_kills.py
 
 # 100,000 tiny tracks: throughput, store, memory of the supervising process
 scale: $(STAMP)

@@ -260,6 +260,13 @@ def test_lines_without_the_label_are_left_out_and_told(manifest: Path) -> None:
     assert "1 lines have no artist and are left out (line 5)." in reporter.notes
 
 
+def test_wrong_numbers_of_threads_are_refused(manifest: Path) -> None:
+    with pytest.raises(ParameterError, match="workers must be an integer > 0, got 0"):
+        run(manifest, "out", workers=0)
+    with pytest.raises(ParameterError, match="max_minutes must be > 0, got 0"):
+        run(manifest, "out", minutes=0)
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

@@ -111,6 +111,11 @@ def train(
     TrainingError
         If it diverges, or ``out`` holds another training.
     """
+    for name, value in (("threads", threads), ("workers", workers)):
+        if value is not None and value < 1:
+            raise ParameterError(f"{name} must be an integer > 0, got {value}.")
+    if max_minutes is not None and not max_minutes > 0:
+        raise ParameterError(f"max_minutes must be > 0, got {max_minutes}.")
     began = time.monotonic()
     planned = _plan(load_registry(disabled=disabled), plugin, recipe, settings or {})
     _check_device(device, planned.extractor.spec)

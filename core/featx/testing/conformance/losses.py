@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from featx.interfaces import parse_params
@@ -37,9 +38,10 @@ def run_battery(target: Target, recorder: Recorder, job: Mapping[str, Any]) -> N
         with recorder.check("open"):
             battery = _Battery(target)
         if battery is not None:
-            for name, check in battery.checks().items():
-                with recorder.check(name):
-                    check()
+            with battery.deterministic():
+                for name, check in battery.checks().items():
+                    with recorder.check(name):
+                        check()
     report_captured(recorder, seen)
 
 
@@ -71,6 +73,16 @@ class _Battery:
         if isinstance(loss, self.torch.nn.Module):
             loss = loss.double() if double else loss.float()
         return loss
+
+    @contextlib.contextmanager
+    def deterministic(self) -> Iterator[None]:
+        """Forbid algorithms without a deterministic form, as the trainer does on a CPU."""
+        before = self.torch.are_deterministic_algorithms_enabled()
+        self.torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            self.torch.use_deterministic_algorithms(before)
 
     def checks(self) -> dict[str, Any]:
         return {
