@@ -86,7 +86,7 @@ def test_decay_is_that_of_the_kernels(rng: np.random.Generator) -> None:
     drawn, _ = recipe.samplers(songs((0, 1), (0, 1)), Songs([]))
     model = recipe.build(torch.Generator().manual_seed(0))
     losses = recipe.losses(model, batch(drawn, rng))
-    squares = sum(float((layer.conv.weight**2).sum()) for layer in model.layers)
+    squares = sum((layer.conv.weight**2).sum().item() for layer in model.layers)
     assert losses["l2"].item() == pytest.approx(0.5 * squares, rel=1e-5)
 
 
