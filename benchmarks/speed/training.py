@@ -147,16 +147,33 @@ def crops_of(loader: Loader, n_batches: int) -> list[list[Crop]]:
     return drawn
 
 
+class Counted(CropReader):
+    """Counts the crops that are read: a loader reads ahead, and how far depends on threads."""
+
+    def __init__(self, reader: CropReader) -> None:
+        self.spec, self.reader, self.reads = reader.spec, reader, 0
+
+    def length(self, track_id: str, path: str) -> int:
+        return self.reader.length(track_id, path)
+
+    def read(self, crop: Crop) -> np.ndarray:
+        self.reads += 1  # one thread reads
+        return self.reader.read(crop)
+
+
 # ---------------------------------------------------------------- timing
 def by_featx(job: Job, n_batches: int) -> float:
-    """Return the processor time of one item; batches read ahead count."""
+    """Return the processor time of one item; what is read ahead in vain counts as well."""
+    counted = Counted(job.loader.reader)
+    job.loader.reader = counted
     started = time.process_time()
     batches = job.loader.training(0)
     for _ in range(n_batches):
         next(batches)
     batches.close()
-    # one batch waits and one is being made when the last one is taken
-    return (time.process_time() - started) / ((n_batches + job.loader.workers + 1) * BATCH)
+    seconds = time.process_time() - started
+    job.loader.reader = counted.reader
+    return seconds / counted.reads
 
 
 def by_plain(job: Job, drawn: list[list[Crop]]) -> float:
