@@ -1,0 +1,121 @@
+"""``featx bench render``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+#: Seconds between two lines of progress.
+_EVERY = 10.0
+
+
+@click.command("render")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--midi",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of songs as in POP909.",
+)
+@click.option("--artists", type=click.IntRange(0), default=40, show_default=True)
+@click.option("--valid-artists", type=click.IntRange(0), default=5, show_default=True)
+@click.option("--test-artists", type=click.IntRange(0), default=10, show_default=True)
+@click.option("--songs-per-artist", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--albums", type=click.IntRange(1), default=2, show_default=True, help="Per artist.")
+@click.option("--duration", type=float, default=30.0, show_default=True, help="Seconds.")
+@click.option("--sr", type=int, default=22050, show_default=True, help="Rate in Hz.")
+@click.option("--channels", type=click.IntRange(1, 2), default=1, show_default=True)
+@click.option("--format", "format_", type=click.Choice(["ogg", "flac"]), default="ogg",
+              show_default=True)  # fmt: skip
+@click.option(
+    "--soundfont",
+    "soundfonts",
+    multiple=True,
+    default=["FluidR3_GM.sf2"],
+    show_default=True,
+    help="For training and validation: a path, or a name in the system's folders. Repeatable.",
+)
+@click.option(
+    "--test-soundfont",
+    "test_soundfonts",
+    multiple=True,
+    default=["TimGM6mb.sf2"],
+    show_default=True,
+    help="For the test split. Repeatable.",
+)
+@click.option(
+    "--real",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Manifest of real recordings to list as well.",
+)
+@click.option(
+    "--real-under", multiple=True, metavar="PREFIX", help="Only paths of --real that begin so."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(
+    out: Path,
+    midi: Path,
+    artists: int,
+    valid_artists: int,
+    test_artists: int,
+    songs_per_artist: int,
+    albums: int,
+    duration: float,
+    sr: int,
+    channels: int,
+    format_: str,
+    soundfonts: tuple[str, ...],
+    test_soundfonts: tuple[str, ...],
+    real: Path | None,
+    real_under: tuple[str, ...],
+    seed: int,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Render MIDI songs into OUT as labelled music of virtual artists.
+
+    Run it again to go on after an interruption, or to add artists.
+    """
+    from featx_bench.render.planning import RenderOptions
+    from featx_bench.render.running import render
+
+    options = RenderOptions(
+        artists=(artists, valid_artists, test_artists),
+        songs_per_artist=songs_per_artist,
+        albums=albums,
+        seed=seed,
+        duration=duration,
+        sr=sr,
+        channels=channels,
+        format=format_,
+        soundfonts=soundfonts,
+        test_soundfonts=test_soundfonts,
+    )
+    told = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _EVERY:
+            told = time.monotonic()
+            print(f"{done}/{total} tracks", file=sys.stderr, flush=True)
+
+    done = render(
+        out, midi, options, workers=workers, real=real, real_under=real_under, progress=progress
+    )
+    if as_json:
+        values = {"manifest": str(done.manifest), "rendered": done.rendered, "found": done.found,
+                  "real": done.real, "seconds": round(done.seconds, 3)}  # fmt: skip
+        click.echo(json.dumps(values))
+        return
+    each = f" ({done.seconds / done.rendered:.2f} s each)" if done.rendered else ""
+    also = f", {done.real} real recordings listed" if done.real else ""
+    click.echo(
+        f"{done.rendered} rendered in {done.seconds:.1f} s{each}, {done.found} found{also}: "
+        f"{done.manifest}"
+    )
