@@ -22,7 +22,7 @@ __all__ = [
 
 MANIFEST_SUFFIXES = (".csv", ".parquet", ".pq")
 
-#: Columns with a meaning, besides ``path`` and ``track_id``; others are ignored.
+#: Columns with a meaning, besides ``path`` and ``track_id``; others are read when asked for.
 MANIFEST_COLUMNS = ("artist", "album", "title", "tags", "split", "tempo")
 
 #: Wrong lines that one error names at most.
@@ -33,6 +33,7 @@ _TOLD = 10
 class ManifestRow:
     """One line: absolute path, id, and the columns of `MANIFEST_COLUMNS` that are not empty.
 
+    Further columns that `read_manifest` was asked for are in ``tags`` as well.
     ``where`` is ``line 7`` of a CSV or ``row 6`` of a Parquet file, for messages.
     """
 
@@ -42,28 +43,42 @@ class ManifestRow:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_manifest(path: str | os.PathLike[str]) -> Iterator[ManifestRow]:
+def read_manifest(
+    path: str | os.PathLike[str], *, columns: Sequence[str] = ()
+) -> Iterator[ManifestRow]:
     """Yield the rows of a manifest, reading it piece by piece.
 
     Paths are relative to the manifest's folder, and so is the ``track_id`` of rows that give none.
 
+    Parameters
+    ----------
+    path : path
+        CSV or Parquet.
+    columns : sequence of str
+        Columns to read besides those of `MANIFEST_COLUMNS`; the file must have them.
+
     Raises
     ------
     ParameterError
-        If the file cannot be read, has no column ``path``, or holds wrong lines: after the last
-        row (or ten wrong ones) all of them are named by their numbers.
+        If the file cannot be read, lacks the column ``path`` or one of ``columns``, or holds wrong
+        lines: after the last row (or ten wrong ones) all of them are named by their numbers.
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)  # noqa: PTH100  (no link is followed)
     wrong: list[str] = []
-    for where, cells in _rows(path):
+    for where, cells in _rows(path, extra=columns):
         try:
-            row = _row(cells, folder, where)
+            row = _row(cells, folder, where, columns)
         except ParameterError as error:
             wrong.append(f"{where}: {error}")
             if len(wrong) == _TOLD:
                 break
             continue
+        missing = [name for name in columns if name not in cells]
+        if missing:
+            raise ParameterError(
+                f"manifest {path} must have a column {missing[0]!r}, got {listed(cells)}."
+            )
         if not wrong:
             yield row
     if wrong:
@@ -161,7 +176,9 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         )
 
 
-def _row(cells: Mapping[str, Any], folder: str, where: str) -> ManifestRow:
+def _row(
+    cells: Mapping[str, Any], folder: str, where: str, extra: Sequence[str] = ()
+) -> ManifestRow:
     if "" in cells and len(cells) == 1:
         raise ParameterError(str(cells[""]))
     named = {name: _text(cells[name]) for name in cells}
@@ -177,7 +194,7 @@ def _row(cells: Mapping[str, Any], folder: str, where: str) -> ManifestRow:
         track_id=named.get("track_id") or os.path.relpath(path, folder).replace(os.sep, "/"),
         path=path,
         where=where,
-        tags={name: named[name] for name in MANIFEST_COLUMNS if named.get(name)},
+        tags={name: named[name] for name in (*MANIFEST_COLUMNS, *extra) if named.get(name)},
     )
 
 

@@ -162,7 +162,10 @@ def arrange(
     channels = _channels(artist, album)
     notes = [*_lines(song, artist, album, clock, shift, duration)]
     chords = _chords(song, clock, shift, lead_in, duration)
-    for role, line in (("comp", _comping(album, chords, clock)), ("bass", _bass(album, chords, clock))):
+    for role, line in (
+        ("comp", _comping(album, chords, clock)),
+        ("bass", _bass(album, chords, clock)),
+    ):
         notes += [_note(role, *stroke, duration) for stroke in line]
     kept = _monophonic_keys(note for note in notes if note is not None)
     hits = _drums(album, clock, n_bars, duration)
@@ -415,7 +418,7 @@ def _voice(classes: Sequence[int], goal: float) -> list[int]:
 
 
 def _bass(album: Album, chords: Sequence[Chord], clock: _Clock) -> Iterator[_Stroke]:
-    """Yield (start, end, pitch, velocity) of the bass line: the chord's bass, by the album's rule."""
+    """Yield (start, end, pitch, velocity) of the bass line, by the album's rule."""
     if album.bass is None:
         return
     for chord in chords:
@@ -463,9 +466,7 @@ def _key(label: str, shift: int) -> str:
     return f"{tonic}:{_MODES[mode]}"
 
 
-def _describe(
-    truth: Truth, channels: Sequence[Channel]
-) -> tuple[tuple[str, ...], dict[str, str]]:
+def _describe(truth: Truth, channels: Sequence[Channel]) -> tuple[tuple[str, ...], dict[str, str]]:
     counts: dict[str, int] = {}
     for note in truth.notes:
         counts[note.instrument] = counts.get(note.instrument, 0) + 1

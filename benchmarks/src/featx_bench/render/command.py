@@ -29,8 +29,9 @@ _EVERY = 10.0
 @click.option("--duration", type=float, default=30.0, show_default=True, help="Seconds.")
 @click.option("--sr", type=int, default=22050, show_default=True, help="Rate in Hz.")
 @click.option("--channels", type=click.IntRange(1, 2), default=1, show_default=True)
-@click.option("--format", "format_", type=click.Choice(["ogg", "flac"]), default="ogg",
-              show_default=True)  # fmt: skip
+@click.option(
+    "--format", "format_", type=click.Choice(["ogg", "flac"]), default="ogg", show_default=True
+)
 @click.option(
     "--soundfont",
     "soundfonts",
@@ -109,8 +110,13 @@ def command(
         out, midi, options, workers=workers, real=real, real_under=real_under, progress=progress
     )
     if as_json:
-        values = {"manifest": str(done.manifest), "rendered": done.rendered, "found": done.found,
-                  "real": done.real, "seconds": round(done.seconds, 3)}  # fmt: skip
+        values = {
+            "manifest": str(done.manifest),
+            "rendered": done.rendered,
+            "found": done.found,
+            "real": done.real,
+            "seconds": round(done.seconds, 3),
+        }
         click.echo(json.dumps(values))
         return
     each = f" ({done.seconds / done.rendered:.2f} s each)" if done.rendered else ""

@@ -1,4 +1,4 @@
-"""From what the synthesiser gave to a file: tilt, rate, level, and bytes that are always the same."""
+"""From what the synthesiser gave to a file: tilt, rate, level, bytes that are always the same."""
 
 from __future__ import annotations
 

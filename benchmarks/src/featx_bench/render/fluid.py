@@ -16,14 +16,23 @@ from featx.errors import FeatxError, ParameterError, listed
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["SYNTH_RATE", "SynthError", "find_fluidsynth", "find_soundfont", "fluidsynth_version",
-           "play"]  # fmt: skip
+__all__ = [
+    "SYNTH_RATE",
+    "SynthError",
+    "find_fluidsynth",
+    "find_soundfont",
+    "fluidsynth_version",
+    "play",
+]
 
 #: fluidsynth plays samples without a low-pass filter: at this rate nothing folds back.
 SYNTH_RATE = 44100
 
 #: Where Debian and others put sound fonts.
-_FOLDERS = (Path("/usr/share/sounds/sf2"), Path("/usr/share/soundfonts"), Path("/usr/local/share/soundfonts"))  # fmt: skip
+_FOLDERS = tuple(
+    Path(name)
+    for name in ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
+)
 _PACKAGES = "apt install fluidsynth fluid-soundfont-gm timgm6mb-soundfont"
 
 #: Loudness is set afterwards, in floating point; this keeps fluidsynth's own scale.
@@ -116,17 +125,28 @@ def play(
         "synth.reverb.width": "0.5",
         "synth.reverb.level": "0.7",
     }
-    command = [program or find_fluidsynth(), "-n", "-i", "-q", "-r", str(SYNTH_RATE), "-g", str(_GAIN)]
+    command = [
+        program or find_fluidsynth(),
+        "-n",
+        "-i",
+        "-q",
+        "-r",
+        str(SYNTH_RATE),
+        "-g",
+        str(_GAIN),
+    ]
     for name, value in settings.items():
         command += ["-o", f"{name}={value}"]
     command += ["-O", "float", "-E", "little", "-T", "raw", "-F", "-", str(soundfont), str(midi)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS_TO_WAIT)
     told = done.stderr.decode(errors="replace").strip()
     if done.returncode != 0 or "error" in told.lower():
-        raise SynthError(f"fluidsynth must render {midi.name}, but ended with {done.returncode}: {told}")
+        raise SynthError(
+            f"fluidsynth must render {midi.name}, but ended so: {done.returncode}, {told}"
+        )
     if len(done.stdout) == 0 or len(done.stdout) % 8:
-        raise SynthError(f"fluidsynth must give stereo samples, got {len(done.stdout)} bytes: {told}")
+        raise SynthError(f"fluidsynth must give stereo, got {len(done.stdout)} bytes: {told}")
     y: FloatArray = np.frombuffer(done.stdout, "<f4").reshape(-1, 2)
     if not np.isfinite(y).all() or not y.any():
-        raise SynthError(f"fluidsynth must give sound for {midi.name}, got silence or NaN: {told}")
+        raise SynthError(f"fluidsynth must give sound, got silence or NaN: {told}")
     return y

@@ -38,7 +38,12 @@ def to_midi(arrangement: Arrangement) -> bytes:
     file.tracks.append(head)
     for channel in arrangement.channels:
         track = mido.MidiTrack([mido.MetaMessage("track_name", name=channel.role, time=0)])
-        controls = ((7, channel.volume), (10, channel.pan), (91, channel.reverb), (93, channel.chorus))
+        controls = (
+            (7, channel.volume),
+            (10, channel.pan),
+            (91, channel.reverb),
+            (93, channel.chorus),
+        )
         track.append(
             mido.Message("program_change", channel=channel.number, program=channel.program, time=0)
         )
@@ -70,9 +75,7 @@ def to_midi(arrangement: Arrangement) -> bytes:
     return out.getvalue()
 
 
-def _events(
-    arrangement: Arrangement, channel: Channel
-) -> Iterator[tuple[int, int, str, int, int]]:
+def _events(arrangement: Arrangement, channel: Channel) -> Iterator[tuple[int, int, str, int, int]]:
     """Yield (tick, order, kind, key, velocity); keys go up before others go down."""
     if channel.role == "drums":
         for hit in arrangement.truth.hits:

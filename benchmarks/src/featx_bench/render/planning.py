@@ -60,7 +60,7 @@ class RenderOptions:
     test_soundfonts: tuple[str, ...] = ("TimGM6mb.sf2",)
 
     def __post_init__(self) -> None:
-        if len(self.artists) != 3 or min(self.artists) < 0 or sum(self.artists) == 0:
+        if min(self.artists) < 0 or sum(self.artists) == 0:
             raise ParameterError(
                 f"artists must be three counts >= 0 (train, valid, test), got {self.artists}."
             )

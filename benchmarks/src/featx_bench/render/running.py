@@ -114,9 +114,7 @@ def render(
         raise ParameterError(f"workers must be an integer > 0, got {workers}.")
     out, midi = out.resolve(), midi.resolve()
     program = find_fluidsynth()
-    fonts = {
-        name: find_soundfont(name) for name in (*options.soundfonts, *options.test_soundfonts)
-    }
+    fonts = {name: find_soundfont(name) for name in (*options.soundfonts, *options.test_soundfonts)}
     plans = plan_tracks(midi, options)
     _claim(out, _recipe(midi, options, fonts, program))
     missing = [plan for plan in plans if not _audio(out, plan, options).is_file()]
@@ -288,7 +286,9 @@ def _claim(out: Path, recipe: dict[str, Any]) -> None:
         except (ValueError, KeyError) as error:
             raise ParameterError(f"{path} must be written by a rendering, but is not.") from error
         known = json.loads(json.dumps(recipe))
-        other = sorted(key for key in known.keys() | found.keys() if known.get(key) != found.get(key))
+        other = sorted(
+            key for key in known.keys() | found.keys() if known.get(key) != found.get(key)
+        )
         if other:
             raise ParameterError(
                 f"out must hold this rendering, but {out} differs in {', '.join(other)}. "
@@ -314,9 +314,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _real_rows(
-    manifest: Path, under: Sequence[str], out: Path, seed: int
-) -> list[dict[str, str]]:
+def _real_rows(manifest: Path, under: Sequence[str], out: Path, seed: int) -> list[dict[str, str]]:
     folder = Path(os.path.abspath(manifest.parent))  # noqa: PTH100  (no link is followed)
     rows = []
     for row in read_manifest(manifest):

@@ -219,7 +219,9 @@ def read_song(folder: Path, name: str) -> Song:
             spans, _to_beats(grid, [span[:2] for span in spans]), strict=True
         )
     )
-    keys = [(float(a), float(b), label) for a, b, label in _rows(folder / name / "key_audio.txt", 3)]
+    keys = [
+        (float(a), float(b), label) for a, b, label in _rows(folder / name / "key_audio.txt", 3)
+    ]
     path = folder / name / f"{name}.mid"
     try:
         file = mido.MidiFile(path)
@@ -297,8 +299,10 @@ def _notes(file: Any, role: str, grid: Grid, clock: _TempoMap, bounds: DoubleArr
     played = list(_played(track))
     if not played:
         return np.zeros((0, 4))
-    times = [[clock.seconds(on), clock.seconds(off), clock.seconds(held)]
-             for on, off, held, _, _ in played]  # fmt: skip
+    times = [
+        [clock.seconds(on), clock.seconds(off), clock.seconds(held)]
+        for on, off, held, _, _ in played
+    ]
     on, off, held = _to_beats(grid, times).T
     # A pedal held over a change of harmony would sound two chords at once.
     after = np.searchsorted(bounds, off, "right")

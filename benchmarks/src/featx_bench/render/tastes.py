@@ -19,10 +19,76 @@ FAMILIES = (
 _CHOIR = range(52, 55)
 
 #: Programs by role. Only instruments that every General MIDI sound font renders recognisably.
-_LEADS = (0, 4, 5, 9, 11, 12, 16, 19, 21, 22, 24, 25, 26, 27, 29, 30, 40, 42, 45, 48, 52, 53,
-          56, 57, 59, 60, 61, 64, 65, 66, 68, 71, 73, 74, 75, 79, 80, 81, 82, 85)  # fmt: skip
-_COMPS = (0, 1, 2, 4, 5, 6, 7, 11, 16, 18, 19, 21, 24, 25, 26, 27, 46, 48, 49, 50, 52, 61, 88,
-          89, 90, 91)  # fmt: skip
+_LEADS = (
+    0,
+    4,
+    5,
+    9,
+    11,
+    12,
+    16,
+    19,
+    21,
+    22,
+    24,
+    25,
+    26,
+    27,
+    29,
+    30,
+    40,
+    42,
+    45,
+    48,
+    52,
+    53,
+    56,
+    57,
+    59,
+    60,
+    61,
+    64,
+    65,
+    66,
+    68,
+    71,
+    73,
+    74,
+    75,
+    79,
+    80,
+    81,
+    82,
+    85,
+)
+_COMPS = (
+    0,
+    1,
+    2,
+    4,
+    5,
+    6,
+    7,
+    11,
+    16,
+    18,
+    19,
+    21,
+    24,
+    25,
+    26,
+    27,
+    46,
+    48,
+    49,
+    50,
+    52,
+    61,
+    88,
+    89,
+    90,
+    91,
+)
 _BASSES = (32, 33, 34, 35, 36, 38, 39)
 _KITS = (0, 8, 16, 24, 25, 32, 40)
 #: Plucked and struck sounds die away: they need more than one stroke to hold a chord.
@@ -55,9 +121,7 @@ GROOVES = {
     "bossa": _groove(
         kick=((0, 6, 8, 14), 84), stick=((0, 3, 6, 10, 13), 78), shaker=(_EIGHTHS, 56)
     ),
-    "funk": _groove(
-        kick=((0, 3, 10), 110), snare=((4, 12), 106), hat=(tuple(range(16)), 66)
-    ),
+    "funk": _groove(kick=((0, 3, 10), 110), snare=((4, 12), 106), hat=(tuple(range(16)), 66)),
     "shuffle": _groove(
         2 / 3, kick=((0, 8), 100), snare=((4, 12), 98), ride=((0, 4, 6, 8, 12, 14), 80)
     ),
@@ -128,9 +192,7 @@ def family(program: int) -> str:
     return "choir" if program in _CHOIR else FAMILIES[program // 8]
 
 
-def draw_artist(
-    *, seed: int, split: str, number: int, n_albums: int, n_soundfonts: int
-) -> Artist:
+def draw_artist(*, seed: int, split: str, number: int, n_albums: int, n_soundfonts: int) -> Artist:
     """Draw one artist; others of the collection, and further albums, do not change it."""
     rng = np.random.default_rng([seed, 0xA2715, SPLITS.index(split), number])
     low = float(np.exp(rng.uniform(np.log(58.0), np.log(128.0))))

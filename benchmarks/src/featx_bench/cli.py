@@ -1,0 +1,310 @@
+"""``featx bench``: rendered music, evaluation protocols, reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from featx_bench.render.command import command as render_command
+
+if TYPE_CHECKING:
+    from featx_bench.collection import Collection
+    from featx_bench.reports import Report
+
+_STORE = click.argument("store", type=click.Path(exists=True, path_type=Path))
+
+
+def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of every task that reads a store."""
+    for option in (
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option(
+            "--json",
+            "json_path",
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write the report there as well.",
+        ),
+        click.option(
+            "--cluster",
+            default="",
+            metavar="COLUMN",
+            help="Draw whole values of this column for intervals, not tracks.",
+        ),
+        click.option(
+            "--features",
+            required=True,
+            metavar="A,B,...",
+            help="EXTRACTOR, EXTRACTOR.FEATURE, or EXTRACTOR.FEATURE:mean for the "
+            "columns of that ending.",
+        ),
+        click.option(
+            "--manifest",
+            "-m",
+            required=True,
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="CSV or Parquet with the labels of the tracks.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+_EXCLUDE = click.option(
+    "--exclude",
+    default="",
+    metavar="COLUMN",
+    help="Leave tracks out that share this column with the query, such as clips of one recording.",
+)
+_SPLIT = click.option(
+    "--split", default="", metavar="NAME", help="Only tracks of this split; by default all."
+)
+_SCALE = click.option(
+    "--zscore",
+    is_flag=True,
+    help="Scale every dimension by mean and deviation of the training split (of all tracks "
+    "measured where there is none).",
+)
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure features by fixed protocols, and render music to measure them on."""
+
+
+command.add_command(render_command)
+
+
+@command.command("retrieval")
+@_STORE
+@_shared
+@click.option(
+    "--label",
+    default="artist",
+    show_default=True,
+    metavar="COLUMN",
+    help="What makes a track relevant; 'tags' gives Recall@K.",
+)
+@_SPLIT
+@_EXCLUDE
+@_SCALE
+def retrieval(
+    store: Path,
+    manifest: Path,
+    features: str,
+    label: str,
+    split: str,
+    exclude: str,
+    zscore: bool,
+    cluster: str,
+    json_path: Path | None,
+    seed: int,
+) -> None:
+    """Rank the tracks of STORE by each of them: MAP, recall@1, or Recall@K."""
+    from featx_bench.tasks import retrieval_task
+
+    collection = _read(store, manifest, features, [label, exclude, cluster])
+    chosen = _scaled(collection, split, zscore)
+    report = retrieval_task(chosen, label=label, exclude=exclude, cluster=cluster, seed=seed)
+    _tell(report, json_path, split=split, zscore=zscore)
+
+
+@command.command("holdout")
+@_STORE
+@_shared
+@click.option(
+    "--concept",
+    default="artist",
+    show_default=True,
+    metavar="COLUMN",
+    help="What anchor and positive share.",
+)
+@_SPLIT
+@_EXCLUDE
+@_SCALE
+def holdout(
+    store: Path,
+    manifest: Path,
+    features: str,
+    concept: str,
+    split: str,
+    exclude: str,
+    zscore: bool,
+    cluster: str,
+    json_path: Path | None,
+    seed: int,
+) -> None:
+    """Win of a positive against four negatives; chance is 0.2."""
+    from featx_bench.tasks import holdout_task
+
+    collection = _read(store, manifest, features, [concept, exclude, cluster])
+    chosen = _scaled(collection, split, zscore)
+    report = holdout_task(chosen, concept=concept, exclude=exclude, cluster=cluster, seed=seed)
+    _tell(report, json_path, split=split, zscore=zscore)
+
+
+@command.command("tagging")
+@_STORE
+@_shared
+@click.option("--train-split", default="train", show_default=True, metavar="NAME")
+@click.option("--split", default="test", show_default=True, metavar="NAME")
+@_SCALE
+def tagging(
+    store: Path,
+    manifest: Path,
+    features: str,
+    train_split: str,
+    split: str,
+    zscore: bool,
+    cluster: str,
+    json_path: Path | None,
+    seed: int,
+) -> None:
+    """Score tags by prototypes of the training split: ROC-AUC and PR-AUC, macro means."""
+    from featx_bench.tasks import tagging_task
+
+    collection = _read(store, manifest, features, [cluster])
+    train, test = collection.split(train_split), collection.split(split)
+    if zscore:
+        train, test = train.standardised(train), test.standardised(train)
+    report = tagging_task(train, test, cluster=cluster, seed=seed)
+    _tell(report, json_path, train_split=train_split, split=split, zscore=zscore)
+
+
+@command.command("probe")
+@_STORE
+@_shared
+@click.option("--label", required=True, metavar="COLUMN", help="What is predicted.")
+@click.option(
+    "--scaling",
+    type=click.Choice(["scalar", "dimension", "none"]),
+    default="scalar",
+    show_default=True,
+    help="Of the features, before the softmax probe.",
+)
+@click.option(
+    "-k", "k", type=click.IntRange(1), default=20, show_default=True, help="Neighbours of kNN."
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Cross-validation instead of the splits of the manifest.",
+)
+@click.option("--group", default="", metavar="COLUMN", help="Keep its values within one fold.")
+@click.option("--under", default="", metavar="PREFIX", help="Only track ids that begin so.")
+@click.option("--trials", type=click.IntRange(1), default=10, show_default=True)
+def probe(
+    store: Path,
+    manifest: Path,
+    features: str,
+    label: str,
+    scaling: str,
+    k: int,
+    folds: int,
+    group: str,
+    under: str,
+    trials: int,
+    cluster: str,
+    json_path: Path | None,
+    seed: int,
+) -> None:
+    """Classify by nearest neighbours and by a linear softmax probe."""
+    from featx_bench.probes import ProbeOptions
+    from featx_bench.tasks import probe_task
+
+    collection = _read(store, manifest, features, [label, group, cluster])
+    if under:
+        collection = collection.where([name.startswith(under) for name in collection.ids])
+    options = ProbeOptions(trials=trials, seed=seed)
+    report = probe_task(
+        collection,
+        label=label,
+        scaling=scaling,
+        k=k,
+        folds=folds,
+        group=group,
+        cluster=cluster,
+        options=options,
+    )
+    _tell(report, json_path, under=under)
+
+
+@command.command("robustness")
+@click.argument("work", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--manifest", "-m", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--features", required=True, metavar="A,B,...")
+@_SPLIT
+@_EXCLUDE
+@click.option("--limit", type=click.IntRange(0), default=0, help="At most so many tracks.")
+@click.option("--weights", multiple=True, metavar="EXTRACTOR=FILE", help="Weights to use.")
+@click.option(
+    "--json", "json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def robustness(
+    work: Path,
+    manifest: Path,
+    features: str,
+    split: str,
+    exclude: str,
+    limit: int,
+    weights: tuple[str, ...],
+    json_path: Path | None,
+    seed: int,
+) -> None:
+    """Degrade tracks (64 kbit/s MP3, -12 dB, noise, 8 kHz) and tell how far features move.
+
+    WORK keeps the degraded copies and their features.
+    """
+    from featx_bench.robustness import robustness_task
+
+    given = {}
+    for text in weights:
+        name, mark, path = text.partition("=")
+        if not mark:
+            raise click.UsageError(f"--weights must be EXTRACTOR=FILE, got {text!r}.")
+        given[name] = Path(path)
+    report = robustness_task(
+        manifest,
+        work,
+        _names(features),
+        split=split,
+        exclude=exclude,
+        weights=given or None,
+        limit=limit,
+        seed=seed,
+    )
+    _tell(report, json_path)
+
+
+def _names(features: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in features.split(",") if name.strip()))
+
+
+def _read(store: Path, manifest: Path, features: str, columns: list[str]) -> Collection:
+    from featx_bench.collection import read_collection
+
+    wanted = [name for name in dict.fromkeys(columns) if name]
+    return read_collection(store, manifest, _names(features), columns=wanted)
+
+
+def _scaled(collection: Collection, split: str, zscore: bool) -> Collection:
+    chosen = collection.split(split)
+    if not zscore:
+        return chosen
+    train = [value == "train" for value in collection.column("split")]
+    return chosen.standardised(collection.where(train) if any(train) else chosen)
+
+
+def _tell(report: Report, json_path: Path | None, **settings: Any) -> None:
+    report.settings = {**report.settings, **settings}
+    if json_path is not None:
+        report.write(json_path)
+    click.echo(report.to_table())

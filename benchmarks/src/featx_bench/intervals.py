@@ -1,0 +1,92 @@
+"""95 % intervals: Wilson's for proportions, the bootstrap for everything else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from featx.types import DoubleArray
+
+__all__ = ["RESAMPLES", "bootstrap", "bootstrap_mean", "resamples", "wilson"]
+
+#: Resamples of a bootstrap.
+RESAMPLES = 1000
+
+_Z = 1.959963984540054
+
+
+def wilson(hits: float, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a proportion.
+
+    Parameters
+    ----------
+    hits : float, 0..n
+        Successes; fractions are averages over trials.
+    n : int > 0
+        Cases.
+
+    References
+    ----------
+    Wilson, E. B. "Probable inference, the law of succession, and statistical inference". Journal
+    of the American Statistical Association, 1927.
+
+    Examples
+    --------
+    >>> [round(x, 3) for x in wilson(5, 20)]
+    [0.112, 0.469]
+    """
+    if n < 1 or not 0 <= hits <= n:
+        raise ParameterError(f"hits must lie within 0..n with n > 0, got {hits} of {n}.")
+    share = hits / n
+    centre = share + _Z**2 / (2 * n)
+    half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n))
+    scale = 1 + _Z**2 / n
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def resamples(n: int, *, seed: int = 0, clusters: Sequence[str] | None = None) -> Any:
+    """Yield `RESAMPLES` index arrays drawn with replacement from ``range(n)``.
+
+    With ``clusters`` (one name per case) whole clusters are drawn: cases that share an artist, say,
+    are not independent, and intervals that take them so are too narrow.
+    """
+    rng = np.random.default_rng([seed, 0xB007])
+    if clusters is None:
+        for _ in range(RESAMPLES):
+            yield rng.integers(0, n, n)
+        return
+    if len(clusters) != n:
+        raise ParameterError(f"clusters must have one name per case, got {len(clusters)} for {n}.")
+    _, inverse = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    members = [np.flatnonzero(inverse == i) for i in range(int(inverse.max()) + 1)]
+    for _ in range(RESAMPLES):
+        yield np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+
+
+def bootstrap(
+    statistic: Callable[[Any], float],
+    n: int,
+    *,
+    seed: int = 0,
+    clusters: Sequence[str] | None = None,
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of ``statistic(indices)``; NaN values are left out."""
+    found = [statistic(rows) for rows in resamples(n, seed=seed, clusters=clusters)]
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def bootstrap_mean(
+    values: DoubleArray, *, seed: int = 0, clusters: Sequence[str] | None = None
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of the mean of ``values``, shape (n,)."""
+    values = np.asarray(values, np.float64)
+    return bootstrap(
+        lambda rows: float(values[rows].mean()), len(values), seed=seed, clusters=clusters
+    )
