@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo test bench bench-peers docs tamper kills scale clean
+.PHONY: demo test bench bench-peers docs tamper kills scale render clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -22,7 +22,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src)
+	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src) benchmarks/src
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # start-up, front end, files to features, an hour of sound; close other programs first
@@ -57,6 +57,13 @@ kills: $(STAMP)
 # 100,000 tiny tracks: throughput, store, memory of the supervising process
 scale: $(STAMP)
 	$(BIN)/python benchmarks/scale.py
+
+# labelled music of virtual artists: 155 artists x 10 songs of 30 s, about 320 MB; needs fluidsynth and
+# two sound fonts (apt install fluidsynth fluid-soundfont-gm timgm6mb-soundfont); the suite renders two clips
+MIDI ?= $(FEATX_TEST_DATA)/midi/pop909
+RENDERED ?= rendered
+render: $(STAMP)
+	$(BIN)/featx bench render $(RENDERED) --midi $(MIDI) --artists 100 --valid-artists 15 --test-artists 40
 
 clean:
 	rm -rf $(VENV) demo docs/_build

@@ -112,7 +112,9 @@ def tagging_task(
         ):
 
             def macro(rows: Any, measure: Any = measure, scored: Any = scored) -> float:
-                return float(np.nanmean(measure(scored.scores[rows], scored.truth[rows])))
+                each = measure(scored.scores[rows], scored.truth[rows])
+                known = ~np.isnan(each)  # a resample may hold all or none of a tag
+                return float(each[known].mean()) if known.any() else float("nan")
 
             low, high = bootstrap(macro, len(test), seed=seed, clusters=clusters)
             value = macro(np.arange(len(test)))

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.engine.inputs import Inputs, InputTrack, discover
     from featx.engine.loading import LoadedExtractor, load
-    from featx.engine.manifest import ManifestRow, manifest_column, read_manifest
+    from featx.engine.manifest import (
+        MANIFEST_COLUMNS,
+        ManifestRow,
+        manifest_column,
+        read_manifest,
+    )
     from featx.engine.planning import Plan, PlanCounts, PlannedTrack, PlannedUnit
     from featx.engine.reporting import Reporter, RunSummary, choose_progress
     from featx.engine.runner import run_shard
@@ -25,6 +30,7 @@ _HOMES = {
     "Inputs": "inputs",
     "Job": "tasks",
     "LoadedExtractor": "loading",
+    "MANIFEST_COLUMNS": "manifest",
     "ManifestRow": "manifest",
     "Plan": "planning",
     "PlanCounts": "planning",
@@ -49,6 +55,7 @@ _HOMES = {
 
 # spelled out, because type checkers do not follow computed names
 __all__ = [
+    "MANIFEST_COLUMNS",
     "Failure",
     "InputTrack",
     "Inputs",

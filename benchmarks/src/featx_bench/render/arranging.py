@@ -284,7 +284,7 @@ def _note(
     role: str, start: float, end: float, pitch: int, velocity: float, duration: float
 ) -> Note | None:
     """Return a note, cut at the end of the clip; None if nothing of it is left."""
-    end = min(end, duration)
+    start, end = _snap(start), _snap(min(end, duration))
     if end - start < 2 / TICKS_PER_SECOND or not 0 <= pitch <= 127:
         return None
     return Note(
@@ -294,6 +294,10 @@ def _note(
         velocity=max(1, round(127 * velocity)) / 127,
         instrument=role,
     )
+
+
+def _snap(seconds: float) -> float:
+    return round(seconds * TICKS_PER_SECOND) / TICKS_PER_SECOND
 
 
 def _monophonic_keys(notes: Iterable[Note]) -> tuple[Note, ...]:
@@ -316,7 +320,7 @@ def _monophonic_keys(notes: Iterable[Note]) -> tuple[Note, ...]:
 def _ending(note: Note, offset: float) -> Note:
     return Note(
         onset=note.onset,
-        offset=round(offset * TICKS_PER_SECOND) / TICKS_PER_SECOND,
+        offset=_snap(offset),
         pitch=note.pitch,
         velocity=note.velocity,
         instrument=note.instrument,
