@@ -34,6 +34,10 @@ def reports(manifest: Path, store: Path, features: Sequence[str]) -> list[tuple[
         ),
         ("The same, z-scored by the training split",
          retrieval_task(scaled, label="artist", cluster="artist")),
+        (
+            "Other albums of the artist only",
+            retrieval_task(test, label="artist", exclude="album", cluster="artist"),
+        ),
         ("Tags of neighbours", retrieval_task(test, label="tags", cluster="artist")),
         ("Hold-out, artist", holdout_task(test, concept="artist", cluster="artist")),
         ("Hold-out, album", holdout_task(test, concept="album", cluster="artist")),
