@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from featx.engine import discover
+from featx.engine import discover, read_manifest
 from featx.errors import ParameterError
 
 
@@ -124,6 +124,28 @@ def test_parquet_manifest_equals_csv(music: Path) -> None:
     first, second = discover([music / "t.parquet"])
     assert (first.track_id, first.tags) == ("b/2.wav", {"tempo": "120.5", "tags": "x;y"})
     assert (second.track_id, second.tags) == ("a.MP3", {})
+
+
+def test_further_columns_are_read_when_asked_for(music: Path) -> None:
+    path = manifest(music, "path,genre,year\nb/2.wav,jazz,1959\na.MP3,,1960\n")
+    first, second = read_manifest(path, columns=["genre"])
+    assert (first.tags, second.tags) == ({"genre": "jazz"}, {})
+
+
+def test_further_columns_of_parquet(music: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    table = pa.table({"path": ["b/2.wav"], "year": [1959], "other": ["x"]})
+    pyarrow.parquet.write_table(table, music / "t.parquet")
+    (row,) = read_manifest(music / "t.parquet", columns=["year"])
+    assert row.tags == {"year": "1959"}
+
+
+def test_missing_further_column_is_refused(music: Path) -> None:
+    path = manifest(music, "path,genre\nb/2.wav,jazz\n")
+    with pytest.raises(ParameterError, match="must have a column 'year', got path, genre"):
+        list(read_manifest(path, columns=["year"]))
 
 
 def test_wrong_lines_are_named_together(music: Path) -> None:
