@@ -21,7 +21,9 @@ from featx_bench.tasks import holdout_task, probe_task, retrieval_task, tagging_
 COLUMNS = ("lead", "mode", "tempo_class", "source", "song")
 
 
-def reports(manifest: Path, store: Path, features: Sequence[str]) -> list[tuple[str, Report]]:
+def reports(
+    manifest: Path, store: Path, features: Sequence[str], options: ProbeOptions | None = None
+) -> list[tuple[str, Report]]:
     """Return every table with its heading."""
     whole = read_collection(store, manifest, features, columns=COLUMNS)
     rendered = whole.where([source == "rendered" for source in whole.column("source")])
@@ -47,7 +49,7 @@ def reports(manifest: Path, store: Path, features: Sequence[str]) -> list[tuple[
     for label in ("lead", "mode", "tempo_class"):
         for scaling in ("scalar", "dimension"):
             report = probe_task(rendered, label=label, scaling=scaling, cluster="artist",
-                                options=ProbeOptions())  # fmt: skip
+                                options=options)  # fmt: skip
             found.append((f"Probe of {label}, scaled by {scaling}", report))
     return found
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -14,6 +16,7 @@ import featx
 from featx.cli import main
 from featx.errors import ParameterError
 from featx_bench.collection import read_collection
+from featx_bench.probes import ProbeOptions
 from featx_bench.robustness import PERTURBATIONS, movement, perturb, write_copy
 
 SR = 22050
@@ -33,18 +36,20 @@ def tones(tmp_path_factory) -> tuple[Path, Path]:
     """Four artists, each with a pitch, in three splits; and the store of their features."""
     folder = tmp_path_factory.mktemp("tones")
     rng = np.random.default_rng(0)
-    lines = ["path,artist,tags,split,kind,song"]
+    lines = ["path,artist,album,tags,split,kind,song,lead,mode,tempo_class,source"]
     t = np.arange(SR) / SR
     for artist in range(4):
-        for number in range(6):
+        for number in range(8):
             pitch = 200 * 2**artist * (1 + 0.02 * rng.standard_normal())
             y = 0.3 * np.sin(2 * np.pi * pitch * t) + 0.01 * rng.standard_normal(SR)
             name = f"{artist}-{number}.wav"
             soundfile.write(folder / name, y.astype(np.float32), SR)
-            split = ("train", "train", "train", "valid", "test", "test")[number]
+            split = ("train", "train", "train", "valid", *4 * ("test",))[number]
             tags = "low" if artist < 2 else "high;bright"
             kind = "even" if artist % 2 == 0 else "odd"
-            lines.append(f"{name},artist {artist},{tags},{split},{kind},{artist}-{number // 2}")
+            row = [name, f"artist {artist}", f"album {artist} {number % 2}", tags, split, kind]
+            row += [f"{artist}-{number // 2}", kind, kind, kind, "rendered"]
+            lines.append(",".join(row))
     manifest = folder / "manifest.csv"
     manifest.write_text("\n".join(lines) + "\n")
     featx.run(manifest, folder / "store", plugins=["mfcc", "melspectrogram"], jobs=1)
@@ -55,9 +60,9 @@ def test_collection_follows_the_manifest(tones):
     store, manifest = tones
     found = read_collection(store, manifest, ["mfcc", "melspectrogram.summary:mean"],
                             columns=["kind"])  # fmt: skip
-    assert len(found) == 24
+    assert len(found) == 32
     assert found.ids[:2] == ("0-0.wav", "0-1.wav")
-    assert found.features["melspectrogram.summary:mean"].shape == (24, 128)
+    assert found.features["melspectrogram.summary:mean"].shape == (32, 128)
     assert found.column("kind")[0] == "even"
     assert found.origin["features"]["mfcc"]["extractor"] == "featx-spectral:mfcc"
 
@@ -74,11 +79,11 @@ def test_collection_refuses_unknown_splits(tones):
 
 def test_collection_notes_tracks_without_features(tones, tmp_path):
     store, manifest = tones
-    text = manifest.read_text() + "missing.wav,x,,test,odd,x\n"
+    text = manifest.read_text() + "missing.wav,x,,,test,odd,x,,,,\n"
     other = manifest.with_name("more.csv")
     other.write_text(text)
     found = read_collection(store, other, ["mfcc"])
-    assert (len(found), found.notes) == (24, ("1 of 25 tracks lack a feature: left out.",))
+    assert (len(found), found.notes) == (32, ("1 of 33 tracks lack a feature: left out.",))
 
 
 def test_retrieval_finds_tones_of_one_pitch(tones, tmp_path):
@@ -88,7 +93,7 @@ def test_retrieval_finds_tones_of_one_pitch(tones, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     found = {(r["feature"], r["metric"]): r for r in report["results"]}
     assert found["mfcc", "recall@1"]["value"] == 1.0
-    assert found["mfcc", "recall@1"]["n"] == 24
+    assert found["mfcc", "recall@1"]["n"] == 32
     assert found["mfcc", "MAP"]["chance"] < 0.4
     assert report["settings"]["cluster"] == "artist"
     assert "| mfcc" in output
@@ -117,8 +122,8 @@ def test_probe_learns_the_artist(tones, tmp_path):
         "--scaling", "dimension", "--trials", 2, "--json", tmp_path / "p.json")  # fmt: skip
     results = json.loads((tmp_path / "p.json").read_text())["results"]
     assert [r["metric"] for r in results] == ["kNN 3", "softmax"]
-    assert all(r["value"] == 1.0 and r["n"] == 8 for r in results)
-    assert results[0]["low"] < 0.7
+    assert all(r["value"] == 1.0 and r["n"] == 16 for r in results)
+    assert results[0]["low"] < 0.9
 
 
 def test_probe_by_folds_tests_every_track_once(tones, tmp_path):
@@ -126,7 +131,7 @@ def test_probe_by_folds_tests_every_track_once(tones, tmp_path):
     run("probe", store, "-m", manifest, "--features", "mfcc", "--label", "kind", "--folds", 3,
         "--group", "song", "--trials", 1, "--json", tmp_path / "p.json")  # fmt: skip
     results = json.loads((tmp_path / "p.json").read_text())["results"]
-    assert {r["n"] for r in results} == {24}
+    assert {r["n"] for r in results} == {32}
 
 
 def test_probe_without_splits_asks_for_folds(tones):
@@ -151,6 +156,33 @@ def test_holdout_prefers_the_same_artist(tones, tmp_path):
     (result,) = json.loads((tmp_path / "h.json").read_text())["results"]
     assert result["value"] == 1.0
     assert result["chance"] == pytest.approx(0.2)
+
+
+def test_tracks_are_narrowed_down(tones, tmp_path):
+    store, manifest = tones
+    run("retrieval", store, "-m", manifest, "--features", "mfcc", "--where", "kind=even",
+        "--under", "0", "--label", "song", "--json", tmp_path / "r.json")  # fmt: skip
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["origin"]["n_tracks"] == 8
+    assert report["settings"]["where"] == ["kind=even"]
+
+
+def test_conditions_that_leave_nothing_are_refused(tones):
+    store, manifest = tones
+    with pytest.raises(click.UsageError, match="leave none"):
+        run("retrieval", store, "-m", manifest, "--features", "mfcc", "--where", "kind=blue")
+
+
+def test_tables_of_the_documentation(tones):
+    path = Path(__file__).parents[1] / "tables.py"
+    spec = importlib.util.spec_from_file_location("tables", path)
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    store, manifest = tones
+    quick = ProbeOptions(trials=1, epochs=2)
+    found = tables.reports(manifest, store, ["mfcc", "melspectrogram.summary:mean"], quick)
+    assert len(found) == 13
+    assert all("| mfcc" in report.to_table() for _, report in found)
 
 
 # ---------------------------------------------------------------------------------- robustness

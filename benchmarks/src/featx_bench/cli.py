@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,64 @@ if TYPE_CHECKING:
 _STORE = click.argument("store", type=click.Path(exists=True, path_type=Path))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """What the options that all tasks share say about tracks and features."""
+
+    store: Path
+    manifest: Path
+    features: str
+    under: str
+    where: tuple[str, ...]
+
+    def read(self, columns: list[str]) -> Collection:
+        """Read the tracks that were asked for, with the columns that are needed."""
+        from featx_bench.collection import read_collection
+
+        conditions = []
+        for text in self.where:
+            column, mark, value = text.partition("=")
+            if not mark:
+                raise click.UsageError(f"--where must be COLUMN=VALUE, got {text!r}.")
+            conditions.append((column, value))
+        wanted = [*columns, *(column for column, _ in conditions)]
+        collection = read_collection(
+            self.store,
+            self.manifest,
+            _names(self.features),
+            columns=[name for name in dict.fromkeys(wanted) if name],
+        )
+        if self.under:
+            collection = collection.where([name.startswith(self.under) for name in collection.ids])
+        for column, value in conditions:
+            collection = collection.where([found == value for found in collection.column(column)])
+        if not len(collection):
+            raise click.UsageError("--under and --where must leave some tracks, but leave none.")
+        return collection
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what narrows the tracks down."""
+        return {"under": self.under, "where": list(self.where)}
+
+
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of every task that reads a store."""
+    """Add the options of every task that reads a store; ``function`` gets them as a `_Source`."""
+
+    @functools.wraps(function)
+    def call(
+        store: Path,
+        manifest: Path,
+        features: str,
+        under: str,
+        where: tuple[str, ...],
+        **rest: Any,
+    ) -> Any:
+        source = _Source(
+            store=store, manifest=manifest, features=features, under=under, where=where
+        )
+        return function(source, **rest)
+
+    decorated: Callable[..., Any] = call
     for option in (
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
         click.option(
@@ -33,6 +91,13 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
             default="",
             metavar="COLUMN",
             help="Draw whole values of this column for intervals, not tracks.",
+        ),
+        click.option("--under", default="", metavar="PREFIX", help="Only track ids that begin so."),
+        click.option(
+            "--where",
+            multiple=True,
+            metavar="COLUMN=VALUE",
+            help="Only tracks with this value, such as source=rendered. May be repeated.",
         ),
         click.option(
             "--features",
@@ -49,8 +114,8 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
             help="CSV or Parquet with the labels of the tracks.",
         ),
     ):
-        function = option(function)
-    return function
+        decorated = option(decorated)
+    return decorated
 
 
 _EXCLUDE = click.option(
@@ -92,9 +157,7 @@ command.add_command(render_command)
 @_EXCLUDE
 @_SCALE
 def retrieval(
-    store: Path,
-    manifest: Path,
-    features: str,
+    source: _Source,
     label: str,
     split: str,
     exclude: str,
@@ -106,10 +169,10 @@ def retrieval(
     """Rank the tracks of STORE by each of them: MAP, recall@1, or Recall@K."""
     from featx_bench.tasks import retrieval_task
 
-    collection = _read(store, manifest, features, [label, exclude, cluster])
+    collection = source.read([label, exclude, cluster])
     chosen = _scaled(collection, split, zscore)
     report = retrieval_task(chosen, label=label, exclude=exclude, cluster=cluster, seed=seed)
-    _tell(report, json_path, split=split, zscore=zscore)
+    _tell(report, json_path, split=split, zscore=zscore, **source.to_json())
 
 
 @command.command("holdout")
@@ -126,9 +189,7 @@ def retrieval(
 @_EXCLUDE
 @_SCALE
 def holdout(
-    store: Path,
-    manifest: Path,
-    features: str,
+    source: _Source,
     concept: str,
     split: str,
     exclude: str,
@@ -140,10 +201,10 @@ def holdout(
     """Win of a positive against four negatives; chance is 0.2."""
     from featx_bench.tasks import holdout_task
 
-    collection = _read(store, manifest, features, [concept, exclude, cluster])
+    collection = source.read([concept, exclude, cluster])
     chosen = _scaled(collection, split, zscore)
     report = holdout_task(chosen, concept=concept, exclude=exclude, cluster=cluster, seed=seed)
-    _tell(report, json_path, split=split, zscore=zscore)
+    _tell(report, json_path, split=split, zscore=zscore, **source.to_json())
 
 
 @command.command("tagging")
@@ -153,9 +214,7 @@ def holdout(
 @click.option("--split", default="test", show_default=True, metavar="NAME")
 @_SCALE
 def tagging(
-    store: Path,
-    manifest: Path,
-    features: str,
+    source: _Source,
     train_split: str,
     split: str,
     zscore: bool,
@@ -166,12 +225,19 @@ def tagging(
     """Score tags by prototypes of the training split: ROC-AUC and PR-AUC, macro means."""
     from featx_bench.tasks import tagging_task
 
-    collection = _read(store, manifest, features, [cluster])
+    collection = source.read([cluster])
     train, test = collection.split(train_split), collection.split(split)
     if zscore:
         train, test = train.standardised(train), test.standardised(train)
     report = tagging_task(train, test, cluster=cluster, seed=seed)
-    _tell(report, json_path, train_split=train_split, split=split, zscore=zscore)
+    _tell(
+        report,
+        json_path,
+        train_split=train_split,
+        split=split,
+        zscore=zscore,
+        **source.to_json(),
+    )
 
 
 @command.command("probe")
@@ -196,18 +262,14 @@ def tagging(
     help="Cross-validation instead of the splits of the manifest.",
 )
 @click.option("--group", default="", metavar="COLUMN", help="Keep its values within one fold.")
-@click.option("--under", default="", metavar="PREFIX", help="Only track ids that begin so.")
 @click.option("--trials", type=click.IntRange(1), default=10, show_default=True)
 def probe(
-    store: Path,
-    manifest: Path,
-    features: str,
+    source: _Source,
     label: str,
     scaling: str,
     k: int,
     folds: int,
     group: str,
-    under: str,
     trials: int,
     cluster: str,
     json_path: Path | None,
@@ -217,9 +279,7 @@ def probe(
     from featx_bench.probes import ProbeOptions
     from featx_bench.tasks import probe_task
 
-    collection = _read(store, manifest, features, [label, group, cluster])
-    if under:
-        collection = collection.where([name.startswith(under) for name in collection.ids])
+    collection = source.read([label, group, cluster])
     options = ProbeOptions(trials=trials, seed=seed)
     report = probe_task(
         collection,
@@ -231,7 +291,7 @@ def probe(
         cluster=cluster,
         options=options,
     )
-    _tell(report, json_path, under=under)
+    _tell(report, json_path, **source.to_json())
 
 
 @command.command("robustness")
@@ -286,13 +346,6 @@ def robustness(
 
 def _names(features: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in features.split(",") if name.strip()))
-
-
-def _read(store: Path, manifest: Path, features: str, columns: list[str]) -> Collection:
-    from featx_bench.collection import read_collection
-
-    wanted = [name for name in dict.fromkeys(columns) if name]
-    return read_collection(store, manifest, _names(features), columns=wanted)
 
 
 def _scaled(collection: Collection, split: str, zscore: bool) -> Collection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -254,7 +255,7 @@ def _copies(
                 audio = featx.Audio.load(row.path)
                 for name, path in wanted.items():
                     path.parent.mkdir(exist_ok=True)
-                    part = path.with_suffix(".part")
+                    part = path.with_suffix(f".{os.getpid()}.part")
                     write_copy(part, audio.y, audio.sr, name, seed=int(stem, 16))
                     part.replace(path)
             for name, path in wanted.items():
