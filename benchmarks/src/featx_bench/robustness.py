@@ -17,7 +17,7 @@ from featx.engine import read_manifest
 from featx.errors import ParameterError, listed
 from featx.index import unit_rows
 from featx_bench.collection import Collection, read_collection
-from featx_bench.intervals import bootstrap, bootstrap_mean
+from featx_bench.intervals import bootstrap, wilson
 from featx_bench.reports import Report, Result
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def robustness_task(
                     n=len(ratio),
                 )
             )
-            low, high = bootstrap_mean(found.astype(np.float64), seed=seed)
+            low, high = wilson(float(found.sum()), len(found))
             report.results.append(
                 Result(
                     feature=name,

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["holdout_task", "probe_task", "retrieval_task", "tagging_task"]
 
 
+#: Metrics that are hits among queries; without clusters their intervals are Wilson's.
+_PROPORTIONS = frozenset({"recall@1"})
+
+
 def retrieval_task(
     collection: Collection,
     *,
@@ -290,7 +294,10 @@ def _of_queries(
     if cluster:
         column = collection.column(cluster)
         clusters = [column[i] for i in scores.queries]
-    low, high = bootstrap_mean(scores.values, seed=seed, clusters=clusters)
+    if clusters is None and metric in _PROPORTIONS:
+        low, high = wilson(float(scores.values.sum()), len(scores.values))
+    else:
+        low, high = bootstrap_mean(scores.values, seed=seed, clusters=clusters)
     return Result(
         feature=name,
         metric=metric,
