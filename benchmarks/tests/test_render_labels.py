@@ -183,6 +183,8 @@ def test_too_many_songs_are_refused(songs):
         ({"format": "mp3"}, "format"),
         ({"seed": -1}, "seed"),
         ({"soundfonts": ()}, "soundfonts"),
+        ({"parts": ("lead", "voice")}, "parts"),
+        ({"parts": ()}, "parts"),
     ],
 )
 def test_options_are_checked(change, rule):
@@ -297,6 +299,17 @@ def test_tags_follow_from_the_music(arrangement):
 @pytest.mark.parametrize("category", ["drums", "tempo", "mode", "density", "register"])
 def test_categories_exclude_each_other(arrangement, category):
     assert len(set(arrangement.tags) & set(TAG_CATEGORIES[category])) <= 1
+
+
+def test_parts_play_alone_as_they_play_together(songs, plan, arrangement):
+    solo = RenderOptions(artists=(3, 0, 2), songs_per_artist=2, duration=12.0, parts=("lead",))
+    found = plan.arrange(songs, solo)
+    assert [channel.role for channel in found.channels] == ["lead"]
+    assert found.truth.hits == ()
+    assert found.truth.notes == tuple(
+        note for note in arrangement.truth.notes if note.instrument == "lead"
+    )
+    assert found.truth.chords == arrangement.truth.chords
 
 
 def test_short_song_is_refused(songs):

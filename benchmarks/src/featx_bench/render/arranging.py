@@ -17,7 +17,7 @@ import numpy as np
 from featx.errors import ParameterError
 from featx.testing.truth import PITCH_NAMES, Chord, Hit, Note, Truth
 from featx_bench.render.songs import METER, Song, pitch_class
-from featx_bench.render.tastes import GROOVES, Album, Artist, decays, family
+from featx_bench.render.tastes import GROOVES, PARTS, Album, Artist, decays, family
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray
@@ -136,7 +136,14 @@ class _Clock:
 
 
 def arrange(
-    song: Song, artist: Artist, album: Album, *, duration: float, seed: Sequence[int], title: str
+    song: Song,
+    artist: Artist,
+    album: Album,
+    *,
+    duration: float,
+    seed: Sequence[int],
+    title: str,
+    parts: Sequence[str] = PARTS,
 ) -> Arrangement:
     """Arrange an excerpt of ``song`` as ``artist`` plays on ``album``; the same for equal input.
 
@@ -146,6 +153,9 @@ def arrange(
         Length of the clip in seconds; music runs to its end.
     seed : sequence of int
         Chooses excerpt, tempo within the album's range and transposition.
+    parts : sequence of str
+        Those of `featx_bench.render.tastes.PARTS` that play; labels speak of them alone, but
+        chords, beats and key are those of the whole.
 
     Raises
     ------
@@ -167,8 +177,8 @@ def arrange(
         ("bass", _bass(album, chords, clock)),
     ):
         notes += [_note(role, *stroke, duration) for stroke in line]
-    kept = _monophonic_keys(note for note in notes if note is not None)
-    hits = _drums(album, clock, n_bars, duration)
+    kept = _monophonic_keys(note for note in notes if note and note.instrument in parts)
+    hits = _drums(album, clock, n_bars, duration) if "drums" in parts else ()
     playing = {note.instrument for note in kept} | ({"drums"} if hits else set())
     channels = tuple(channel for channel in channels if channel.role in playing)
     beats = np.array([t for t in clock.times if t < duration])

@@ -33,6 +33,12 @@ _EVERY = 10.0
     "--format", "format_", type=click.Choice(["ogg", "flac"]), default="ogg", show_default=True
 )
 @click.option(
+    "--parts",
+    default="lead,second,comp,bass,drums",
+    show_default=True,
+    help="What plays; 'lead' alone gives solo lines.",
+)
+@click.option(
     "--soundfont",
     "soundfonts",
     multiple=True,
@@ -71,6 +77,7 @@ def command(
     sr: int,
     channels: int,
     format_: str,
+    parts: str,
     soundfonts: tuple[str, ...],
     test_soundfonts: tuple[str, ...],
     real: Path | None,
@@ -95,6 +102,7 @@ def command(
         sr=sr,
         channels=channels,
         format=format_,
+        parts=tuple(part.strip() for part in parts.split(",") if part.strip()),
         soundfonts=soundfonts,
         test_soundfonts=test_soundfonts,
     )

@@ -16,7 +16,7 @@ from featx.errors import ParameterError
 from featx_bench.render.arranging import STRETCH, Arrangement, arrange, bars_needed
 from featx_bench.render.finishing import FORMATS
 from featx_bench.render.songs import list_songs, read_grid, read_song
-from featx_bench.render.tastes import SPLITS, Album, Artist, draw_artist
+from featx_bench.render.tastes import PARTS, SPLITS, Album, Artist, draw_artist
 
 __all__ = ["RenderOptions", "TrackPlan", "plan_tracks", "split_of"]
 
@@ -44,6 +44,8 @@ class RenderOptions:
         Of the files.
     format : {'ogg', 'flac'}
         Vorbis at quality 5, or 16 bits.
+    parts : tuple of str
+        What plays: all of ``lead``, ``second``, ``comp``, ``bass``, ``drums``, or some.
     soundfonts, test_soundfonts : tuple of str
         Paths or names; an artist keeps to one.
     """
@@ -56,6 +58,7 @@ class RenderOptions:
     sr: int = 22050
     channels: int = 1
     format: str = "ogg"
+    parts: tuple[str, ...] = PARTS
     soundfonts: tuple[str, ...] = ("FluidR3_GM.sf2",)
     test_soundfonts: tuple[str, ...] = ("TimGM6mb.sf2",)
 
@@ -77,6 +80,10 @@ class RenderOptions:
             raise ParameterError(f"channels must be 1 or 2, got {self.channels}.")
         if self.format not in FORMATS:
             raise ParameterError(f"format must be one of {sorted(FORMATS)}, got {self.format!r}.")
+        if not self.parts or set(self.parts) - set(PARTS):
+            raise ParameterError(
+                f"parts must be some of {', '.join(PARTS)}, got {', '.join(self.parts) or 'none'}."
+            )
         if not self.soundfonts or not self.test_soundfonts:
             raise ParameterError("soundfonts and test_soundfonts must name at least one file each.")
 
@@ -87,11 +94,15 @@ class RenderOptions:
     def identity(self) -> dict[str, Any]:
         """Return what decides about the bytes of a track, as plain values."""
         counts = {"artists", "songs_per_artist", "albums", "soundfonts", "test_soundfonts"}
-        return {
+        found = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
             if field.name not in counts
         } | {"albums": self.albums}
+        found["parts"] = [part for part in PARTS if part in self.parts]
+        if found["parts"] == list(PARTS):
+            del found["parts"]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +139,7 @@ class TrackPlan:
             duration=options.duration,
             seed=(options.seed, split, number, self.place),
             title=f"Song {self.song}",
+            parts=options.parts,
         )
 
 

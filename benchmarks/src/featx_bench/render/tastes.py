@@ -6,10 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FAMILIES", "GROOVES", "SPLITS", "Album", "Artist", "Groove", "draw_artist", "family"]
+__all__ = [
+    "FAMILIES",
+    "GROOVES",
+    "PARTS",
+    "SPLITS",
+    "Album",
+    "Artist",
+    "Groove",
+    "draw_artist",
+    "family",
+]
 
 #: Names of the splits; their places enter the seeds, so the order is fixed.
 SPLITS = ("train", "valid", "test")
+
+#: What a band plays.
+PARTS = ("lead", "second", "comp", "bass", "drums")
 
 #: Instrument families by General MIDI program (0-based) // 8; ``choir`` is cut out of ``strings``.
 FAMILIES = (
@@ -211,7 +224,7 @@ def draw_artist(*, seed: int, split: str, number: int, n_albums: int, n_soundfon
     tilt, level = float(rng.uniform(-2.0, 2.0)), float(rng.uniform(-24.0, -15.0))
     width = float(rng.uniform(0.0, 50.0))
     send, whirl = float(rng.uniform(5.0, 90.0)), float(rng.choice([0.0, 0.0, 40.0, 90.0]))
-    roles = ("lead", "second", "comp", "bass", "drums")
+    roles = PARTS
     centre = {"lead": 104, "second": 82, "comp": 82, "bass": 94, "drums": 96}
     volume = {role: int(np.clip(centre[role] + rng.integers(-14, 15), 40, 127)) for role in roles}
     sides = dict(zip(roles, (0.2, -0.9, 0.9, 0.0, 0.0), strict=True))
