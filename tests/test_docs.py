@@ -49,8 +49,12 @@ def calls_of(text: str) -> list[tuple[str, str]]:
 def options_of(command: click.Command) -> set[str]:
     """Return the options of a command and its subcommands, and those of the root group."""
     found = {"--help", "-h"}
-    parts = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
-    for part in [main, *parts]:
+    parts: list[click.Command | None] = [main, command]
+    if isinstance(command, click.Group):  # some groups import a command when it is asked for
+        context = click.Context(command, parent=click.Context(main))
+        names = command.list_commands(context)
+        parts += [command.get_command(context, name) for name in names]
+    for part in filter(None, parts):
         for parameter in part.params:
             found |= {*parameter.opts, *parameter.secondary_opts}
     return found
