@@ -96,12 +96,12 @@ def test_the_logarithm_of_one_is_zero(lanes: int) -> None:
 def _transpose(w, source, i, stride, out, j, out_stride):
     prefetch(source, i)
     prefetch_far(source, 10**9)
-    transpose_block(w, source, i, stride, out, j, out_stride, 0)
+    transpose_block(w, source, i, stride, out, j, out_stride, 0, None)
 
 
 @njit
 def _transpose_to_rows(w, source, i, stride, out, j, rows, p):
-    transpose_block(w, source, i, stride, out, j, rows, p)
+    transpose_block(w, source, i, stride, out, j, rows, p, None)
 
 
 @compiled

@@ -33,8 +33,7 @@ __all__ = [
 
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9
-#: What takes a little less than that beyond the largest float32.
-_OVERFLOW = np.float32(1.001 * float(np.finfo(np.float32).max) / LARGEST)
+_LIMIT = np.float32(LARGEST)
 #: Smallest positive number that the logarithm of vectors takes.
 _TINY = float(np.finfo(np.float32).tiny)
 #: log10 or ln or dB, in units of log2.
@@ -194,7 +193,7 @@ def _run(
     bad: AnyArray,
 ) -> None:
     from featx.kernels.lane_spectrum import framed_spectra_kernel, spectra_kernel
-    from featx.kernels.plan import tile_size, workspaces
+    from featx.kernels.plan import workspaces
     from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
     from featx.kernels.vector import marker
 
@@ -204,12 +203,11 @@ def _run(
     n_bands = 1 if bank is None else len(bank.starts)
     work = workspaces.take(
         (
-            tile_size(engine.layout.shape[2], len(engine.w)),
             engine.layout.columns_size,
             engine.plan.z_size,
             engine.n_bins * block * (2 if complex_out else 1),
             n_bands * block,
-            0 if engine.framing is None else engine.plan.n * block,
+            engine.layout.samples_size,
         )
     )
     # read-only waveforms and others are two types to numba: hand over one of them
@@ -230,7 +228,7 @@ def _run(
     )
     head = (engine.w, engine.plan.family, mode, y, engine.left, reflect)
     if engine.framing is None:
-        spectra_kernel(*head, *shared, total, _OVERFLOW, bad)
+        spectra_kernel(*head, *shared, total, _LIMIT, bad)
     else:
         framed_spectra_kernel(*head, engine.framing, *shared)
 
@@ -244,18 +242,20 @@ def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
     if lanes == 0:
         return False
     from featx.kernels.lane_spectrum import project_frames_kernel
-    from featx.kernels.plan import rows_shape, tile_size, workspaces
+    from featx.kernels.plan import rows_shape, samples_size, workspaces
     from featx.kernels.vector import marker
 
     block, shape = 2 * lanes, rows_shape(S.shape[1], lanes)
-    _, rows, n_hops, _, _, pitch = shape
-    begin = np.arange(rows) * pitch
-    sizes = (tile_size(n_hops, lanes), rows * pitch + block, max(1, len(bank.starts)) * block)
+    sizes = (
+        (S.shape[1] + 8) * block,
+        max(1, len(bank.starts)) * block,
+        samples_size(shape),
+    )
     curve = (np.float32(1.0),) * 4
     S = S.view()
     S.flags.writeable = False
     work = workspaces.take(sizes)
-    project_frames_kernel(marker(lanes), S, shape, begin, bank.arrays, False, curve, work, out)
+    project_frames_kernel(marker(lanes), S, shape, bank.arrays, False, curve, work, out)
     return True
 
 
