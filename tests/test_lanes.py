@@ -91,6 +91,22 @@ def test_radices_multiply_to_the_size(n: int) -> None:
     assert factors(n) is None or np.prod(factors(n)) == n
 
 
+@pytest.mark.parametrize("n", [12, 45, 128, 729, 1024, 2205])
+def test_every_bin_has_its_partner(n: int) -> None:
+    """Bins k and n - k for all k, from final butterflies whose sub-transforms are done."""
+    ours = plan(n, 4)
+    pitch, pairs, subs, ends = ours.arrays[4:8]
+    last, step = ours.radices[-1], n // ours.radices[-1]
+    np.testing.assert_array_equal(np.sort(pairs[:, 2]), np.arange(step // 2 + 1))
+    np.testing.assert_array_equal(pairs[:, 2] + pairs[:, 3], step)
+    assert pairs[0, 1] == ours.z_size - 8 * last  # the partner of bin 0 lies behind all
+    assert sorted(subs) == [b * pitch for b in range(ours.radices[0])]
+    for i, (own, partner, _, _) in enumerate(pairs):
+        done = subs[: int(np.searchsorted(ends, i, side="right")) + 1] // pitch
+        assert own // pitch in done
+        assert i == 0 or partner // pitch in done
+
+
 def test_presets_have_plans() -> None:
     assert [name for name in SPECTRAL if not has_lanes(PRESETS[name])] == []
 

@@ -20,6 +20,7 @@ from featx.kernels.vector import (
     vlog2,
     vmax,
     vmin,
+    vpeak,
     vroot,
     vset,
     vsqrt,
@@ -116,6 +117,30 @@ def test_rows_of_a_transposed_block_may_lie_anywhere(lanes: int, rng) -> None:
         for r in range(lanes):
             expected[2 + rows[3 + c] + r] = source[7 + r * (lanes + 5) + c]
     np.testing.assert_array_equal(out, expected)
+
+
+@njit
+def _peaks(w, source, out):
+    n = len(w)
+    peak = vset(w, 0.0)
+    for i in range(0, len(source), n):
+        peak = vpeak(peak, vload(w, source, i))
+    vstore(out, 0, peak)
+    vstore(out, n, transpose_block(w, source, 0, n, out, 2 * n, n, 0, vset(w, 1.0)))
+
+
+@compiled
+@each_width
+@pytest.mark.parametrize("bad", [-3.5, np.inf, -np.inf, np.nan])
+def test_peaks_are_largest_magnitudes_and_keep_what_is_no_number(lanes: int, bad, rng) -> None:
+    source = rng.uniform(-1.0, 1.0, (lanes, lanes)).astype(np.float32)
+    source[1, 2] = bad
+    out = np.zeros((lanes + 2) * lanes, np.float32)
+    _peaks(marker(lanes), source.ravel(), out)
+    peak, floored, *turned = out.reshape(-1, lanes)
+    np.testing.assert_array_equal(peak, np.abs(source).max(axis=0))
+    np.testing.assert_array_equal(floored, np.maximum(peak, 1.0))
+    np.testing.assert_array_equal(turned, source.T)
 
 
 @njit

@@ -33,7 +33,6 @@ __all__ = [
 
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9
-_LIMIT = np.float32(LARGEST)
 #: Smallest positive number that the logarithm of vectors takes.
 _TINY = float(np.finfo(np.float32).tiny)
 #: log10 or ln or dB, in units of log2.
@@ -161,22 +160,27 @@ def fill(
     if engine is None or len(out) == 0:
         check_finite(y)
         return
-    if engine.framing is not None:
-        check_finite(y)
+    total, hop = n_frames(len(y), fe), engine.layout.shape[0]
+    if engine.framing is not None or hop > fe.n_fft:
+        check_finite(y)  # or what lies between frames would not be looked at
     block = 2 * len(engine.w)
     stop = first + len(out)
     blocks = -(-len(out) // block)
     share = -(-blocks // max(1, min(threads, blocks))) * block
-    bad = np.zeros(1, dtype=np.int64)
-    total = n_frames(len(y), fe)
+    starts = range(first, stop, share)
+    peaks = np.zeros((len(starts), 8), dtype=np.float32)
 
     def work(start: int) -> None:
         end = min(start + share, stop)
-        _run(engine, y, fe, out, bank, compressed, first, start, end, total, bad)
+        peak = peaks[(start - first) // share]
+        _run(engine, y, fe, out, bank, compressed, first, start, end, peak)
 
-    on_threads(work, range(first, stop, share))
-    if bad[0]:
-        check_finite(y)
+    on_threads(work, starts)
+    if engine.framing is None:
+        if not peaks.max() <= LARGEST:
+            check_finite(y)
+        if stop == total:  # the last samples may belong to no frame
+            check_finite(y[max(0, (first + blocks * block) * hop - engine.left) :])
 
 
 def _run(
@@ -189,10 +193,9 @@ def _run(
     first: int,
     start: int,
     stop: int,
-    total: int,
-    bad: AnyArray,
+    peak: FloatArray,
 ) -> None:
-    from featx.kernels.lane_spectrum import framed_spectra_kernel, spectra_kernel
+    from featx.kernels.lane_spectrum import spectra_kernel
     from featx.kernels.plan import workspaces
     from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
     from featx.kernels.vector import marker
@@ -214,7 +217,14 @@ def _run(
     y = y.view()
     y.flags.writeable = False
     reflect = fe.pad_mode == "reflect" and len(y) > engine.left
-    shared = (
+    spectra_kernel(
+        engine.w,
+        engine.plan.family,
+        mode,
+        y,
+        engine.left,
+        reflect,
+        engine.framing,
         engine.layout.arrays,
         engine.plan.arrays,
         (bank is not None, compressed),
@@ -225,12 +235,8 @@ def _run(
         first,
         start,
         stop,
+        peak,
     )
-    head = (engine.w, engine.plan.family, mode, y, engine.left, reflect)
-    if engine.framing is None:
-        spectra_kernel(*head, *shared, total, _LIMIT, bad)
-    else:
-        framed_spectra_kernel(*head, engine.framing, *shared)
 
 
 _NO_BANK = (*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(0, dtype=np.float32))

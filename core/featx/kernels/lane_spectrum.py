@@ -32,7 +32,6 @@ from featx.kernels.vector import (
     vload,
     vlog2,
     vmax,
-    vpeak,
     vset,
     vstore,
 )
@@ -88,33 +87,11 @@ def _fill(y, start, reflect, out):
     out[:begin] = 0.0
     for j in range(begin, low):
         out[j] = y[-start - j]
-    out[low:high] = y[start + low : start + high]
+    for j in range(low, high):  # slices would bring in the text of an error, two seconds of it
+        out[j] = y[start + j]
     for j in range(high, end):
         out[j] = y[2 * (n - 1) - start - j]
     out[end:] = 0.0
-
-
-@part
-def look(w, y, start, stop, peak):
-    """Return the larger of ``peak`` and the magnitudes of ``y[start:stop]``."""
-    lanes = len(w[:8])
-    at = start
-    while at + lanes <= stop:
-        peak = vpeak(peak, vload(w[:8], y, at))
-        at += lanes
-    for i in range(at, stop):
-        peak = vpeak(peak, vset(w[:8], y[i]))
-    return peak
-
-
-@part
-def exceeds(w, peak, limit, scratch):
-    """Tell whether a lane of ``peak`` is beyond ``limit`` or NaN."""
-    vstore(scratch, 0, peak)
-    found = False
-    for i in range(len(w[:8])):
-        found |= not (scratch[i] <= limit)
-    return found
 
 
 # ---------------------------------------------------------------- transform
@@ -124,7 +101,7 @@ def _first(w, family, columns, even, odd, window, plan, z, y, ahead, share):
 
     Meanwhile, ask the memory for ``share`` samples per butterfly, from ``y[ahead]`` on.
     """
-    n, radices, tables, _, pitch, _, _, _ = plan
+    n, radices, tables, _, pitch, _, _, _, _ = plan
     width = 2 * len(w)
     r = radices[0]
     for i in range(n // r):
@@ -137,7 +114,7 @@ def _first(w, family, columns, even, odd, window, plan, z, y, ahead, share):
 @part
 def _middle(w, family, plan, z, base):
     """Compute all passes but the first and the last of the sub-transform at ``base``."""
-    n, radices, tables, starts, _, _, _, _ = plan
+    n, radices, tables, starts, _, _, _, _, _ = plan
     width = 2 * len(w)
     size = n // radices[0] * width
     end = base + size
@@ -152,10 +129,10 @@ def _middle(w, family, plan, z, base):
 
 
 @part
-def _mirror(w, radices, z, turn, at):
+def _mirror(w, z, turn, at):
     """Write to ``z[at:]`` what makes the outputs of the butterfly at 0 come one earlier."""
     lanes = len(w)
-    for j in range(radices[-1]):
+    for j in range(len(turn) // 2):
         k = 2 * j * lanes
         real, imag = vload(w, z, k), vload(w, z, k + lanes)
         cosine, sine = vset(w, turn[2 * j]), vset(w, turn[2 * j + 1])
@@ -166,22 +143,22 @@ def _mirror(w, radices, z, turn, at):
 @part
 def transform(w, family, mode, plan, z, spectrum):
     """Fill ``spectrum`` with bins 0 … n // 2 of one block whose first pass is in ``z``."""
-    n, radices, _, _, pitch, pairs, begin, turn = plan
+    n, radices, _, _, _, pairs, subs, ends, turn = plan
     lanes = len(w)
-    radix, r = radices[0], radices[-1]
+    r = radices[-1]
     width = 4 * lanes if len(mode) == COMPLEX else 2 * lanes
     step = n // r * width
-    for b in range(radix // 2 + 1):
-        _middle(w, family, plan, z, b * pitch)
-        if b == 0:
-            _mirror(w, radices, z, turn, radix * pitch)
-        elif 2 * b < radix:
-            _middle(w, family, plan, z, (radix - b) * pitch)
-        for e in range(begin[b], begin[b + 1]):
+    ready = 0
+    for s in range(len(subs)):
+        _middle(w, family, plan, z, subs[s])
+        if s == 0:
+            _mirror(w, z, turn, pairs[0, 1])
+        for e in range(ready, ends[s]):
             own, partner, k2, k3 = pairs[e, 0], pairs[e, 1], pairs[e, 2], pairs[e, 3]
             final(
                 w, family, mode, r, z, own, partner, spectrum, k2 * width, k3 * width, step
             )  # fmt: skip
+        ready = ends[s]
     if len(mode) == COMPLEX:
         zero = vset(w, 0.0)
         real_bins = (0, n // 2 * width) if n % 2 == 0 else (0, 0)
@@ -265,91 +242,61 @@ def to_frames(w, bands, n, out, t0):
 
 
 # ---------------------------------------------------------------- all of it
-@part
-def _block(
-    w, family, mode, source, start, layout, plan, steps, bank, curve, work, out, t, y, ahead, peak
+@kernel
+def spectra_kernel(
+    w, family, mode, y, left, reflect, framing, layout, plan, steps, bank, curve, work, out, first,
+    t0, t1, peaks,
 ):  # fmt: skip
-    """From the samples of a block, ``source[start:]``, to rows t … of ``out``; return their peak.
+    """Frames t0 … t1 - 1 into rows t0 - first … of ``out``; ``t0`` is a multiple of the block.
 
-    Meanwhile, ask the memory for the next block's samples, ``y[ahead:]``.
+    With a ``framing``, frames are cut one by one: for hops that are fractions or much longer than
+    frames, and for frames that are conditioned. Without, `take` transposes the signal, and the
+    largest magnitudes of what it has read, lane by lane, go to ``peaks``.
     """
     shape, even, odd, weights, window = layout
+    columns, z, spectrum, bands, samples, frozen = work
     filtered, log = steps
-    columns, z, spectrum, bands, _, _ = work
+    hop, _, n_hops, _, _, _ = shape
+    block = 2 * len(w)
     n_values = plan[0] // 2 + 1
     if len(mode) == COMPLEX:
         n_values *= 2
-    butterflies = plan[0] // plan[1][0]
-    share = -(-2 * len(w) * shape[0] // butterflies) if ahead < len(y) else 0
-    peak = take(w, source, start, shape, columns, peak)
-    _first(w, family, columns, even, odd, weights, plan, z, y, ahead, share)
-    transform(w, family, mode, plan, z, spectrum)
-    silence(w, source, start, shape[0], len(out) - t, window, n_values, spectrum)
-    if filtered:
-        project(w, spectrum, bank, log, curve, bands)
-        to_frames(w, bands, len(bank[0]), out, t)
-    else:
-        if log:
-            compress(w, spectrum, n_values, curve)
-        to_frames(w, spectrum, n_values, out, t)
-    return peak
-
-
-@kernel
-def spectra_kernel(
-    w, family, mode, y, left, reflect, layout, plan, steps, bank, curve, work, out, first, t0, t1,
-    total, limit, bad
-):  # fmt: skip
-    """Frames t0 … t1 - 1 of ``total`` into rows t0 - first … of ``out``.
-
-    ``t0`` is a multiple of the block. Samples that are NaN or beyond ``limit`` set ``bad[0]``.
-    """
-    block = 2 * len(w)
-    hop, rows, n_hops, _, _, _ = layout[0]
-    samples, frozen = work[4], work[5]
+    share = -(-block * hop // (plan[0] // plan[1][0]))  # of every butterfly of the first pass
     peak = vset(w[:8], 0.0)
     for t in range(t0, t1, block):
         start = t * hop - left
-        source, at = y, start
-        if start < 0 or start + len(samples) > len(y):
+        source, at, ahead = y, start, start + n_hops * hop
+        if framing is not None:
+            cut_kernel(y, t, left, reflect, framing, plan[0], samples)
+            source, at, ahead = frozen, 0, len(y)
+        elif start < 0 or start + len(samples) > len(y):
             _fill(y, start, reflect, samples)
             source, at = frozen, 0
-        ahead = start + n_hops * hop
-        peak = _block(
-            w, family, mode, source, at, layout, plan, steps, bank, curve, work, out, t - first, y,
-            ahead, peak,
-        )  # fmt: skip
-        # gaps between frames, and what is left at the end, are looked at as well
-        seen = start + block * hop if rows == hop else start
-        stop = len(y) if t + block >= total else min(start + block * hop, len(y))
-        peak = look(w, y, max(0, seen), stop, peak)
-    if exceeds(w, peak, limit, work[3]):
-        bad[0] = 1
+        peak = take(w, source, at, shape, columns, peak)
+        if ahead >= len(y):
+            share = 0
+        _first(w, family, columns, even, odd, weights, plan, z, y, ahead, share)
+        transform(w, family, mode, plan, z, spectrum)
+        silence(w, source, at, hop, t1 - t, window, n_values, spectrum)
+        if filtered:
+            project(w, spectrum, bank, log, curve, bands)
+        elif log:
+            compress(w, spectrum, n_values, curve)
+        values, n = (bands, len(bank[0])) if filtered else (spectrum, n_values)
+        to_frames(w, values, n, out, t - first)
+    vstore(peaks, 0, peak)
 
 
 @kernel
-def framed_spectra_kernel(
-    w, family, mode, y, left, reflect, framing, layout, plan, steps, bank, curve, work, out, first,
-    t0, t1,
-):  # fmt: skip
-    """As `spectra_kernel`, from frames that are cut one by one.
-
-    For hops that are fractions or longer than frames, and for frames that are conditioned.
-    """
-    block = 2 * len(w)
+def cut_kernel(y, t, left, reflect, framing, n, samples):
+    """Write frames t, t + 1, … to ``samples``, ``n`` apart, as many as fit."""
     hop_num, hop_den, taper, remove_dc, preemphasis, conditioned, weights = framing
-    samples, frozen = work[4], work[5]
-    frames = samples[: block * plan[0]].reshape(block, plan[0])[:, : len(taper)]
+    count = len(samples) // n
+    frames = samples[: count * n].reshape(count, n)[:, : len(taper)]
     samples[:] = 0.0
-    peak = vset(w[:8], 0.0)
-    for t in range(t0, t1, block):
-        frame_kernel(y, t, hop_num, hop_den, left, reflect, weights, frames)
-        if conditioned:
-            condition_kernel(frames, remove_dc, preemphasis, taper)
-        peak = _block(
-            w, family, mode, frozen, 0, layout, plan, steps, bank, curve, work, out, t - first, y,
-            len(y), peak,
-        )  # fmt: skip
+    frame_kernel(y, t, hop_num, hop_den, left, reflect, weights, frames)
+    if conditioned:
+        condition_kernel(frames, remove_dc, preemphasis, taper)
 
 
 @kernel

@@ -135,13 +135,13 @@ def _turn(radix: int) -> np.ndarray:
 
 
 def _pairs(n: int, radices: tuple[int, ...], lanes: int, pitch: int) -> tuple[np.ndarray, ...]:
-    """Return the pairs of final butterflies whose outputs are bins k and n - k of each other.
+    """Return pairs of final butterflies, sub-transforms, and how many pairs are ready after each.
 
-    The butterfly with bins k, k + s, k + 2 s, …, where s is n over the last radix, is paired with
-    that of s - k, for k <= s / 2. Rows of four: where the inputs of both lie, k and s - k. Pairs
-    are ordered by sub-transform, k mod the first radix; pairs of sub-transform b begin at
-    ``begin[b]``, and those of its mirror image are among them. What would be the partner of k = 0
-    is a copy behind all sub-transforms, `lane_spectrum.transform` makes it.
+    A butterfly whose outputs are bins k, k + s, k + 2 s, …, where s is n over the last radix, is
+    paired with that of s - k: these outputs belong together. A row per k <= s / 2: where the inputs
+    of both lie, k and s - k. The partner of k = 0 is a copy behind all sub-transforms, made by
+    `lane_spectrum.transform`. Sub-transform b, outputs k with k mod the first radix = b, comes next
+    to its mirror image.
     """
     radix, last = radices[0], radices[-1]
     step = n // last
@@ -152,24 +152,24 @@ def _pairs(n: int, radices: tuple[int, ...], lanes: int, pitch: int) -> tuple[np
         place += left % r * stride
         left //= r
     place = k % radix * pitch + place * 2 * lanes
+    subs = sorted(range(radix), key=lambda b: (min(b, radix - b) % radix, b))
+    turn = np.argsort(subs)
     own = k[: step // 2 + 1]
-    sub = own % radix
-    # of a pair of sub-transforms the lower one comes first
-    sub = np.minimum(sub, (radix - sub) % radix)
-    own = own[np.lexsort((own, sub))]
+    ready = np.maximum(turn[own % radix], turn[-own % radix])
+    own, ready = own[np.argsort(ready, kind="stable")], np.sort(ready)
     partner = np.where(own == 0, radix * pitch, place[-own])
     pairs = np.stack([place[own], partner, own, step - own], axis=-1)
-    begin = np.searchsorted(np.sort(sub), np.arange(radix // 2 + 2))
-    return pairs, begin
+    ends = np.searchsorted(ready, np.arange(radix), side="right")
+    return pairs, np.array(subs) * pitch, ends
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Where `lane_spectrum.take` puts the samples of a block of frames.
 
-    ``arrays`` goes into the kernels: shape (`_shape`), and, in the order in which the first pass wants
-    them, where the samples of even and of odd frames lie and the window; last, the window as it was
-    given.
+    ``arrays`` goes into the kernels: shape (`_shape`), and, in the order in which the first pass
+    wants them, where the samples of even and of odd frames lie and the window; last, the window as
+    it was given.
     """
 
     shape: tuple[int, ...]
@@ -185,7 +185,7 @@ def layout(window: np.ndarray, hop: int, plan: Plan) -> Layout:
     """
     n, lanes, radix = len(window), plan.lanes, plan.radices[0]
     shape = _shape(hop, min(hop, n), 2 * lanes - 1 + -(-n // hop), lanes)
-    _, rows, n_hops, even_at, odd_at, pitch = shape
+    _, rows, _, even_at, odd_at, pitch = shape
     order = _order(n, radix)
     column, row = np.divmod(order, hop)
     even, odd = (

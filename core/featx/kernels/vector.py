@@ -392,7 +392,11 @@ def vpeak(typingctx, peak, x):
     """
     if not (isinstance(x, Vec) and peak == x):
         return None
-    return x(x, x), lambda context, builder, signature, args: _peak(builder, *args)
+
+    def codegen(context, builder, signature, args):
+        return _peak(builder, *args)
+
+    return x(x, x), codegen
 
 
 def _peak(builder, peak, value):
