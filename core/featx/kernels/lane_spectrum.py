@@ -75,7 +75,7 @@ def take(w, y, start, shape, columns, peak):
 
 
 @kernel
-def _fill(y, start, reflect, out):
+def _fill(w, y, start, reflect, out):
     """Write samples ``start, start + 1, …`` of the padded signal to ``out``."""
     n, count = y.shape[0], out.shape[0]
     low = min(max(0, -start), count)  # out[low:high] is the signal itself
@@ -87,7 +87,11 @@ def _fill(y, start, reflect, out):
     out[:begin] = 0.0
     for j in range(begin, low):
         out[j] = y[-start - j]
-    for j in range(low, high):  # slices would bring in the text of an error, two seconds of it
+    # slices would bring in the text of an error, two seconds of compilation
+    whole = high - (high - low) % len(w)
+    for j in range(low, whole, len(w)):
+        vstore(out, j, vload(w, y, start + j))
+    for j in range(whole, high):
         out[j] = y[start + j]
     for j in range(high, end):
         out[j] = y[2 * (n - 1) - start - j]
@@ -270,7 +274,7 @@ def spectra_kernel(
             cut_kernel(y, t, left, reflect, framing, plan[0], samples)
             source, at, ahead = frozen, 0, len(y)
         elif start < 0 or start + len(samples) > len(y):
-            _fill(y, start, reflect, samples)
+            _fill(w, y, start, reflect, samples)
             source, at = frozen, 0
         peak = take(w, source, at, shape, columns, peak)
         if ahead >= len(y):
@@ -309,7 +313,7 @@ def project_frames_kernel(w, S, shape, bank, log, curve, work, out):
     for t in range(0, len(S), 2 * len(w)):
         source, at = flat, t * n
         if at + len(samples) > len(flat):
-            _fill(flat, at, False, samples)
+            _fill(w, flat, at, False, samples)
             source, at = frozen, 0
         peak = take(w, source, at, shape, columns, peak)
         project(w, columns, bank, log, curve, bands)
