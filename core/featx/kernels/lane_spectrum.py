@@ -7,13 +7,12 @@ transform and are parted afterwards (`stages.final`). So every arithmetic instru
 
 The way of a block:
 
-1. `take`: the signal is transposed, ``columns[p, c] = y[c * hop + p]``, even and odd columns apart,
-   rows in the order in which they will be read. Sample n of frame t is ``columns[n % hop, n // hop
-   + t]``: a contiguous load for all even frames and one for all odd frames, and overlapping frames
-   share what they share. The first pass of the transform reads what has just been written.
-2. `transform`: after the first pass, of radix R, sub-transforms of size n / R are left, which stay
-   in the L1 cache. Outputs k and n - k, which part even and odd frames, come from two of them, so
-   these go together; the last pass parts frames and writes spectra.
+1. `take`: the signal is transposed, ``columns[p, c] = y[c * hop + p]``, even and odd columns apart.
+   Sample n of frame t is ``columns[n % hop, n // hop + t]``: a contiguous load for all even frames
+   and one for all odd frames, and overlapping frames share what they share.
+2. `_first`, `transform`: after the first pass, of radix R, sub-transforms of size n / R are left,
+   which stay in the L1 cache. Outputs k and n - k, which part even and odd frames, come from two of
+   them, so these go together; the last pass parts frames and writes spectra.
 3. `project`: the banded filter bank with its logarithm; `to_frames`: back to time first.
 
 A spectrum, and bands alike, lie as ``[bin][parity of frame][lane]``; complex ones count real and
@@ -38,6 +37,7 @@ from featx.kernels.vector import (
 
 #: Floats in a cache line.
 LINE = 16
+#: Samples of every hop that `take` transposes before it goes on to other hops.
 TILE = 128
 
 
