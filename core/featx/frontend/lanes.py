@@ -213,9 +213,7 @@ def _run(
             engine.layout.samples_size,
         )
     )
-    # read-only waveforms and others are two types to numba: hand over one of them
-    y = y.view()
-    y.flags.writeable = False
+    y, frozen = _frozen(y), _frozen(work[-1])
     reflect = fe.pad_mode == "reflect" and len(y) > engine.left
     spectra_kernel(
         engine.w,
@@ -230,13 +228,20 @@ def _run(
         (bank is not None, compressed),
         _NO_BANK if bank is None else bank.arrays,
         engine.curve,
-        work,
+        (*work, frozen),
         out.view(np.float32),
         first,
         start,
         stop,
         peak,
     )
+
+
+def _frozen(x: FloatArray) -> FloatArray:
+    """Return a read-only view: read-only arrays and others are two types to numba."""
+    x = x.view()
+    x.flags.writeable = False
+    return x
 
 
 _NO_BANK = (*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(0, dtype=np.float32))
@@ -258,9 +263,8 @@ def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
         samples_size(shape),
     )
     curve = (np.float32(1.0),) * 4
-    S = S.view()
-    S.flags.writeable = False
     work = workspaces.take(sizes)
+    S, work = _frozen(S), (*work, _frozen(work[-1]))
     project_frames_kernel(marker(lanes), S, shape, bank.arrays, False, curve, work, out)
     return True
 

@@ -21,12 +21,15 @@ imaginary part as two bins.
 
 from __future__ import annotations
 
+import numpy as np
+
 from featx.kernels.compiling import kernel, part
 from featx.kernels.framing import condition_kernel, frame_kernel
 from featx.kernels.stages import COMPLEX, final, first, middle
 from featx.kernels.vector import (
     prefetch_far,
     transpose_block,
+    transpose_seen,
     vfma,
     vload,
     vlog2,
@@ -63,7 +66,7 @@ def take(w, y, start, shape, columns, peak):
             for c in range(0, whole, eight):
                 at = start + (2 * c + parity) * hop
                 for p in range(low, high, eight):
-                    peak = transpose_block(
+                    peak = transpose_seen(
                         w8, y, at + p, 2 * hop, columns, target + c, pitch, p, peak
                     )  # fmt: skip
         for c in range(2 * whole, n_hops):  # what is left over
@@ -96,6 +99,25 @@ def _fill(w, y, start, reflect, out):
     for j in range(high, end):
         out[j] = y[2 * (n - 1) - start - j]
     out[end:] = 0.0
+
+
+@part
+def all_sane(w, y, start, stop, overflow, scratch):
+    """Tell whether ``y[start:stop]`` times ``overflow`` is finite."""
+    lanes = len(w)
+    zero, large = vset(w, 0.0), vset(w, overflow)
+    a = zero
+    at = start
+    while at + lanes <= stop:
+        a = vfma(vload(w, y, at) * large, zero, a)
+        at += lanes
+    vstore(scratch, 0, a)
+    total = 0.0
+    for i in range(lanes):
+        total += scratch[i]
+    for i in range(at, stop):
+        total += np.float32(y[i] * overflow) * 0.0
+    return total == 0.0
 
 
 # ---------------------------------------------------------------- transform
@@ -239,7 +261,7 @@ def to_frames(w, bands, n, out, t0):
         for m in range(0, whole, lanes):
             at = (2 * m + parity) * lanes
             to = (t0 + parity) * n + m
-            transpose_block(w, bands, at, 2 * lanes, flat, to, 2 * n, 0, None)
+            transpose_block(w, bands, at, 2 * lanes, flat, to, 2 * n, 0)
     for i in range(min(2 * lanes, len(out) - t0)):
         for m in range(whole, n):
             out[t0 + i, m] = bands[(2 * m + i % 2) * lanes + i // 2]

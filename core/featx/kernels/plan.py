@@ -244,16 +244,10 @@ class Workspaces(threading.local):
         self._held: dict[tuple[int, ...], tuple[np.ndarray, ...]] = {}
 
     def take(self, sizes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-        """Return arrays of float32 of ``sizes``; what is in them is left over.
-
-        The last one comes twice, the second time as an array that cannot be written.
-        """
+        """Return arrays of float32 of ``sizes``; what is in them is left over."""
         found = self._held.pop(sizes, None)
         if found is None:
-            made = [aligned(size) for size in sizes]
-            made.append(made[-1].view())
-            made[-1].flags.writeable = False
-            found = tuple(made)
+            found = tuple(aligned(size) for size in sizes)
             while len(self._held) >= _KEPT:
                 del self._held[next(iter(self._held))]
         self._held[sizes] = found

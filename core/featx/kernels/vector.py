@@ -268,36 +268,47 @@ def vset(typingctx, w, scalar):
 
 
 @intrinsic
-def transpose_block(typingctx, w, source, i, source_stride, out, j, rows, p, peak):
-    """Write ``out[j + begin(p + c) + r] = source[i + r*source_stride + c]`` for r, c < lanes.
-
-    Row q of ``out`` begins at ``q * rows``, or at ``rows[q]`` if that is an array. A vector
-    ``peak`` returns with what has been read (`vpeak`); None says that nobody asks.
+def transpose_block(typingctx, w, source, i, source_stride, out, j, out_stride, p):
+    """Write ``out[j + (p + c)*out_stride + r] = source[i + r*source_stride + c]``, r, c < lanes.
 
     log2(lanes) rounds exchange blocks of 1, 2, 4 … lanes between rows, all in registers.
     """
-    count = w.count
-    table = isinstance(rows, types.Array)
 
     def codegen(context, builder, signature, args):
-        memory = Memory(context, builder, count)
-        _, source_value, index, stride, out_value, out_index, rows_, p_, peak_ = args
-        vectors = []
-        for _ in range(count):
-            vectors.append(memory.load(signature.args[1], source_value, index).value)
-            index = builder.add(index, stride)
-            if isinstance(peak, Vec):
-                peak_ = _peak(builder, peak_, vectors[-1])
-        _exchange(builder, vectors, count)
-        for c, vector in enumerate(vectors):
-            q = builder.add(p_, p_.type(c))
-            begin = memory.index(rows, rows_, q) if table else builder.mul(rows_, q)
-            where = builder.add(out_index, begin)
-            memory.store(signature.args[4], out_value, where, Lane(builder, vector))
-        return peak_
+        _transpose(context, builder, w.count, signature.args, args, None)
+        return context.get_dummy_value()
 
     n = types.intp
-    return peak(w, source, n, n, out, n, rows if table else n, n, peak), codegen
+    return types.void(w, source, n, n, out, n, n, n), codegen
+
+
+@intrinsic
+def transpose_seen(typingctx, w, source, i, source_stride, out, j, out_stride, p, peak):
+    """As `transpose_block`; return ``peak`` with all that has been read (`vpeak`)."""
+    if not (isinstance(peak, Vec) and peak.lanes == w.count):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return _transpose(context, builder, w.count, signature.args, args, args[8])
+
+    n = types.intp
+    return peak(w, source, n, n, out, n, n, n, peak), codegen
+
+
+def _transpose(context, builder, count, kinds, args, peak):
+    memory = Memory(context, builder, count)
+    _, source, index, stride, out, out_index, out_stride, p = args[:8]
+    vectors = []
+    for _ in range(count):
+        vectors.append(memory.load(kinds[1], source, index).value)
+        index = builder.add(index, stride)
+        if peak is not None:
+            peak = _peak(builder, peak, vectors[-1])
+    _exchange(builder, vectors, count)
+    for c, vector in enumerate(vectors):
+        begin = builder.mul(out_stride, builder.add(p, p.type(c)))
+        memory.store(kinds[4], out, builder.add(out_index, begin), Lane(builder, vector))
+    return peak
 
 
 def _exchange(builder, rows, count):
