@@ -78,8 +78,8 @@ def near(got: np.ndarray, expected: np.ndarray, share: float = LINEAR) -> None:
 
 # ---------------------------------------------------------------- plans
 @pytest.mark.parametrize(("n", "radices"), [
-    (1024, (8, 8, 4, 4)), (2048, (8, 8, 8, 4)), (512, (8, 8, 8)), (16, (4, 4)), (8, (4, 2)),
-    (729, (9, 9, 9)), (9, (3, 3)), (480, (8, 5, 4, 3)), (2205, (9, 7, 7, 5)), (400, (5, 5, 4, 4)),
+    (1024, (8, 4, 4, 8)), (2048, (8, 4, 8, 8)), (512, (8, 8, 8)), (16, (4, 4)), (8, (4, 2)),
+    (729, (9, 9, 9)), (9, (3, 3)), (480, (8, 5, 4, 3)), (2205, (9, 7, 7, 5)), (400, (8, 5, 5, 2)),
     (22, None), (7, None), (4, None), (1, None), (2, None), (1021, None),
 ])  # fmt: skip
 def test_sizes_are_factorised(n: int, radices: tuple[int, ...] | None) -> None:
@@ -89,6 +89,22 @@ def test_sizes_are_factorised(n: int, radices: tuple[int, ...] | None) -> None:
 @pytest.mark.parametrize("n", [*range(2, 64), *range(64, 20_000, 97)])
 def test_radices_multiply_to_the_size(n: int) -> None:
     assert factors(n) is None or np.prod(factors(n)) == n
+
+
+@pytest.mark.parametrize("n", [12, 45, 128, 729, 1024, 2205])
+def test_every_bin_has_its_partner(n: int) -> None:
+    """Bins k and n - k for all k, from final butterflies whose sub-transforms are done."""
+    ours = plan(n, 4)
+    pitch, pairs, subs, ends = ours.arrays[4:8]
+    last, step = ours.radices[-1], n // ours.radices[-1]
+    np.testing.assert_array_equal(np.sort(pairs[:, 2]), np.arange(step // 2 + 1))
+    np.testing.assert_array_equal(pairs[:, 2] + pairs[:, 3], step)
+    assert pairs[0, 1] == ours.z_size - 8 * last  # the partner of bin 0 lies behind all
+    assert sorted(subs) == [b * pitch for b in range(ours.radices[0])]
+    for i, (own, partner, _, _) in enumerate(pairs):
+        done = subs[: int(np.searchsorted(ends, i, side="right")) + 1] // pitch
+        assert own // pitch in done
+        assert i == 0 or partner // pitch in done
 
 
 def test_presets_have_plans() -> None:

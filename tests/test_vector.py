@@ -16,6 +16,7 @@ from featx.kernels.vector import (
     prefetch,
     prefetch_far,
     transpose_block,
+    transpose_seen,
     vatleast,
     vexp2,
     vfma,
@@ -24,6 +25,7 @@ from featx.kernels.vector import (
     vlog2,
     vmax,
     vmin,
+    vpeak,
     vroot,
     vset,
     vspread,
@@ -149,22 +151,27 @@ def _transpose(w, source, i, stride, out, j, out_stride):
 
 
 @njit
-def _transpose_to_rows(w, source, i, stride, out, j, rows, p):
-    transpose_block(w, source, i, stride, out, j, rows, p)
+def _peaks(w, source, out):
+    n = len(w)
+    peak = vset(w, 0.0)
+    for i in range(0, len(source), n):
+        peak = vpeak(peak, vload(w, source, i))
+    vstore(out, 0, peak)
+    vstore(out, n, transpose_seen(w, source, 0, n, out, 2 * n, n, 0, vset(w, 1.0)))
 
 
 @compiled
 @each_width
-def test_rows_of_a_transposed_block_may_lie_anywhere(lanes: int, rng) -> None:
-    source = rng.standard_normal(100 * lanes).astype(np.float32)
-    out = np.zeros(100 * lanes, np.float32)
-    rows = rng.permutation(lanes + 3) * 2 * lanes
-    _transpose_to_rows(marker(lanes), source, 7, lanes + 5, out, 2, rows, 3)
-    expected = np.zeros_like(out)
-    for c in range(lanes):
-        for r in range(lanes):
-            expected[2 + rows[3 + c] + r] = source[7 + r * (lanes + 5) + c]
-    np.testing.assert_array_equal(out, expected)
+@pytest.mark.parametrize("bad", [-3.5, np.inf, -np.inf, np.nan])
+def test_peaks_are_largest_magnitudes_and_keep_what_is_no_number(lanes: int, bad, rng) -> None:
+    source = rng.uniform(-1.0, 1.0, (lanes, lanes)).astype(np.float32)
+    source[1, 2] = bad
+    out = np.zeros((lanes + 2) * lanes, np.float32)
+    _peaks(marker(lanes), source.ravel(), out)
+    peak, floored, *turned = out.reshape(-1, lanes)
+    np.testing.assert_array_equal(peak, np.abs(source).max(axis=0))
+    np.testing.assert_array_equal(floored, np.maximum(peak, 1.0))
+    np.testing.assert_array_equal(turned, source.T)
 
 
 @njit

@@ -39,8 +39,6 @@ T = TypeVar("T")
 
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9
-#: What takes a little less than that beyond the largest float32.
-_OVERFLOW = np.float32(1.001 * float(np.finfo(np.float32).max) / LARGEST)
 #: Smallest positive number that the logarithm of vectors takes.
 _TINY = float(np.finfo(np.float32).tiny)
 #: log10 or ln or dB, in units of log2.
@@ -182,23 +180,29 @@ def fill(
     if engine is None or len(out) == 0:
         check_finite(y)
         return
-    if engine.framing is not None and not checked:
-        check_finite(y)
+    hop = engine.layout.shape[0]
+    total = n_frames(len(y), fe) if total is None else total
+    if not checked and (engine.framing is not None or hop > fe.n_fft):
+        check_finite(y)  # or what lies between frames would not be looked at
     block = 2 * len(engine.w)
     stop = first + len(out) * (block if kept else 1)
     blocks = -(-(stop - first) // block)
     share = -(-blocks // max(1, min(threads, blocks))) * block
-    bad = np.zeros(1, dtype=np.int64)
-    total = n_frames(len(y), fe) if total is None else total
     steps = (bank is not None, compressed, kept)
+    starts = range(first, stop, share)
+    peaks = np.zeros((len(starts), 8), dtype=np.float32)
 
     def work(start: int) -> None:
         end = min(start + share, stop)
-        _run(engine, y, fe, out, bank, steps, first, start, end, offset, total, bad)
+        peak = peaks[(start - first) // share]
+        _run(engine, y, fe, out, bank, steps, first, start, end, offset, peak)
 
-    on_threads(work, range(first, stop, share))
-    if bad[0] and not checked:
-        check_finite(y)
+    on_threads(work, starts)
+    if engine.framing is None and not checked:
+        if not peaks.max() <= LARGEST:
+            check_finite(y)
+        if stop >= total:  # the last samples may belong to no frame
+            check_finite(y[max(0, (first + blocks * block) * hop - engine.left - offset) :])
 
 
 def _run(
@@ -212,11 +216,10 @@ def _run(
     start: int,
     stop: int,
     offset: int,
-    total: int,
-    bad: AnyArray,
+    peak: FloatArray,
 ) -> None:
-    from featx.kernels.lane_spectrum import framed_spectra_kernel, spectra_kernel
-    from featx.kernels.plan import tile_size, workspaces
+    from featx.kernels.lane_spectrum import spectra_kernel
+    from featx.kernels.plan import workspaces
     from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
     from featx.kernels.vector import marker
 
@@ -226,35 +229,42 @@ def _run(
     n_bands = 1 if bank is None else len(bank.starts)
     work = workspaces.take(
         (
-            tile_size(engine.layout.shape[2], len(engine.w)),
             engine.layout.columns_size,
             engine.plan.z_size,
             engine.n_bins * block * (2 if complex_out else 1),
             n_bands * block,
-            0 if engine.framing is None else engine.plan.n * block,
+            engine.layout.samples_size,
         )
     )
-    # read-only waveforms and others are two types to numba: hand over one of them
-    y = y.view()
-    y.flags.writeable = False
+    y, frozen = _frozen(y), _frozen(work[-1])
     reflect = fe.pad_mode == "reflect" and len(y) > engine.left
-    shared = (
+    spectra_kernel(
+        engine.w,
+        engine.plan.family,
+        mode,
+        y,
+        engine.left + offset,
+        reflect,
+        engine.framing,
         engine.layout.arrays,
         engine.plan.arrays,
         steps,
         _NO_BANK if bank is None else bank.arrays,
         engine.curve,
-        work,
+        (*work, frozen),
         out.view(np.float32),
         first,
         start,
         stop,
+        peak,
     )
-    head = (engine.w, engine.plan.family, mode, y, engine.left + offset, reflect)
-    if engine.framing is None:
-        spectra_kernel(*head, *shared, total, _OVERFLOW, bad)
-    else:
-        framed_spectra_kernel(*head, engine.framing, *shared)
+
+
+def _frozen(x: FloatArray) -> FloatArray:
+    """Return a read-only view: read-only arrays and others are two types to numba."""
+    x = x.view()
+    x.flags.writeable = False
+    return x
 
 
 _NO_BANK = (*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(0, dtype=np.float32))
@@ -266,18 +276,19 @@ def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
     if lanes == 0:
         return False
     from featx.kernels.lane_spectrum import project_frames_kernel
-    from featx.kernels.plan import rows_shape, tile_size, workspaces
+    from featx.kernels.plan import rows_shape, samples_size, workspaces
     from featx.kernels.vector import marker
 
     block, shape = 2 * lanes, rows_shape(S.shape[1], lanes)
-    _, rows, n_hops, _, _, pitch = shape
-    begin = np.arange(rows) * pitch
-    sizes = (tile_size(n_hops, lanes), rows * pitch + block, max(1, len(bank.starts)) * block)
+    sizes = (
+        (S.shape[1] + 8) * block,
+        max(1, len(bank.starts)) * block,
+        samples_size(shape),
+    )
     curve = (np.float32(1.0),) * 4
-    S = S.view()
-    S.flags.writeable = False
     work = workspaces.take(sizes)
-    project_frames_kernel(marker(lanes), S, shape, begin, bank.arrays, False, curve, work, out)
+    S, work = _frozen(S), (*work, _frozen(work[-1]))
+    project_frames_kernel(marker(lanes), S, shape, bank.arrays, False, curve, work, out)
     return True
 
 

@@ -14,6 +14,7 @@ Pairs = list[tuple[Any, Any]]
 
 #: The sizes that `dft` knows. 8 and 9 are built from smaller ones.
 RADICES = (2, 3, 4, 5, 7, 8, 9)
+_HALF = math.sqrt(0.5)
 
 
 def dft(x: Pairs) -> Pairs:
@@ -45,28 +46,28 @@ def _dft4(x):
 
 
 def _dft8(x):
-    half = math.sqrt(0.5)
     even, odd = _dft4(x[0::2]), _dft4(x[1::2])
     (r1, i1), (r2, i2), (r3, i3) = odd[1:]
-    turned = [
-        odd[0],
-        ((r1 + i1) * half, (i1 - r1) * half),
-        (i2, r2),  # times -i, its minus sign is taken below
-        ((i3 - r3) * half, (i3 + r3) * half),  # likewise
+    pairs = [
+        _around(even[0], odd[0]),
+        _around(even[1], (r1 + i1, i1 - r1), _HALF),
+        _around(even[2], (i2, -r2)),
+        _around(even[3], (i3 - r3, -(r3 + i3)), _HALF),
     ]
-    low = [
-        _add(even[0], turned[0]),
-        _add(even[1], turned[1]),
-        (even[2][0] + turned[2][0], even[2][1] - turned[2][1]),
-        (even[3][0] + turned[3][0], even[3][1] - turned[3][1]),
-    ]
-    high = [
-        _sub(even[0], turned[0]),
-        _sub(even[1], turned[1]),
-        (even[2][0] - turned[2][0], even[2][1] + turned[2][1]),
-        (even[3][0] - turned[3][0], even[3][1] + turned[3][1]),
-    ]
-    return low + high
+    return [low for low, _ in pairs] + [high for _, high in pairs]
+
+
+def _around(a, b, factor=None):
+    """Return a + factor * b and a - factor * b; without a factor it is 1."""
+    if factor is None:
+        return _add(a, b), _sub(a, b)
+    low = _fused(b[0], factor, a[0]), _fused(b[1], factor, a[1])
+    return low, (_fused(b[0], -factor, a[0]), _fused(b[1], -factor, a[1]))
+
+
+def _fused(x, factor, addend):
+    """Return ``x * factor + addend``, as one instruction where there is one."""
+    return x.fma(factor, addend) if hasattr(x, "fma") else x * factor + addend
 
 
 def _dft_odd(x):
@@ -97,17 +98,17 @@ def _dft9(x):
     columns = [_dft_odd(x[j::3]) for j in range(3)]
     out: Pairs = [x[0]] * 9
     for q in range(3):
-        row = [columns[0][q]]
-        for j in (1, 2):
-            real, imag = columns[j][q]
-            cosine, sine = _turn(j * q, 9)
-            row.append(
-                (real, imag)
-                if q == 0
-                else (real * cosine + imag * sine, imag * cosine - real * sine)
-            )
+        row = [_turned(columns[j][q], j * q, 9) for j in range(3)]
         out[q], out[q + 3], out[q + 6] = _dft_odd(row)
     return out
+
+
+def _turned(pair, k, r):
+    """Return the pair times exp(-2 pi i k / r)."""
+    if k == 0:
+        return pair
+    (real, imag), (cosine, sine) = pair, _turn(k, r)
+    return real * cosine + imag * sine, imag * cosine - real * sine
 
 
 def _turn(k, r):

@@ -7,12 +7,12 @@ transform and are parted afterwards (`stages.final`). So every arithmetic instru
 
 The way of a block:
 
-1. `take`: the signal is written phase by phase, ``columns[p, c] = y[c * hop + p]``, even and odd
-   columns apart, rows in the order in which they will be read. Sample n of frame t is
-   ``columns[n % hop, n // hop + t]``: a contiguous load for all even frames and one for all odd
-   frames, and overlapping frames share what they share.
-2. `transform`: n = R * M. R transforms of size M (every R-th sample), each small enough to stay in
-   the L1 cache, then one pass of radix R across them that also parts even and odd frames.
+1. `take`: the signal is transposed, ``columns[p, c] = y[c * hop + p]``, even and odd columns apart.
+   Sample n of frame t is ``columns[n % hop, n // hop + t]``: a contiguous load for all even frames
+   and one for all odd frames, and overlapping frames share what they share.
+2. `_first`, `transform`: after the first pass, of radix R, sub-transforms of size n / R are left,
+   which stay in the L1 cache. Outputs k and n - k, which part even and odd frames, come from two of
+   them, so these go together; the last pass parts frames and writes spectra.
 3. `project`: the banded filter bank with its logarithm; `to_frames`: back to time first.
 
 A spectrum, and bands alike, lie as ``[bin][parity of frame][lane]``; complex ones count real and
@@ -25,11 +25,11 @@ import numpy as np
 
 from featx.kernels.compiling import kernel, part
 from featx.kernels.framing import condition_kernel, frame_kernel
-from featx.kernels.plan import STRIDE, TILE
-from featx.kernels.stages import COMPLEX, final, first, last, middle
+from featx.kernels.stages import COMPLEX, final, first, middle
 from featx.kernels.vector import (
     prefetch_far,
     transpose_block,
+    transpose_seen,
     vfma,
     vload,
     vlog2,
@@ -40,90 +40,65 @@ from featx.kernels.vector import (
 
 #: Floats in a cache line.
 LINE = 16
+#: Samples of every hop that `take` transposes before it goes on to other hops.
+TILE = 128
 
 
 # ---------------------------------------------------------------- in
 @part
-def take(w, y, start, shape, begin, reflect, overflow, tile, columns, scratch):
-    """Write the padded signal from ``start`` on to ``columns``; tell whether all of it is sane.
+def take(w, y, start, shape, columns, peak):
+    """Write the samples of a block to ``columns``; return the peak of what was read.
 
-    Sample p of hop c goes to ``columns[begin[p] + c // 2]``, odd hops ``odd_at`` further on and
-    even ones ``even_at``. `TILE` samples of every hop pass through a tile in the L1 cache, whose
-    rows are no power of two apart: otherwise all of them would lie in one set of the cache. Sane is
-    what times ``overflow`` is finite: 0 times it is 0.
+    Hop c begins at ``y[start + c * hop]``. Sample p of it goes to ``columns[p * pitch + c // 2]``,
+    odd hops ``odd_at`` further on and even ones ``even_at``. Hops are often a whole number of pages
+    apart, so that they share one set of the L1 cache, in which eight lines have room. Therefore
+    `TILE` samples of eight hops are written at a time.
     """
-    hop, rows, n_hops, _, _, _ = shape
+    hop, rows, n_hops, even_at, odd_at, pitch = shape
     lanes = len(w)
-    width = 2 * lanes
-    zero, large = vset(w, 0.0), vset(w, overflow)
-    a, b = zero, zero
-    sane = True
+    w8 = w[:8]
+    eight = len(w8)
+    whole = n_hops // 2 // lanes * lanes
     for low in range(0, rows, TILE):
-        count = min(TILE, rows - low)
-        whole = (count + width - 1) // width * width
-        for c in range(n_hops):
-            source, target = start + c * hop + low, c * STRIDE
-            if source >= 0 and source + whole <= len(y):
-                for p in range(0, whole, width):
-                    x, z = vload(w, y, source + p), vload(w, y, source + lanes + p)
-                    vstore(tile, target + p, x)
-                    vstore(tile, target + lanes + p, z)
-                    a = vfma(x * large, zero, a)
-                    b = vfma(z * large, zero, b)
-            else:
-                _fill(y, source, reflect, count, tile, target)
-                bottom, top = max(0, source), min(source + count, len(y))
-                sane = sane and all_sane(w, y, bottom, top, overflow, scratch)
-        _to_columns(w, tile, shape, begin, low, count, columns)
-    vstore(scratch, 0, a + b)
-    total = 0.0
-    for i in range(lanes):
-        total += scratch[i]
-    return sane and total == 0.0
-
-
-@part
-def _to_columns(w, tile, shape, begin, low, count, columns):
-    """Write rows low … low + count - 1 of ``columns`` from the tile."""
-    _, _, n_hops, even_at, odd_at, _ = shape
-    lanes = len(w)
-    pairs = n_hops // 2 // lanes * lanes
-    whole = count // lanes * lanes
-    for parity in range(2):
-        origin, target = parity * STRIDE, odd_at if parity else even_at
-        for c in range(0, pairs, lanes):
-            at = origin + 2 * c * STRIDE
-            for p in range(0, whole, lanes):
-                transpose_block(
-                    w, tile, at + p, 2 * STRIDE, columns, target + c, begin, low + p
-                )  # fmt: skip
-            for p in range(whole, count):
-                for i in range(lanes):
-                    columns[begin[low + p] + target + c + i] = tile[at + 2 * i * STRIDE + p]
-    for c in range(2 * pairs, n_hops):  # what is left over
-        target = c // 2 + (odd_at if c % 2 else even_at)
-        for p in range(count):
-            columns[begin[low + p] + target] = tile[c * STRIDE + p]
+        high = min(low + TILE, rows)
+        for parity in range(2):
+            target = odd_at if parity else even_at
+            for c in range(0, whole, eight):
+                at = start + (2 * c + parity) * hop
+                for p in range(low, high, eight):
+                    peak = transpose_seen(
+                        w8, y, at + p, 2 * hop, columns, target + c, pitch, p, peak
+                    )  # fmt: skip
+        for c in range(2 * whole, n_hops):  # what is left over
+            target = c // 2 + (odd_at if c % 2 else even_at)
+            at = start + c * hop
+            for p in range(low, high):
+                columns[p * pitch + target] = y[at + p]
+    return peak
 
 
 @kernel
-def _fill(y, start, reflect, count, out, at):
-    """Write samples ``start, start + 1, …`` of the padded signal to ``out[at:]``."""
-    n = y.shape[0]
+def _fill(w, y, start, reflect, out):
+    """Write samples ``start, start + 1, …`` of the padded signal to ``out``."""
+    n, count = y.shape[0], out.shape[0]
     low = min(max(0, -start), count)  # out[low:high] is the signal itself
     high = min(max(low, n - start), count)
     begin, end = low, high  # out[begin:end] is the signal and its reflections
     if reflect:
         begin = min(max(0, 1 - n - start), low)
         end = max(high, min(2 * n - 1 - start, count))
-    out[at : at + begin] = 0.0
+    out[:begin] = 0.0
     for j in range(begin, low):
-        out[at + j] = y[-(start + j)]
-    for j in range(low, high):
-        out[at + j] = y[start + j]
+        out[j] = y[-start - j]
+    # slices would bring in the text of an error, two seconds of compilation
+    whole = high - (high - low) % len(w)
+    for j in range(low, whole, len(w)):
+        vstore(out, j, vload(w, y, start + j))
+    for j in range(whole, high):
+        out[j] = y[start + j]
     for j in range(high, end):
-        out[at + j] = y[2 * (n - 1) - (start + j)]
-    out[at + end : at + count] = 0.0
+        out[j] = y[2 * (n - 1) - start - j]
+    out[end:] = 0.0
 
 
 @part
@@ -147,47 +122,69 @@ def all_sane(w, y, start, stop, overflow, scratch):
 
 # ---------------------------------------------------------------- transform
 @part
-def _first(w, family, r, columns, even, odd, window, e, m, z, base, table, y, ahead, share):
-    """Compute the first pass of a sub-transform: m butterflies, from entry ``e`` on."""
+def _first(w, family, columns, even, odd, window, plan, z, y, ahead, share):
+    """Compute the first pass.
+
+    Meanwhile, ask the memory for ``share`` samples per butterfly, from ``y[ahead]`` on.
+    """
+    n, radices, tables, _, pitch, _, _, _, _ = plan
     width = 2 * len(w)
-    for i in range(m):
-        t = 2 * (r - 1) * i
+    r = radices[0]
+    for i in range(n // r):
         for at in range(ahead + i * share, ahead + (i + 1) * share, LINE):
             prefetch_far(y, at)
-        k = base + i * width
-        first(w, family, r, columns, even, odd, window, e + i * r, z, k, m * width, table, t)
+        t = 2 * (r - 1) * i
+        first(w, family, r, columns, even, odd, window, i * r, z, i * width, pitch, tables, t)
 
 
 @part
-def _middle(w, family, r, z, base, m, table, t0):
+def _middle(w, family, plan, z, base):
+    """Compute all passes but the first and the last of the sub-transform at ``base``."""
+    n, radices, tables, starts, _, _, _, _, _ = plan
     width = 2 * len(w)
-    for i in range(m):
-        t = t0 + 2 * (r - 1) * i
-        middle(w, family, r, z, base + i * width, m * width, table, t)
+    size = n // radices[0] * width
+    end = base + size
+    for p in range(1, len(radices) - 1):
+        r = radices[p]
+        d = size // r
+        for origin in range(base, end, size):
+            for i in range(d // width):
+                t = starts[p] + 2 * (r - 1) * i
+                middle(w, family, r, z, origin + i * width, d, tables, t)
+        size = d
 
 
 @part
-def _last(w, family, r, z, base, m):
-    width = 2 * len(w)
-    for k in range(base, base + m * width, r * width):
-        last(w, family, r, z, k)
-
-
-@part
-def _final(w, family, mode, radices, n, z, places, d, table, spectrum):
-    """Bins k2 and n - k2, m - k2 and n - m + k2 … together, for all k2 <= m / 2."""
+def _mirror(w, z, turn, at):
+    """Write to ``z[at:]`` what makes the outputs of the butterfly at 0 come one earlier."""
     lanes = len(w)
-    radix = radices[0]
-    m = n // radix
-    turn = 2 * (radix - 1)
+    for j in range(len(turn) // 2):
+        k = 2 * j * lanes
+        real, imag = vload(w, z, k), vload(w, z, k + lanes)
+        cosine, sine = vset(w, turn[2 * j]), vset(w, turn[2 * j + 1])
+        vstore(z, at + k, real * cosine - imag * sine)
+        vstore(z, at + k + lanes, real * sine + imag * cosine)
+
+
+@part
+def transform(w, family, mode, plan, z, spectrum):
+    """Fill ``spectrum`` with bins 0 … n // 2 of one block whose first pass is in ``z``."""
+    n, radices, _, _, _, pairs, subs, ends, turn = plan
+    lanes = len(w)
+    r = radices[-1]
     width = 4 * lanes if len(mode) == COMPLEX else 2 * lanes
-    step = m * width
-    for k2 in range(m // 2 + 1):
-        k3 = m - k2
-        final(
-            w, family, mode, radix, z, places[k2], places[k3], d, table, k2 * turn, k3 * turn,
-            spectrum, k2 * width, k3 * width, step,
-        )  # fmt: skip
+    step = n // r * width
+    ready = 0
+    for s in range(len(subs)):
+        _middle(w, family, plan, z, subs[s])
+        if s == 0:
+            _mirror(w, z, turn, pairs[0, 1])
+        for e in range(ready, ends[s]):
+            own, partner, k2, k3 = pairs[e, 0], pairs[e, 1], pairs[e, 2], pairs[e, 3]
+            final(
+                w, family, mode, r, z, own, partner, spectrum, k2 * width, k3 * width, step
+            )  # fmt: skip
+        ready = ends[s]
     if len(mode) == COMPLEX:
         zero = vset(w, 0.0)
         real_bins = (0, n // 2 * width) if n % 2 == 0 else (0, 0)
@@ -197,60 +194,24 @@ def _final(w, family, mode, radices, n, z, places, d, table, spectrum):
 
 
 @part
-def transform(w, family, mode, columns, even, odd, window, plan, z, spectrum, y, ahead, count):
-    """Fill ``spectrum`` with bins 0 … n // 2 of one block.
-
-    Meanwhile, ask the memory for ``y[ahead : ahead + count]``, the next block's samples.
-    """
-    n, radices, tables, starts, places, final_table, pitch = plan
-    width = 2 * len(w)
-    m = n // radices[0]
-    share = -(-count // (n // radices[1]))  # of every butterfly in the first pass
-    for b in range(radices[0]):
-        low = b * pitch
-        r = radices[1]
-        sub = m // r
-        _first(
-            w, family, r, columns, even, odd, window, b * m, sub, z, low, tables, y,
-            ahead + b * sub * share, share,
-        )  # fmt: skip
-        for p in range(2, len(radices)):
-            r = radices[p]
-            if sub == r:
-                _last(w, family, r, z, low, m)
-            else:
-                for base in range(low, low + m * width, sub * width):
-                    _middle(w, family, r, z, base, sub // r, tables, starts[p])
-            sub //= r
-    _final(w, family, mode, radices, n, z, places, pitch, final_table, spectrum)
-
-
-@part
-def silence(w, columns, even, odd, window, centre, n_values, spectrum, scratch):
-    """Set the spectra of frames without any sound to zero.
+def silence(w, y, start, hop, frames, window, n_values, spectrum):
+    """Set the spectra of those of the first ``frames`` frames that have no sound to zero.
 
     What a frame's partner leaves behind in it is rounding, 140 dB below the partner; on exact
     silence a logarithm would show it. Only where the sample in the middle of a frame is zero are
     the others looked at.
     """
-    lanes = len(w)
     n = len(window)
-    for parity in range(2):
-        where = odd if parity else even
-        suspects = 0
-        for lane in range(lanes):
-            suspects += columns[where[centre] + lane] == 0.0
-        if suspects == 0:
+    for t in range(min(frames, 2 * len(w))):
+        at = start + t * hop
+        if y[at + n // 2] != 0.0:
             continue
-        sound = vset(w, 0.0)
-        for j in range(n):
-            x = vload(w, columns, where[j]) * vset(w, window[j])
-            sound = vfma(x, x, sound)
-        vstore(scratch, 0, sound)
-        for lane in range(lanes):
-            if scratch[lane] == 0.0:
-                for k in range(n_values):
-                    spectrum[(2 * k + parity) * lanes + lane] = 0.0
+        j = 0
+        while j < n and y[at + j] * window[j] == 0.0:
+            j += 1
+        if j == n:
+            for k in range(n_values):
+                spectrum[(2 * k + t % 2) * len(w) + t // 2] = 0.0
 
 
 # ---------------------------------------------------------------- out
@@ -309,96 +270,87 @@ def to_frames(w, bands, n, out, t0):
     for parity in range(2):
         for m in range(0, whole, lanes):
             at = (2 * m + parity) * lanes
-            transpose_block(w, bands, at, 2 * lanes, flat, (t0 + parity) * n + m, 2 * n, 0)
+            to = (t0 + parity) * n + m
+            transpose_block(w, bands, at, 2 * lanes, flat, to, 2 * n, 0)
     for i in range(min(2 * lanes, len(out) - t0)):
         for m in range(whole, n):
             out[t0 + i, m] = bands[(2 * m + i % 2) * lanes + i // 2]
 
 
 # ---------------------------------------------------------------- all of it
-@part
-def _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t, y, ahead):
-    """From the columns of a block to rows t … of ``out``."""
-    shape, _, even, odd, window, centre = layout
+@kernel
+def spectra_kernel(
+    w, family, mode, y, left, reflect, framing, layout, plan, steps, bank, curve, work, out, first,
+    t0, t1, peaks,
+):  # fmt: skip
+    """Frames t0 … t1 - 1 into rows t0 - first … of ``out``; ``t0`` is a multiple of the block.
+
+    With a ``framing``, frames are cut one by one: for hops that are fractions or much longer than
+    frames, and for frames that are conditioned. Without, `take` transposes the signal, and the
+    largest magnitudes of what it has read, lane by lane, go to ``peaks``.
+    """
+    shape, even, odd, weights, window = layout
+    columns, z, spectrum, bands, samples, frozen = work
     filtered, log, kept = steps
-    _, columns, z, spectrum, bands, _ = work
+    hop, _, n_hops, _, _, _ = shape
+    block = 2 * len(w)
     n_values = plan[0] // 2 + 1
     if len(mode) == COMPLEX:
         n_values *= 2
-    count = 2 * len(w) * shape[0] if ahead < len(y) else 0
-    transform(
-        w, family, mode, columns, even, odd, window, plan, z, spectrum, y, ahead, count
-    )  # fmt: skip
-    silence(w, columns, even, odd, window, centre, n_values, spectrum, bands)
-    if kept:
-        to_blocks(w, spectrum, n_values, out, t)
-    elif filtered:
-        project(w, spectrum, bank, log, curve, bands)
-        to_frames(w, bands, len(bank[0]), out, t)
-    else:
-        if log:
-            compress(w, spectrum, n_values, curve)
-        to_frames(w, spectrum, n_values, out, t)
-
-
-@kernel
-def spectra_kernel(
-    w, family, mode, y, left, reflect, layout, plan, steps, bank, curve, work, out, first, t0, t1,
-    total, overflow, bad
-):  # fmt: skip
-    """Frames t0 … t1 - 1 of ``total`` into rows t0 - first … of ``out``.
-
-    ``t0`` is a multiple of the block. Samples that are NaN or beyond the largest float32 over
-    ``overflow`` set ``bad[0]``.
-    """
-    block = 2 * len(w)
-    shape, begin = layout[0], layout[1]
-    hop, rows, n_hops, _, _, _ = shape
-    tile, columns, bands = work[0], work[1], work[4]
+    share = -(-block * hop // (plan[0] // plan[1][0]))  # of every butterfly of the first pass
+    peak = vset(w[:8], 0.0)
     for t in range(t0, t1, block):
         start = t * hop - left
-        if not take(w, y, start, shape, begin, reflect, overflow, tile, columns, bands):
-            bad[0] = 1
-        # gaps between frames, and what is left at the end, are looked at as well
-        seen = start + n_hops * hop if rows == hop else start
-        stop = len(y) if t + block >= total else min(start + block * hop, len(y))
-        if not all_sane(w, y, max(0, seen), stop, overflow, bands):
-            bad[0] = 1
-        ahead = start + n_hops * hop
-        _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first, y, ahead)
+        source, at, ahead = y, start, start + n_hops * hop
+        if framing is not None:
+            cut_kernel(y, t, left, reflect, framing, plan[0], samples)
+            source, at, ahead = frozen, 0, len(y)
+        elif start < 0 or start + len(samples) > len(y):
+            _fill(w, y, start, reflect, samples)
+            source, at = frozen, 0
+        peak = take(w, source, at, shape, columns, peak)
+        if ahead >= len(y):
+            share = 0
+        _first(w, family, columns, even, odd, weights, plan, z, y, ahead, share)
+        transform(w, family, mode, plan, z, spectrum)
+        silence(w, source, at, hop, t1 - t, window, n_values, spectrum)
+        if kept:
+            to_blocks(w, spectrum, n_values, out, t - first)
+            continue
+        if filtered:
+            project(w, spectrum, bank, log, curve, bands)
+        elif log:
+            compress(w, spectrum, n_values, curve)
+        values, n = (bands, len(bank[0])) if filtered else (spectrum, n_values)
+        to_frames(w, values, n, out, t - first)
+    vstore(peaks, 0, peak)
 
 
 @kernel
-def framed_spectra_kernel(
-    w, family, mode, y, left, reflect, framing, layout, plan, steps, bank, curve, work, out, first,
-    t0, t1,
-):  # fmt: skip
-    """As `spectra_kernel`, from frames that are cut one by one.
-
-    For hops that are fractions or longer than frames, and for frames that are conditioned.
-    """
-    block = 2 * len(w)
+def cut_kernel(y, t, left, reflect, framing, n, samples):
+    """Write frames t, t + 1, … to ``samples``, ``n`` apart, as many as fit."""
     hop_num, hop_den, taper, remove_dc, preemphasis, conditioned, weights = framing
-    shape, begin = layout[0], layout[1]
-    tile, columns, bands, samples = work[0], work[1], work[4], work[5]
-    frames = samples.reshape(block, plan[0])[:, : len(taper)]
+    count = len(samples) // n
+    frames = samples[: count * n].reshape(count, n)[:, : len(taper)]
     samples[:] = 0.0
-    for t in range(t0, t1, block):
-        frame_kernel(y, t, hop_num, hop_den, left, reflect, weights, frames)
-        if conditioned:
-            condition_kernel(frames, remove_dc, preemphasis, taper)
-        take(w, samples, 0, shape, begin, False, np.float32(1.0), tile, columns, bands)
-        _finish(w, family, mode, layout, plan, steps, bank, curve, work, out, t - first, y, len(y))
+    frame_kernel(y, t, hop_num, hop_den, left, reflect, weights, frames)
+    if conditioned:
+        condition_kernel(frames, remove_dc, preemphasis, taper)
 
 
 @kernel
-def project_frames_kernel(w, S, shape, begin, bank, log, curve, work, out):
+def project_frames_kernel(w, S, shape, bank, log, curve, work, out):
     """Apply a filter bank to the rows of ``S``, any (n_frames, n), and write it to ``out``."""
     n = S.shape[1]
     flat = S.reshape(S.size)
-    tile, columns, bands = work
+    columns, bands, samples, frozen = work
+    peak = vset(w[:8], 0.0)
     for t in range(0, len(S), 2 * len(w)):
-        take(w, flat, t * n, shape, begin, False, np.float32(1.0), tile, columns, bands)
+        source, at = flat, t * n
+        if at + len(samples) > len(flat):
+            _fill(w, flat, at, False, samples)
+            source, at = frozen, 0
+        peak = take(w, source, at, shape, columns, peak)
         project(w, columns, bank, log, curve, bands)
         to_frames(w, bands, len(bank[0]), out, t)
 

@@ -16,19 +16,19 @@ from featx.kernels.vector import marker
 
 #: Floats in a cache line.
 _LINE = 16
-#: Samples of every hop that `lane_spectrum.take` turns at a time, and the distance of hops then.
-TILE, STRIDE = 128, 144
 #: Floats between two sub-transforms: without them all would begin in the same cache set.
 _PAD = 32
+#: Rows that are transposed together.
+_SPARE = 8
 #: Working memories that one thread keeps.
 _KEPT = 4
 
-#: Factors of two as products of 8 and 4, by exponent; longer ones take further eights.
-_TWOS = {0: (), 1: (2,), 2: (4,), 3: (8,), 4: (4, 4)}
+#: Small powers of two, by exponent; the others have eights outside and fours inside.
+_TWOS = {0: (), 1: (2,), 2: (4,), 3: (4, 2), 4: (4, 4), 5: (8, 4)}
 
 
 def factors(n: int) -> tuple[int, ...] | None:
-    """Return the radices of a transform of size ``n``, largest first; None if it needs others.
+    """Return the radices of a transform of size ``n``, first pass first; None if it needs others.
 
     At least two radices are needed, so sizes below 6 and primes have none.
     """
@@ -40,15 +40,30 @@ def factors(n: int) -> tuple[int, ...] | None:
             n //= prime
     if n != 1:
         return None
-    eights = max(0, exponents[2] - 2) // 3
-    found = [8] * eights + list(_TWOS[exponents[2] - 3 * eights])
-    found += [9] * (exponents[3] // 2) + [3] * (exponents[3] % 2)
+    twos = exponents[2]
+    found = [9] * (exponents[3] // 2) + [3] * (exponents[3] % 2)
     found += [5] * exponents[5] + [7] * exponents[7]
-    if found == [9]:
+    if not found:
+        found = list(_power_of_two(twos))
+    elif found == [9] and twos == 0:
         found = [3, 3]
-    elif found == [8]:
-        found = [4, 2]
-    return tuple(sorted(found, reverse=True)) if len(found) > 1 else None
+    else:
+        found += [8] * (twos // 3) + [2 ** (twos % 3)] * (twos % 3 > 0)
+        found.sort(reverse=True)
+    return tuple(found) if len(found) > 1 else None
+
+
+def _power_of_two(exponent: int) -> tuple[int, ...]:
+    """Return the radices of a power of two: first and last pass of radix 8, if it is no small one.
+
+    Where eights alone do not do, one or two fours are in the middle; 128 has a two.
+    """
+    if exponent in _TWOS:
+        return _TWOS[exponent]
+    eights, rest = divmod(exponent - 6, 3)
+    if rest == 1 and eights:
+        eights, rest = eights - 1, 4
+    return (8, *((), (2,), (4,), (), (4, 4))[rest], *(8,) * (eights + 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +71,8 @@ class Plan:
     """Everything that a transform of ``n`` samples on ``lanes`` lanes reads.
 
     ``family`` is the marker of the radices; ``arrays`` goes into the kernels as one tuple: size,
-    radices, twiddles of all passes but the final one, where each pass's begin, where outputs of the
-    sub-transforms lie, twiddles of the final pass, distance of the sub-transforms.
+    radices, twiddles of all passes, where each pass's begin, distance of the sub-transforms, what
+    `_pairs` returns, and what turns the outputs of a final butterfly by one.
     """
 
     n: int
@@ -74,33 +89,37 @@ def plan(n: int, lanes: int) -> Plan | None:
     radices = factors(n)
     if radices is None:
         return None
-    radix, rest = radices[0], radices[1:]
-    m = n // radix
-    tables, starts, sub = [], [0], m
-    for r in rest:
+    tables, starts, sub = [], [], n
+    for r in radices[:-1]:
         starts.append(sum(map(len, tables)))
         tables.append(_twiddles(sub // r, r, sub))
         sub //= r
+    pitch = 2 * lanes * (n // radices[0]) + _PAD
     arrays = (
         n,
         np.array(radices, dtype=np.int64),
         np.concatenate(tables),
         np.array(starts, dtype=np.int64),
-        _places(m, rest) * 2 * lanes,
-        _twiddles(m + 1, radix, n),
-        2 * lanes * m + _PAD,
-    )
-    family = next(
-        number for number, members in stages.FAMILIES.items() if set(radices) <= set(members)
+        pitch,
+        *_pairs(n, radices, lanes, pitch),
+        _turn(radices[-1]),
     )
     return Plan(
         n=n,
         lanes=lanes,
         radices=radices,
-        family=marker(family),
+        family=marker(_family(radices)),
         arrays=arrays,
-        z_size=radix * (2 * lanes * m + _PAD),
+        z_size=radices[0] * pitch + 2 * lanes * radices[-1],
     )
+
+
+def _family(radices: tuple[int, ...]) -> int:
+    """Return the first family whose passes have these radices."""
+    for number, (head, middle, tail) in stages.FAMILIES.items():
+        if radices[0] in head and set(radices[1:-1]) <= set(middle) and radices[-1] in tail:
+            return number
+    raise AssertionError(f"no family has radices {radices}")
 
 
 def _twiddles(rows: int, radix: int, n: int) -> np.ndarray:
@@ -109,28 +128,54 @@ def _twiddles(rows: int, radix: int, n: int) -> np.ndarray:
     return np.stack([turns.real, turns.imag], axis=-1).astype(np.float32).ravel()
 
 
-def _places(m: int, radices: tuple[int, ...]) -> np.ndarray:
-    """Return where output k of a sub-transform lies, for k <= m; output m is output 0 again."""
-    k, places, stride = np.arange(m + 1) % m, np.zeros(m + 1, dtype=np.int64), m
-    for r in radices:
+def _turn(radix: int) -> np.ndarray:
+    """Return cos and sin of -2 pi i j / r for j < r, flat: as factors, output q becomes q + 1."""
+    turns = np.exp(-2j * np.pi / radix * np.arange(radix))
+    return np.stack([turns.real, turns.imag], axis=-1).astype(np.float32).ravel()
+
+
+def _pairs(n: int, radices: tuple[int, ...], lanes: int, pitch: int) -> tuple[np.ndarray, ...]:
+    """Return pairs of final butterflies, sub-transforms, and how many pairs are ready after each.
+
+    A butterfly whose outputs are bins k, k + s, k + 2 s, …, where s is n over the last radix, is
+    paired with that of s - k: these outputs belong together. A row per k <= s / 2: where the inputs
+    of both lie, k and s - k. The partner of k = 0 is a copy behind all sub-transforms, made by
+    `lane_spectrum.transform`. Sub-transform b, outputs k with k mod the first radix = b, comes next
+    to its mirror image.
+    """
+    radix, last = radices[0], radices[-1]
+    step = n // last
+    k, place, stride = np.arange(step), np.zeros(step, dtype=np.int64), n // radix
+    left = k // radix
+    for r in radices[1:-1]:
         stride //= r
-        places += k % r * stride
-        k //= r
-    return places
+        place += left % r * stride
+        left //= r
+    place = k % radix * pitch + place * 2 * lanes
+    subs = sorted(range(radix), key=lambda b: (min(b, radix - b) % radix, b))
+    turn = np.argsort(subs)
+    own = k[: step // 2 + 1]
+    ready = np.maximum(turn[own % radix], turn[-own % radix])
+    own, ready = own[np.argsort(ready, kind="stable")], np.sort(ready)
+    partner = np.where(own == 0, radix * pitch, place[-own])
+    pairs = np.stack([place[own], partner, own, step - own], axis=-1)
+    ends = np.searchsorted(ready, np.arange(radix), side="right")
+    return pairs, np.array(subs) * pitch, ends
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Where `lane_spectrum.take` puts the samples of a block of frames.
 
-    ``arrays`` goes into the kernels: shape (`_shape`), where every row of columns begins, and, in
-    the order in which the first pass wants them, where the samples of even and of odd frames lie
-    and the window; last, the entry of the sample in the middle of a frame.
+    ``arrays`` goes into the kernels: shape (`_shape`), and, in the order in which the first pass
+    wants them, where the samples of even and of odd frames lie and the window; last, the window as
+    it was given.
     """
 
     shape: tuple[int, ...]
     arrays: tuple
     columns_size: int
+    samples_size: int
 
 
 def layout(window: np.ndarray, hop: int, plan: Plan) -> Layout:
@@ -138,40 +183,30 @@ def layout(window: np.ndarray, hop: int, plan: Plan) -> Layout:
 
     The window is halved: two real transforms leave one complex one as twice themselves.
     """
-    n, lanes = len(window), plan.lanes
+    n, lanes, radix = len(window), plan.lanes, plan.radices[0]
     shape = _shape(hop, min(hop, n), 2 * lanes - 1 + -(-n // hop), lanes)
     _, rows, _, even_at, odd_at, pitch = shape
-    order = _order(n, *plan.radices[:2])
+    order = _order(n, radix)
     column, row = np.divmod(order, hop)
-    begin = _ranks(row, rows) * pitch
     even, odd = (
-        begin[row] + c // 2 + np.where(c % 2, odd_at, even_at) for c in (column, column + 1)
+        row * pitch + c // 2 + np.where(c % 2, odd_at, even_at) for c in (column, column + 1)
     )
     weights = np.array(0.5 * window[order], dtype=np.float32)
-    middle = int(np.flatnonzero(order == n // 2)[0])
     return Layout(
         shape=shape,
-        arrays=(shape, begin, even, odd, weights, middle),
-        columns_size=rows * pitch + 2 * lanes,
+        arrays=(shape, even, odd, weights, np.array(window, dtype=np.float32)),
+        columns_size=(rows + _SPARE) * pitch,
+        samples_size=samples_size(shape),
     )
 
 
-def _order(n: int, radix: int, r: int) -> np.ndarray:
-    """Return the samples in the order in which butterflies of radix ``r`` read them.
+def _order(n: int, radix: int) -> np.ndarray:
+    """Return the samples in the order in which the first pass, of that radix, reads them.
 
-    Sub-transform b of ``radix`` takes samples b, b + radix, …; its butterfly i every (m / r)-th.
+    Butterfly i takes every (n / radix)-th sample from i on.
     """
-    step = n // (radix * r)
-    b, i, j = np.ogrid[:radix, :step, :r]
-    return (b + radix * (i + j * step)).ravel()
-
-
-def _ranks(row: np.ndarray, rows: int) -> np.ndarray:
-    """Return for every row when it is first read, so that reading goes straight on."""
-    _, when = np.unique(row, return_index=True)
-    ranks = np.empty(rows, dtype=np.int64)
-    ranks[np.argsort(when)] = np.arange(rows)
-    return ranks
+    i, j = np.ogrid[: n // radix, :radix]
+    return (i + n // radix * j).ravel()
 
 
 def _shape(hop: int, rows: int, n_hops: int, lanes: int) -> tuple[int, ...]:
@@ -184,9 +219,10 @@ def _shape(hop: int, rows: int, n_hops: int, lanes: int) -> tuple[int, ...]:
     return hop, rows, n_hops, even_at, 0, even_at + -(-((n_hops + 1) // 2) // lanes) * lanes
 
 
-def tile_size(n_hops: int, lanes: int) -> int:
-    """Return the floats of a tile that holds ``n_hops`` hops."""
-    return n_hops * STRIDE + 2 * lanes
+def samples_size(shape: tuple[int, ...]) -> int:
+    """Return how many samples of a block `take` reads at most."""
+    hop, rows, n_hops, _, _, _ = shape
+    return (n_hops - 1) * hop + rows + _SPARE
 
 
 def rows_shape(n: int, lanes: int) -> tuple[int, ...]:

@@ -1,12 +1,11 @@
 """The passes of the lane-parallel FFT: code that writes one vector butterfly per radix.
 
 A *stage* loads r complex vectors, transforms them with `butterflies.dft`, multiplies by twiddle
-factors and stores r complex vectors. Four places differ in where values come from and go to:
+factors and stores r complex vectors. Three places differ in where values come from and go to:
 
 ``first``   reads windowed samples of even frames as real, of odd frames as imaginary parts;
-``middle``  works in place, twiddles after the butterfly;
-``last``    works in place without twiddles;
-``final``   twiddles before the butterfly, parts even and odd frames and writes spectra.
+``middle``  works in place;
+``final``   has no twiddles; parts even and odd frames and writes spectra.
 
 Which radices a stage can do is part of its type (`FAMILIES`), so that the common sizes compile
 little code; which of them it does is a number, so that one compilation serves every size.
@@ -20,8 +19,15 @@ from numba.extending import intrinsic
 from featx.kernels import butterflies
 from featx.kernels.vector import Memory
 
-#: Radices by length of the family marker: powers of two, powers of three, everything.
-FAMILIES = {1: (4, 8), 2: (3, 9), 3: butterflies.RADICES}
+_ALL = butterflies.RADICES
+#: Radices of the first, the middle and the final pass, by length of the family marker: powers of
+#: two, powers of three, everything.
+FAMILIES = {
+    1: ((8,), (2, 4, 8), (8,)),
+    2: ((9,), (3, 9), (3, 9)),
+    3: (_ALL, _ALL, _ALL),
+}
+_FIRST, _MIDDLE, _FINAL = range(3)
 #: What the final stage writes, by length of the mode marker.
 POWER, MAGNITUDE, COMPLEX = 1, 2, 3
 
@@ -98,19 +104,19 @@ def first(typingctx, w, family, radix, columns, even, odd, window, e, z, k, d, t
         _, _, radix_, signal, even_, odd_, window_, e_, z_, k_, d_, table_, t_ = args
 
         def emit(r):
-            pairs = []
-            for j in range(r):
+            def load(j):
                 entry = builder.add(e_, e_.type(j))
                 weight = memory.broadcast(kinds[6], window_, entry)
                 a = memory.load(kinds[3], signal, memory.index(kinds[4], even_, entry))
                 b = memory.load(kinds[3], signal, memory.index(kinds[5], odd_, entry))
-                pairs.append((a * weight, b * weight))
+                return a * weight, b * weight
+
             block = _Block(memory, kinds[8], z_, k_, d_)
             twiddles = _Twiddles(memory, kinds[11], table_, t_)
-            for j, pair in enumerate(butterflies.dft(pairs)):
+            for j, pair in enumerate(butterflies.dft([load(j) for j in range(r)])):
                 block.store(j, twiddles.turn(j, pair))
 
-        _by_radix(builder, radix_, FAMILIES[family.count], emit)
+        _by_radix(builder, radix_, FAMILIES[family.count][_FIRST], emit)
         return context.get_dummy_value()
 
     kinds = (w, family, _N, columns, even, odd, window, _N, z, _N, _N, table, _N)
@@ -131,29 +137,10 @@ def middle(typingctx, w, family, radix, z, k, d, table, t):
             for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(r)])):
                 block.store(j, twiddles.turn(j, pair))
 
-        _by_radix(builder, radix_, FAMILIES[family.count], emit)
+        _by_radix(builder, radix_, FAMILIES[family.count][_MIDDLE], emit)
         return context.get_dummy_value()
 
     return types.void(w, family, _N, z, _N, _N, table, _N), codegen
-
-
-@intrinsic
-def last(typingctx, w, family, radix, z, k):
-    """Butterfly over r neighbours in z from ``k`` on, in place."""
-
-    def codegen(context, builder, signature, args):
-        memory = Memory(context, builder, w.count)
-        _, _, radix_, z_, k_ = args
-
-        def emit(r):
-            block = _Block(memory, signature.args[3], z_, k_, k_.type(2 * w.count))
-            for j, pair in enumerate(butterflies.dft([block.load(j) for j in range(r)])):
-                block.store(j, pair)
-
-        _by_radix(builder, radix_, FAMILIES[family.count], emit)
-        return context.get_dummy_value()
-
-    return types.void(w, family, _N, z, _N), codegen
 
 
 def _parted(mode, x, y):
@@ -168,40 +155,40 @@ def _parted(mode, x, y):
 
 
 def _partners(radix):
-    """Yield (butterfly, output) of bin k and of bin n - k, for every bin <= n / 2 of a pair."""
+    """Return (butterfly, output) of bin k and of bin n - k, for every bin <= n / 2 of a pair."""
     top = radix - 1
     own = [(0, k1, 1, top - k1) for k1 in range((radix + 1) // 2)]
     return own + [(1, k1, 0, top - k1) for k1 in range(radix // 2)]
 
 
 @intrinsic
-def final(typingctx, w, family, mode, radix, z, k2, k3, d, table, t2, t3, out, o2, o3, step):
-    """Butterflies across the sub-transforms at k2 and k3 = m - k2, parted and written to ``out``.
+def final(typingctx, w, family, mode, radix, z, own, partner, out, o2, o3, step):
+    """Butterflies over r neighbours in z at ``own`` and ``partner``, parted and written to ``out``.
 
-    ``o2`` and ``o3`` are where bins k2 and k3 go, ``step`` is the distance of m bins.
+    Their outputs are bins k, k + n/r, k + 2n/r, … and n/r - k, 2n/r - k, …; ``o2`` and ``o3`` are
+    where the first of each go, ``step`` is the distance of n/r bins.
     """
 
     def codegen(context, builder, signature, args):
         memory = Memory(context, builder, w.count)
         kinds = signature.args
-        _, _, _, radix_, z_, k2_, k3_, d_, table_, t2_, t3_, out_, o2_, o3_, step_ = args
+        _, _, _, radix_, z_, own_, partner_, out_, o2_, o3_, step_ = args
+        pair = own_.type(2 * w.count)
 
         def emit(r):
             results = []
-            for k, t in ((k2_, t2_), (k3_, t3_)):
-                block = _Block(memory, kinds[4], z_, k, d_)
-                twiddles = _Twiddles(memory, kinds[8], table_, t)
-                turned = [twiddles.turn(j, block.load(j)) for j in range(r)]
-                results.append(butterflies.dft(turned))
-            for own, k1, other, q in _partners(r):
-                at = _offset(builder, (o2_, o3_)[own], step_, k1)
-                lanes = _parted(mode.count, results[own][k1], results[other][q])
+            for place in (own_, partner_):
+                block = _Block(memory, kinds[4], z_, place, pair)
+                results.append(butterflies.dft([block.load(j) for j in range(r)]))
+            for which, k, other, q in _partners(r):
+                at = _offset(builder, (o2_, o3_)[which], step_, k)
+                lanes = _parted(mode.count, results[which][k], results[other][q])
                 for part, lane in enumerate(lanes):
                     to = builder.add(at, at.type(part * w.count))
-                    memory.store(kinds[11], out_, to, lane)
+                    memory.store(kinds[7], out_, to, lane)
 
-        _by_radix(builder, radix_, FAMILIES[family.count], emit)
+        _by_radix(builder, radix_, FAMILIES[family.count][_FINAL], emit)
         return context.get_dummy_value()
 
-    kinds = (w, family, mode, _N, z, _N, _N, _N, table, _N, _N, out, _N, _N, _N)
+    kinds = (w, family, mode, _N, z, _N, _N, out, _N, _N, _N)
     return types.void(*kinds), codegen

@@ -180,6 +180,11 @@ class Lane:
     def __neg__(self):
         return Lane(self.builder, self.builder.fneg(self.value))
 
+    def fma(self, factor, addend):
+        """Return ``self * factor + addend``, rounded once."""
+        factor, addend = (Lane(self.builder, self._other(other)) for other in (factor, addend))
+        return self._named("fma", factor, addend)
+
     def sqrt(self):
         return Lane(self.builder, _call(self.builder, "sqrt", self.count, [self.value]))
 
@@ -195,8 +200,7 @@ class Lane:
             return self.sqrt()
         inverse = Lane(self.builder, estimate)
         root, half = self * inverse, inverse * 0.5
-        error = (-root)._named("fma", half, Lane(self.builder, _splat(self.count, 0.5)))
-        return root._named("fma", error, root)
+        return root.fma((-root).fma(half, 0.5), root)
 
     def _named(self, name, *others):
         values = [self.value, *(other.value for other in others)]
@@ -218,15 +222,16 @@ class Memory:
         self.builder.store(lane.value, where, align=4)
 
     def broadcast(self, array_type, array, index):
-        """Every lane holds ``array[index]``."""
-        data = self.context.make_array(array_type)(self.context, self.builder, array).data
-        scalar = self.builder.load(self.builder.gep(data, [index], inbounds=True))
+        """Every lane holds ``array[index]`` of a table."""
+        scalar = self.index(array_type, array, index)
         return Lane(self.builder, _broadcast(self.builder, scalar, self.count))
 
     def index(self, array_type, array, index):
-        """Return ``array[index]`` of an intp array."""
+        """Return ``array[index]`` of a table: nothing writes to it while kernels run."""
         data = self.context.make_array(array_type)(self.context, self.builder, array).data
-        return self.builder.load(self.builder.gep(data, [index], inbounds=True))
+        value = self.builder.load(self.builder.gep(data, [index], inbounds=True))
+        value.set_metadata("invariant.load", self.builder.module.add_metadata([]))
+        return value
 
 
 def _broadcast(builder, scalar, count):
@@ -285,33 +290,47 @@ def vspread(typingctx, w, array, index):
 
 
 @intrinsic
-def transpose_block(typingctx, w, source, i, source_stride, out, j, rows, p):
-    """Write ``out[j + begin(p + c) + r] = source[i + r*source_stride + c]`` for r, c < lanes.
-
-    Row q of ``out`` begins at ``q * rows``, or at ``rows[q]`` if that is an array.
+def transpose_block(typingctx, w, source, i, source_stride, out, j, out_stride, p):
+    """Write ``out[j + (p + c)*out_stride + r] = source[i + r*source_stride + c]``, r, c < lanes.
 
     log2(lanes) rounds exchange blocks of 1, 2, 4 … lanes between rows, all in registers.
     """
-    count = w.count
-    table = isinstance(rows, types.Array)
 
     def codegen(context, builder, signature, args):
-        memory = Memory(context, builder, count)
-        _, source_value, index, stride, out_value, out_index, rows_, p_ = args
-        vectors = []
-        for _ in range(count):
-            vectors.append(memory.load(signature.args[1], source_value, index).value)
-            index = builder.add(index, stride)
-        _exchange(builder, vectors, count)
-        for c, vector in enumerate(vectors):
-            q = builder.add(p_, p_.type(c))
-            begin = memory.index(rows, rows_, q) if table else builder.mul(rows_, q)
-            where = builder.add(out_index, begin)
-            memory.store(signature.args[4], out_value, where, Lane(builder, vector))
+        _transpose(context, builder, w.count, signature.args, args, None)
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(w, source, n, n, out, n, rows if table else n, n), codegen
+    return types.void(w, source, n, n, out, n, n, n), codegen
+
+
+@intrinsic
+def transpose_seen(typingctx, w, source, i, source_stride, out, j, out_stride, p, peak):
+    """As `transpose_block`; return ``peak`` with all that has been read (`vpeak`)."""
+    if not (isinstance(peak, Vec) and peak.lanes == w.count):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return _transpose(context, builder, w.count, signature.args, args, args[8])
+
+    n = types.intp
+    return peak(w, source, n, n, out, n, n, n, peak), codegen
+
+
+def _transpose(context, builder, count, kinds, args, peak):
+    memory = Memory(context, builder, count)
+    _, source, index, stride, out, out_index, out_stride, p = args[:8]
+    vectors = []
+    for _ in range(count):
+        vectors.append(memory.load(kinds[1], source, index).value)
+        index = builder.add(index, stride)
+        if peak is not None:
+            peak = _peak(builder, peak, vectors[-1])
+    _exchange(builder, vectors, count)
+    for c, vector in enumerate(vectors):
+        begin = builder.mul(out_stride, builder.add(p, p.type(c)))
+        memory.store(kinds[4], out, builder.add(out_index, begin), Lane(builder, vector))
+    return peak
 
 
 def _exchange(builder, rows, count):
@@ -396,6 +415,31 @@ vfma = _named("fma", 3)
 vmax = _named("maxnum", 2)
 vmin = _named("minnum", 2)
 vsqrt = _named("sqrt", 1)
+
+
+@intrinsic
+def vpeak(typingctx, peak, x):
+    """Return the larger of ``peak`` and the magnitude of ``x``; NaN is larger than infinity.
+
+    Numbers without their sign are ordered as the integers that their bits make.
+    """
+    if not (isinstance(x, Vec) and peak == x):
+        return None
+
+    def codegen(context, builder, signature, args):
+        return _peak(builder, *args)
+
+    return x(x, x), codegen
+
+
+def _peak(builder, peak, value):
+    kind = value.type
+    ints = ir.VectorType(_I32, kind.count)
+    magnitude = ir.Constant(ints, [0x7FFFFFFF] * kind.count)
+    bits = builder.and_(builder.bitcast(value, ints), magnitude)
+    before = builder.bitcast(peak, ints)
+    larger = builder.select(builder.icmp_signed(">", bits, before), bits, before)
+    return builder.bitcast(larger, kind)
 
 
 @intrinsic
