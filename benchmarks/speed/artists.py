@@ -37,7 +37,7 @@ def measure(kind: str, n_artists: int, steps: int) -> dict[str, Any]:
     recipe: Any
     if kind == "softmax":
         recipe = BasicRecipe(TrunkParams())
-        recipe.classes = tuple(map(str, range(n_artists)))
+        recipe.classes.names = tuple(map(str, range(n_artists)))
         targets = torch.randint(n_artists, (BATCH,), generator=generator)
         batch = {"inputs": noise(BATCH), "targets": targets}
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.training.augmenting import Augmentation
     from featx.training.cards import Checkpoint, find_checkpoints
+    from featx.training.classes import ArtistClasses, Classes, ClassRecipe, TagClasses
     from featx.training.crops import AudioCrops, CropReader, CropSpec, StoreCrops
     from featx.training.losses import make_loss, take_roles
     from featx.training.metrics import macro_roc_auc, roc_auc
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
 
 #: public name -> module that defines it
 _HOMES = {
+    "ArtistClasses": "classes",
     "AudioCrops": "crops",
     "Augmentation": "augmenting",
     "Batch": "recipe",
     "Checkpoint": "cards",
+    "ClassRecipe": "classes",
+    "Classes": "classes",
     "Crop": "samplers",
     "CropReader": "crops",
     "CropSpec": "crops",
@@ -49,6 +53,7 @@ _HOMES = {
     "Song": "songs",
     "Songs": "songs",
     "StoreCrops": "crops",
+    "TagClasses": "classes",
     "TagTripletSampler": "samplers",
     "TrackSampler": "samplers",
     "TrainingParams": "options",
@@ -65,10 +70,13 @@ _HOMES = {
 
 # spelled out, because type checkers do not follow computed names
 __all__ = [
+    "ArtistClasses",
     "AudioCrops",
     "Augmentation",
     "Batch",
     "Checkpoint",
+    "ClassRecipe",
+    "Classes",
     "Crop",
     "CropReader",
     "CropSpec",
@@ -81,6 +89,7 @@ __all__ = [
     "Song",
     "Songs",
     "StoreCrops",
+    "TagClasses",
     "TagTripletSampler",
     "TrackSampler",
     "TrainingParams",

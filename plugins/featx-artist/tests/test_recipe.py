@@ -143,7 +143,7 @@ def test_softmax_needs_two_artists() -> None:
 def test_tags_are_rows_of_the_vocabulary() -> None:
     recipe = TagRecipe(TagParams(max_tags=3))
     drawn, held = recipe.samplers(songs((0, 1, 2), (0,)), songs((0,), (5,)))
-    assert recipe.classes == ("all", "t0", "t1")
+    assert recipe.classes.names == ("all", "t0", "t1")
     assert held is not None
     np.testing.assert_array_equal(drawn.labels[0], [1, 1, 0])
     np.testing.assert_array_equal(drawn.labels[-1], [1, 0, 0])

@@ -76,12 +76,12 @@ def test_tags_are_summed_and_segments_averaged(rng: np.random.Generator) -> None
     recipe = TagRecipe(TagParams(model="sr2000"))
     drawn, _ = recipe.samplers(songs("a;b", "b", "c"), Songs([]))
     assert len(drawn) == 9  # every segment of every song
-    assert set(recipe.classes) == {"a", "b", "c"}
+    assert set(recipe.classes.names) == {"a", "b", "c"}
     logits = rng.normal(size=(2, 3))
     targets = np.array([[1, 0, 1], [0, 0, 1]], float)
     p = 1 / (1 + np.exp(-logits))
     by_hand = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).sum(axis=1).mean()
-    found = float(recipe.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
+    found = float(recipe.classes.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
     assert found == pytest.approx(by_hand)
 
 
@@ -89,7 +89,7 @@ def test_labels_of_a_song_are_copied_to_its_segments(rng: np.random.Generator) -
     recipe = TagRecipe(TagParams(model="sr2000", vocabulary="magnatagatune"))
     drawn, _ = recipe.samplers(songs("guitar", "techno"), Songs([]))
     rows = [drawn.example(place, rng).targets["targets"] for place in range(len(drawn))]
-    guitar, techno = (recipe.classes.index(tag) for tag in ("guitar", "techno"))
+    guitar, techno = (recipe.classes.names.index(tag) for tag in ("guitar", "techno"))
     assert [row[guitar] for row in rows] == [1, 1, 1, 0, 0, 0]
     assert [row[techno] for row in rows] == [0, 0, 0, 1, 1, 1]
 

@@ -6,23 +6,22 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featx import ParameterError
 from featx.neural import build, load_tensors
 from featx.training import (
+    ArtistClasses,
     Batch,
+    ClassRecipe,
     CropSpec,
     JointSampler,
     PositiveSampler,
     Recipe,
     Sampler,
-    SegmentSampler,
     Songs,
-    macro_roc_auc,
+    TagClasses,
     make_loss,
 )
 from featx_artist.config import FRONT_END, INPUT_MEAN, INPUT_STD
@@ -83,155 +82,44 @@ def normalised(segments: Tensor) -> Tensor:
 
 
 # ------------------------------------------------------------------------- classifiers
-class ClassifierRecipe(SegmentRecipe):
+class ClassifierRecipe(ClassRecipe, SegmentRecipe):
     """The trunk under a linear head; one segment of every song an epoch."""
-
-    class_key: str
-    loss_name: str
-
-    def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
-        """Return labelled segments; songs without a known class do not validate."""
-        self.classes = self.names(train)
-        drawn = SegmentSampler(train, self.labels(train), length=self.length, every=False)
-        known = self.known(valid)
-        if not known:
-            return drawn, None
-        return drawn, SegmentSampler(known, self.labels(known), length=self.length)
 
     def build(self, generator: torch.Generator) -> Classifier:
         """Return trunk and head."""
-        model = build(lambda: Classifier(self.params.config(), len(self.classes)))
+        n_classes = len(self.classes.names)
+        model = build(lambda: Classifier(self.params.config(), n_classes))
         found: Classifier = self.fresh(model, generator)
+        return found
+
+    def logits(self, model: Classifier, batch: Batch) -> Tensor:
+        """Return ``(batch, n_classes)``."""
+        found: Tensor = model(normalised(batch["inputs"]))
         return found
 
     def losses(self, model: Classifier, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the labels, and the decay."""
-        logits = model(normalised(batch["inputs"]))
-        return {self.loss_name: self.loss(logits, batch["targets"]), **self.decay(model)}
-
-    def evaluate(self, model: Classifier, batches: Iterable[Batch]) -> dict[str, float]:
-        """Return the loss over segments, and what `score` says of means over clips."""
-        total, count = 0.0, 0
-        rows: dict[int, list[AnyArray]] = {}
-        targets: dict[int, AnyArray] = {}
-        for batch in batches:
-            logits = model(normalised(batch["inputs"])).float()
-            total += float(self.loss(logits, batch["targets"])) * len(logits)
-            count += len(logits)
-            predicted, wanted = self.predict(logits).cpu().numpy(), batch["targets"].cpu().numpy()
-            for row, clip in enumerate(batch["clip"].tolist()):
-                rows.setdefault(clip, []).append(predicted[row])
-                targets[clip] = wanted[row]
-        clips = sorted(rows)
-        means = np.stack([np.mean(rows[clip], axis=0) for clip in clips])
-        return {"loss": total / count, **self.score(means, np.stack([targets[c] for c in clips]))}
-
-    def card(self) -> dict[str, Any]:
-        """Return the classes."""
-        return {self.class_key: list(self.classes)}
-
-    @abstractmethod
-    def names(self, songs: Songs) -> tuple[str, ...]:
-        """Return the classes."""
-
-    @abstractmethod
-    def known(self, songs: Songs) -> Songs:
-        """Return the songs that can be judged by the classes."""
-
-    @abstractmethod
-    def labels(self, songs: Songs) -> AnyArray:
-        """Return one target per song."""
-
-    @abstractmethod
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the scalar loss."""
-
-    @abstractmethod
-    def predict(self, logits: Tensor) -> Tensor:
-        """Return what is averaged over the segments of a clip."""
-
-    @abstractmethod
-    def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
-        """Return metrics of the means over clips, ``(n_clips, n_classes)``."""
+        return {**super().losses(model, batch), **self.decay(model)}
 
 
 class BasicRecipe(ClassifierRecipe):
     """Artists by categorical cross-entropy."""
 
-    needs = ("artist",)
-    class_key = "artists"
-    loss_name = "cross_entropy"
+    needs = ArtistClasses.needs
 
-    def names(self, songs: Songs) -> tuple[str, ...]:
-        """Return the artists.
-
-        Raises
-        ------
-        ParameterError
-            If there is only one.
-        """
-        names = songs.names("artist")
-        if len(names) < 2:
-            raise ParameterError(
-                f"manifest must hold training songs of two artists or more, got {len(names)}."
-            )
-        return names
-
-    def known(self, songs: Songs) -> Songs:
-        """Return the songs of the training artists."""
-        return Songs(song for song in songs if song.labels["artist"] in set(self.classes))
-
-    def labels(self, songs: Songs) -> AnyArray:
-        """Return the number of each song's artist."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        return np.array([numbers[song.labels["artist"]] for song in songs], np.int64)
-
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """See `ClassifierRecipe`."""
-        return functional.cross_entropy(logits, targets)
-
-    def predict(self, logits: Tensor) -> Tensor:
-        """Return log probabilities."""
-        return functional.log_softmax(logits, dim=1)
-
-    def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
-        """Return the share of clips whose artist is named."""
-        return {"accuracy": float((predicted.argmax(axis=1) == targets).mean())}
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self.classes = ArtistClasses()
 
 
 class TagRecipe(ClassifierRecipe):
     """Tags by binary cross-entropy, summed over tags, mean over segments."""
 
-    needs = ("tags",)
-    class_key = "tags"
-    loss_name = "bce"
+    needs = TagClasses.needs
 
-    def names(self, songs: Songs) -> tuple[str, ...]:
-        """Return the most frequent tags."""
-        return songs.vocabulary(self.params.max_tags)
-
-    def known(self, songs: Songs) -> Songs:
-        """Return all: a song without any of the tags is an answer as well."""
-        return songs
-
-    def labels(self, songs: Songs) -> AnyArray:
-        """Return 1 for every tag that a song has, shape (n_songs, n_tags)."""
-        rows = [[tag in song.tags for tag in self.classes] for song in songs]
-        return np.array(rows, np.float32).reshape(len(songs), len(self.classes))
-
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """See `ClassifierRecipe`."""
-        total = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return total / len(logits)
-
-    def predict(self, logits: Tensor) -> Tensor:
-        """Return probabilities."""
-        return torch.sigmoid(logits)
-
-    def score(self, predicted: AnyArray, targets: AnyArray) -> dict[str, float]:
-        """Return the area under the ROC curve, mean over the tags that have both answers."""
-        area = macro_roc_auc(predicted, targets)
-        return {} if area is None else {"auc": area}
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self.classes = TagClasses(max_tags=params.max_tags)
 
 
 # ---------------------------------------------------------------------- pairs that agree
