@@ -288,7 +288,8 @@ class FrontEnd:
     def to_json(self) -> dict[str, Any]:
         """Return every parameter as plain values, the name included; a Fraction as ``"441/2"``.
 
-        ``exponent`` is there for a power law only: recipes of other front ends are older than it.
+        ``exponent`` is there for a power law only, ``harmonics`` where they are not the default:
+        recipes of other front ends are older than these.
         """
         plain = dataclasses.asdict(self)
         if self.compression != "power-law":
@@ -296,6 +297,8 @@ class FrontEnd:
         if isinstance(self.hop_length, Fraction):
             plain["hop_length"] = str(self.hop_length)
         plain["harmonics"] = list(self.harmonics)
+        if self.harmonics == (1.0,):
+            del plain["harmonics"]
         return plain
 
     @classmethod

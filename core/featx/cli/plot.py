@@ -315,11 +315,12 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
     from featx.types import FrontEnd
 
     fields = {item.name for item in dataclasses.fields(FrontEnd)}
+    needed = fields - {"exponent", "harmonics"}  # `FrontEnd.to_json` leaves these out at times
     stems = {column.rstrip("0123456789") for column in view.spec.columns}
     sr = view.sr(track)
     for plain in view.recipe.front_ends:
-        if len(stems) > 1 or {"name", *plain} != fields:
-            continue
+        if len(stems) > 1 or not needed <= {"name", *plain} <= fields:
+            continue  # a spectrogram of another kind, or of a front end that is not known here
         front_end = FrontEnd.from_json({**plain, "name": ""})
         spec = view.spec
         if geometry(front_end, sr=sr) == (spec.hop, spec.frame_length, spec.first, spec.dim):
