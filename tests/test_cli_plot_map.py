@@ -136,6 +136,17 @@ def test_many_numbers_are_a_scale() -> None:
     assert figure.axes[1].get_ylabel() == "tempo"
 
 
+def test_few_numbers_are_classes_in_their_order() -> None:
+    figure = render_map(np.zeros((4, 2)), values=["100", "85.4", "100", "9"], name="tempo")
+    assert list(legend(figure)) == ["9", "85.4", "100"]
+
+
+def test_feature_may_name_its_extractor(store: Path, tmp_path: Path, drawn: list) -> None:
+    out = tmp_path / "map.png"
+    invoke("map", store, "--feature", "test.embedding", "--method", "pca", "-o", out)
+    assert drawn[0].get_suptitle().startswith("test.embedding")
+
+
 def test_values_must_be_one_per_point() -> None:
     with pytest.raises(ParameterError, match="one per point"):
         render_map(np.zeros((3, 2)), values=["a"])

@@ -241,7 +241,7 @@ def test_file_that_breaks_while_it_is_read_costs_that_file(manifest: Path) -> No
     [
         ("99.wav,artist 1,band1,holdout", r"line 14: split must be one of .*got 'holdout'"),
         ("99.wav,artist 1,band1", "line 14: has 3 fields, the header 4"),
-        ("00.wav,artist 1,band1,train", "line 14: track_id must differ .* got that of line 2"),
+        ("00.wav,artist 1,band1,train", "line 14: path must differ .* got that of line 2"),
     ],
 )
 def test_wrong_manifest_is_refused_with_its_line(manifest: Path, line: str, told: str) -> None:

@@ -87,7 +87,7 @@ def command() -> None:
 
     \b
     featx plot song.flac
-    featx plot map features/ --color artist
+    featx plot map features/ -p mfcc --color artist
     """  # noqa: D301  (click reads the backspace)
 
 

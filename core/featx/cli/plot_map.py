@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     help="Extractor whose vectors are drawn. Needed where the store has several.",
 )
 @click.option(
-    "--feature", metavar="NAME", help="Clip feature; by default 'embedding' or the only one."
+    "--feature",
+    metavar="NAME",
+    help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding' or the only "
+    "one.",
 )
 @click.option(
     "--color",
@@ -94,6 +97,8 @@ def command(
     refuse_existing([output], overwrite=overwrite)
     if manifest is not None and color is None:
         raise ParameterError("--color must name a column of the manifest, got none.")
+    if feature is not None and "." in feature:  # as other commands write it
+        extractor, _, feature = feature.rpartition(".")
     with open_store(store) as opened:
         extractor = extractor or only_extractor(opened)
         gallery = Gallery(opened, extractor, feature)

@@ -32,9 +32,10 @@ def check_waveform(y: Any) -> FloatArray:
     """Return ``y`` as a contiguous array, after checking that it is a mono waveform."""
     if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype != np.float32:
         shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
+        mono = isinstance(y, np.ndarray) and y.ndim == 1
+        remedy = "Use y.astype(np.float32)" if mono else "Use featx.to_mono first"
         raise ParameterError(
-            f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. "
-            "Use featx.to_mono first."
+            f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. {remedy}."
         )
     return np.ascontiguousarray(y)
 

@@ -212,12 +212,22 @@ def _numbers(values: Sequence[str]) -> DoubleArray | None:
     return np.array(numbers) if len(distinct) > len(_COLOURS) else None
 
 
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _classes(
     axes: Axes, points: DoubleArray, values: Sequence[str], name: str, size: float
 ) -> None:
     counts = Counter(value for value in values if value)
     ranked = sorted(counts, key=lambda value: (-counts[value], value))
     shown = ranked[: len(_COLOURS)]
+    if all(_is_number(value) for value in shown):
+        shown.sort(key=float)
     groups: list[tuple[str, str, Any]] = []
     array = np.array(values, dtype=object)
     rest = np.array([bool(value) and value not in shown for value in values])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ def spectrogram_panel(
     """Compute a front end and return it as a panel with time and frequency axes.
 
     A representation without compression is shown in decibels below its maximum, since powers
-    themselves show little but the loudest moment.
+    themselves show little but the loudest moment. Of several harmonics the first is shown.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def spectrogram_panel(
         raise ParameterError(
             f"front_end must be a time-frequency representation, got {fe.name!r}, the waveform."
         )
+    n_harmonics = len(fe.harmonics)
+    fe = dataclasses.replace(fe, harmonics=fe.harmonics[:1])  # two would lie between each other
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EmptyBandWarning)  # seen in the picture as dark rows
         values = compute(y, fe, sr=sr)
@@ -62,7 +65,7 @@ def spectrogram_panel(
     if not unit and not fe.n_mfcc and not fe.bank.startswith("chroma"):
         values, unit = _decibels(values, fe.power), "dB relative to maximum"
     return Frames(
-        name=name or f"{fe.name}: {_size_text(fe, values.shape[1])}",
+        name=name or f"{fe.name}: {_size_text(fe, values.shape[1], n_harmonics)}",
         values=values,
         times=spec.times(len(values), sr=sr) + offset,
         labels=band_labels(fe),
@@ -114,11 +117,11 @@ def compression_text(fe: FrontEnd) -> str:
     return "dB" if fe.compression == "db" else ""
 
 
-def _size_text(fe: FrontEnd, dim: int) -> str:
+def _size_text(fe: FrontEnd, dim: int, n_harmonics: int) -> str:
     if fe.n_mfcc:
         return f"{dim} cepstral coefficients"
     if fe.bank == "cqt":
-        several = f", {len(fe.harmonics)} harmonics side by side" if len(fe.harmonics) > 1 else ""
+        several = f", the first of {n_harmonics} harmonics" if n_harmonics > 1 else ""
         return f"{dim} constant-Q bins{several}"
     words = {"none": "bins", "frames": "samples", "logfreq": "bands, logarithmic in frequency"}
     return f"{dim} {words.get(fe.bank, fe.bank.partition('-')[0] + ' bands')}"

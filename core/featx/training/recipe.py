@@ -37,6 +37,9 @@ class Recipe(ABC):
     #: Labels of the manifest without which a song is of no use, such as ``("artist",)``.
     needs: tuple[str, ...] = ()
 
+    #: What the validation songs must hold, said where `samplers` cannot validate by them.
+    validates_by: str = "it needs songs whose labels are known from the training songs"
+
     def __init__(self, params: Any) -> None:
         self.params = params
 

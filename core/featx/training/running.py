@@ -234,7 +234,7 @@ def _trainer(
     if samplers[1] is None and songs.valid:
         reporter.note(
             f"{len(songs.valid)} songs are held out, but recipe {planned.spec.name!r} cannot "
-            "validate by them."
+            f"validate by them: {recipe.validates_by}."
         )
     loaders = [
         None

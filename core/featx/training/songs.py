@@ -258,7 +258,7 @@ def _side(row: ManifestRow, options: TrainingParams, held_out: frozenset[str], s
 
 
 def _check_new(track_id: str, path: str, where: str, seen: dict[str, str]) -> None:
-    for name, key in (("track_id", f"id {track_id}"), ("path", f"at {path}")):
+    for name, key in (("path", f"at {path}"), ("track_id", f"id {track_id}")):
         if key in seen:
             raise ParameterError(f"{name} must differ between lines, got that of {seen[key]}")
         seen[key] = where

@@ -373,8 +373,8 @@ def _check(options: TrainingParams, valid: Loader | None, device: str) -> None:
     if valid is None and (options.schedule != "constant" or options.early_stop):
         raise ParameterError(
             "schedule must be 'constant' and early_stop 0 where no songs validate, got "
-            f"{options.schedule!r} and {options.early_stop}. Give songs the split 'valid', or "
-            "raise valid_fraction."
+            f"{options.schedule!r} and {options.early_stop}. Hold out songs that the recipe can "
+            "validate by, or set schedule=constant, early_stop=0 and steps."
         )
     if options.precision == "float16" and not device.startswith("cuda"):
         raise ParameterError(f"precision must be float32 or bfloat16 on {device}, got 'float16'.")

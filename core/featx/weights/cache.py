@@ -131,7 +131,7 @@ def _remedy(spec: WeightsSpec) -> str:
     if spec.urls:
         remedies.append(f"Run: featx weights fetch {spec.name}")
     if spec.converter:
-        suffix = Path(spec.source.partition(" ")[0]).suffix
+        suffix = Path(spec.source.partition(" ")[0].rstrip(",")).suffix
         source = f" It reads {spec.source}." if spec.source else ""
         remedies.append(f"Run: featx weights import {spec.name} <file{suffix}>.{source}")
     if not remedies and not spec.required:

@@ -195,6 +195,7 @@ class SiameseRecipe(PositiveRecipe):
     """Songs of an artist against songs of others."""
 
     needs = ("artist",)
+    validates_by = "it needs two songs of one artist and a song of another among them"
 
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
         """Return triplets; those that validate come from the validation songs alone."""
