@@ -35,5 +35,5 @@ def test_mel_of_tones_and_noise_is_librosas() -> None:
 @pytest.mark.data
 def test_mel_of_recordings_is_librosas(data_dir: Path) -> None:
     table = rows("--only", "recording", "--data", str(data_dir))
-    assert len(table) == 4 * 10
+    assert len(table) == 4 * 20
     assert [row for row in table if not row["ok"]] == []
