@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 SEED = 20_240_229
+
+_CALLS_LIBROSA = re.compile(
+    r"""^\s*(import|from) (librosa|contenders)\b|importorskip\("librosa"\)""", re.MULTILINE
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run whatever calls librosa.
+
+    librosa keeps its compiled ufuncs beside its source. In a fresh environment two workers that
+    compile and load them at once have crashed inside one.
+    """
+    calls = {
+        path: bool(_CALLS_LIBROSA.search(path.read_text("utf-8")))
+        for path in {item.path for item in items}
+    }
+    for item in items:
+        if calls[item.path] and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("librosa"))
 
 
 @pytest.fixture
