@@ -20,8 +20,8 @@ _CALLS_LIBROSA = re.compile(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one worker run whatever calls librosa.
 
-    librosa keeps its compiled ufuncs beside its source. In a fresh environment two workers that
-    compile and load them at once have crashed inside one.
+    librosa keeps its compiled ufuncs beside its source; in a fresh environment they are compiled
+    once, by one.
     """
     calls = {
         path: bool(_CALLS_LIBROSA.search(path.read_text("utf-8")))

@@ -73,10 +73,21 @@ def lanes(request, monkeypatch) -> str:
 def test_medians_are_scipys(kernel_size: int, axis: int, shape, lanes, rng) -> None:
     ndimage = pytest.importorskip("scipy.ndimage")
     S = rng.standard_normal(shape).astype(np.float32)
-    size = [1, 1]
-    size[axis] = kernel_size
-    expected = ndimage.median_filter(S, size=tuple(size), mode="reflect")
-    np.testing.assert_array_equal(median_filter(S, kernel_size=kernel_size, axis=axis), expected)
+    found = median_filter(S, kernel_size=kernel_size, axis=axis)
+    np.testing.assert_array_equal(found, sorted_middle(S, kernel_size, axis))
+    if kernel_size <= shape[axis]:  # scipy 1.17 reads foreign memory where it reflects many times
+        size = [1, 1]
+        size[axis] = kernel_size
+        expected = ndimage.median_filter(S, size=tuple(size), mode="reflect")
+        np.testing.assert_array_equal(found, expected)
+
+
+def sorted_middle(S: np.ndarray, kernel_size: int, axis: int) -> np.ndarray:
+    half = kernel_size // 2
+    widths = [(half, kernel_size - 1 - half) if k == axis else (0, 0) for k in (0, 1)]
+    padded = np.pad(S, widths, mode="symmetric")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, kernel_size, axis=axis)
+    return np.sort(frames, axis=-1)[..., half]
 
 
 def test_windows_too_large_for_a_network_give_the_same(monkeypatch, rng) -> None:
