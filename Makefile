@@ -23,7 +23,7 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src) benchmarks/src
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
 
 # start-up, front end, files to features, an hour of sound; close other programs first
 OUT ?= /tmp/featx-bench

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +19,21 @@ _CALLS_LIBROSA = re.compile(
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have librosa compiled before several workers import it.
+
+    numba mixes up the files of two processes that compile one function for two types at the same
+    time (docs/decisions/0091), and a ufunc of the wrong type crashes.
+    """
+    alone = hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
+    if not alone and importlib.util.find_spec("librosa"):
+        everything = {**os.environ, "EAGER_IMPORT": "1"}
+        subprocess.run([sys.executable, "-c", "import librosa"], env=everything, check=True)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run whatever calls librosa.
-
-    librosa keeps its compiled ufuncs beside its source; in a fresh environment they are compiled
-    once, by one.
-    """
+    """Let one worker run whatever calls librosa: what it compiles on a call, it compiles alone."""
     calls = {
         path: bool(_CALLS_LIBROSA.search(path.read_text("utf-8")))
         for path in {item.path for item in items}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featx.kernels import compiling
@@ -119,6 +120,42 @@ def test_nothing_writable_at_all_compiles_in_every_process(tmp_path: Path, monke
 
 def _double(x):
     return 2.0 * x
+
+
+def _total(x):
+    total = 0.0
+    for value in x:
+        total += value
+    return total
+
+
+def test_processes_that_save_at_once_mix_up_no_signatures(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compiling, "kernel_folder", lambda: tmp_path)
+    single, double = (np.ones(10, dtype) for dtype in (np.float32, np.float64))
+    first, second = compiling.kernel(_total), compiling.kernel(_total)
+    files = second._cache._cache_file
+    monkeypatch.setattr(files, "_load_index", dict)  # read before the first had saved
+    assert first(single) == second(double) == 10.0
+    names = {path.name for path in tmp_path.rglob("*.nbc")}
+    assert len(names) == 2
+    third = compiling.kernel(_total)
+    assert third(single) == third(double) == 10.0
+    assert third.stats.cache_hits.total() == 1  # what the first saved is lost from the index only
+
+
+def test_compiled_code_is_found_again(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compiling, "kernel_folder", lambda: tmp_path)
+    arrays = [np.ones((4,) * n, dtype) for n in (1, 2) for dtype in (np.float32, np.float64)]
+    for x in arrays:
+        compiling.kernel(_size)(x)
+    again = compiling.kernel(_size)
+    assert [again(x) for x in arrays] == [4, 4, 16, 16]
+    assert again.stats.cache_hits.total() == len(arrays)
+    assert not again.stats.cache_misses
+
+
+def _size(x):
+    return x.size
 
 
 def test_other_sources_have_another_folder(monkeypatch) -> None:

@@ -15,8 +15,10 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from numba import config, njit
+from numba.core.caching import IndexDataCacheFile
 
 
 def kernel(function: Callable) -> Callable:
@@ -32,9 +34,27 @@ def kernel(function: Callable) -> Callable:
     before = config.CACHE_DIR
     config.CACHE_DIR = str(folder)
     try:
-        return njit(cache=True, nogil=True, error_model="numpy")(function)
+        compiled = njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before
+    if not config.DISABLE_JIT:
+        compiled._cache._cache_file.__class__ = FilesBySignature
+    return compiled
+
+
+class FilesBySignature(IndexDataCacheFile):
+    """Compiled code of a function, in files named after the signature it was compiled for.
+
+    numba numbers the files. Two processes that compile two signatures at the same time may both
+    take the same number: one's code is then found under the other's signature.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write the code, then the index; a name lost from the index costs one compilation."""
+        digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+        name = self._data_name(int.from_bytes(digest, "big"))
+        self._save_data(name, data)
+        self._save_index({**self._load_index(), key: name})
 
 
 def part(function: Callable) -> Callable:

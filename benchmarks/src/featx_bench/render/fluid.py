@@ -31,7 +31,10 @@ SYNTH_RATE = 44100
 #: Where Debian and others put sound fonts.
 _FOLDERS = tuple(
     Path(name)
-    for name in ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
+    for name in (
+        *("/usr/share/sounds/sf2", "/usr/share/sounds/sf3"),
+        *("/usr/share/soundfonts", "/usr/local/share/soundfonts"),
+    )
 )
 _PACKAGES = "apt install fluidsynth fluid-soundfont-gm timgm6mb-soundfont"
 
