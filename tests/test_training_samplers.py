@@ -79,6 +79,12 @@ def test_positives_share_the_notion_and_negatives_do_not(notion: str) -> None:
         assert anchor.song != positive.song
         assert len(example.crops["negatives"]) == 4
         assert label(anchor) not in [label(crop) for crop in example.crops["negatives"]]
+        numbers = {label(anchor): example.targets["group"]}
+        for crop, number in zip(
+            example.crops["negatives"], example.targets["negative_groups"], strict=True
+        ):
+            assert numbers.setdefault(label(crop), number) == number
+        assert len(set(numbers.values())) == len(numbers)
 
 
 def test_every_partner_and_every_negative_is_drawn() -> None:

@@ -152,8 +152,9 @@ class SegmentSampler(Sampler):
 class PositiveSampler(Sampler):
     """Anchor, a positive that shares a notion with it, and negatives that do not.
 
-    Roles: ``anchors``, ``positives``, ``negatives`` (n_negatives of them). An epoch is one pass
-    over the songs that have a partner. Every crop lies somewhere in its song.
+    Roles: ``anchors``, ``positives``, ``negatives`` (n_negatives of them). Targets ``group`` and
+    ``negative_groups`` number the artist, album or track of the anchor and of each negative. An
+    epoch is one pass over the songs that have a partner. Every crop lies somewhere in its song.
 
     Parameters
     ----------
@@ -186,6 +187,7 @@ class PositiveSampler(Sampler):
         self.notion = notion
         self.pool = songs if pool is None else pool
         self._labels = _labels(songs, notion)
+        self._numbers = np.unique(self._labels, return_inverse=True)[1]
         if notion == "track":
             self._partners = {}
             self._anchors = np.arange(len(songs))
@@ -216,11 +218,17 @@ class PositiveSampler(Sampler):
             same = anchor if self.pool is self.songs else -1
             group = self._partners[self._labels[anchor]]
             positive = self._crop(self.pool[pick(group, rng, but=same)], rng)
-        negatives = tuple(
-            self._crop(self.songs[self._negative(anchor, rng)], rng)
-            for _ in range(self.n_negatives)
+        others, negatives = [], []
+        for _ in range(self.n_negatives):
+            others.append(self._negative(anchor, rng))
+            negatives.append(self._crop(self.songs[others[-1]], rng))
+        return Example(
+            crops={"anchors": first, "positives": positive, "negatives": tuple(negatives)},
+            targets={
+                "group": self._numbers[anchor],
+                "negative_groups": self._numbers[others],
+            },
         )
-        return Example(crops={"anchors": first, "positives": positive, "negatives": negatives})
 
     def _crop(self, song: Song, rng: np.random.Generator) -> Crop:
         return Crop(song, random_start(song, self.length, rng))

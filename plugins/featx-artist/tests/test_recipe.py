@@ -81,6 +81,36 @@ def test_joint_loss_is_the_sum_over_notions_of_the_equation(rng: np.random.Gener
         assert losses[notion].item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("params", [JointParams, SiameseParams])
+def test_shared_negatives_serve_all_anchors_of_other_groups(params: Any, rng) -> None:
+    recipe_class = JointRecipe if params is JointParams else SiameseRecipe
+    recipe = recipe_class(params(n_negatives=2, l2=0.0, dropout=0.0, shared_negatives=True))
+    drawn, _ = recipe.samplers(songs((0, 1, 2), (0, 1)), Songs([]))
+    model = recipe.build(torch.Generator().manual_seed(0)).eval()
+    values = batch(drawn, rng)
+    prefix = "artist." if params is JointParams else ""
+    values |= {
+        f"{notion}.group" if prefix else "group": torch.tensor([0, 1, 2])
+        for notion in ("artist", "album", "track")
+    }
+    values |= {
+        f"{notion}.negative_groups" if prefix else "negative_groups": torch.tensor(
+            [[1, 2], [0, 2], [1, 1]]
+        )
+        for notion in ("artist", "album", "track")
+    }
+    with torch.no_grad():
+        found = recipe.losses(model, values)["artist"].item()
+        anchors, positives, negatives = (
+            model((values[prefix + role].flatten(0, -3) - INPUT_MEAN) / INPUT_STD).numpy()
+            for role in ("anchors", "positives", "negatives")
+        )
+    # numbers of the six negatives that each anchor meets: its own in place of its own group
+    meets = [[0, 1, 0, 3, 4, 5], [2, 1, 2, 3, 2, 3], [0, 5, 2, 5, 4, 5]]
+    expected = hinge(anchors, positives, [negatives[row] for row in meets], 0.4) / 3
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
 def test_decay_is_that_of_the_kernels(rng: np.random.Generator) -> None:
     recipe = SiameseRecipe(SiameseParams(l2=0.5))
     drawn, _ = recipe.samplers(songs((0, 1), (0, 1)), Songs([]))

@@ -135,12 +135,17 @@ class PositiveRecipe(SegmentRecipe):
         return found
 
     def losses(self, model: ArtistTrunk, batch: Batch) -> dict[str, Tensor]:
-        """Return eq. 4.2 for every notion, and the decay."""
-        by_notion = self.embeddings(model, batch)
-        hinges = {
-            notion: self.hinge(notion)(**{role: vectors[role] for role in ROLES})
-            for notion, vectors in by_notion.items()
-        }
+        """Return eq. 4.2 for every notion, and the decay.
+
+        With shared negatives it is divided by how many times as many there are.
+        """
+        hinges = {}
+        for notion, vectors in self.embeddings(model, batch).items():
+            times = 1
+            if self.params.shared_negatives:
+                times = len(vectors["anchors"])
+                vectors["negatives"] = shared(vectors["negatives"], batch, notion)
+            hinges[notion] = self.hinge(notion)(**vectors) / times
         return {**hinges, **self.decay(model)}
 
     def evaluate(self, model: ArtistTrunk, batches: Iterable[Batch]) -> dict[str, float]:
@@ -149,7 +154,7 @@ class PositiveRecipe(SegmentRecipe):
         count = 0
         for batch in batches:
             for notion, vectors in self.embeddings(model, batch).items():
-                loss = float(self.hinge(notion)(**{role: vectors[role] for role in ROLES}))
+                loss = float(self.hinge(notion)(**vectors))
                 near = functional.cosine_similarity(vectors["anchors"], vectors["positives"])
                 anchors = vectors["anchors"].unsqueeze(1)  # (batch, 1, dim)
                 far = functional.cosine_similarity(anchors, vectors["negatives"], dim=2)
@@ -189,6 +194,22 @@ class PositiveRecipe(SegmentRecipe):
     @abstractmethod
     def margin(self, notion: str) -> float:
         """Return the margin of a notion."""
+
+
+def shared(negatives: Tensor, batch: Batch, notion: str) -> Tensor:
+    """Return the negatives of all anchors of a batch for every anchor.
+
+    ``(batch, n, dim)`` becomes ``(batch, batch * n, dim)``. A segment of the anchor's own group is
+    replaced by one of the anchor's own negatives.
+    """
+    prefix = f"{notion}." if f"{notion}.group" in batch else ""
+    groups, others = batch[f"{prefix}group"], batch[f"{prefix}negative_groups"]
+    n_anchors, n = others.shape
+    everyone = torch.arange(n_anchors * n, device=others.device).expand(n_anchors, -1)
+    own = torch.arange(n_anchors, device=others.device).unsqueeze(1) * n + everyone % n
+    same = others.flatten() == groups.unsqueeze(1)  # (batch, batch * n)
+    chosen: Tensor = negatives.flatten(0, 1)[torch.where(same, own, everyone)]
+    return chosen
 
 
 class SiameseRecipe(PositiveRecipe):

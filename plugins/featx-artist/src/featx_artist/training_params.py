@@ -41,7 +41,18 @@ class TagParams(TrunkParams):
 
 
 @params_class
-class SiameseParams(TrunkParams):
+class PairParams(TrunkParams):
+    """Parameters of the recipes that compare segments."""
+
+    shared_negatives: bool = param(
+        False,
+        "Every negative of a batch serves all anchors that it is one for; the papers: its own "
+        "anchor alone.",
+    )
+
+
+@params_class
+class SiameseParams(PairParams):
     """Parameters of the recipe ``siamese``."""
 
     n_negatives: int = param(4, "Segments of other artists beside every positive, > 0.", gt=0)
@@ -49,7 +60,7 @@ class SiameseParams(TrunkParams):
 
 
 @params_class
-class JointParams(TrunkParams):
+class JointParams(PairParams):
     """Parameters of the recipe ``joint``."""
 
     notions: tuple[str, ...] = param(

@@ -1,0 +1,118 @@
+"""Make the checkpoints that featx ships: render music, train, measure.
+
+Usage: python benchmarks/checkpoints.py OUT --midi POP909 [STEP ...]
+
+The steps, in this order, are those of `STEPS`; all of them by default. Every step is one or more
+calls of ``featx`` and is gone on with when it is called again. Hours on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+#: Sound fonts to train with; the test split has the default of ``featx bench render``, another.
+#: Debian: fluid-soundfont-gm, musescore-general-soundfont-small, csound-soundfont.
+SOUNDFONTS = ("FluidR3_GM.sf2", "MuseScore_General_Lite.sf3", "sf_GMbank.sf2")
+
+#: Arrangements, and solo lines of the lead alone.
+COLLECTIONS = {
+    "mixes": {
+        "artists": 300, "valid-artists": 30, "test-artists": 50, "songs-per-artist": 4,
+        "albums": 2, "seed": 11,
+    },
+    "solos": {
+        "artists": 200, "valid-artists": 20, "test-artists": 50, "songs-per-artist": 3,
+        "albums": 1, "seed": 12, "duration": 15, "parts": "lead",
+    },
+}  # fmt: skip
+
+#: Adam, falling to a quarter; half precision for the products.
+_SAMPLECNN = {
+    "batch_size": 23, "optimizer": "adam", "lr": 0.001, "lr_decay": 0.001,
+    "schedule": "constant", "precision": "bfloat16", "validate_every": 500,
+    "export_dtype": "float16",
+}  # fmt: skip
+
+TRAININGS = {
+    "joint": ("artist-joint", None, "mixes/manifest.csv", {
+        "batch_size": 15, "lr": 0.03, "patience": 12, "early_stop": 40,
+        "precision": "bfloat16", "export_dtype": "float16",
+    }),
+    "sr8000": ("samplecnn", "tags", "songs.csv", {"model": "sr8000", "steps": 5000, **_SAMPLECNN}),
+    "3^9": ("samplecnn", "tags", "songs.csv", {"model": "3^9", "steps": 3000, **_SAMPLECNN}),
+}  # fmt: skip
+
+
+def featx(*words: object) -> None:
+    """Run the command; what it says is shown."""
+    subprocess.run([sys.executable, "-m", "featx.cli", *map(str, words)], check=True)
+
+
+def render(out: Path, midi: Path, name: str) -> None:
+    """Render one of the collections."""
+    fonts = [word for font in SOUNDFONTS for word in ("--soundfont", font)]
+    options = [word for key, value in COLLECTIONS[name].items() for word in (f"--{key}", value)]
+    featx("bench", "render", out / name, "--midi", midi, *fonts, *options)
+
+
+def songs(out: Path, midi: Path) -> None:  # noqa: ARG001
+    """Write one manifest of all collections."""
+    with (out / "songs.csv").open("w", newline="", encoding="utf-8") as target:
+        writer: csv.DictWriter[str] | None = None
+        for name in COLLECTIONS:
+            with (out / name / "manifest.csv").open(newline="", encoding="utf-8") as source:
+                for row in csv.DictReader(source):
+                    own = {key: f"{name} {row[key]}" for key in ("artist", "album")}
+                    row |= {"path": f"{name}/{row['path']}", "collection": name, **own}
+                    if writer is None:
+                        writer = csv.DictWriter(target, list(row), lineterminator="\n")
+                        writer.writeheader()
+                    writer.writerow(row)
+
+
+def mels(out: Path, midi: Path) -> None:  # noqa: ARG001
+    """Store the spectrograms that the artist models learn from."""
+    featx("run", out / "mixes/manifest.csv", "-p", "melspectrogram", "-o", out / "mel")
+
+
+def train(out: Path, name: str) -> None:
+    """Train one of the models."""
+    extractor, recipe, manifest, settings = TRAININGS[name]
+    words: list[object] = ["-p", extractor, "-m", out / manifest, "-o", out / name, "--threads", 1]
+    words += ["--recipe", recipe] if recipe else ["--store", out / "mel"]
+    for key, value in settings.items():
+        words += ["--set", f"{key}={value}"]
+    featx("train", *words)
+
+
+STEPS: dict[str, Callable[[Path, Path], None]] = {
+    "mixes": lambda out, midi: render(out, midi, "mixes"),
+    "solos": lambda out, midi: render(out, midi, "solos"),
+    "songs": songs,
+    "mels": mels,
+    **{name: (lambda out, midi, name=name: train(out, name)) for name in TRAININGS},  # type: ignore[misc]  # noqa: ARG005
+}
+
+
+def main() -> None:
+    """Run the steps that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--midi", type=Path, required=True, help="folder of songs as in POP909")
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}")
+    asked = parser.parse_args()
+    if unknown := set(asked.steps) - set(STEPS):
+        parser.error(f"steps must be some of {', '.join(STEPS)}, got {', '.join(sorted(unknown))}")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for name, step in STEPS.items():
+        if not asked.steps or name in asked.steps:
+            step(asked.out, asked.midi)
+
+
+if __name__ == "__main__":
+    main()
