@@ -77,7 +77,8 @@ def songs(out: Path, midi: Path) -> None:  # noqa: ARG001
 
 def mels(out: Path, midi: Path) -> None:  # noqa: ARG001
     """Store the spectrograms that the artist models learn from."""
-    featx("run", out / "mixes/manifest.csv", "-p", "melspectrogram", "-o", out / "mel")
+    words = ["-p", "melspectrogram", "--set", "front_end=fe-artist", "--features", "frames"]
+    featx("run", out / "mixes/manifest.csv", *words, "-o", out / "mel")
 
 
 def train(out: Path, name: str) -> None:

@@ -369,6 +369,14 @@ def test_weights_must_say_whose_they_are(music: Path, tmp_path: Path) -> None:
         go(music, tmp_path / "s", "weighty", "cheap", weights={"cheap": path})
 
 
+def test_untrained_in_place_of_weights_means_seeded_ones(music: Path, tmp_path: Path) -> None:
+    with pytest.warns(UntrainedWarning, match="without trained weights"):
+        go(music, tmp_path / "s", "seeded", weights="untrained")
+    assert open_store(tmp_path / "s")["seeded"].recipe.weights == "untrained:seed=0"
+    with pytest.raises(WeightsError, match="weighty must have weights, got --weights untrained"):
+        go(music, tmp_path / "s", "seeded", "weighty", weights="untrained")
+
+
 class Forgetful(Executor):
     """Loses the first tasks it gets, as a cluster does whose nodes die."""
 

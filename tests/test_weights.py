@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -256,6 +257,22 @@ def test_locate_prefers_override_then_cache_then_resource(tmp_path, monkeypatch,
     weights.save_weights(weights.cached_path(spec), tensors, {"from": "cache"})
     assert weights.locate(spec) == weights.cached_path(spec)
     assert weights.locate(spec, override=sound) == sound
+
+
+def test_parameters_choose_among_resources(tmp_path, monkeypatch, tensors):
+    package = tmp_path / "many_shipped"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    for name in ("3^9", "sr8000"):
+        weights.save_weights(package / "data" / f"{name}.safetensors", tensors, {"from": name})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = WeightsSpec(name="dummy", resource="many_shipped:data/{model}.safetensors")
+    for name, found in (("3^9", True), ("sr8000", True), ("2^14", False)):
+        path = weights.locate(spec, params=SimpleNamespace(model=name))
+        assert path == (package / "data" / f"{name}.safetensors" if found else None)
+    state = weights.state(spec)
+    assert state.status == "shipped"
+    assert "sr8000.safetensors" in state.note
 
 
 def test_locate_takes_a_folder(tmp_path, tensors):

@@ -337,6 +337,8 @@ class WeightsSpec:
         ``model.h5 from https://...``. Part of the message when weights are missing.
     resource : str
         ``package:relative/path.safetensors`` shipped inside a plugin; empty when none is.
+        ``{name}`` stands for a parameter of the extractor, such as ``weights/{model}.safetensors``;
+        for values without a file none are shipped.
     required : bool
         False lets the extractor run with seeded weights, reported as UNTRAINED.
     """

@@ -93,7 +93,7 @@ def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
             click.echo(f"{name}: {count} stale ({reason})")
     for job in planned.jobs:
         if job.recipe.weights.startswith("untrained"):
-            click.echo(f"{job.name}: UNTRAINED, no weights are installed")
+            click.echo(f"{job.name}: UNTRAINED, without trained weights")
     for note in found.notes():
         click.echo(printable(note))
     click.echo(f"{counts.to_do} of {counts.tracks} files to do")

@@ -68,7 +68,8 @@ def selection_options(function: Decorated) -> Decorated:
             "--weights",
             multiple=True,
             metavar="[NAME=]PATH",
-            help="Weights to use instead of the installed ones: a file, or a folder of them.",
+            help="Weights to use instead of the installed ones: a file, a folder of them, or "
+            "'untrained' for a random network.",
         ),
         click.option(
             "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps."

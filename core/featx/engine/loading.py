@@ -143,7 +143,7 @@ def load(
     features : tuple of str, optional
         Outputs to compute; by default all of them.
     weights : path, optional
-        Instead of the cached ones.
+        Instead of the cached ones; ``untrained`` for seeded ones.
     device : str
         ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; it must be one that the extractor can use.
     threads : int > 0
@@ -184,8 +184,8 @@ def load(
         (job,) = prepare_jobs(registry, [name], features=everything, **arguments)
     if job.recipe.weights.startswith("untrained"):
         warnings.warn(
-            f"{name} is UNTRAINED: it has no weights installed, so its results are those of a "
-            "random network.",
+            f"{name} is UNTRAINED: it runs without trained weights, so its results are those of "
+            "a random network.",
             UntrainedWarning,
             stacklevel=2,
         )

@@ -33,6 +33,9 @@ __all__ = [
 #: ``{"mfcc": {"n_mfcc": 20}}``, ``{"mfcc.n_mfcc": 20}``, or ``{"n_mfcc": 20}`` for one extractor.
 Settings: TypeAlias = Mapping[str, Any]
 
+#: In place of a path: seeded weights, also where trained ones are at hand.
+UNTRAINED = "untrained"
+
 #: One file or folder for all, or one per name of an extractor or of its weights.
 WeightsChoice: TypeAlias = "str | Path | Mapping[str, str | Path] | None"
 
@@ -64,7 +67,7 @@ def prepare_jobs(
         ``extractor.feature``, or a bare feature where there is one extractor. Extractors that are
         not mentioned give their clip features, or everything if they have none.
     weights : path or mapping, optional
-        Instead of the cached ones, see `WeightsChoice`.
+        Instead of the cached ones, see `WeightsChoice`; ``untrained`` for seeded ones.
     device : str
         ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; extractors that cannot use it run on the CPU.
     quality : str
@@ -141,7 +144,7 @@ def _job(
         params: Any = parse_params(spec.params, settings)
     except ParameterError as error:
         raise ParameterError(f"{name}: {error}") from error
-    path, weights = _weights(spec, override, seed)
+    path, weights = _weights(spec, params, override, seed)
     if path:
         params = _with_weights(name, spec, path, settings, params)
     resolved = resolve_checked(spec, params, None)
@@ -316,7 +319,7 @@ def _weights_by_extractor(
         return chosen
     if not needing:
         raise ParameterError(f"weights must be left out: {', '.join(found)} use none.")
-    if len(needing) > 1 and not os.path.isdir(weights):  # noqa: PTH112
+    if len(needing) > 1 and str(weights) != UNTRAINED and not os.path.isdir(weights):  # noqa: PTH112
         raise ParameterError(
             f"weights must name the extractor where several have some, got {weights}. "
             f"Write for instance {next(iter(needing))}={weights}."
@@ -324,11 +327,17 @@ def _weights_by_extractor(
     return chosen | dict.fromkeys(needing, weights)
 
 
-def _weights(spec: ExtractorSpec, override: str | Path | None, seed: int) -> tuple[str, str]:
+def _weights(
+    spec: ExtractorSpec, params: Any, override: str | Path | None, seed: int
+) -> tuple[str, str]:
     """Return the path of the weights and their entry in the recipe."""
     if spec.weights is None:
         return "", ""
-    path = locate(spec.weights, override=override)
+    path = None
+    if str(override) != UNTRAINED:
+        path = locate(spec.weights, override=override, params=params)
+    elif spec.weights.required:
+        raise WeightsError(f"{spec.name} must have weights, got --weights {UNTRAINED}.")
     if path is not None:
         return str(path), file_sha256(path)
     if spec.weights.required:

@@ -221,8 +221,8 @@ def _tell_untrained(jobs: Iterable[Job], progress: Reporter | None) -> None:
     for job in jobs:
         if job.recipe.weights.startswith("untrained"):
             text = (
-                f"{job.name} is UNTRAINED ({job.recipe.weights.partition(':')[2]}): it has no "
-                "weights installed, so its results are those of a random network."
+                f"{job.name} is UNTRAINED ({job.recipe.weights.partition(':')[2]}): it runs "
+                "without trained weights, so its results are those of a random network."
             )
             if progress is None:
                 warnings.warn(text, UntrainedWarning, stacklevel=3)

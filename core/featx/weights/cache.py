@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def cached_path(spec: WeightsSpec) -> Path:
     return cache_folder() / "weights" / f"{spec.name}{SUFFIX}"
 
 
-def locate(spec: WeightsSpec, *, override: str | Path | None = None) -> Path | None:
+def locate(
+    spec: WeightsSpec, *, override: str | Path | None = None, params: object = None
+) -> Path | None:
     """Return the safetensors file of ``spec``: override, cache, packaged resource, in this order.
 
     Parameters
@@ -64,6 +67,8 @@ def locate(spec: WeightsSpec, *, override: str | Path | None = None) -> Path | N
         What the extractor declares.
     override : str or Path, optional
         A file, or a folder that holds ``<name>.safetensors``. Its hash is the user's business.
+    params : object, optional
+        The extractor's parameters, where they choose among several packaged resources.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def locate(spec: WeightsSpec, *, override: str | Path | None = None) -> Path | N
     if cached.is_file():
         _check_hash(spec, cached)
         return cached
-    return _resource(spec)
+    return next(iter(_resources(spec, params)), None)
 
 
 def _overridden(spec: WeightsSpec, override: Path) -> Path:
@@ -108,17 +113,21 @@ def _check_hash(spec: WeightsSpec, path: Path) -> None:
         )
 
 
-def _resource(spec: WeightsSpec) -> Path | None:
+def _resources(spec: WeightsSpec, params: object = None) -> list[Path]:
+    """Return the packaged file of ``params``, or all files where none are given."""
     package, _, inside = spec.resource.partition(":")
     if not package:
-        return None
+        return []
     try:
         found = importlib.util.find_spec(package)
     except ModuleNotFoundError as error:
         raise WeightsError(f"weights {spec.name!r} must lie in a package, but {error}.") from error
-    folders = () if found is None else found.submodule_search_locations or ()
-    paths = (Path(folder) / inside for folder in folders)
-    return next((path for path in paths if path.is_file()), None)
+    folders = [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
+    if params is None:
+        pattern = re.sub(r"\{\w+\}", "*", inside)
+        return [path for folder in folders for path in sorted(folder.glob(pattern))]
+    named = re.sub(r"\{(\w+)\}", lambda field: str(getattr(params, field[1])), inside)
+    return [path for folder in folders if (path := folder / named).is_file()]
 
 
 def missing_message(spec: WeightsSpec) -> str:
@@ -180,13 +189,15 @@ def state(spec: WeightsSpec) -> WeightsState:
             licence=spec.licence,
             note=_remedy(spec),
         )
+    shipped = [] if path == cached else _resources(spec)
     return WeightsState(
         name=spec.name,
-        status="cached" if path == cached else "shipped",
+        status="shipped" if shipped else "cached",
         path=str(path),
         sha256=file_sha256(path),
         bytes=path.stat().st_size,
         licence=spec.licence,
+        note="; ".join(map(str, shipped)) if len(shipped) > 1 else "",
     )
 
 

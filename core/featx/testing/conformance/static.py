@@ -165,7 +165,7 @@ def _check_weights(spec: ExtractorSpec, target: Target, recorder: Recorder) -> N
         return
     override = Path(target.weights) if target.weights else None
     try:
-        path = locate(spec.weights, override=override)
+        path = locate(spec.weights, override=override, params=spec.params())
     except FeatxError as error:
         raise CheckFailed(str(error)) from error
     if path is None and spec.weights.required:

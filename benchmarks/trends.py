@@ -1,0 +1,230 @@
+"""Trends of the papers on rendered music: many small trainings, one table each.
+
+Usage: python benchmarks/trends.py OUT TABLE [...]
+
+OUT is the folder of ``checkpoints.py`` after its steps ``mixes`` and ``mels``. Tables are those of
+`TABLES`, numbered as in the thesis. Every training is short and has the same number of steps as
+the others of its table; a training that is there is not repeated. Figures are of the test split
+(artists, songs and a sound font that no training has met), in brackets 95 % intervals over
+artists.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import featx
+from featx_bench.holdout import holdout
+from featx_bench.intervals import bootstrap, bootstrap_mean
+from featx_bench.retrieval import PerQuery, mean_average_precision, recall_at_1
+from featx_bench.tagging import roc_auc, tag_matrix
+
+#: Ours, not the papers': half precision, and steps that two cores can make.
+_ARTIST = {"precision": "bfloat16", "schedule": "constant", "early_stop": 0, "lr": 0.03}
+_TAGS = {
+    "precision": "bfloat16", "schedule": "constant", "batch_size": 23, "optimizer": "adam",
+    "lr": 0.001, "lr_decay": 0.001, "steps": 400, "validate_every": 400,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One training."""
+
+    name: str
+    extractor: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    artists: int | None = None  # of the training split; None is all
+
+
+def _joint(name: str, notions: str) -> Row:
+    settings = {**_ARTIST, "notions": notions, "steps": 1500}
+    return Row(name=name, extractor="artist-joint", settings=settings)
+
+
+def _siamese(name: str, *, negatives: int = 4, artists: int | None = None) -> Row:
+    settings = {**_ARTIST, "n_negatives": negatives, "steps": 1500}
+    return Row(name=name, extractor="artist-siamese", settings=settings, artists=artists)
+
+
+def _tags(model: str) -> Row:
+    return Row(name=model, extractor="samplecnn", settings={**_TAGS, "model": model})
+
+
+TABLES: dict[str, tuple[Row, ...]] = {
+    "4.5": (
+        *(_joint(notion, notion) for notion in ("artist", "album", "track")),
+        _joint("joint", "artist,album,track"),
+    ),
+    "4.7": tuple(_siamese(f"negatives-{n}", negatives=n) for n in (1, 4, 16)),
+    "4.8": tuple(_siamese(f"artists-{n}", artists=n) for n in (30, 100, 300)),
+    "3.2": tuple(
+        _tags(model)
+        for model in (
+            *("mel-729-729", "mel-243-243"),
+            *("raw-729-729", "raw-243-243"),
+            *("raw-9-9", "3^9"),
+        )
+    ),
+    "3.5": tuple(_tags(model) for model in ("sr2000", "sr8000", "3^9")),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Songs:
+    """The test split: files and labels."""
+
+    rows: list[dict[str, str]]
+    folder: Path
+
+    def column(self, name: str) -> list[str]:
+        """Return a column."""
+        return [row[name] for row in self.rows]
+
+
+def read_songs(out: Path, split: str) -> Songs:
+    """Return the rows of a split."""
+    with (out / "mixes/manifest.csv").open(newline="", encoding="utf-8") as source:
+        return Songs(
+            [row for row in csv.DictReader(source) if row["split"] == split], out / "mixes"
+        )
+
+
+# ------------------------------------------------------------------------------ training
+def trained(out: Path, row: Row) -> Path:
+    """Return the folder of a row's checkpoint, trained if need be."""
+    folder = out / "trends" / row.name.replace("^", "-")
+    manifest = out / "mixes/manifest.csv"
+    if row.artists is not None:
+        manifest = _fewer(out, row.artists)
+    words = ["-p", row.extractor, "-m", str(manifest), "-o", str(folder), "--threads", "1"]
+    if row.extractor != "samplecnn":
+        words += ["--store", str(out / "mel")]
+    for key, value in row.settings.items():
+        words += ["--set", f"{key}={value}"]
+    subprocess.run([sys.executable, "-m", "featx.cli", "train", *words], check=True)
+    return folder
+
+
+def _fewer(out: Path, artists: int) -> Path:
+    """Write a manifest with the first training artists only."""
+    source = out / "mixes/manifest.csv"
+    target = out / f"mixes/artists-{artists}.csv"
+    with source.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    known = sorted({row["artist"] for row in rows if row["split"] == "train"})
+    kept = [row for row in rows if row["split"] != "train" or row["artist"] in known[:artists]]
+    with target.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+    return target
+
+
+# ------------------------------------------------------------------------------- figures
+def of_artists(extractor: Callable[..., Any], songs: Songs) -> dict[str, tuple[float, ...]]:
+    """Measure an embedding: unseen artists, albums, and halves of tracks."""
+    whole, halves = [], []
+    for row in songs.rows:
+        audio = featx.Audio.load(songs.folder / row["path"])
+        middle = len(audio.y) // 2
+        whole.append(extractor(audio.y, audio.sr)["embedding"])
+        halves += [
+            extractor(part, audio.sr)["embedding"] for part in (audio.y[:middle], audio.y[middle:])
+        ]
+    vectors, parts = np.stack(whole), np.stack(halves)
+    artists, albums, paths = (songs.column(name) for name in ("artist", "album", "path"))
+    found = {
+        "MAP": mean_average_precision(vectors, artists),
+        "MAP, other albums": mean_average_precision(vectors, artists, groups=albums),
+        "recall@1, other albums": recall_at_1(vectors, artists, groups=albums),
+        "hold-out artist": holdout(vectors, artists),
+        "hold-out artist, other albums": holdout(vectors, artists, groups=albums),
+        "hold-out album": holdout(vectors, albums),
+    }
+    told = {name: _interval(scores, artists) for name, scores in found.items()}
+    twice = [name for name in artists for _ in range(2)]
+    of_track = holdout(parts, [path for path in paths for _ in range(2)])
+    return {**told, "hold-out track": _interval(of_track, twice)}
+
+
+def _interval(scores: PerQuery, artists: Sequence[str]) -> tuple[float, ...]:
+    clusters = [artists[i] for i in scores.queries]
+    return (scores.mean, *bootstrap_mean(scores.values, clusters=clusters))
+
+
+def of_tags(extractor: Callable[..., Any], songs: Songs) -> dict[str, tuple[float, ...]]:
+    """Measure the tags of a classifier: macro area under the ROC curve."""
+    scores, names = [], ()
+    for row in songs.rows:
+        audio = featx.Audio.load(songs.folder / row["path"])
+        values = extractor(audio.y, audio.sr)
+        scores.append(values["tags"])
+        names = values.specs["tags"].columns
+    predicted = np.stack(scores).astype(np.float64)
+    truth = tag_matrix([row["tags"].split(";") for row in songs.rows], names)
+    families = [i for i, name in enumerate(names) if name in FAMILIES]
+    artists = songs.column("artist")
+    found = {}
+    for title, columns in (("all tags", range(len(names))), ("instruments", families)):
+        chosen = list(columns)
+
+        def macro(rows: Any, chosen: list[int] = chosen) -> float:
+            return float(np.nanmean(roc_auc(predicted[rows][:, chosen], truth[rows][:, chosen])))
+
+        low, high = bootstrap(macro, len(truth), clusters=artists)
+        found[title] = (macro(np.arange(len(truth))), low, high)
+    return found
+
+
+#: Tags that name a family of instruments.
+FAMILIES = frozenset(
+    {
+        *("piano", "mallets", "organ", "guitar", "bass", "strings"),
+        *("choir", "brass", "reed", "flute", "synth"),
+    }
+)
+
+
+def table(out: Path, name: str) -> str:
+    """Train what is missing, measure, and return the table as Markdown."""
+    songs = read_songs(out, "test")
+    lines: list[str] = []
+    for row in TABLES[name]:
+        folder = trained(out, row)
+        told = folder / "trend.json"
+        if not told.exists():
+            extractor = _load(row, folder)
+            measure = of_tags if row.extractor == "samplecnn" else of_artists
+            told.write_text(json.dumps(measure(extractor, songs)), encoding="utf-8")
+        found = json.loads(told.read_text(encoding="utf-8"))
+        if not lines:
+            lines = [f"| {name} | " + " | ".join(found) + " |", "|---" * (len(found) + 1) + "|"]
+        cells = (f"{mean:.3f} ({low:.3f}–{high:.3f})" for mean, low, high in found.values())
+        lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
+        print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+def _load(row: Row, folder: Path) -> Callable[..., Any]:
+    params = {"model": row.settings["model"]} if row.extractor == "samplecnn" else {}
+    return featx.load(row.extractor, weights=folder, **params)
+
+
+def main(out: Path, tables: Sequence[str]) -> None:
+    """Print the tables."""
+    for name in tables or TABLES:
+        print(f"\n{table(out, name)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
