@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--midi", type=Path, required=True, help="folder of songs as in POP909")
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     if unknown := set(asked.steps) - set(STEPS):
         parser.error(f"steps must be some of {', '.join(STEPS)}, got {', '.join(sorted(unknown))}")
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,200 @@
+"""What the shipped networks learned: probes elsewhere, unseen artists, robustness, one table each.
+
+Usage: python benchmarks/transfer.py OUT [TASK ...]
+
+OUT is the folder of ``checkpoints.py`` after its rendering. ``FEATX_TEST_DATA`` names the folder of
+real recordings. Models are those of `MODELS`: features of each lie in a store of its own, and what
+is there already is not computed again. A checkpoint in training is measured in place of the
+shipped one with MODEL=FOLDER among the tasks.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx_bench.collection import Collection, read_collection
+from featx_bench.reports import Report
+from featx_bench.tasks import probe_task, retrieval_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """An extractor as it is run."""
+
+    extractor: str
+    feature: str = "embedding"
+    settings: tuple[str, ...] = ()
+    weights: str = ""  # empty: what is shipped or imported
+
+
+MODELS = {
+    "samplecnn": Model(extractor="samplecnn"),
+    "samplecnn, untrained": Model(extractor="samplecnn", weights="untrained"),
+    "samplecnn 8 kHz": Model(extractor="samplecnn", settings=("model=sr8000",)),
+    "samplecnn 8 kHz, untrained": Model(
+        extractor="samplecnn", settings=("model=sr8000",), weights="untrained"
+    ),
+    "artist-joint": Model(extractor="artist-joint"),
+    "artist-joint, untrained": Model(extractor="artist-joint", weights="untrained"),
+    "artist-siamese": Model(extractor="artist-siamese"),
+    "mfcc, statistics": Model(extractor="mfcc", feature="summary"),
+    "mean log-mel": Model(
+        extractor="melspectrogram", feature="summary:mean", settings=("front_end=fe-artist",)
+    ),
+}
+
+
+# ------------------------------------------------------------------------------ collections
+def real(out: Path, prefix: str, columns: Mapping[str, Callable[[str], str]]) -> Path:
+    """Write a manifest of recordings under ``prefix``, with columns made from their paths."""
+    data = Path(os.environ["FEATX_TEST_DATA"])
+    target = out / f"{prefix.strip('/').replace('/', '-')}.csv"
+    with (data / "tracks.csv").open(newline="", encoding="utf-8") as source:
+        rows = [row for row in csv.DictReader(source) if row["path"].startswith(prefix)]
+    with target.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["path", "track_id", "artist", "title", *columns])
+        for row in rows:
+            made = (make(row["path"]) for make in columns.values())
+            writer.writerow([data / row["path"], row["path"], row["artist"], row["title"], *made])
+    return target
+
+
+def _stem(path: str, part: int) -> str:
+    return Path(path).stem.split("_")[part]
+
+
+def esc(out: Path) -> Path:
+    """Environmental sounds: 10 classes of 4 clips."""
+    return real(out, "general/esc10/", {"sound": lambda path: path.split("/")[2]})
+
+
+def digits(out: Path) -> Path:
+    """Spoken digits: 10 digits by 6 speakers, twice."""
+    columns = {
+        "digit": lambda path: _stem(path, 0),
+        "speaker": lambda path: _stem(path, 1),
+    }
+    return real(out, "general/fsdd/", columns)
+
+
+def music(out: Path) -> Path:
+    """Real music; clips of one recording share ``recording``."""
+    return real(out, "music/", {"recording": lambda path: path.rpartition("-")[0] or path})
+
+
+COLLECTIONS: dict[str, Callable[[Path], Path]] = {
+    "esc": esc,
+    "digits": digits,
+    "music": music,
+    "solos": lambda out: out / "solos/manifest.csv",
+    "mixes": lambda out: out / "mixes/manifest.csv",
+}
+
+
+def collect(
+    out: Path, name: str, columns: tuple[str, ...], given: Mapping[str, str], models: list[str]
+) -> Collection:
+    """Return the features of all models, computed where they are not there."""
+    manifest = COLLECTIONS[name](out)
+    found: Collection | None = None
+    for label in models:
+        model = MODELS[label]
+        weights = given.get(label, model.weights)
+        store = out / "features" / name / label.replace(", ", "-").replace(" ", "-")
+        words = ["run", str(manifest), "-p", model.extractor, "-o", str(store)]
+        words += ["--features", model.feature.partition(":")[0]]
+        words += ["--weights", weights] if weights else []
+        for setting in model.settings:
+            words += ["--set", setting]
+        subprocess.run([sys.executable, "-m", "featx.cli", *words], check=True)
+        feature = f"{model.extractor}.{model.feature}"
+        part = read_collection(store, manifest, [feature], columns=columns)
+        vectors = {label: part.features[feature]}
+        if found is None:
+            found = dataclasses.replace(part, features=vectors)
+        elif part.ids != found.ids:
+            raise ValueError(f"all models must have the same tracks, but {label} has others.")
+        else:
+            found = dataclasses.replace(found, features={**found.features, **vectors})
+    assert found is not None
+    return found
+
+
+# ------------------------------------------------------------------------------------ tasks
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One column of a table."""
+
+    collection: str
+    columns: tuple[str, ...]
+    measure: Callable[[Collection], Report]
+
+
+def _probe(label: str, *, k: int, folds: int = 0, group: str = "", cluster: str = "") -> Callable:
+    def measure(collection: Collection) -> Report:
+        return probe_task(
+            collection, label=label, k=k, folds=folds, group=group, cluster=cluster,
+            scaling="dimension",
+        )  # fmt: skip
+
+    return measure
+
+
+def _retrieval(split: str, *, exclude: str = "", cluster: str = "") -> Callable:
+    def measure(collection: Collection) -> Report:
+        return retrieval_task(
+            collection.split(split), label="artist", exclude=exclude, cluster=cluster
+        )
+
+    return measure
+
+
+_RENDERED = ("lead", "source", "song")
+TASKS = {
+    "esc": Task(collection="esc", columns=("sound",), measure=_probe("sound", k=3, folds=4)),
+    "digit": Task(
+        collection="digits", columns=("digit", "speaker"),
+        measure=_probe("digit", k=5, folds=3, group="speaker"),
+    ),
+    "speaker": Task(
+        collection="digits", columns=("digit", "speaker"), measure=_probe("speaker", k=5, folds=4)
+    ),
+    "instrument": Task(
+        collection="solos", columns=_RENDERED, measure=_probe("lead", k=20, cluster="artist")
+    ),
+    "artists": Task(
+        collection="mixes", columns=_RENDERED, measure=_retrieval("test", cluster="artist")
+    ),
+    "other-albums": Task(
+        collection="mixes", columns=_RENDERED,
+        measure=_retrieval("test", exclude="album", cluster="artist"),
+    ),
+    "real-artists": Task(
+        collection="music", columns=("recording",), measure=_retrieval("", exclude="recording")
+    ),
+}  # fmt: skip
+
+
+def main(out: Path, words: list[str]) -> None:
+    """Print a table per task; reports go to ``OUT/reports``."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    names = [word for word in words if word in TASKS] or list(TASKS)
+    models = [word for word in words if word in MODELS] or list(MODELS)
+    (out / "reports").mkdir(exist_ok=True)
+    for name in names:
+        task = TASKS[name]
+        report = task.measure(collect(out, task.collection, task.columns, given, models))
+        report.write(out / "reports" / f"{name}.json")
+        print(f"**{name}**\n\n{report.to_table()}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
