@@ -32,7 +32,7 @@ COLLECTIONS = {
 }  # fmt: skip
 
 #: Adam, falling to a quarter; half precision for the products.
-_SAMPLECNN = {
+SAMPLECNN = {
     "batch_size": 23, "optimizer": "adam", "lr": 0.001, "lr_decay": 0.001,
     "schedule": "constant", "precision": "bfloat16", "validate_every": 500,
     "export_dtype": "float16",
@@ -43,8 +43,8 @@ TRAININGS = {
         "batch_size": 15, "lr": 0.03, "patience": 12, "early_stop": 40,
         "precision": "bfloat16", "export_dtype": "float16",
     }),
-    "sr8000": ("samplecnn", "tags", "songs.csv", {"model": "sr8000", "steps": 5000, **_SAMPLECNN}),
-    "3^9": ("samplecnn", "tags", "songs.csv", {"model": "3^9", "steps": 3000, **_SAMPLECNN}),
+    "sr8000": ("samplecnn", "tags", "songs.csv", {"model": "sr8000", "steps": 5000, **SAMPLECNN}),
+    "3^9": ("samplecnn", "tags", "songs.csv", {"model": "3^9", "steps": 3000, **SAMPLECNN}),
 }  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/trends.py OUT TABLE [...]
 
-OUT is the folder of ``checkpoints.py`` after its steps ``mixes`` and ``mels``. Tables are those of
-`TABLES`, numbered as in the thesis. Every training is short and has the same number of steps as
-the others of its table; a training that is there is not repeated. Figures are of the test split
-(artists, songs and a sound font that no training has met), in brackets 95 % intervals over
+OUT is the folder of ``checkpoints.py`` after its renderings, ``songs`` and ``mels``. Tables are
+those of `TABLES`, numbered as in the thesis. Every training is short and has the same number of
+steps as the others of its table; a training that is there is not repeated. Figures are of the test
+split (artists, songs and a sound font that no training has met), in brackets 95 % intervals over
 artists.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from checkpoints import SAMPLECNN
 
 import featx
 from featx_bench.holdout import holdout
@@ -30,10 +31,8 @@ from featx_bench.tagging import roc_auc, tag_matrix
 
 #: Ours, not the papers': half precision, and steps that two cores can make.
 _ARTIST = {"precision": "bfloat16", "schedule": "constant", "early_stop": 0, "lr": 0.03}
-_TAGS = {
-    "precision": "bfloat16", "schedule": "constant", "batch_size": 23, "optimizer": "adam",
-    "lr": 0.001, "lr_decay": 0.001, "steps": 400, "validate_every": 400,
-}  # fmt: skip
+#: The beginning of the trainings in ``checkpoints.py``: more steps make a checkpoint of it.
+_TAGS = {**SAMPLECNN, "steps": 400}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,19 +90,23 @@ class Songs:
         return [row[name] for row in self.rows]
 
 
-def read_songs(out: Path, split: str) -> Songs:
-    """Return the rows of a split."""
-    with (out / "mixes/manifest.csv").open(newline="", encoding="utf-8") as source:
-        return Songs(
-            [row for row in csv.DictReader(source) if row["split"] == split], out / "mixes"
-        )
+def read_songs(manifest: Path) -> Songs:
+    """Return the rows of the test split."""
+    with manifest.open(newline="", encoding="utf-8") as source:
+        rows = [row for row in csv.DictReader(source) if row["split"] == "test"]
+    return Songs(rows, manifest.parent)
+
+
+def manifest_of(out: Path, row: Row) -> Path:
+    """Return what a row is trained and measured on: arrangements, for tags solo lines as well."""
+    return out / ("songs.csv" if row.extractor == "samplecnn" else "mixes/manifest.csv")
 
 
 # ------------------------------------------------------------------------------ training
 def trained(out: Path, row: Row) -> Path:
     """Return the folder of a row's checkpoint, trained if need be."""
     folder = out / "trends" / row.name.replace("^", "-")
-    manifest = out / "mixes/manifest.csv"
+    manifest = manifest_of(out, row)
     if row.artists is not None:
         manifest = _fewer(out, row.artists)
     words = ["-p", row.extractor, "-m", str(manifest), "-o", str(folder), "--threads", "1"]
@@ -179,7 +182,9 @@ def of_tags(extractor: Callable[..., Any], songs: Songs) -> dict[str, tuple[floa
         chosen = list(columns)
 
         def macro(rows: Any, chosen: list[int] = chosen) -> float:
-            return float(np.nanmean(roc_auc(predicted[rows][:, chosen], truth[rows][:, chosen])))
+            each = roc_auc(predicted[rows][:, chosen], truth[rows][:, chosen])
+            known = ~np.isnan(each)  # a resample may hold all or none of a tag
+            return float(each[known].mean()) if known.any() else float("nan")
 
         low, high = bootstrap(macro, len(truth), clusters=artists)
         found[title] = (macro(np.arange(len(truth))), low, high)
@@ -197,9 +202,9 @@ FAMILIES = frozenset(
 
 def table(out: Path, name: str) -> str:
     """Train what is missing, measure, and return the table as Markdown."""
-    songs = read_songs(out, "test")
     lines: list[str] = []
     for row in TABLES[name]:
+        songs = read_songs(manifest_of(out, row))
         folder = trained(out, row)
         told = folder / "trend.json"
         if not told.exists():
