@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo test bench bench-peers docs tamper kills scale render clean
+.PHONY: demo test bench bench-peers docs tamper kills scale render checkpoints trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -64,6 +64,17 @@ MIDI ?= $(FEATX_TEST_DATA)/midi/pop909
 RENDERED ?= rendered
 render: $(STAMP)
 	$(BIN)/featx bench render $(RENDERED) --midi $(MIDI) --artists 100 --valid-artists 15 --test-artists 40
+
+# the checkpoints that ship, hours on two cores (the sound fonts of training: apt install fluid-soundfont-gm
+# musescore-general-soundfont-small csound-soundfont), how good they are, and the tables of trends
+CHECKPOINTS ?= checkpoints
+checkpoints: $(STAMP)
+	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
+	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
+
+trends: $(STAMP)
+	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
+	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)
 
 clean:
 	rm -rf $(VENV) demo docs/_build

@@ -90,12 +90,24 @@ def music(out: Path) -> Path:
     return real(out, "music/", {"recording": lambda path: path.rpartition("-")[0] or path})
 
 
+def unseen(out: Path) -> Path:
+    """Arrangements of the test split."""
+    target = out / "mixes/test.csv"
+    with (out / "mixes/manifest.csv").open(newline="", encoding="utf-8") as source:
+        rows = [row for row in csv.DictReader(source) if row["split"] == "test"]
+    with target.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return target
+
+
 COLLECTIONS: dict[str, Callable[[Path], Path]] = {
     "esc": esc,
     "digits": digits,
     "music": music,
     "solos": lambda out: out / "solos/manifest.csv",
-    "mixes": lambda out: out / "mixes/manifest.csv",
+    "mixes": unseen,
 }
 
 

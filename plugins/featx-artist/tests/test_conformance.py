@@ -25,5 +25,5 @@ def test_extractor_conforms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["artist-basic", "artist-tag", "artist-joint"])
-def test_untrained_extractor_conforms(name: str) -> None:
+def test_extractor_conforms_with_what_it_ships(name: str) -> None:
     check_extractor(f"featx-artist:{name}")

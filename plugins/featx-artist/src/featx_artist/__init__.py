@@ -77,6 +77,12 @@ def featx_extractors() -> list[ExtractorSpec]:
             "Embedding learned from artist, album and track together",
             factory="featx_artist.extractor:JointExtractor",
             resolve="featx_artist.config:resolve_joint",
+            weights=WeightsSpec(
+                name="artist-joint",
+                licence="MIT",
+                resource="featx_artist:weights/artist-joint.safetensors",
+                required=False,
+            ),
             reference=_LEE,
             recipes=(JOINT,),
         ),
