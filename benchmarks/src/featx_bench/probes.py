@@ -118,13 +118,27 @@ def probe_predict(
     ----------
     Park, Lee, Park, Ha, Nam. "Representation learning of music using artist labels". ISMIR, 2018.
     """
-    import torch
+    from featx.neural import inference
 
     options = options or ProbeOptions()
     if len(train[0]) == 0 or len(valid[0]) == 0:
         raise ParameterError(
             f"train and valid must hold examples, got {len(train[0])} and {len(valid[0])}."
         )
+    # products too small for threads, and sums that do not depend on their number
+    with inference(threads=1):
+        return _probe(train, valid, test, n_classes, options)
+
+
+def _probe(
+    train: tuple[FloatArray, Sequence[int]],
+    valid: tuple[FloatArray, Sequence[int]],
+    test: FloatArray,
+    n_classes: int,
+    options: ProbeOptions,
+) -> Any:
+    import torch
+
     x, y = torch.from_numpy(np.ascontiguousarray(train[0])), torch.tensor(train[1])
     xv, yv = torch.from_numpy(np.ascontiguousarray(valid[0])), torch.tensor(valid[1])
     trials, dim, n = options.trials, x.shape[1], len(x)
