@@ -26,10 +26,10 @@ from featx.training import (
     CropSpec,
     Song,
     StoreCrops,
-    find_checkpoints,
     train,
 )
 from featx.training.checkpoints import State, save_state
+from featx.weights import find_checkpoints, unfinished
 
 HERE = Path(__file__).parent
 #: A crop is resampled by itself, from 4000 to 22050 Hz; log10(1 + 10 x) of its mel bands differs.
@@ -349,6 +349,17 @@ def test_weights_list_tells_what_is_wrong(manifest: Path, damage: Any, status: s
     damage(manifest.parent / "out")
     (found,) = find_checkpoints(manifest.parent / "out")
     assert found.status == status
+
+
+def test_only_weights_of_a_cut_training_are_unfinished(manifest: Path) -> None:
+    cut, done = run(manifest, "cut", minutes=1e-9), run(manifest, "done", steps=2)
+    found = unfinished(cut.weights)
+    assert found is not None
+    assert (found.weights, found.steps) == (cut.weights, 1)
+    assert unfinished(done.weights) is None
+    assert unfinished(Path(cut.weights).with_name("other.safetensors")) is None
+    Path(cut.weights).with_name("card.json").write_text("{}", encoding="utf-8")
+    assert unfinished(cut.weights) is None
 
 
 def test_weights_list_refuses_other_folders(manifest: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from featx.errors import TrainingError, WeightsError
-from featx.training.cards import STATE_NAME
 from featx.weights import load_weights, save_weights
+from featx.weights.cards import STATE_NAME
 
 if TYPE_CHECKING:
     from featx.types import AnyArray

@@ -22,7 +22,6 @@ from featx.engine.guard import available_cores
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
 from featx.registry import Registered, Registry, import_object, load_registry
-from featx.training.cards import CARD_NAME
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
@@ -33,6 +32,7 @@ from featx.training.recipe import Recipe
 from featx.training.songs import SongSplit, read_songs
 from featx.training.trainer import Trainer, TrainingSummary
 from featx.weights import Provenance, file_sha256, save_weights
+from featx.weights.cards import CARD_NAME
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
