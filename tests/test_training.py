@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import json
+import re
 import subprocess
 import sys
 import types
@@ -309,7 +310,8 @@ def test_command_trains_and_writes_a_card(manifest: Path) -> None:
     arguments = ["train", "-p", "tiny", "-m", str(manifest), "-o", str(out), "--set", "steps=3"]
     done = CliRunner().invoke(main, [*arguments, "--threads", "1"])
     assert done.exit_code == 0, done.output
-    assert "3 steps" in done.output
+    assert re.search(r"(?m)^3/3 steps in \d+ s: ce \d\.\d+; epoch 1\.\d+; lr", done.stderr)
+    assert "3 steps" in done.stdout
     card = json.loads((out / "card.json").read_text("utf-8"))
     assert card["data"]["labels"] == {"artist": 3, "album": 0, "tags": 3}
     assert card["results"]["steps"] == 3

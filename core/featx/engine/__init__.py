@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         read_manifest,
     )
     from featx.engine.planning import Plan, PlanCounts, PlannedTrack, PlannedUnit
+    from featx.engine.progress import Meter, choose_meter
     from featx.engine.reporting import Reporter, RunSummary, choose_progress
     from featx.engine.runner import run_shard
     from featx.engine.running import UntrainedWarning, plan, run
@@ -32,6 +33,7 @@ _HOMES = {
     "LoadedExtractor": "loading",
     "MANIFEST_COLUMNS": "manifest",
     "ManifestRow": "manifest",
+    "Meter": "progress",
     "Plan": "planning",
     "PlanCounts": "planning",
     "PlannedTrack": "planning",
@@ -43,6 +45,7 @@ _HOMES = {
     "ShardTask": "tasks",
     "TrackJob": "tasks",
     "UntrainedWarning": "running",
+    "choose_meter": "progress",
     "choose_progress": "reporting",
     "discover": "inputs",
     "load": "loading",
@@ -62,6 +65,7 @@ __all__ = [
     "Job",
     "LoadedExtractor",
     "ManifestRow",
+    "Meter",
     "Plan",
     "PlanCounts",
     "PlannedTrack",
@@ -73,6 +77,7 @@ __all__ = [
     "ShardTask",
     "TrackJob",
     "UntrainedWarning",
+    "choose_meter",
     "choose_progress",
     "discover",
     "load",

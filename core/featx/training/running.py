@@ -19,6 +19,7 @@ import torch
 
 from featx import __version__
 from featx.engine.guard import available_cores
+from featx.engine.progress import LineMeter
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
 from featx.registry import Registered, Registry, import_object, load_registry
@@ -27,7 +28,7 @@ from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
 from featx.training.memory import pages_kept
 from featx.training.options import FREE, TrainingParams, find_recipe, split_settings
-from featx.training.progress import PlainProgress, TrainingReporter
+from featx.training.progress import MeterProgress, TrainingReporter
 from featx.training.recipe import Recipe
 from featx.training.songs import SongSplit, read_songs
 from featx.training.trainer import Trainer, TrainingSummary
@@ -120,7 +121,7 @@ def train(
     planned = _plan(load_registry(disabled=disabled), plugin, recipe, settings or {})
     _check_device(device, planned.extractor.spec)
     threads = threads or available_cores()
-    reporter = progress or PlainProgress()
+    reporter = progress or MeterProgress(LineMeter("steps", last=True))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     with _reader(planned.recipe, store) as reader, _torch(threads, device):
