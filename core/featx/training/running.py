@@ -108,9 +108,9 @@ def train(
     Raises
     ------
     ParameterError, PluginError
-        For a wrong manifest, name or setting.
+        For a wrong manifest, name or setting, or if ``out`` holds another training.
     TrainingError
-        If it diverges, or ``out`` holds another training.
+        If it diverges, or its state is damaged.
     """
     for name, value in (("threads", threads), ("workers", workers)):
         if value is not None and value < 1:
