@@ -261,6 +261,22 @@ def test_lines_without_the_label_are_left_out_and_told(manifest: Path) -> None:
     assert "1 lines have no artist and are left out (line 5)." in reporter.notes
 
 
+def test_column_that_is_missing_is_told_once(manifest: Path) -> None:
+    text = manifest.read_text("utf-8").replace("path,artist,tags", "path,band,tags")
+    manifest.write_text(text, encoding="utf-8")
+    told = r"songs.csv must have the columns .* has no artist, got path, band, tags\.$"
+    with pytest.raises(ParameterError, match=told):
+        run(manifest, "out", steps=2)
+
+
+def test_column_of_a_parquet_manifest_that_is_missing_is_told(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "songs.parquet"
+    pandas.DataFrame({"path": ["a.wav"], "mood": ["calm"]}).to_parquet(path)
+    with pytest.raises(ParameterError, match="has no artist, got path, mood"):
+        run(path, "out", steps=2)
+
+
 def test_wrong_numbers_of_threads_are_refused(manifest: Path) -> None:
     with pytest.raises(ParameterError, match="workers must be an integer > 0, got 0"):
         run(manifest, "out", workers=0)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         MANIFEST_COLUMNS,
         ManifestRow,
         manifest_column,
+        manifest_columns,
         read_manifest,
     )
     from featx.engine.planning import Plan, PlanCounts, PlannedTrack, PlannedUnit
@@ -50,6 +51,7 @@ _HOMES = {
     "discover": "inputs",
     "load": "loading",
     "manifest_column": "manifest",
+    "manifest_columns": "manifest",
     "plan": "running",
     "read_manifest": "manifest",
     "run": "running",
@@ -82,6 +84,7 @@ __all__ = [
     "discover",
     "load",
     "manifest_column",
+    "manifest_columns",
     "plan",
     "read_manifest",
     "run",
