@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.machinery
 import json
 import re
@@ -16,7 +17,7 @@ import pytest
 import soundfile as sf
 import torch
 from click.testing import CliRunner
-from training_recipe import SR, Silent, registry
+from training_recipe import SPEC, SR, Silent, registry
 
 import featx
 from featx.cli import main
@@ -30,6 +31,7 @@ from featx.training import (
     train,
 )
 from featx.training.checkpoints import State, save_state
+from featx.training.options import find_recipe
 from featx.weights import find_checkpoints, unfinished
 
 HERE = Path(__file__).parent
@@ -387,6 +389,13 @@ def test_weights_list_refuses_other_folders(manifest: Path) -> None:
     (manifest.parent / "out" / "card.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ParameterError, match=r"card.json must be a card that featx train wrote"):
         find_checkpoints(manifest.parent / "out")
+
+
+def test_extractor_without_recipe_names_those_that_have_one() -> None:
+    known = registry()
+    plain = dataclasses.replace(SPEC, name="plain", recipes=())
+    with pytest.raises(ParameterError, match=r"'plain' must .* Extractors with recipes: tiny\."):
+        find_recipe(known, plain, None)
 
 
 def test_info_tells_recipes_and_what_they_change(monkeypatch: pytest.MonkeyPatch) -> None:

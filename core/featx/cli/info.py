@@ -210,7 +210,7 @@ def _show_recipe(
     from featx.interfaces import parse_params
     from featx.training.options import TrainingParams, find_recipe, split_settings
 
-    spec = find_recipe(known.extractor(name).spec, recipe)
+    spec = find_recipe(known, known.extractor(name).spec, recipe)
     own, shared = split_settings(spec, settings)
     chosen: list[tuple[str, Any]] = [("params", parse_params(spec.params, own))]
     # the end of a training may be left to the user, so that it has to be given

@@ -161,7 +161,7 @@ def _plan(
     registry: Registry, plugin: str, recipe: str | None, settings: Mapping[str, Any]
 ) -> _Plan:
     item = registry.extractor(plugin)
-    spec = find_recipe(item.spec, recipe)
+    spec = find_recipe(registry, item.spec, recipe)
     own, shared = split_settings(spec, settings)
     params: Any = parse_params(spec.params, own)
     made = import_object(spec.factory)(params)
