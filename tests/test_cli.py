@@ -395,6 +395,14 @@ def test_weights_are_fetched_from_a_url(tmp_path, monkeypatch):
 
 
 # ------------------------------------------------------------------------------- doctor
+def test_doctor_lists_every_package_once():
+    from featx.cli.doctor import _dependencies
+
+    for finding in _dependencies():
+        names = [told.split()[0] for told in finding.detail.split(", ")]
+        assert len(names) == len(set(names)), finding.check
+
+
 def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
     killers = {
         "exit": ("import os; os._exit(7)", "ends Python with exit code 7"),
