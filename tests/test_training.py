@@ -171,7 +171,7 @@ def test_finished_training_does_nothing_again_and_more_steps_go_on(manifest: Pat
 
 def test_folder_of_another_training_is_refused(manifest: Path) -> None:
     run(manifest, "out", steps=2)
-    told = r"options\.lr changed from 0\.05 to 0\.1, options\.seed changed from 0 to 1\. Choose"
+    told = r"lr changed from 0\.05 to 0\.1, options\.seed changed from 0 to 1, the songs of 'train'"
     with pytest.raises(ParameterError, match=told):
         run(manifest, "out", steps=2, lr=0.1, seed=1)
 
