@@ -20,8 +20,9 @@ from click.testing import CliRunner
 from training_recipe import SPEC, SR, Silent, registry
 
 import featx
+from featx.audio import decode
 from featx.cli import main
-from featx.errors import ParameterError, TrainingError
+from featx.errors import AudioError, ParameterError, TrainingError
 from featx.training import (
     AudioCrops,
     Crop,
@@ -236,6 +237,11 @@ def test_file_that_breaks_while_it_is_read_costs_that_file(manifest: Path) -> No
     manifest.write_text(manifest.read_text("utf-8").replace("05.wav", "05.flac"), encoding="utf-8")
     one, two = run(manifest, "one"), run(manifest, "two", threads=2)
     assert [item.path for item in one.failures] == [str(manifest.parent / "05.flac")]
+    with pytest.raises(AudioError) as caught:
+        decode(manifest.parent / "05.flac", rates=[SR])
+    assert [(item.code, item.reason) for item in one.failures] == [
+        (caught.value.code, caught.value.reason)
+    ]
     assert one.steps == two.steps == 30
 
 
