@@ -10,7 +10,17 @@ __all__ = ["relevant_fields"]
 
 #: What a constant-Q transform, which has filters of its own, does not look at.
 _OF_SPECTRA = frozenset(
-    "n_fft win_length window periodic center fft_padding remove_dc preemphasis fmax".split()
+    (
+        "n_fft",
+        "win_length",
+        "window",
+        "periodic",
+        "center",
+        "fft_padding",
+        "remove_dc",
+        "preemphasis",
+        "fmax",
+    )
 )
 _CHROMA = ("chroma", "chroma-librosa")
 
