@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo test bench bench-peers docs tamper kills scale render checkpoints trends clean
+.PHONY: demo test test-oldest bench bench-peers docs tamper kills scale render checkpoints trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -24,6 +24,14 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src) benchmarks/src
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
+
+# the suite with the oldest versions that are allowed, in an environment of its own; needs Python 3.11
+OLDEST := .venv-oldest
+test-oldest:
+	python3.11 -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet torch==2.13.0 -c .ci/oldest.txt
+	$(OLDEST)/bin/pip install --quiet -c .ci/oldest.txt -e '.[augment,av,plot,map,tables,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
+	$(OLDEST)/bin/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
 
 # start-up, front end, files to features, an hour of sound; close other programs first
 OUT ?= /tmp/featx-bench
@@ -77,4 +85,4 @@ trends: $(STAMP)
 	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)
 
 clean:
-	rm -rf $(VENV) demo docs/_build
+	rm -rf $(VENV) $(OLDEST) demo docs/_build

@@ -395,6 +395,14 @@ def test_weights_are_fetched_from_a_url(tmp_path, monkeypatch):
 
 
 # ------------------------------------------------------------------------------- doctor
+def test_doctor_lists_every_package_once():
+    from featx.cli.doctor import _dependencies
+
+    for finding in _dependencies():
+        names = [told.split()[0] for told in finding.detail.split(", ")]
+        assert len(names) == len(set(names)), finding.check
+
+
 def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
     killers = {
         "exit": ("import os; os._exit(7)", "ends Python with exit code 7"),
@@ -434,6 +442,15 @@ def test_info_says_what_differs_from_a_preset():
     assert front_ends("chroma") == "fe-chroma-stft"
 
 
+def test_info_leaves_out_what_means_nothing_for_a_front_end():
+    from click.testing import CliRunner
+
+    lines = CliRunner().invoke(main, ["info", "fe-btc"]).output.splitlines()
+    shown = {line.split()[0] for line in lines[3:]}
+    assert {"sr", "hop_length", "n_bands", "bands_per_octave", "fmin", "bank"} <= shown
+    assert not {"n_fft", "window", "fmax", "scale", "sigma", "exponent", "lifter"} & shown
+
+
 def test_info_shows_presets_of_front_ends():
     from click.testing import CliRunner
 
@@ -444,8 +461,11 @@ def test_info_shows_presets_of_front_ends():
 
     lines = info("--presets").output.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(PRESETS)
-    assert "hop_length        512" in info("fe-artist").output
+    assert "hop_length     512" in info("fe-artist").output
     told = json.loads(info("fe-artist", "--json").output)
     assert (told["kind"], told["sr"]) == ("front end", 22050)
-    assert "featx info --presets" in info("fe-artits").output
+    told = info("fe-artits").output
+    assert "Did you mean the front end 'fe-artist'" in told
+    assert "featx info --presets" in told
+    assert "'fe-btc'" in info("fe-bct").output
     assert info().exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import tracemalloc
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -375,6 +376,27 @@ def test_untrained_in_place_of_weights_means_seeded_ones(music: Path, tmp_path: 
     assert open_store(tmp_path / "s")["seeded"].recipe.weights == "untrained:seed=0"
     with pytest.raises(WeightsError, match="weighty must have weights, got --weights untrained"):
         go(music, tmp_path / "s", "seeded", "weighty", weights="untrained")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_run_says_that_the_training_of_its_weights_is_unfinished(
+    music: Path, tmp_path: Path, finished: bool
+) -> None:
+    from featx.weights import file_sha256
+
+    path = save(tmp_path / "weighty.safetensors", 1)
+    results = {
+        "weights": path.name,
+        "sha256": file_sha256(path),
+        "steps": 70,
+        "metrics": {},
+        "finished": finished,
+    }
+    card = {"extractor": "featx-faulty:weighty", "recipe": "tags", "results": results}
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    notes = go(music, tmp_path / "s", "weighty", weights=tmp_path).notes
+    told = f"weighty: the training of {path} is unfinished, after 70 steps; "
+    assert [note.startswith(told) for note in notes] == ([] if finished else [True])
 
 
 class Forgetful(Executor):

@@ -91,6 +91,18 @@ def test_excluded_tracks_are_replaced(store: Path) -> None:
     assert [item.track_id for item in rest] == whole[1:4]
 
 
+def test_only_the_tracks_asked_for_are_ranked(store: Path) -> None:
+    whole = [item.track_id for item in search(store, "net", query="c.ogg", k=7)]
+    some = search(store, "net", query="c.ogg", k=7, among=["b.ogg", "c.ogg", "f.ogg", "unknown"])
+    assert [item.track_id for item in some] == [x for x in whole if x in ("b.ogg", "f.ogg")]
+
+
+def test_only_the_tracks_asked_for_are_ranked_by_tag(store: Path) -> None:
+    with open_store(store) as opened:
+        found = Gallery(opened, "net", "tags").search_tag("piano", among=["a.ogg", "h.ogg"])
+    assert {item.track_id for item in found} == {"a.ogg", "h.ogg"}
+
+
 def test_k_beyond_the_store_gives_all_others(store: Path) -> None:
     assert len(search(store, "net", query="a.ogg", k=100)) == len(IDS) - 1
 
@@ -219,8 +231,35 @@ def test_command_writes_json(store: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "query", [("c.ogg",), ("--aspect", "mood=d.ogg"), ("--feature", "tags", "--tag", "piano")]
+)
+def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], store: Path) -> None:
+    found = json.loads(run(store, *query, "--where", "artist=Cyd", "--json"))
+    assert {item["track_id"] for item in found["neighbours"]} == {"f.ogg", "g.ogg", "h.ogg"}
+    assert (found["tracks"], found["where"]) == (3, ["artist=Cyd"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.ogg", "--where", "artist=Nobody"), "got artist=Nobody. Columns of this store: artist"),
+        (("--query-where", "genre=rock"), "got genre=rock. Columns of this store: artist"),
+        (("--where", "artist=Bob"), "--where says which tracks are ranked"),
+        (("a.ogg", "--where", "artist=Bob", "--where", "artist=Cyd"), "'Bob' and 'Cyd'"),
+        (("a.ogg", "--where", "artist"), "--where must look like name=value"),
+    ],
+)
+def test_command_says_what_is_wrong_with_a_condition(
+    arguments: tuple[str, ...], message: str, store: Path
+) -> None:
+    result = CliRunner().invoke(main, ["search", str(store), *arguments])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
 def test_command_knows_all_kinds_of_queries(store: Path) -> None:
-    set_ = json.loads(run(store, "--where", "artist=Bob", "--fusion", "prototype", "--json"))
+    set_ = json.loads(run(store, "--query-where", "artist=Bob", "--fusion", "prototype", "--json"))
     assert {item["track_id"] for item in set_["neighbours"]} == set(IDS) - {"d.ogg", "e.ogg"}
     mixed = json.loads(
         run(store, "--aspect", "genre=a.ogg", "--aspect", "mood=b.ogg", "--weight", "genre=1",
@@ -242,7 +281,7 @@ def test_command_knows_all_kinds_of_queries(store: Path) -> None:
     "arguments",
     [
         (),
-        ("--where", "artist=Nobody"),
+        ("--query-where", "artist=Nobody"),
         ("a.ogg", "--aspect", "genre=b.ogg"),
         ("a.ogg", "--tag", "piano"),
         ("a.ogg", "--weight", "genre"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.machinery
 import json
+import re
 import subprocess
 import sys
 import types
@@ -15,21 +17,23 @@ import pytest
 import soundfile as sf
 import torch
 from click.testing import CliRunner
-from training_recipe import SR, Silent, registry
+from training_recipe import SPEC, SR, Silent, registry
 
 import featx
+from featx.audio import decode
 from featx.cli import main
-from featx.errors import ParameterError, TrainingError
+from featx.errors import AudioError, ParameterError, TrainingError
 from featx.training import (
     AudioCrops,
     Crop,
     CropSpec,
     Song,
     StoreCrops,
-    find_checkpoints,
     train,
 )
 from featx.training.checkpoints import State, save_state
+from featx.training.options import find_recipe
+from featx.weights import find_checkpoints, unfinished
 
 HERE = Path(__file__).parent
 #: A crop is resampled by itself, from 4000 to 22050 Hz; log10(1 + 10 x) of its mel bands differs.
@@ -168,8 +172,9 @@ def test_finished_training_does_nothing_again_and_more_steps_go_on(manifest: Pat
 
 def test_folder_of_another_training_is_refused(manifest: Path) -> None:
     run(manifest, "out", steps=2)
-    with pytest.raises(TrainingError, match=r"options\.lr changed from 0\.05 to 0\.1"):
-        run(manifest, "out", steps=2, lr=0.1)
+    told = r"lr changed from 0\.05 to 0\.1, options\.seed changed from 0 to 1, the songs of 'train'"
+    with pytest.raises(ParameterError, match=told):
+        run(manifest, "out", steps=2, lr=0.1, seed=1)
 
 
 def test_damaged_state_is_refused(manifest: Path) -> None:
@@ -185,9 +190,8 @@ def test_damaged_state_is_refused(manifest: Path) -> None:
 # ------------------------------------------------------------------------------- what fails
 def test_nan_names_step_files_and_checkpoint(manifest: Path) -> None:
     run(manifest, "out", steps=3)
-    with pytest.raises(TrainingError) as caught:
+    with pytest.raises(ParameterError, match="break_at changed"):
         run(manifest, "out", steps=30, break_at=1, seed=0)
-    assert "break_at changed" in str(caught.value)
     with pytest.raises(TrainingError) as caught:
         run(manifest, "fresh", break_at=8, checkpoint_minutes=0, validate_every=30)
     told = str(caught.value)
@@ -233,6 +237,11 @@ def test_file_that_breaks_while_it_is_read_costs_that_file(manifest: Path) -> No
     manifest.write_text(manifest.read_text("utf-8").replace("05.wav", "05.flac"), encoding="utf-8")
     one, two = run(manifest, "one"), run(manifest, "two", threads=2)
     assert [item.path for item in one.failures] == [str(manifest.parent / "05.flac")]
+    with pytest.raises(AudioError) as caught:
+        decode(manifest.parent / "05.flac", rates=[SR])
+    assert [(item.code, item.reason) for item in one.failures] == [
+        (caught.value.code, caught.value.reason)
+    ]
     assert one.steps == two.steps == 30
 
 
@@ -258,6 +267,22 @@ def test_lines_without_the_label_are_left_out_and_told(manifest: Path) -> None:
     reporter = Silent()
     run(manifest, "out", steps=2, reporter=reporter)
     assert "1 lines have no artist and are left out (line 5)." in reporter.notes
+
+
+def test_column_that_is_missing_is_told_once(manifest: Path) -> None:
+    text = manifest.read_text("utf-8").replace("path,artist,tags", "path,band,tags")
+    manifest.write_text(text, encoding="utf-8")
+    told = r"songs.csv must have the columns .* has no artist, got path, band, tags\.$"
+    with pytest.raises(ParameterError, match=told):
+        run(manifest, "out", steps=2)
+
+
+def test_column_of_a_parquet_manifest_that_is_missing_is_told(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "songs.parquet"
+    pandas.DataFrame({"path": ["a.wav"], "mood": ["calm"]}).to_parquet(path)
+    with pytest.raises(ParameterError, match="has no artist, got path, mood"):
+        run(path, "out", steps=2)
 
 
 def test_wrong_numbers_of_threads_are_refused(manifest: Path) -> None:
@@ -309,7 +334,8 @@ def test_command_trains_and_writes_a_card(manifest: Path) -> None:
     arguments = ["train", "-p", "tiny", "-m", str(manifest), "-o", str(out), "--set", "steps=3"]
     done = CliRunner().invoke(main, [*arguments, "--threads", "1"])
     assert done.exit_code == 0, done.output
-    assert "3 steps" in done.output
+    assert re.search(r"(?m)^3/3 steps in \d+ s: ce \d\.\d+; epoch 1\.\d+; lr", done.stderr)
+    assert "3 steps" in done.stdout
     card = json.loads((out / "card.json").read_text("utf-8"))
     assert card["data"]["labels"] == {"artist": 3, "album": 0, "tags": 3}
     assert card["results"]["steps"] == 3
@@ -351,6 +377,17 @@ def test_weights_list_tells_what_is_wrong(manifest: Path, damage: Any, status: s
     assert found.status == status
 
 
+def test_only_weights_of_a_cut_training_are_unfinished(manifest: Path) -> None:
+    cut, done = run(manifest, "cut", minutes=1e-9), run(manifest, "done", steps=2)
+    found = unfinished(cut.weights)
+    assert found is not None
+    assert (found.weights, found.steps) == (cut.weights, 1)
+    assert unfinished(done.weights) is None
+    assert unfinished(Path(cut.weights).with_name("other.safetensors")) is None
+    Path(cut.weights).with_name("card.json").write_text("{}", encoding="utf-8")
+    assert unfinished(cut.weights) is None
+
+
 def test_weights_list_refuses_other_folders(manifest: Path) -> None:
     with pytest.raises(ParameterError, match="folder must hold a checkpoint of featx train"):
         find_checkpoints(manifest.parent)
@@ -358,6 +395,13 @@ def test_weights_list_refuses_other_folders(manifest: Path) -> None:
     (manifest.parent / "out" / "card.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ParameterError, match=r"card.json must be a card that featx train wrote"):
         find_checkpoints(manifest.parent / "out")
+
+
+def test_extractor_without_recipe_names_those_that_have_one() -> None:
+    known = registry()
+    plain = dataclasses.replace(SPEC, name="plain", recipes=())
+    with pytest.raises(ParameterError, match=r"'plain' must .* Extractors with recipes: tiny\."):
+        find_recipe(known, plain, None)
 
 
 def test_info_tells_recipes_and_what_they_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import click
@@ -124,6 +125,18 @@ def test_probe_learns_the_artist(tones, tmp_path):
     assert [r["metric"] for r in results] == ["kNN 3", "softmax"]
     assert all(r["value"] == 1.0 and r["n"] == 16 for r in results)
     assert results[0]["low"] < 0.9
+
+
+def test_probe_tells_how_far_it_is(tones, monkeypatch):
+    from featx.engine.progress import LineMeter
+
+    store, manifest = tones
+    monkeypatch.setattr("featx.engine.choose_meter", lambda unit: LineMeter(unit, seconds=0))
+    arguments = ["bench", "probe", store, "-m", manifest, "--features", "mfcc"]
+    arguments += ["--label", "artist", "--trials", 2]
+    told = CliRunner().invoke(main, [*map(str, arguments)]).stderr
+    assert re.search(r"^0/1 classifications in \d+ s: mfcc\S*, epoch 1, 2 of 2 probes", told)
+    assert told.splitlines()[-1].startswith("1/1 classifications")
 
 
 def test_probe_by_folds_tests_every_track_once(tones, tmp_path):

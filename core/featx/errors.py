@@ -91,7 +91,7 @@ class StoreError(FeatxError):
 
 
 class TrainingError(FeatxError):
-    """A training cannot go on: it diverged, or its folder holds another training."""
+    """A training cannot go on: it diverged, or its state is damaged."""
 
 
 class DigestError(StoreError):

@@ -276,21 +276,27 @@ def probe(
     seed: int,
 ) -> None:
     """Classify by nearest neighbours and by a linear softmax probe."""
+    from featx.engine import choose_meter
     from featx_bench.probes import ProbeOptions
     from featx_bench.tasks import probe_task
 
     collection = source.read([label, group, cluster])
     options = ProbeOptions(trials=trials, seed=seed)
-    report = probe_task(
-        collection,
-        label=label,
-        scaling=scaling,
-        k=k,
-        folds=folds,
-        group=group,
-        cluster=cluster,
-        options=options,
-    )
+    meter = choose_meter("classifications")
+    try:
+        report = probe_task(
+            collection,
+            label=label,
+            scaling=scaling,
+            k=k,
+            folds=folds,
+            group=group,
+            cluster=cluster,
+            options=options,
+            progress=meter,
+        )
+    finally:
+        meter.end()
     _tell(report, json_path, **source.to_json())
 
 
@@ -340,6 +346,7 @@ def robustness(
         weights=given or None,
         limit=limit,
         seed=seed,
+        progress=True,
     )
     _tell(report, json_path)
 

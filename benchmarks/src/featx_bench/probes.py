@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,7 @@ def probe_predict(
     *,
     n_classes: int,
     options: ProbeOptions | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Any:
     """Train softmax probes, and classify ``test`` by each.
 
@@ -109,6 +110,8 @@ def probe_predict(
         Scaled features and classes.
     test : float array, shape (m, dim)
     n_classes : int > 1
+    tell : callable, optional
+        Gets a few words about every epoch.
 
     Returns
     -------
@@ -127,7 +130,7 @@ def probe_predict(
         )
     # products too small for threads, and sums that do not depend on their number
     with inference(threads=1):
-        return _probe(train, valid, test, n_classes, options)
+        return _probe(train, valid, test, n_classes, options, tell)
 
 
 def _probe(
@@ -136,6 +139,7 @@ def _probe(
     test: FloatArray,
     n_classes: int,
     options: ProbeOptions,
+    tell: Callable[[str], None] | None,
 ) -> Any:
     import torch
 
@@ -153,7 +157,7 @@ def _probe(
     alive = torch.ones(trials, dtype=torch.bool)
     targets = torch.nn.functional.one_hot(y, n_classes).float()
     steps = 0
-    for _ in range(options.epochs):
+    for epoch in range(options.epochs):
         order = torch.stack([torch.randperm(n, generator=generator) for _ in range(trials)])
         for start in range(0, n, options.batch):
             rows = order[:, start : start + options.batch]  # (trials, batch)
@@ -176,6 +180,8 @@ def _probe(
         for kept, value in zip(best, (weight, bias), strict=True):
             kept[better] = value[better]
         alive &= waited < options.patience
+        if tell is not None:
+            tell(f"epoch {epoch + 1}, {int(alive.sum())} of {trials} probes still learn")
         if not alive.any():
             break
     scores = torch.matmul(torch.from_numpy(np.ascontiguousarray(test)), best[0]) + best[1]

@@ -6,14 +6,14 @@ import csv
 import hashlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import featx
-from featx.engine import read_manifest
+from featx.engine import choose_meter, choose_progress, read_manifest
 from featx.errors import ParameterError, listed
 from featx.index import unit_rows
 from featx_bench.collection import Collection, read_collection
@@ -21,6 +21,7 @@ from featx_bench.intervals import bootstrap, wilson
 from featx_bench.reports import Report, Result
 
 if TYPE_CHECKING:
+    from featx.engine import Meter
     from featx.types import FloatArray
 
 __all__ = ["PERTURBATIONS", "movement", "perturb", "robustness_task"]
@@ -134,7 +135,7 @@ def robustness_task(
     weights: dict[str, Path] | None = None,
     limit: int = 0,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: bool = False,
 ) -> Report:
     """Extract features of degraded copies, and tell how far they moved.
 
@@ -154,6 +155,8 @@ def robustness_task(
         As `featx.run` takes them.
     limit : int
         At most so many tracks, evenly chosen; 0 for all.
+    progress : bool
+        Tell on stderr how far it is.
     """
     columns = [exclude] if exclude else []
     rows = [
@@ -165,7 +168,12 @@ def robustness_task(
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).round().astype(int)]
     if len(rows) < 2:
         raise ParameterError(f"tracks must be two at least, got {len(rows)}.")
-    listing = _copies(rows, work, exclude, seed, progress)
+    meter = choose_meter("tracks degraded") if progress else None
+    try:
+        listing = _copies(rows, work, exclude, seed, meter)
+    finally:
+        if meter is not None:
+            meter.end()
     extractors = list(dict.fromkeys(name.partition(":")[0].partition(".")[0] for name in features))
     plain = [name.partition(":")[0] for name in features]
     chosen = [name for name in plain if "." in name]
@@ -175,6 +183,7 @@ def robustness_task(
         plugins=extractors,
         features=chosen if len(chosen) == len(plain) else None,
         weights=weights,
+        progress=choose_progress() if progress else None,
     )
     if summary.failed:
         raise ParameterError(f"all copies must give features, but {summary.failed} failed.")
@@ -234,11 +243,13 @@ def _copies(
     work: Path,
     exclude: str,
     seed: int,
-    progress: Callable[[int, int], None] | None,
+    meter: Meter | None,
 ) -> Path:
     """Write the copies that are not there, and a manifest of all."""
     work.mkdir(parents=True, exist_ok=True)
     listing = work / "copies.csv"
+    if meter is not None:
+        meter.begin(len(rows))
     with listing.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "variant", "group", "own"])
@@ -261,8 +272,8 @@ def _copies(
             for name, path in wanted.items():
                 group = row.tags.get(exclude, "") if exclude else ""
                 writer.writerow([path.relative_to(work).as_posix(), name, group, number])
-            if progress is not None:
-                progress(number + 1, len(rows))
+            if meter is not None:
+                meter.update(number + 1)
     return listing
 
 

@@ -23,6 +23,7 @@ from featx_bench.retrieval import PerQuery, mean_average_precision, recall_at_1,
 from featx_bench.tagging import average_precision, prototype_scores, roc_auc
 
 if TYPE_CHECKING:
+    from featx.engine import Meter
     from featx.types import FloatArray
 
 __all__ = ["holdout_task", "probe_task", "retrieval_task", "tagging_task"]
@@ -148,6 +149,7 @@ def probe_task(
     group: str = "",
     cluster: str = "",
     options: ProbeOptions | None = None,
+    progress: Meter | None = None,
 ) -> Report:
     """Classify by nearest neighbours and by a linear softmax probe.
 
@@ -166,6 +168,8 @@ def probe_task(
         A column whose values stay within one fold, such as artist.
     cluster : str
         A column: the bootstrap of the probe draws its values instead of tracks.
+    progress : featx.engine.Meter, optional
+        Counts classifications, features times folds; the caller ends it.
     """
     options = options or ProbeOptions()
     labelled = collection.where([bool(value) for value in collection.column(label)])
@@ -194,8 +198,10 @@ def probe_task(
         f"{len(names)} classes; chance is the share of the largest class of the test tracks."
     )
     clusters = [labelled.column(cluster)[i] for i in tested] if cluster else None
+    steps = _Steps(progress, len(labelled.features) * len(parts))
     for name, vectors in labelled.features.items():
-        near, right = _classify(vectors, classes, parts, len(names), scaling, k, options)
+        steps.name = name
+        near, right = _classify(vectors, classes, parts, len(names), scaling, k, options, steps)
         low, high = wilson(float(near.sum()), len(near))
         report.results.append(
             Result(
@@ -223,6 +229,23 @@ def probe_task(
     return report
 
 
+class _Steps:
+    """Counts classifications on a meter, if there is one, and tells what the probes do."""
+
+    def __init__(self, meter: Meter | None, total: int) -> None:
+        self.meter, self.done, self.name = meter, 0, ""
+        if meter is not None:
+            meter.begin(total)
+
+    def tell(self, text: str) -> None:
+        if self.meter is not None:
+            self.meter.update(self.done, f"{self.name}, {text}" if text else self.name)
+
+    def next(self) -> None:
+        self.done += 1
+        self.tell("")
+
+
 def _classify(
     vectors: FloatArray,
     classes: Any,
@@ -231,6 +254,7 @@ def _classify(
     scaling: str,
     k: int,
     options: ProbeOptions,
+    steps: _Steps,
 ) -> tuple[Any, Any]:
     """Return who is right: by neighbours (0 or 1), and the share of probes, per test track."""
     near, right = [], []
@@ -239,9 +263,15 @@ def _classify(
         near.append(found == classes[test])
         x, xv, xt = standardise(vectors[train], [vectors[valid], vectors[test]], scaling)
         predictions = probe_predict(
-            (x, classes[train]), (xv, classes[valid]), xt, n_classes=n_classes, options=options
+            (x, classes[train]),
+            (xv, classes[valid]),
+            xt,
+            n_classes=n_classes,
+            options=options,
+            tell=steps.tell,
         )
         right.append(accuracy_per_track(predictions, classes[test]))
+        steps.next()
     return np.concatenate(near), np.concatenate(right)
 
 

@@ -101,8 +101,9 @@ def _home() -> Path:
 def _dependencies() -> Iterator[Finding]:
     from importlib_metadata import PackageNotFoundError, requires, version
 
-    core: list[str] = []
-    extras: list[str] = []
+    # by name, because several extras may need one package
+    core: dict[str, str] = {}
+    extras: dict[str, str] = {}
     for requirement in requires("featx") or ():
         found = re.match(r"[\w.-]+", requirement)
         name = found.group() if found else requirement
@@ -116,9 +117,9 @@ def _dependencies() -> Iterator[Finding]:
                 yield Finding(check="dependency", status="FAILED", detail=f"{name} is missing")
                 continue
             told = f"{name} is not installed (extra {extra.group(1)})"
-        (core if extra is None else extras).append(told)
-    yield Finding(check="dependencies", status="ok", detail=", ".join(core))
-    yield Finding(check="extras", status="ok", detail=", ".join(extras))
+        (core if extra is None else extras).setdefault(name, told)
+    yield Finding(check="dependencies", status="ok", detail=", ".join(core.values()))
+    yield Finding(check="extras", status="ok", detail=", ".join(extras.values()))
 
 
 def _folders() -> Iterator[Finding]:

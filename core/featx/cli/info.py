@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -133,7 +134,13 @@ def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
                 return kind, find(name)
             except PluginError:
                 continue
-        raise PluginError(f"{unknown} Front ends are listed by: featx info --presets") from None
+        from featx.frontend import PRESETS
+
+        near = difflib.get_close_matches(name, PRESETS, n=3)
+        hint = f" Did you mean the front end {' or '.join(map(repr, near))}?" if near else ""
+        raise PluginError(
+            f"{unknown}{hint} Front ends are listed by: featx info --presets"
+        ) from None
 
 
 def _is_known(known: Registry, name: str) -> bool:
@@ -210,7 +217,7 @@ def _show_recipe(
     from featx.interfaces import parse_params
     from featx.training.options import TrainingParams, find_recipe, split_settings
 
-    spec = find_recipe(known.extractor(name).spec, recipe)
+    spec = find_recipe(known, known.extractor(name).spec, recipe)
     own, shared = split_settings(spec, settings)
     chosen: list[tuple[str, Any]] = [("params", parse_params(spec.params, own))]
     # the end of a training may be left to the user, so that it has to be given
@@ -274,12 +281,20 @@ def _show_presets(presets: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _show_preset(front_end: FrontEnd, as_json: bool) -> None:
+    from featx.frontend.fields import relevant_fields
+
     plain = front_end.to_json()
     if as_json:
         echo_json({"kind": "front end", **plain})
         return
-    click.echo(f"{plain.pop('name')}: a preset of a front end\n")
-    echo_table(("parameter", "value"), [(key, _cell(value)) for key, value in plain.items()])
+    click.echo(f"{plain['name']}: a preset of a front end\n")
+    # JSON leaves out what newer fields have by default
+    shown = {
+        name: plain.get(name, getattr(front_end, name))
+        for name in relevant_fields(front_end)
+        if name != "name"
+    }
+    echo_table(("parameter", "value"), [(name, _cell(value)) for name, value in shown.items()])
 
 
 def _cell(value: Any) -> str:

@@ -44,9 +44,15 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--where",
-    metavar="TAG=VALUE",
+    metavar="COLUMN=VALUE",
     multiple=True,
-    help="Take all tracks with this tag as queries, such as artist=Bach. May be repeated.",
+    help="Rank only tracks with this value, such as artist=Bach. May be repeated.",
+)
+@click.option(
+    "--query-where",
+    metavar="COLUMN=VALUE",
+    multiple=True,
+    help="Take all tracks with this value as queries. May be repeated.",
 )
 @click.option(
     "--weight",
@@ -85,6 +91,7 @@ def command(
     k: int,
     fusion: str,
     where: tuple[str, ...],
+    query_where: tuple[str, ...],
     weights: tuple[str, ...],
     aspects: tuple[str, ...],
     beta: float,
@@ -98,7 +105,7 @@ def command(
     QUERY is a track id of the store, or an audio file: its features are then computed as the
     store's were.
     """
-    from featx.index import Gallery, tracks_where
+    from featx.index import Gallery
     from featx.store import open_store
 
     with open_store(store) as opened:
@@ -107,31 +114,37 @@ def command(
             feature = _feature_with(opened, extractor, tag)
         gallery = Gallery(opened, extractor, feature)
         asked = _pairs("--aspect", aspects)
-        if asked and (queries or where):
+        if asked and (queries or query_where):
             raise click.UsageError("Give QUERY or --aspect, not both.")
+        among = _having(gallery, "--where", where) if where else None
         vectors = _Vectors(gallery, weights_file)
         examples: Any = vectors.of([*queries])
-        if where:
-            named = tracks_where(opened, **_pairs("--where", where))
-            examples += [name for name in named if name in gallery]
+        if query_where:
+            examples += _having(gallery, "--query-where", query_where)
         if asked:
             examples = dict(zip(asked, vectors.of([*asked.values()]), strict=True))
         if tag is not None:
             if examples or weights:
                 raise click.UsageError("--tag takes neither QUERY nor weights.")
-            found = gallery.search_tag(tag, k=k)
+            found = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
-            raise click.UsageError("Give a QUERY, --where, --aspect or --tag that names a track.")
+            hint = " --where says which tracks are ranked." if where else ""
+            raise click.UsageError(f"Give a QUERY, --query-where, --aspect or --tag.{hint}")
         else:
             found = gallery.search(
                 examples,
                 k=k,
+                among=among,
                 fusion=fusion,
                 weights=_numbers(weights),
                 beta=beta,
                 signed=signed,
             )
-        _report(gallery, found, as_json)
+        if as_json:
+            ranked = len(gallery) if among is None else len(among)
+            _echo_answer(gallery, found, ranked=ranked, where=where)
+        else:
+            _show(found)
 
 
 class _Vectors:
@@ -202,12 +215,31 @@ def _feature_with(store: Store, extractor: str, tag: str) -> str:
     raise ParameterError(f"--tag must be a column of a clip feature, got {tag!r}.{hint}")
 
 
+def _having(gallery: Gallery, option: str, conditions: Sequence[str]) -> list[str]:
+    """Return the tracks of ``gallery`` with these values; there must be some."""
+    from featx.index import tracks_where
+
+    named = tracks_where(gallery.store, **_pairs(option, conditions))
+    found = [name for name in named if name in gallery]
+    if not found:
+        known = sorted({key for item in gallery.store.tracks.records() for key in item.tags})
+        raise ParameterError(
+            f"{option} must hold for a track with {gallery.view.spec.name!r}, got "
+            f"{', '.join(conditions)}. Columns of this store: {listed(known)}."
+        )
+    return found
+
+
 def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for value in values:
         name, equals, content = value.partition("=")
         if not (name and equals and content):
             raise ParameterError(f"{option} must look like name=value, got {value!r}.")
+        if pairs.get(name, content) != content:
+            raise ParameterError(
+                f"{option} must give {name} once, got {pairs[name]!r} and {content!r}."
+            )
         pairs[name] = content
     return pairs
 
@@ -224,20 +256,24 @@ def _numbers(weights: Sequence[str]) -> dict[str, float]:
     return numbers
 
 
-def _report(gallery: Gallery, found: Sequence[Neighbour], as_json: bool) -> None:
-    if as_json:
-        recipe = gallery.view.recipe
-        echo_json(
-            {
-                "extractor": recipe.extractor,
-                "recipe": recipe.id,
-                "feature": gallery.view.spec.name,
-                "metric": "cosine",
-                "tracks": len(gallery),
-                "neighbours": [item.to_json() for item in found],
-            }
-        )
-        return
+def _echo_answer(
+    gallery: Gallery, found: Sequence[Neighbour], *, ranked: int, where: Sequence[str]
+) -> None:
+    recipe = gallery.view.recipe
+    echo_json(
+        {
+            "extractor": recipe.extractor,
+            "recipe": recipe.id,
+            "feature": gallery.view.spec.name,
+            "metric": "cosine",
+            "tracks": ranked,
+            "where": list(where),
+            "neighbours": [item.to_json() for item in found],
+        }
+    )
+
+
+def _show(found: Sequence[Neighbour]) -> None:
     names = ("artist", "title", "tags")
     shown = [name for name in names if any(item.tags.get(name) for item in found)]
     rows = [

@@ -64,7 +64,7 @@ def list_(folders: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:
-    from featx.training import find_checkpoints
+    from featx.weights import find_checkpoints
 
     found = [item for folder in folders for item in find_checkpoints(folder)]
     if as_json:

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
         MANIFEST_COLUMNS,
         ManifestRow,
         manifest_column,
+        manifest_columns,
         read_manifest,
     )
     from featx.engine.planning import Plan, PlanCounts, PlannedTrack, PlannedUnit
+    from featx.engine.progress import Meter, choose_meter
     from featx.engine.reporting import Reporter, RunSummary, choose_progress
     from featx.engine.runner import run_shard
     from featx.engine.running import UntrainedWarning, plan, run
@@ -32,6 +34,7 @@ _HOMES = {
     "LoadedExtractor": "loading",
     "MANIFEST_COLUMNS": "manifest",
     "ManifestRow": "manifest",
+    "Meter": "progress",
     "Plan": "planning",
     "PlanCounts": "planning",
     "PlannedTrack": "planning",
@@ -43,10 +46,12 @@ _HOMES = {
     "ShardTask": "tasks",
     "TrackJob": "tasks",
     "UntrainedWarning": "running",
+    "choose_meter": "progress",
     "choose_progress": "reporting",
     "discover": "inputs",
     "load": "loading",
     "manifest_column": "manifest",
+    "manifest_columns": "manifest",
     "plan": "running",
     "read_manifest": "manifest",
     "run": "running",
@@ -62,6 +67,7 @@ __all__ = [
     "Job",
     "LoadedExtractor",
     "ManifestRow",
+    "Meter",
     "Plan",
     "PlanCounts",
     "PlannedTrack",
@@ -73,10 +79,12 @@ __all__ = [
     "ShardTask",
     "TrackJob",
     "UntrainedWarning",
+    "choose_meter",
     "choose_progress",
     "discover",
     "load",
     "manifest_column",
+    "manifest_columns",
     "plan",
     "read_manifest",
     "run",

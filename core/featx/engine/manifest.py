@@ -17,6 +17,7 @@ __all__ = [
     "MANIFEST_SUFFIXES",
     "ManifestRow",
     "manifest_column",
+    "manifest_columns",
     "read_manifest",
 ]
 
@@ -108,6 +109,24 @@ def manifest_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
             raise ParameterError(f"column must be one of {listed(cells)}, got {name!r}.")
         found[row.track_id] = _text(cells[name])
     return found
+
+
+def manifest_columns(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the names of all columns of a manifest, in their order.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read, or lacks the column ``path``.
+    """
+    path = Path(path)
+    next(_rows(path), None)  # raises where it cannot be read
+    if path.suffix.lower() != ".csv":
+        import pyarrow.parquet
+
+        return tuple(pyarrow.parquet.read_schema(path).names)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return tuple(name.strip() for name in next(csv.reader(stream), []))
 
 
 def _rows(path: Path, *, extra: Sequence[str] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:

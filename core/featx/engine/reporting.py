@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import bisect
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from featx.engine.progress import Meter, choose_meter
 from featx.engine.tasks import Failure, ShardSummary
 from featx.errors import DECODE_CODES
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-__all__ = ["PlainProgress", "Reporter", "RichProgress", "RunSummary", "choose_progress"]
+__all__ = ["MeterProgress", "Reporter", "RunSummary", "choose_progress"]
 
 #: Failed files that a summary keeps; all of them are in the ledger.
 KEPT_FAILURES = 50
-
-_LINE_SECONDS = 30.0
 
 
 @dataclass(kw_only=True, repr=False)
@@ -151,82 +145,32 @@ class Reporter(Protocol):
         """Stop showing anything."""
 
 
-class PlainProgress:
-    """One line on stderr every 30 seconds, for logs and pipes."""
+class MeterProgress:
+    """Counts files on a `featx.engine.Meter`."""
 
-    def __init__(self, *, seconds: float = _LINE_SECONDS) -> None:
-        self._seconds = seconds
-        self._began = self._told = time.monotonic()
-        self._total = 0
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
 
     def begin(self, total: int) -> None:
-        """Remember how many files there are."""
-        self._total = total
+        """Say how many files there are."""
+        self._meter.begin(total)
 
     def note(self, text: str) -> None:
         """Write one line."""
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        self._meter.note(text)
 
     def update(self, summary: RunSummary) -> None:
-        """Write a line if the last one is old."""
-        now = time.monotonic()
-        if now - self._told >= self._seconds:
-            self._told = now
-            self.note(
-                f"{summary.done}/{self._total} files: {summary.ok} ok, {summary.failed} failed, "
-                f"{summary.skipped} skipped; {summary.audio / 60:.1f} min of audio in "
-                f"{now - self._began:.0f} s"
-            )
+        """Count, and tell what went wrong and how much was heard."""
+        told = f"{summary.audio / 60:.1f} min of audio"
+        for count, word in ((summary.failed, "failed"), (summary.skipped, "skipped")):
+            told += f", {count} {word}" if count else ""
+        self._meter.update(summary.done, told)
 
     def end(self) -> None:
-        """Leave everything as it is."""
-
-
-class RichProgress:
-    """A bar on the terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress: Progress = Progress(
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("files  {task.fields[told]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=Console(stderr=True),
-        )
-        self._task: TaskID | None = None
-
-    def begin(self, total: int) -> None:
-        """Show the bar."""
-        self._task = self._progress.add_task("", total=total, told="")
-        self._progress.start()
-
-    def note(self, text: str) -> None:
-        """Write one line above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def update(self, summary: RunSummary) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            told = f"{summary.audio / 60:.1f} min of audio"
-            if summary.failed:
-                told += f", {summary.failed} failed"
-            self._progress.update(self._task, completed=summary.done, told=told)
-
-    def end(self) -> None:
-        """Leave the bar as it stands."""
-        self._progress.stop()
+        """Stop showing anything."""
+        self._meter.end()
 
 
 def choose_progress() -> Reporter:
     """Return the bar where stderr is a terminal, lines elsewhere."""
-    return RichProgress() if sys.stderr.isatty() else PlainProgress()
+    return MeterProgress(choose_meter("files"))

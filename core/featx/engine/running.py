@@ -24,6 +24,7 @@ from featx.engine.tasks import Job, Setup
 from featx.errors import ParameterError
 from featx.registry import load_registry
 from featx.store import lock_store
+from featx.weights import unfinished
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -199,7 +200,7 @@ def run(
             )
         with lock_store(store):
             execution = Execution(planned, setup, workers, total, executor, progress)
-            execution.tell(found.notes())
+            execution.tell([*_unfinished_notes(planned.jobs), *found.notes()])
             return execution.execute()
 
 
@@ -228,6 +229,17 @@ def _tell_untrained(jobs: Iterable[Job], progress: Reporter | None) -> None:
                 warnings.warn(text, UntrainedWarning, stacklevel=3)
             else:
                 progress.note(text)
+
+
+def _unfinished_notes(jobs: Iterable[Job]) -> list[str]:
+    """Say whose weights come from a training that was cut."""
+    cut = [(job, unfinished(job.weights)) for job in jobs if job.weights]
+    return [
+        f"{job.name}: the training of {found.weights} is unfinished, after {found.steps} steps; "
+        "the same 'featx train' goes on with it."
+        for job, found in cut
+        if found is not None
+    ]
 
 
 def _provenance(jobs: Iterable[Job], threads: int) -> Mapping[str, Any]:

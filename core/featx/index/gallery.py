@@ -92,6 +92,7 @@ class Gallery:
         *,
         k: int = 10,
         exclude: Iterable[str] | None = None,
+        among: Iterable[str] | None = None,
         fusion: str = "mean",
         weights: Mapping[str, float] | None = None,
         overall: Example | None = None,
@@ -102,7 +103,7 @@ class Gallery:
         if fusion not in FUSIONS:
             raise ParameterError(f"fusion must be one of {listed(FUSIONS)}, got {fusion!r}.")
         examples = _examples(query)
-        left_out = self._left_out(k, exclude, [*examples, overall])
+        left_out = self._left_out(k, exclude, among, [*examples, overall])
         vectors = [self.vector(example) for example in examples]
         whole = None if overall is None else self.vector(overall)
         ask = functools.partial(AspectQuery, weights=weights or {}, beta=beta, signed=signed)
@@ -128,11 +129,17 @@ class Gallery:
         return self._answers(names, nearest, left_out, k)
 
     def search_tag(
-        self, tag: str, *, k: int = 10, exclude: Iterable[str] | None = None
+        self,
+        tag: str,
+        *,
+        k: int = 10,
+        exclude: Iterable[str] | None = None,
+        among: Iterable[str] | None = None,
     ) -> list[Neighbour]:
         """Find the tracks with the highest value in the column called ``tag``.
 
-        The distance is 1 - value; equal ones come in ascending order of ids.
+        The distance is 1 - value; equal ones come in ascending order of ids. ``exclude`` and
+        ``among`` are those of `featx.search`.
         """
         columns = self.view.spec.columns
         if tag not in columns:
@@ -140,7 +147,7 @@ class Gallery:
                 f"tag must be one of the columns of {self.view.spec.name!r}, "
                 f"{listed(columns)}, got {tag!r}."
             )
-        left_out = self._left_out(k, exclude, [])
+        left_out = self._left_out(k, exclude, among, [])
         distances = 1.0 - self.vectors[:, columns.index(tag)]
         order = np.argsort(distances, kind="stable")
         return self._answers([self.view.ids[i] for i in order], distances[order], left_out, k)
@@ -161,12 +168,17 @@ class Gallery:
         return vector
 
     def _left_out(
-        self, k: int, exclude: Iterable[str] | None, examples: Sequence[Example | None]
+        self,
+        k: int,
+        exclude: Iterable[str] | None,
+        among: Iterable[str] | None,
+        examples: Sequence[Example | None],
     ) -> set[str]:
         if k < 1:
             raise ParameterError(f"k must be an integer > 0, got {k}.")
         names = (item for item in examples if isinstance(item, str)) if exclude is None else exclude
-        return set(names) & self._rows.keys()
+        left_out = set(names) & self._rows.keys()
+        return left_out if among is None else left_out | (self._rows.keys() - set(among))
 
     def _answers(
         self, names: Sequence[str], distances: FloatArray, left_out: set[str], k: int
@@ -191,6 +203,7 @@ def search(
     query: Query,
     k: int = 10,
     exclude: Iterable[str] | None = None,
+    among: Iterable[str] | None = None,
     fusion: str = "mean",
     weights: Mapping[str, float] | None = None,
     overall: Example | None = None,
@@ -214,6 +227,8 @@ def search(
         How many tracks to return.
     exclude : iterable of track ids, optional
         Left out of the answer; by default the tracks of the query. ``()`` keeps them.
+    among : iterable of track ids, optional
+        Only these are ranked, such as those of `featx.index.tracks_where`; by default all.
     fusion : {'mean', 'prototype', 'max'}
         Several examples: mean of their unit vectors; plain mean, the prototype of a set; or the
         tracks nearest to any one of them.
@@ -242,6 +257,7 @@ def search(
             query,
             k=k,
             exclude=exclude,
+            among=among,
             fusion=fusion,
             weights=weights,
             overall=overall,
@@ -256,7 +272,8 @@ def search(
 def tracks_where(store: Store, **tags: str) -> list[str]:
     """Return the ids of tracks whose tags have these values, such as ``artist="Bach"``.
 
-    The result is a query for `search`, with ``fusion="prototype"`` for the mean of the set.
+    The result is a query for `search`, with ``fusion="prototype"`` for the mean of the set, or
+    narrows its answer down as ``among``.
     """
     return [
         record.track_id

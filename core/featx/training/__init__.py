@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from featx.training.augmenting import Augmentation
-    from featx.training.cards import Checkpoint, find_checkpoints
     from featx.training.classes import ArtistClasses, Classes, ClassRecipe, TagClasses
     from featx.training.crops import AudioCrops, CropReader, CropSpec, StoreCrops
     from featx.training.losses import make_loss, take_roles
@@ -37,7 +36,6 @@ _HOMES = {
     "AudioCrops": "crops",
     "Augmentation": "augmenting",
     "Batch": "recipe",
-    "Checkpoint": "cards",
     "ClassRecipe": "classes",
     "Classes": "classes",
     "Crop": "samplers",
@@ -59,7 +57,6 @@ _HOMES = {
     "TrainingParams": "options",
     "TrainingSummary": "trainer",
     "choose_progress": "progress",
-    "find_checkpoints": "cards",
     "macro_roc_auc": "metrics",
     "make_loss": "losses",
     "read_songs": "songs",
@@ -74,7 +71,6 @@ __all__ = [
     "AudioCrops",
     "Augmentation",
     "Batch",
-    "Checkpoint",
     "ClassRecipe",
     "Classes",
     "Crop",
@@ -96,7 +92,6 @@ __all__ = [
     "TrainingReporter",
     "TrainingSummary",
     "choose_progress",
-    "find_checkpoints",
     "macro_roc_auc",
     "make_loss",
     "read_songs",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from featx.errors import TrainingError, WeightsError
-from featx.training.cards import STATE_NAME
+from featx.errors import ParameterError, TrainingError, WeightsError
 from featx.weights import load_weights, save_weights
+from featx.weights.cards import STATE_NAME
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -73,8 +73,10 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> State | None:
 
     Raises
     ------
+    ParameterError
+        If the folder holds another training; every difference is named.
     TrainingError
-        If the folder holds another training, or a damaged state.
+        If the state is damaged.
     """
     path = folder / STATE_NAME
     if not path.exists():
@@ -95,13 +97,18 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> State | None:
 
 def _check_same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     before, now = _flat(stored), _flat(wanted)
-    for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
-            raise TrainingError(
-                f"{path} must belong to this training, but {key} changed from "
-                f"{before.get(key)!r} to {now.get(key)!r}. Choose another folder, or move this one "
-                "away."
-            )
+    changed = [
+        f"the songs of {key!r} changed"  # told by digests, which say nothing to a reader
+        if key in {"train", "valid"}
+        else f"{key} changed from {before.get(key)!r} to {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise ParameterError(
+            f"{path} must belong to this training, but {', '.join(changed)}. Choose another "
+            "folder, or move this one away."
+        )
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

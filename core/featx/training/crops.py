@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.audio import Audio, probe
+from featx.audio import Audio, decode, probe
 from featx.errors import AudioError, ParameterError, listed
 from featx.frontend import compute, geometry, n_frames, preset
 from featx.store import open_store
@@ -86,6 +86,10 @@ class CropReader(ABC):
             If the file cannot be read at this place.
         """
 
+    def verdict(self, path: str, error: AudioError) -> AudioError:  # noqa: ARG002
+        """Return what ``error`` of a crop says about the whole file; `featx run` says the same."""
+        return error
+
     def close(self) -> None:  # noqa: B027  (optional for subclasses)
         """Release what is open."""
 
@@ -124,6 +128,14 @@ class AudioCrops(CropReader):
             return _repeated(y, self.spec.length)
         S = self._frames(crop.song.path, crop.start, min(crop.song.length, self.spec.length))
         return _repeated(S, self.spec.length)
+
+    def verdict(self, path: str, error: AudioError) -> AudioError:
+        """See `CropReader`; decodes the file, because a crop sees a part of what is wrong."""
+        try:
+            decode(path, rates=())
+        except AudioError as whole:
+            return whole
+        return error
 
     def _samples(self, path: str, start: int, length: int) -> FloatArray:
         """Return ``length`` samples from ``start`` on, fewer at the end of the file."""

@@ -200,6 +200,10 @@ class Loader:
         return self.augment(values, stream(self.seed, VIEW, crop.view))
 
     def _note(self, crop: Crop, error: AudioError) -> None:
+        with self._lock:
+            if crop.song.track_id in self._failures:
+                return
+        error = self.reader.verdict(crop.song.path, error)
         failure = Failure(
             track_id=crop.song.track_id,
             path=crop.song.path,

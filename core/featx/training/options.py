@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, param, params_class
+
+if TYPE_CHECKING:
+    from featx.registry import Registry
 
 __all__ = ["FREE", "TrainingParams", "find_recipe", "split_settings"]
 
@@ -90,17 +93,21 @@ class TrainingParams:
 FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")
 
 
-def find_recipe(spec: ExtractorSpec, name: str | None) -> RecipeSpec:
+def find_recipe(registry: Registry, spec: ExtractorSpec, name: str | None) -> RecipeSpec:
     """Return a recipe of an extractor; without a name the first.
 
     Raises
     ------
     ParameterError
-        If there is none, or none of that name.
+        If there is none (those of ``registry`` that have one are named), or none of that name.
     """
     names = [item.name for item in spec.recipes]
     if not names:
-        raise ParameterError(f"extractor {spec.name!r} must have a recipe to be trained, got none.")
+        known = (key for key, item in registry.extractors.items() if item.spec.recipes)
+        raise ParameterError(
+            f"extractor {spec.name!r} must have a recipe to be trained, got none. Extractors with "
+            f"recipes: {listed(sorted(map(registry.shortest_name, known)))}."
+        )
     for item in spec.recipes:
         if name in (None, item.name):
             return item

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from featx.engine import Meter, choose_meter
 
-__all__ = ["PlainProgress", "RichProgress", "Standing", "TrainingReporter", "choose_progress"]
-
-_LINE_SECONDS = 30.0
+__all__ = ["MeterProgress", "Standing", "TrainingReporter", "choose_progress"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +24,9 @@ class Standing:
 
     @property
     def told(self) -> str:
-        """Losses, learning rate and examples per second in one line."""
+        """Losses, epoch, learning rate and examples per second in one line."""
         losses = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
-        return f"{losses}; lr {self.lr:.3g}; {self.rate:.3g} examples/s"
+        return f"{losses}; epoch {self.epoch:.2f}; lr {self.lr:.3g}; {self.rate:.3g} examples/s"
 
 
 class TrainingReporter(Protocol):
@@ -50,77 +45,31 @@ class TrainingReporter(Protocol):
         """Stop showing anything."""
 
 
-class PlainProgress:
-    """One line on stderr every 30 seconds, for logs and pipes."""
+class MeterProgress:
+    """Counts steps on a `featx.engine.Meter`."""
 
-    def __init__(self, *, seconds: float = _LINE_SECONDS) -> None:
-        self._seconds = seconds
-        self._told = time.monotonic()
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
 
     def begin(self, step: int, total: int | None) -> None:
         """Say where it starts."""
-        del total
         if step:
-            self.note(f"going on after step {step}")
+            self._meter.note(f"going on after step {step}")
+        self._meter.begin(total, step)
 
     def note(self, text: str) -> None:
         """Write one line."""
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        self._meter.note(text)
 
     def update(self, standing: Standing) -> None:
-        """Write a line if the last one is old."""
-        now = time.monotonic()
-        if now - self._told >= self._seconds:
-            self._told = now
-            of = "" if standing.total is None else f"/{standing.total}"
-            self.note(f"step {standing.step}{of}, epoch {standing.epoch:.2f}: {standing.told}")
+        """Count, and tell the losses."""
+        self._meter.update(standing.step, standing.told)
 
     def end(self) -> None:
-        """Leave everything as it is."""
-
-
-class RichProgress:
-    """A bar on the terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress: Progress = Progress(
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("steps  {task.fields[told]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=Console(stderr=True),
-        )
-        self._task: TaskID | None = None
-
-    def begin(self, step: int, total: int | None) -> None:
-        """Show the bar."""
-        self._task = self._progress.add_task("", total=total, completed=step, told="")
-        self._progress.start()
-
-    def note(self, text: str) -> None:
-        """Write one line above the bar."""
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def update(self, standing: Standing) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            self._progress.update(self._task, completed=standing.step, told=standing.told)
-
-    def end(self) -> None:
-        """Leave the bar as it stands."""
-        self._progress.stop()
+        """Stop, after a last line with the losses where there is no bar that shows them."""
+        self._meter.end()
 
 
 def choose_progress() -> TrainingReporter:
     """Return the bar where stderr is a terminal, lines elsewhere."""
-    return RichProgress() if sys.stderr.isatty() else PlainProgress()
+    return MeterProgress(choose_meter("steps", last=True))

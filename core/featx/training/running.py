@@ -19,20 +19,21 @@ import torch
 
 from featx import __version__
 from featx.engine.guard import available_cores
+from featx.engine.progress import LineMeter
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
 from featx.registry import Registered, Registry, import_object, load_registry
-from featx.training.cards import CARD_NAME
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
 from featx.training.memory import pages_kept
 from featx.training.options import FREE, TrainingParams, find_recipe, split_settings
-from featx.training.progress import PlainProgress, TrainingReporter
+from featx.training.progress import MeterProgress, TrainingReporter
 from featx.training.recipe import Recipe
 from featx.training.songs import SongSplit, read_songs
 from featx.training.trainer import Trainer, TrainingSummary
 from featx.weights import Provenance, file_sha256, save_weights
+from featx.weights.cards import CARD_NAME
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -107,9 +108,9 @@ def train(
     Raises
     ------
     ParameterError, PluginError
-        For a wrong manifest, name or setting.
+        For a wrong manifest, name or setting, or if ``out`` holds another training.
     TrainingError
-        If it diverges, or ``out`` holds another training.
+        If it diverges, or its state is damaged.
     """
     for name, value in (("threads", threads), ("workers", workers)):
         if value is not None and value < 1:
@@ -120,7 +121,7 @@ def train(
     planned = _plan(load_registry(disabled=disabled), plugin, recipe, settings or {})
     _check_device(device, planned.extractor.spec)
     threads = threads or available_cores()
-    reporter = progress or PlainProgress()
+    reporter = progress or MeterProgress(LineMeter("steps", last=True))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     with _reader(planned.recipe, store) as reader, _torch(threads, device):
@@ -160,7 +161,7 @@ def _plan(
     registry: Registry, plugin: str, recipe: str | None, settings: Mapping[str, Any]
 ) -> _Plan:
     item = registry.extractor(plugin)
-    spec = find_recipe(item.spec, recipe)
+    spec = find_recipe(registry, item.spec, recipe)
     own, shared = split_settings(spec, settings)
     params: Any = parse_params(spec.params, own)
     made = import_object(spec.factory)(params)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.engine import ManifestRow, read_manifest
+from featx.engine import ManifestRow, manifest_columns, read_manifest
 from featx.errors import AudioError, ParameterError, listed
 from featx.training.options import TrainingParams
 
@@ -166,8 +166,16 @@ def read_songs(
     Raises
     ------
     ParameterError
-        If lines are wrong, an id or a path comes twice, or no song to train on is left.
+        If a column of ``needs`` is missing, lines are wrong, an id or a path comes twice, or no
+        song to train on is left.
     """
+    columns = manifest_columns(manifest)
+    absent = [name for name in needs if name not in columns]
+    if absent:
+        raise ParameterError(
+            f"manifest {manifest} must have the columns that this recipe needs, but has no "
+            f"{listed(absent)}, got {listed(columns)}."
+        )
     wrong: list[str] = []
     lacking: dict[str, list[str]] = {}
     failures: list[Failure] = []

@@ -17,6 +17,7 @@ from featx.weights.cache import (
     missing_message,
     state,
 )
+from featx.weights.cards import Checkpoint, find_checkpoints, unfinished
 from featx.weights.files import (
     Provenance,
     file_sha256,
@@ -28,6 +29,7 @@ from featx.weights.files import (
 from featx.weights.readers import read_keras_h5, read_torch
 
 __all__ = [
+    "Checkpoint",
     "Provenance",
     "WeightsState",
     "cache_folder",
@@ -35,6 +37,7 @@ __all__ = [
     "convert",
     "fetch",
     "file_sha256",
+    "find_checkpoints",
     "import_weights",
     "load_weights",
     "locate",
@@ -45,4 +48,5 @@ __all__ = [
     "read_torch",
     "save_weights",
     "state",
+    "unfinished",
 ]

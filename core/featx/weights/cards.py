@@ -1,4 +1,4 @@
-"""What came out of trainings, as their cards tell it; needs no torch."""
+"""What came out of trainings, as the cards beside the weights tell it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import ParameterError
-from featx.weights import file_sha256
+from featx.weights.files import file_sha256
 
-__all__ = ["CARD_NAME", "STATE_NAME", "Checkpoint", "find_checkpoints"]
+__all__ = ["CARD_NAME", "STATE_NAME", "Checkpoint", "find_checkpoints", "unfinished"]
 
 #: What a reader of the weights must know.
 CARD_NAME = "card.json"
@@ -69,6 +69,25 @@ def find_checkpoints(folder: str | os.PathLike[str]) -> list[Checkpoint]:
             f"folder must hold a checkpoint of featx train, or folders that do, got {place}."
         )
     return [_read(item) for item in found]
+
+
+def unfinished(path: str | os.PathLike[str]) -> Checkpoint | None:
+    """Return the checkpoint that weights come from if its training was cut and can go on.
+
+    Parameters
+    ----------
+    path : path
+        A file of weights, with or without a card beside it.
+    """
+    path = Path(path)
+    if not (path.parent / CARD_NAME).is_file():
+        return None
+    try:
+        found = _read(path.parent)
+    except ParameterError:
+        return None  # a card of somebody else, under the same name
+    of_path = Path(found.weights).name == path.name
+    return found if of_path and found.status == "unfinished" else None
 
 
 def _is_checkpoint(folder: Path) -> bool:
