@@ -18,7 +18,7 @@ from featx.cli.common import (
     registry,
     set_option,
 )
-from featx.errors import PluginError
+from featx.errors import PluginError, WeightsError
 from featx.registry import Registered, import_object
 
 if TYPE_CHECKING:
@@ -68,11 +68,11 @@ def command(
 
 def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, Any]:
     """Return what ``featx info --json`` writes."""
-    from featx.interfaces import ExtractorSpec, LossSpec, parse_params
+    from featx.interfaces import ExtractorSpec, LossSpec
 
     kind, item = _find(known, name)
     spec = item.spec
-    params = parse_params(spec.params, settings)
+    params = _params(name, spec, settings)
     record = next(
         record
         for record in known.plugins
@@ -121,8 +121,22 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
     if spec.weights is not None:
         from featx.weights import state
 
-        told["weights"] = dataclasses.asdict(state(spec.weights))
+        told["weights"] = dataclasses.asdict(state(spec.weights, params=params))
     return told
+
+
+def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
+    """Return the parameters that hold, those of the weights at hand included."""
+    from featx.interfaces import ExtractorSpec, parse_params
+
+    if not isinstance(spec, ExtractorSpec) or spec.weights is None:
+        return parse_params(spec.params, settings)
+    from featx.engine.preparing import choose
+
+    try:
+        return choose(name, spec, dict(settings))[0]
+    except WeightsError:  # missing or damaged ones are told by their state
+        return parse_params(spec.params, settings)
 
 
 def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:

@@ -140,13 +140,7 @@ def _job(
     seed: int,
 ) -> Job:
     spec = item.spec
-    try:
-        params: Any = parse_params(spec.params, settings)
-    except ParameterError as error:
-        raise ParameterError(f"{name}: {error}") from error
-    path, weights = _weights(spec, params, override, seed)
-    if path:
-        params = _with_weights(name, spec, path, settings, params)
+    params, path, weights = choose(name, spec, settings, override=override, seed=seed)
     resolved = resolve_checked(spec, params, None)
     chosen = tuple(dict.fromkeys(features)) or default_features(resolved)
     for feature in chosen:
@@ -176,6 +170,29 @@ def _job(
         weights=path,
         device=device,
     )
+
+
+def choose(
+    name: str,
+    spec: ExtractorSpec,
+    settings: dict[str, Any],
+    *,
+    override: str | Path | None = None,
+    seed: int = 0,
+) -> tuple[Any, str, str]:
+    """Return the parameters that hold, the path of the weights, and their entry in the recipe.
+
+    Parameters choose among weights, and weights bring parameters of their own, under what the user
+    has set.
+    """
+    try:
+        params: Any = parse_params(spec.params, settings)
+    except ParameterError as error:
+        raise ParameterError(f"{name}: {error}") from error
+    path, weights = _weights(spec, params, override, seed)
+    if path:
+        params = _with_weights(name, spec, path, settings, params)
+    return params, path, weights
 
 
 # ------------------------------------------------------------------------------- resolved

@@ -167,11 +167,14 @@ class WeightsState:
     note: str = ""
 
 
-def state(spec: WeightsSpec) -> WeightsState:
-    """Look where the weights of ``spec`` lie and read the file once to see whether it is sound."""
+def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
+    """Look where the weights of ``spec`` lie and read the file once to see whether it is sound.
+
+    ``params`` choose among several packaged resources, as in `locate`.
+    """
     cached = cached_path(spec)
     try:
-        path = locate(spec)
+        path = locate(spec, params=params)
         if path is not None:
             load_weights(path)
     except WeightsError as error:
@@ -189,7 +192,7 @@ def state(spec: WeightsSpec) -> WeightsState:
             licence=spec.licence,
             note=_remedy(spec),
         )
-    shipped = [] if path == cached else _resources(spec)
+    shipped = [] if path == cached else _resources(spec, params)
     return WeightsState(
         name=spec.name,
         status="shipped" if shipped else "cached",

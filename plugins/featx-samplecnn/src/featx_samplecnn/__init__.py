@@ -31,6 +31,7 @@ def featx_extractors() -> list[ExtractorSpec]:
                     "https://github.com/minzwon/sota-music-tagging-models, Keras weights (.h5) of "
                     "https://github.com/tae-jun/resemul, or samplecnn.safetensors of featx train"
                 ),
+                resource="featx_samplecnn:weights/{model}.safetensors",
                 required=False,
             ),
             short_input=(

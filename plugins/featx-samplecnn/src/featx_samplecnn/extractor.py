@@ -95,5 +95,6 @@ def check_config(
         if key not in {*_TRAINING_ONLY, *ignore} and theirs.get(key) != ours[key]:
             raise WeightsError(
                 f"weights {name!r} were made for {key}={theirs.get(key)!r}, "
-                f"got parameters that ask for {ours[key]!r}. Set the parameters of the weights."
+                f"got parameters that ask for {ours[key]!r}. Set those of the weights, or give "
+                "--weights untrained."
             )
