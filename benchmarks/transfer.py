@@ -37,10 +37,6 @@ class Model:
 MODELS = {
     "samplecnn": Model(extractor="samplecnn"),
     "samplecnn, untrained": Model(extractor="samplecnn", weights="untrained"),
-    "samplecnn 8 kHz": Model(extractor="samplecnn", settings=("model=sr8000",)),
-    "samplecnn 8 kHz, untrained": Model(
-        extractor="samplecnn", settings=("model=sr8000",), weights="untrained"
-    ),
     "artist-joint": Model(extractor="artist-joint"),
     "artist-joint, untrained": Model(extractor="artist-joint", weights="untrained"),
     "artist-siamese": Model(extractor="artist-siamese"),
