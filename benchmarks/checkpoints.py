@@ -38,9 +38,13 @@ SAMPLECNN = {
     "export_dtype": "float16",
 }  # fmt: skip
 
+#: Spectrograms of the songs of a manifest.
+STORES = {"songs.csv": "mel-songs", "mixes/manifest.csv": "mel"}
+
 TRAININGS = {
-    "joint": ("artist-joint", None, "mixes/manifest.csv", {
-        "batch_size": 15, "lr": 0.03, "patience": 12, "early_stop": 40,
+    "joint": ("artist-joint", None, "songs.csv", {
+        "batch_size": 15, "lr": 0.03, "patience": 12, "early_stop": 40, "dropout": 0,
+        "album_margin": 0.4, "track_margin": 0.4,
         "precision": "bfloat16", "export_dtype": "float16",
     }),
     "sr8000": ("samplecnn", "tags", "songs.csv", {"model": "sr8000", "steps": 5000, **SAMPLECNN}),
@@ -76,16 +80,17 @@ def songs(out: Path, midi: Path) -> None:  # noqa: ARG001
 
 
 def mels(out: Path, midi: Path) -> None:  # noqa: ARG001
-    """Store the spectrograms that the artist models learn from."""
+    """Store the spectrograms that artist models learn from, of all songs and of arrangements."""
     words = ["-p", "melspectrogram", "--set", "front_end=fe-artist", "--features", "frames"]
-    featx("run", out / "mixes/manifest.csv", *words, "-o", out / "mel")
+    for manifest, store in STORES.items():
+        featx("run", out / manifest, *words, "-o", out / store)
 
 
 def train(out: Path, name: str) -> None:
     """Train one of the models."""
     extractor, recipe, manifest, settings = TRAININGS[name]
     words: list[object] = ["-p", extractor, "-m", out / manifest, "-o", out / name, "--threads", 1]
-    words += ["--recipe", recipe] if recipe else ["--store", out / "mel"]
+    words += ["--recipe", recipe] if recipe else ["--store", out / STORES[manifest]]
     for key, value in settings.items():
         words += ["--set", f"{key}={value}"]
     featx("train", *words)

@@ -67,7 +67,7 @@ def test_checkpoints_are_trained_from_a_rendering(scripts, out: Path, monkeypatc
     monkeypatch.setitem(
         checkpoints.TRAININGS,
         "joint",
-        ("artist-joint", None, "mixes/manifest.csv",
+        ("artist-joint", None, "songs.csv",
          {"steps": 2, "batch_size": 2, "schedule": "constant", "early_stop": 0}),
     )  # fmt: skip
     called = []
