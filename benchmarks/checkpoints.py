@@ -12,7 +12,8 @@ import argparse
 import csv
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 #: Sound fonts to train with; the test split has the default of ``featx bench render``, another.
@@ -43,13 +44,28 @@ STORES = {"songs.csv": "mel-songs", "mixes/manifest.csv": "mel"}
 
 TRAININGS = {
     "joint": ("artist-joint", None, "songs.csv", {
-        "batch_size": 15, "lr": 0.03, "patience": 12, "early_stop": 40, "dropout": 0,
+        "steps": 3000, "batch_size": 15, "lr": 0.03, "patience": 12, "early_stop": 40, "dropout": 0,
         "album_margin": 0.4, "track_margin": 0.4,
         "precision": "bfloat16", "export_dtype": "float16",
     }),
-    "sr8000": ("samplecnn", "tags", "songs.csv", {"model": "sr8000", "steps": 5000, **SAMPLECNN}),
+    "sr8000": ("samplecnn", "tags", "songs.csv", {"model": "sr8000", "steps": 2500, **SAMPLECNN}),
     "3^9": ("samplecnn", "tags", "songs.csv", {"model": "3^9", "steps": 3000, **SAMPLECNN}),
 }  # fmt: skip
+
+
+def read_rows(path: Path, *, split: str = "") -> list[dict[str, str]]:
+    """Return the lines of a manifest, or those of one split."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [row for row in csv.DictReader(stream) if not split or row["split"] == split]
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    """Write a manifest with the columns of the first line."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
 
 
 def featx(*words: object) -> None:
@@ -57,7 +73,7 @@ def featx(*words: object) -> None:
     subprocess.run([sys.executable, "-m", "featx.cli", *map(str, words)], check=True)
 
 
-def render(out: Path, midi: Path, name: str) -> None:
+def render(out: Path, midi: Path, *, name: str) -> None:
     """Render one of the collections."""
     fonts = [word for font in SOUNDFONTS for word in ("--soundfont", font)]
     options = [word for key, value in COLLECTIONS[name].items() for word in (f"--{key}", value)]
@@ -65,18 +81,13 @@ def render(out: Path, midi: Path, name: str) -> None:
 
 
 def songs(out: Path, midi: Path) -> None:  # noqa: ARG001
-    """Write one manifest of all collections."""
-    with (out / "songs.csv").open("w", newline="", encoding="utf-8") as target:
-        writer: csv.DictWriter[str] | None = None
-        for name in COLLECTIONS:
-            with (out / name / "manifest.csv").open(newline="", encoding="utf-8") as source:
-                for row in csv.DictReader(source):
-                    own = {key: f"{name} {row[key]}" for key in ("artist", "album")}
-                    row |= {"path": f"{name}/{row['path']}", "collection": name, **own}
-                    if writer is None:
-                        writer = csv.DictWriter(target, list(row), lineterminator="\n")
-                        writer.writeheader()
-                    writer.writerow(row)
+    """Write one manifest of all collections; artists of two collections are two artists."""
+    rows: list[dict[str, str]] = []
+    for name in COLLECTIONS:
+        for row in read_rows(out / name / "manifest.csv"):
+            own = {key: f"{name} {row[key]}" for key in ("artist", "album")}
+            rows.append({**row, **own, "path": f"{name}/{row['path']}", "collection": name})
+    write_rows(out / "songs.csv", rows)
 
 
 def mels(out: Path, midi: Path) -> None:  # noqa: ARG001
@@ -86,7 +97,7 @@ def mels(out: Path, midi: Path) -> None:  # noqa: ARG001
         featx("run", out / manifest, *words, "-o", out / store)
 
 
-def train(out: Path, name: str) -> None:
+def train(out: Path, midi: Path, *, name: str) -> None:  # noqa: ARG001
     """Train one of the models."""
     extractor, recipe, manifest, settings = TRAININGS[name]
     words: list[object] = ["-p", extractor, "-m", out / manifest, "-o", out / name, "--threads", 1]
@@ -97,11 +108,10 @@ def train(out: Path, name: str) -> None:
 
 
 STEPS: dict[str, Callable[[Path, Path], None]] = {
-    "mixes": lambda out, midi: render(out, midi, "mixes"),
-    "solos": lambda out, midi: render(out, midi, "solos"),
+    **{name: partial(render, name=name) for name in COLLECTIONS},
     "songs": songs,
     "mels": mels,
-    **{name: (lambda out, midi, name=name: train(out, name)) for name in TRAININGS},  # type: ignore[misc]  # noqa: ARG005
+    **{name: partial(train, name=name) for name in TRAININGS},
 }
 
 

@@ -161,12 +161,14 @@ def extract(data: Path, store: Path) -> dict[str, tuple[tuple[str, ...], np.ndar
         extractors = [name.partition(".")[0] for name in FEATURES]
         for path, plugins in ((random, ["artist-siamese"]), (trained, extractors)):
             features = [name for name in FEATURES if name.partition(".")[0] in plugins]
+            more = "samplecnn" in plugins
             summary = featx.run(
                 music,
                 store,
                 plugins=plugins,
                 features=features,
-                weights={"artist-siamese": path},
+                settings={"samplecnn.model": "3^9"} if more else None,
+                weights={"artist-siamese": path, **({"samplecnn": "untrained"} if more else {})},
             )
             print(summary, file=sys.stderr)
         hashes = {"trained": file_sha256(trained), "random": file_sha256(random)}
@@ -176,7 +178,7 @@ def extract(data: Path, store: Path) -> dict[str, tuple[tuple[str, ...], np.ndar
         views = {
             "artist-siamese": artist[hashes["trained"]],
             "artist-siamese, random weights": artist[hashes["random"]],
-            "samplecnn, untrained": opened["samplecnn"]["embedding"],
+            "samplecnn 3^9, untrained": opened["samplecnn"]["embedding"],
             "mfcc, statistics": opened["mfcc"]["summary"],
         }
         found = {name: (view.ids, view.values) for name, view in views.items()}

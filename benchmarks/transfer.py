@@ -10,14 +10,14 @@ shipped one with MODEL=FOLDER among the tasks.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from checkpoints import featx, read_rows, write_rows
 
 from featx_bench.collection import Collection, read_collection
 from featx_bench.reports import Report
@@ -51,16 +51,17 @@ MODELS = {
 def real(out: Path, prefix: str, columns: Mapping[str, Callable[[str], str]]) -> Path:
     """Write a manifest of recordings under ``prefix``, with columns made from their paths."""
     data = Path(os.environ["FEATX_TEST_DATA"])
-    target = out / f"{prefix.strip('/').replace('/', '-')}.csv"
-    with (data / "tracks.csv").open(newline="", encoding="utf-8") as source:
-        rows = [row for row in csv.DictReader(source) if row["path"].startswith(prefix)]
-    with target.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", "track_id", "artist", "title", *columns])
-        for row in rows:
-            made = (make(row["path"]) for make in columns.values())
-            writer.writerow([data / row["path"], row["path"], row["artist"], row["title"], *made])
-    return target
+    rows = [
+        {
+            "path": data / row["path"],
+            "track_id": row["path"],
+            **{name: row[name] for name in ("artist", "title")},
+            **{name: make(row["path"]) for name, make in columns.items()},
+        }
+        for row in read_rows(data / "tracks.csv")
+        if row["path"].startswith(prefix)
+    ]
+    return write_rows(out / f"{prefix.strip('/').replace('/', '-')}.csv", rows)
 
 
 def _stem(path: str, part: int) -> str:
@@ -88,14 +89,8 @@ def music(out: Path) -> Path:
 
 def unseen(out: Path) -> Path:
     """Arrangements of the test split."""
-    target = out / "mixes/test.csv"
-    with (out / "mixes/manifest.csv").open(newline="", encoding="utf-8") as source:
-        rows = [row for row in csv.DictReader(source) if row["split"] == "test"]
-    with target.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return target
+    rows = read_rows(out / "mixes/manifest.csv", split="test")
+    return write_rows(out / "mixes/test.csv", rows)
 
 
 COLLECTIONS: dict[str, Callable[[Path], Path]] = {
@@ -117,12 +112,12 @@ def collect(
         model = MODELS[label]
         weights = given.get(label, model.weights)
         store = out / "features" / name / label.replace(", ", "-").replace(" ", "-")
-        words = ["run", str(manifest), "-p", model.extractor, "-o", str(store)]
+        words = ["-p", model.extractor, "-o", str(store)]
         words += ["--features", model.feature.partition(":")[0]]
         words += ["--weights", weights] if weights else []
         for setting in model.settings:
             words += ["--set", setting]
-        subprocess.run([sys.executable, "-m", "featx.cli", *words], check=True)
+        featx("run", manifest, *words)
         feature = f"{model.extractor}.{model.feature}"
         part = read_collection(store, manifest, [feature], columns=columns)
         vectors = {label: part.features[feature]}

@@ -11,9 +11,7 @@ artists.
 
 from __future__ import annotations
 
-import csv
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from checkpoints import SAMPLECNN
+from checkpoints import SAMPLECNN, read_rows, write_rows
+from checkpoints import featx as run_featx
 
 import featx
 from featx_bench.holdout import holdout
 from featx_bench.intervals import bootstrap, bootstrap_mean
+from featx_bench.render.tastes import FAMILIES
 from featx_bench.retrieval import PerQuery, mean_average_precision, recall_at_1
-from featx_bench.tagging import roc_auc, tag_matrix
+from featx_bench.tagging import macro_mean, roc_auc, tag_matrix
 
 #: Ours, not the papers': half precision, and steps that two cores can make.
 _ARTIST = {"precision": "bfloat16", "schedule": "constant", "early_stop": 0, "lr": 0.03}
@@ -92,9 +92,7 @@ class Songs:
 
 def read_songs(manifest: Path) -> Songs:
     """Return the rows of the test split."""
-    with manifest.open(newline="", encoding="utf-8") as source:
-        rows = [row for row in csv.DictReader(source) if row["split"] == "test"]
-    return Songs(rows, manifest.parent)
+    return Songs(read_rows(manifest, split="test"), manifest.parent)
 
 
 def manifest_of(out: Path, row: Row) -> Path:
@@ -114,23 +112,16 @@ def trained(out: Path, row: Row) -> Path:
         words += ["--store", str(out / "mel")]
     for key, value in row.settings.items():
         words += ["--set", f"{key}={value}"]
-    subprocess.run([sys.executable, "-m", "featx.cli", "train", *words], check=True)
+    run_featx("train", *words)
     return folder
 
 
 def _fewer(out: Path, artists: int) -> Path:
     """Write a manifest with the first training artists only."""
-    source = out / "mixes/manifest.csv"
-    target = out / f"mixes/artists-{artists}.csv"
-    with source.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_rows(out / "mixes/manifest.csv")
     known = sorted({row["artist"] for row in rows if row["split"] == "train"})
     kept = [row for row in rows if row["split"] != "train" or row["artist"] in known[:artists]]
-    with target.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
-    return target
+    return write_rows(out / f"mixes/artists-{artists}.csv", kept)
 
 
 # ------------------------------------------------------------------------------- figures
@@ -175,29 +166,18 @@ def of_tags(extractor: Callable[..., Any], songs: Songs) -> dict[str, tuple[floa
         names = values.specs["tags"].columns
     predicted = np.stack(scores).astype(np.float64)
     truth = tag_matrix([row["tags"].split(";") for row in songs.rows], names)
-    families = [i for i, name in enumerate(names) if name in FAMILIES]
+    families = [i for i, name in enumerate(names) if name in {*FAMILIES, "choir"}]
     artists = songs.column("artist")
     found = {}
     for title, columns in (("all tags", range(len(names))), ("instruments", families)):
         chosen = list(columns)
 
         def macro(rows: Any, chosen: list[int] = chosen) -> float:
-            each = roc_auc(predicted[rows][:, chosen], truth[rows][:, chosen])
-            known = ~np.isnan(each)  # a resample may hold all or none of a tag
-            return float(each[known].mean()) if known.any() else float("nan")
+            return macro_mean(roc_auc(predicted[rows][:, chosen], truth[rows][:, chosen]))
 
         low, high = bootstrap(macro, len(truth), clusters=artists)
         found[title] = (macro(np.arange(len(truth))), low, high)
     return found
-
-
-#: Tags that name a family of instruments.
-FAMILIES = frozenset(
-    {
-        *("piano", "mallets", "organ", "guitar", "bass", "strings"),
-        *("choir", "brass", "reed", "flute", "synth"),
-    }
-)
 
 
 def table(out: Path, name: str) -> str:

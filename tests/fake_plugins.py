@@ -67,6 +67,12 @@ BROKEN: dict[str, tuple[str, str]] = {
         ).replace("api=1,", "api=1, params=Params,"),
         "cannot be checked: SystemExit: 5",
     ),
+    "resource-of-no-parameter": (
+        GOOD.replace("import ExtractorSpec", "import ExtractorSpec, WeightsSpec").replace(
+            "api=1,", 'api=1, weights=WeightsSpec(name="w", resource="p:w/{model}.safetensors"),'
+        ),
+        "weights.resource must name parameters",
+    ),
     "hostile-error": (
         "class E(BaseException):\n    def __str__(self): raise ValueError\nraise E",
         "fails at import: E",

@@ -71,7 +71,7 @@ def test_checkpoints_are_trained_from_a_rendering(scripts, out: Path, monkeypatc
          {"steps": 2, "batch_size": 2, "schedule": "constant", "early_stop": 0}),
     )  # fmt: skip
     called = []
-    monkeypatch.setattr(checkpoints, "render", lambda out, midi, name: called.append(name))
+    monkeypatch.setitem(checkpoints.STEPS, "mixes", lambda out, midi: called.append("mixes"))
     arguments = [str(out), "--midi", "midi", "mixes", "songs", "mels", "joint"]
     monkeypatch.setattr(sys, "argv", ["checkpoints.py", *arguments])
     checkpoints.main()

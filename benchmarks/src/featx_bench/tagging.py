@@ -14,7 +14,14 @@ from featx.index import prototype, unit_rows
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["TagScores", "average_precision", "prototype_scores", "roc_auc", "tag_matrix"]
+__all__ = [
+    "TagScores",
+    "average_precision",
+    "macro_mean",
+    "prototype_scores",
+    "roc_auc",
+    "tag_matrix",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +98,15 @@ def roc_auc(scores: DoubleArray, truth: Any) -> DoubleArray:
     pairs = positive * negative
     area: DoubleArray = np.divide(above, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
     return area
+
+
+def macro_mean(values: DoubleArray) -> float:
+    """Return the mean over tags that can be measured; NaN where none can.
+
+    A resample of tracks may hold all or none of a tag.
+    """
+    known = ~np.isnan(values)
+    return float(values[known].mean()) if known.any() else float("nan")
 
 
 def average_precision(scores: DoubleArray, truth: Any) -> DoubleArray:

@@ -20,7 +20,7 @@ from featx_bench.probes import (
 )
 from featx_bench.reports import Report, Result
 from featx_bench.retrieval import PerQuery, mean_average_precision, recall_at_1, recall_at_k
-from featx_bench.tagging import average_precision, prototype_scores, roc_auc
+from featx_bench.tagging import average_precision, macro_mean, prototype_scores, roc_auc
 
 if TYPE_CHECKING:
     from featx.engine import Meter
@@ -117,9 +117,7 @@ def tagging_task(
         ):
 
             def macro(rows: Any, measure: Any = measure, scored: Any = scored) -> float:
-                each = measure(scored.scores[rows], scored.truth[rows])
-                known = ~np.isnan(each)  # a resample may hold all or none of a tag
-                return float(each[known].mean()) if known.any() else float("nan")
+                return macro_mean(measure(scored.scores[rows], scored.truth[rows]))
 
             low, high = bootstrap(macro, len(test), seed=seed, clusters=clusters)
             value = macro(np.arange(len(test)))

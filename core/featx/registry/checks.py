@@ -85,7 +85,7 @@ def _check_extractor(who: str, spec: ExtractorSpec) -> None:
             f"{who}: devices must be a tuple out of {listed(DEVICES)}, got {devices!r}"
         )
     if spec.weights is not None:
-        _check_weights(who, spec.weights)
+        _check_weights(who, spec.weights, spec.params)
     _check_recipes(who, spec)
 
 
@@ -107,7 +107,7 @@ def _check_recipes(who: str, spec: ExtractorSpec) -> None:
         raise BrokenPluginError(f"{who}: recipes must differ in name, got {listed(names)}")
 
 
-def _check_weights(who: str, weights: object) -> None:
+def _check_weights(who: str, weights: object, params: Any) -> None:
     if not isinstance(weights, WeightsSpec):
         raise BrokenPluginError(
             f"{who}: weights must be a WeightsSpec or None, got {type(weights).__name__}"
@@ -120,6 +120,12 @@ def _check_weights(who: str, weights: object) -> None:
     ):
         if value != "":
             _check_pattern(who, label, value, pattern, form)
+    known = [field.name for field in dataclasses.fields(params)]
+    for name in re.findall(r"\{(\w+)\}", weights.resource):
+        if name not in known:
+            raise BrokenPluginError(
+                f"{who}: weights.resource must name parameters ({listed(known)}), got {name!r}"
+            )
     urls: Any = weights.urls
     if not isinstance(urls, tuple) or not all(isinstance(url, str) for url in urls):
         raise BrokenPluginError(f"{who}: weights.urls must be a tuple of str, got {urls!r}")

@@ -32,8 +32,10 @@ SYNTH_RATE = 44100
 _FOLDERS = tuple(
     Path(name)
     for name in (
-        *("/usr/share/sounds/sf2", "/usr/share/sounds/sf3"),
-        *("/usr/share/soundfonts", "/usr/local/share/soundfonts"),
+        "/usr/share/sounds/sf2",
+        "/usr/share/sounds/sf3",
+        "/usr/share/soundfonts",
+        "/usr/local/share/soundfonts",
     )
 )
 _PACKAGES = "apt install fluidsynth fluid-soundfont-gm timgm6mb-soundfont"

@@ -96,7 +96,9 @@ def _network(weights: Path | None, model: str | None, seed: int) -> tuple[Sample
 
     spec = next(item for item in featx_extractors() if item.name == "samplecnn")
     assert spec.weights is not None
-    path = None if model is not None and weights is None else locate(spec.weights, override=weights)
+    path = None
+    if model is None or weights is not None:
+        path = locate(spec.weights, override=weights, params=parse_params(SampleCNNParams, {}))
     told: dict[str, Any] = {}
     tensors = None
     if path is not None:
