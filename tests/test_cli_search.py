@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import featx
 from featx.cli import main
+from featx.engine import UntrainedWarning
 from featx.testing import tone
 
 FREQUENCIES = {"low": 110, "middle": 440, "high": 1760}
@@ -122,3 +123,19 @@ def test_a_tag_is_found_in_whichever_feature_has_it(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["search", str(tmp_path / "s"), "--tag", "guitr"])
     assert result.exit_code == 2
     assert "Did you mean 'guitar'?" in result.output
+
+
+def test_a_store_made_untrained_says_so_and_takes_files(
+    collection: tuple[Path, Path], tmp_path: Path
+) -> None:
+    music, _ = collection
+    with pytest.warns(UntrainedWarning):
+        featx.run(music, tmp_path / "s", plugins="samplecnn", weights="untrained", jobs=1)
+    result = CliRunner().invoke(
+        main, ["search", str(tmp_path / "s"), str(music / "middle.wav"), "-k", "1", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "samplecnn is UNTRAINED in this store" in result.stderr
+    (found,) = json.loads(result.stdout)["neighbours"]
+    assert found["track_id"] == "middle.wav"
+    assert found["distance"] == pytest.approx(0, abs=1e-6)

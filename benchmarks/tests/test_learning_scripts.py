@@ -114,6 +114,8 @@ def test_transfer_compares_models_on_the_same_tracks(scripts, out: Path, capsys)
     transfer.main(out, ["other-albums", *models])
     told = capsys.readouterr().out
     assert all(f"| {name}" in told for name in models)
+    assert "* mfcc, statistics: +0.000 (+0.000 to +0.000)" in told
+    assert "* mean log-mel: " in told
     report = json.loads((out / "reports" / "other-albums.json").read_text())
     assert {result["feature"] for result in report["results"]} == set(models)
     assert {result["n"] for result in report["results"]} == {8}

@@ -113,6 +113,12 @@ def command(
         if tag is not None and feature is None:
             feature = _feature_with(opened, extractor, tag)
         gallery = Gallery(opened, extractor, feature)
+        if gallery.view.recipe.weights.startswith("untrained"):
+            click.echo(
+                f"{extractor} is UNTRAINED in this store: its distances are those of a random "
+                "network. featx ls lists what else is there.",
+                err=True,
+            )
         asked = _pairs("--aspect", aspects)
         if asked and (queries or query_where):
             raise click.UsageError("Give QUERY or --aspect, not both.")
@@ -166,15 +172,17 @@ class _Vectors:
     def _extractor(self) -> LoadedExtractor:
         """Open the extractor of the store; its results must be those of the store's recipe."""
         from featx.engine import UntrainedWarning, load
+        from featx.engine.preparing import UNTRAINED
 
         recipe = self.gallery.view.recipe
+        untrained = recipe.weights.startswith(UNTRAINED)
         with warnings.catch_warnings():
-            # the store was made untrained, and its run said so
+            # the command has said so already
             warnings.simplefilter("ignore", UntrainedWarning)
             extractor = load(
                 recipe.extractor,
                 features=(self.gallery.view.spec.name,),
-                weights=self.weights,
+                weights=UNTRAINED if untrained and self.weights is None else self.weights,
                 quality=recipe.resampler.partition(":")[2] or "HQ",
                 **recipe.params,
             )
