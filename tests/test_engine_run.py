@@ -263,6 +263,12 @@ def test_workers_share_the_cores(
     assert open_store(tmp_path / "s")["threads"]["level"]["0000.wav"] == threads
 
 
+def test_workers_collect_garbage_again_after_their_first_track(music: Path, tmp_path: Path) -> None:
+    go(music, tmp_path / "s", "collecting")
+    enabled = open_store(tmp_path / "s")["collecting"]["level"]
+    assert [enabled[name].item() for name in enabled.ids] == [0, 1, 1, 1, 1, 1]
+
+
 def test_untrained_extractor_says_so(music: Path, tmp_path: Path) -> None:
     with pytest.warns(UntrainedWarning, match="seeded is UNTRAINED"):
         go(music, tmp_path / "s", "seeded")

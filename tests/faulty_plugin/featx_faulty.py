@@ -83,6 +83,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         _spec("slow", "Slow", "resolve_native", params=SlowParams),
         _spec("choosy", "Level", "resolve_native", min_duration=1.0),
         _spec("threads", "Threads", "resolve_native"),
+        _spec("collecting", "Collecting", "resolve_native"),
         _spec("native", "Beat", "resolve_hop"),
         _spec("stubborn", "Stubborn", "resolve_native", params=StubbornParams),
         _spec("wide", "Wide", "resolve_wide"),

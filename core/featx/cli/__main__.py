@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from featx.cli import main
+from featx.cli import run
 
-main(prog_name="featx")
+run()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import os
 import pickle
 import signal
@@ -43,6 +44,7 @@ def main(descriptor: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _no_core_file()
     connection = Connection(descriptor)
+    gc.disable()  # modules and models are no garbage, but looked through again and again
     try:
         worker = _opened(pickle.loads(connection.recv_bytes()))  # noqa: S301  (from our parent)
     except EOFError:
@@ -59,7 +61,11 @@ def main(descriptor: int, parent: int) -> None:
             for key, path, steps in items:
                 for answer in worker.work(key, path, steps):
                     connection.send(answer)
+                if not gc.isenabled():  # what the first track has imported stays as well
+                    gc.freeze()
+                    gc.enable()
             connection.send(("idle", _peak_rss()))
+    gc.freeze()  # or the interpreter looks for garbage once more before it ends
 
 
 def _opened(setup: Setup) -> _Worker:
