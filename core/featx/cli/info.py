@@ -267,6 +267,7 @@ def _extractor_facts(told: dict[str, Any]) -> dict[str, str]:
         "rate": "that of each file" if told["sr"] is None else f"{told['sr']} Hz",
         "front ends": ", ".join(front_ends),
         "weights": "" if weights is None else _weights_line(weights),
+        "trained on": "" if weights is None else "; ".join(weights["origins"].values()),
         "min duration": f"{shortest:g} s, shorter tracks are skipped" if shortest else "",
         "short input": told["short_input"],
         "tolerance": f"{told['tolerance']:g}" if told["tolerance"] else "0 (bitwise)",
