@@ -55,10 +55,11 @@ class Song:
 
 
 class Songs(Sequence[Song]):
-    """Songs in the order of the manifest."""
+    """Songs in the order of the manifest; ``split`` is what they are for, where that is known."""
 
-    def __init__(self, songs: Iterable[Song]) -> None:
+    def __init__(self, songs: Iterable[Song], *, split: str = "") -> None:
         self._songs = tuple(songs)
+        self.split = split
 
     def __len__(self) -> int:
         return len(self._songs)
@@ -71,6 +72,11 @@ class Songs(Sequence[Song]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} songs>"
+
+    @property
+    def of_split(self) -> str:
+        """`` of split 'train'`` for messages, empty where the split is not known."""
+        return f" of split {self.split!r}" if self.split else ""
 
     def column(self, name: str) -> tuple[str, ...]:
         """Return one label of every song, empty where there is none."""
@@ -213,8 +219,8 @@ def read_songs(
             f"{more}:\n  " + "\n  ".join(wrong[:_TOLD])
         )
     split = SongSplit(
-        train=Songs(sides["train"]),
-        valid=Songs(sides["valid"]),
+        train=Songs(sides["train"], split="train"),
+        valid=Songs(sides["valid"], split="valid"),
         failures=tuple(failures),
         notes=tuple(_notes(lacking, sides)),
     )
