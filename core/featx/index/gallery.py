@@ -68,9 +68,9 @@ class Gallery:
     ) -> None:
         self.store = store
         self.view = _clip_feature(store[extractor], feature)
-        values: FloatArray = self.view.values
-        self._scaling = column_scaling(values) if zscore else None
-        self.vectors = self._scaled(values)
+        self._stored: FloatArray = self.view.values
+        self._scaling = column_scaling(self._stored) if zscore else None
+        self.vectors = self._scaled(self._stored)
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
 
     def __len__(self) -> int:
@@ -155,7 +155,7 @@ class Gallery:
                 f"{listed(columns)}, got {tag!r}."
             )
         left_out = self._left_out(k, exclude, among, [])
-        distances = 1.0 - self.view.values[:, columns.index(tag)]
+        distances = 1.0 - self._stored[:, columns.index(tag)]
         order = np.argsort(distances, kind="stable")
         return self._answers([self.view.ids[i] for i in order], distances[order], left_out, k)
 
