@@ -106,6 +106,16 @@ def test_artists_with_one_song_make_no_pairs_and_the_split_is_named(manifest: Pa
         run(manifest, "out", recipe="pairs")
 
 
+def test_manifest_without_training_songs_says_what_it_has(manifest: Path) -> None:
+    header, *lines = manifest.read_text("utf-8").splitlines()
+    splits = ["valid", *["test"] * (len(lines) - 1)]
+    rows = [f"{line},{split}" for line, split in zip(lines, splits, strict=True)]
+    manifest.write_text("\n".join([f"{header},split", *rows]) + "\n", encoding="utf-8")
+    told = r"one song of split 'train', got none \(11 of split 'test', 1 of 'valid', 0 could not"
+    with pytest.raises(ParameterError, match=told):
+        run(manifest, "out")
+
+
 def test_result_depends_on_the_seed(manifest: Path) -> None:
     first, second = (run(manifest, f"out{seed}", seed=seed) for seed in (0, 1))
     assert first.sha256 != second.sha256

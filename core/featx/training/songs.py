@@ -185,7 +185,8 @@ def read_songs(
     wrong: list[str] = []
     lacking: dict[str, list[str]] = {}
     failures: list[Failure] = []
-    sides: dict[str, list[Song]] = {"train": [], "valid": [], "test": []}
+    n_test = 0
+    sides: dict[str, list[Song]] = {"train": [], "valid": []}
     seen: dict[str, str] = {}
     rows = list(read_manifest(manifest))
     held_out, some = _held_out(rows, options), any("split" in row.tags for row in rows)
@@ -197,6 +198,7 @@ def read_songs(
             wrong.append(f"{row.where}: {error}")
             continue
         if side == "test":
+            n_test += 1
             continue
         missing = [name for name in needs if not row.tags.get(name)]
         if missing:
@@ -227,8 +229,9 @@ def read_songs(
     if not split.train:
         told = "".join(f" {note}" for note in split.notes)
         raise ParameterError(
-            f"manifest {manifest} must hold at least one song to train on, got none "
-            f"({len(failures)} could not be read).{told}"
+            f"manifest {manifest} must hold at least one song of split 'train', got none "
+            f"({n_test} of split 'test', {len(split.valid)} of 'valid', {len(failures)} could not "
+            f"be read).{told}"
         )
     return split
 
