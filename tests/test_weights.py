@@ -273,6 +273,10 @@ def test_parameters_choose_among_resources(tmp_path, monkeypatch, tensors):
     state = weights.state(spec)
     assert state.status == "shipped"
     assert "sr8000.safetensors" in state.note
+    sizes = [path.stat().st_size for path in (package / "data").iterdir()]
+    assert (state.bytes, state.sha256) == (sum(sizes), "")
+    (package / "data" / "sr8000.safetensors").write_bytes(b"x")
+    assert weights.state(spec).status == "damaged"
 
 
 def test_settings_that_weights_ship_for_are_read_off_the_files(tmp_path, monkeypatch):

@@ -188,7 +188,8 @@ class WeightsState:
 
     ``status`` is ``cached``, ``shipped`` (inside the plugin), ``missing``, ``untrained`` (missing,
     but the extractor also runs with seeded weights) or ``damaged``; ``note`` says more.
-    ``origins`` tells by the names of files what they learned from, see `origin`.
+    Where a plugin ships several, ``path`` is one of them, ``bytes`` counts all, and ``sha256`` is
+    empty. ``origins`` tells by the names of files what they learned from, see `origin`.
     """
 
     name: str
@@ -209,8 +210,9 @@ def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
     cached = cached_path(spec)
     try:
         path = locate(spec, params=params)
-        if path is not None:
-            load_weights(path)
+        files = [cached] if path == cached else _resources(spec, params)
+        for file in files:
+            load_weights(file)
     except WeightsError as error:
         return WeightsState(
             name=spec.name,
@@ -226,16 +228,15 @@ def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
             licence=spec.licence,
             note=_remedy(spec),
         )
-    shipped = [] if path == cached else _resources(spec, params)
     return WeightsState(
         name=spec.name,
-        status="shipped" if shipped else "cached",
+        status="cached" if path == cached else "shipped",
         path=str(path),
-        sha256=file_sha256(path),
-        bytes=path.stat().st_size,
+        sha256=file_sha256(path) if len(files) == 1 else "",
+        bytes=sum(file.stat().st_size for file in files),
         licence=spec.licence,
-        note="; ".join(map(str, shipped)) if len(shipped) > 1 else "",
-        origins={item.name: told for item in shipped or [path] if (told := origin(item))},
+        note="; ".join(map(str, files)) if len(files) > 1 else "",
+        origins={file.name: told for file in files if (told := origin(file))},
     )
 
 
