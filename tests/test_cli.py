@@ -275,6 +275,8 @@ from featx import params_class
 class Params:
     n: int = param(13, "Number of things.", ge=1, le=40)
     mode: str = param("a", "Which way.", choices=["a", "b"])
+    net: str = param("m-0", 20 * "Long " + "net.", choices=[f"m-{i}" for i in range(42)])
+    names: tuple[str, ...] = param((), "What they are called.")
 
 def resolve(params, native_sr):
     frames = FeatureSpec(name="frames", kind="frames", dim=params.n, unit="dB",
@@ -334,6 +336,19 @@ def test_info_follows_settings(rich):
     assert told["outputs"][0]["dim"] == 20
     assert told["params"][0]["value"] == 20
     assert told["params"][0]["default"] == 13
+
+
+def test_info_lists_many_values_below_the_table(rich):
+    names = [f"name-{i}" for i in range(30)]
+    done = run("info", "rich", "--set", f"rich.names={','.join(names)}", site=rich)
+    lines = done.stdout.partition("Parameters\n")[2].partition("\nOutputs")[0].splitlines()
+    assert max(map(len, lines)) < 120
+    table = {line.split()[0]: line for line in lines[: lines.index("")]}
+    assert table["net"].endswith("m-0, m-1, m-2, m-3, ... (42 in all)")
+    assert "name-0, name-1, name-2, name-3, ... (30 in all)" in table["names"]
+    told = " ".join(" ".join(lines[lines.index("") :]).split())
+    assert f"net. Allowed: {', '.join(f'm-{i}' for i in range(42))} names:" in told
+    assert told.endswith(f"Value: {', '.join(names)}")
 
 
 @pytest.mark.parametrize("pair", ["n=0", "n=x", "m=1", "mode=c"])

@@ -70,7 +70,7 @@ def test_bad_name_suggests_a_good_one(tmp_path):
 
 def test_existing_folder_is_left_alone(tmp_path):
     (tmp_path / "featx-my-thing").mkdir()
-    with pytest.raises(ParameterError, match="must not exist yet"):
+    with pytest.raises(ParameterError, match="output must be a new folder"):
         write_plugin("my-thing", folder=tmp_path)
     assert not list((tmp_path / "featx-my-thing").iterdir())
 

@@ -31,3 +31,9 @@ def test_every_error_is_a_featx_error(name: str) -> None:
 
 def test_parameter_error_is_a_value_error() -> None:
     assert issubclass(errors.ParameterError, ValueError)
+
+
+def test_many_names_are_cut_and_counted() -> None:
+    assert errors.some("abc", most=3) == "a, b, c"
+    assert errors.some("abcd", most=3) == "a, b, c, ... (4 in all)"
+    assert errors.some([]) == "none"

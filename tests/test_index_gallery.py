@@ -12,13 +12,15 @@ from click.testing import CliRunner
 import featx
 from featx import FeatureSpec, ParameterError, search
 from featx.cli import main
-from featx.index import Gallery, tracks_where
+from featx.index import Gallery, column_scaling, tracks_where
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store
 
 IDS = [f"{name}.ogg" for name in "abcdefgh"]
 ARTISTS = dict(zip(IDS, ["Ada", "Ada", "Ada", "Bob", "Bob", "Cyd", "Cyd", "Cyd"], strict=True))
 ASPECTS = {"genre": (0, 3), "mood": (3, 6)}
 TAGS = ("guitar", "piano")
+#: Distances of float32 vectors, computed in another order.
+ROUNDING = 1e-5
 
 
 def write(folder: Path, extractor: str, values: dict[str, np.ndarray], **fields: object) -> None:
@@ -243,11 +245,19 @@ def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], st
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("a.ogg", "--where", "artist=Nobody"), "got artist=Nobody. Columns of this store: artist"),
+        (
+            ("a.ogg", "--where", "artist=Nobody"),
+            "got artist=Nobody. Values of artist: Ada, Bob, Cyd.",
+        ),
+        (("a.ogg", "--where", "artist=cyd"), "Values of artist: Cyd, Ada, Bob."),
         (("--query-where", "genre=rock"), "got genre=rock. Columns of this store: artist"),
         (("--where", "artist=Bob"), "--where says which tracks are ranked"),
         (("a.ogg", "--where", "artist=Bob", "--where", "artist=Cyd"), "'Bob' and 'Cyd'"),
         (("a.ogg", "--where", "artist"), "--where must look like name=value"),
+        (
+            ("--feature", "tags", "--tag", "piano", "--zscore"),
+            "--tag takes neither QUERY nor weights",
+        ),
     ],
 )
 def test_command_says_what_is_wrong_with_a_condition(
@@ -256,6 +266,41 @@ def test_command_says_what_is_wrong_with_a_condition(
     result = CliRunner().invoke(main, ["search", str(store), *arguments])
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
+
+
+def test_command_says_that_all_tracks_are_queries(store: Path) -> None:
+    conditions = ("--where", "artist=Bob", "--query-where", "artist=Bob")
+    told = "Nothing is left to rank: all tracks with artist=Bob are queries themselves."
+    assert run(store, *conditions) == f"{told}\n"
+    assert run(store, *IDS) == "Nothing is left to rank: all tracks are queries themselves.\n"
+    result = CliRunner().invoke(main, ["search", str(store), *conditions, "--json"])
+    assert json.loads(result.stdout)["neighbours"] == []
+    assert told in result.stderr
+
+
+def test_a_constant_column_scales_to_zero(vectors: np.ndarray) -> None:
+    vectors[:, 2] = 0.1  # the mean of eight of them is not 0.1 exactly
+    mean, scale = column_scaling(vectors)
+    scaled = (vectors - mean) * scale
+    np.testing.assert_array_equal(scaled[:, 2], 0)
+    others = np.delete(scaled, 2, axis=1)
+    np.testing.assert_allclose(others.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(others.std(axis=0), 1, rtol=1e-12)
+
+
+def test_scaled_columns_count_alike(store: Path, vectors: np.ndarray) -> None:
+    vectors[:, 0] = 1000 + 100 * vectors[:, 0]  # would decide alone
+    write(store.parent / "wide", "featx-x:net", {"embedding": vectors})
+    z = ((vectors - vectors.mean(axis=0)) / vectors.std(axis=0)).astype(np.float32)
+    names, distances = ranked(z[3], z)
+    wide = store.parent / "wide"
+    for query in ("d.ogg", vectors[3]):
+        found = search(wide, "net", query=query, k=8, exclude=(), zscore=True)
+        assert [item.track_id for item in found] == names
+        np.testing.assert_allclose([item.distance for item in found], distances, atol=ROUNDING)
+    told = json.loads(run(wide, "d.ogg", "--zscore", "--json"))
+    assert ([item["track_id"] for item in told["neighbours"]], told["zscore"]) == (names[1:], True)
+    assert [item.track_id for item in search(wide, "net", query="d.ogg", k=7)] != names[1:]
 
 
 def test_command_knows_all_kinds_of_queries(store: Path) -> None:

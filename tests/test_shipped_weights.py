@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import featx
+from featx.cli import main
 from featx.engine import UntrainedWarning
-from featx.weights import file_sha256
+from featx.weights import file_sha256, origin
 
 SR = 22050
 
@@ -39,6 +41,18 @@ def test_card_tells_of_these_weights(package: str, extractor: str, stem: str) ->
     assert card["extractor"] == extractor
     assert card["data"]["train_songs"] > 1000
     assert path.stat().st_size < 8e6
+    assert "POP909" in card["data"]["origin"]
+    assert card["data"]["origin"] in origin(path)
+
+
+@pytest.mark.parametrize(("package", "extractor", "stem"), SHIPPED)
+def test_commands_tell_what_the_weights_learned_from(
+    package: str, extractor: str, stem: str
+) -> None:
+    told = origin(folder(package) / f"{stem}.safetensors")
+    for words in (["info", extractor], ["weights", "list"]):
+        output = CliRunner().invoke(main, words, catch_exceptions=False).output
+        assert told in output
 
 
 @pytest.mark.parametrize(("package", "extractor", "stem"), SHIPPED)

@@ -347,6 +347,15 @@ def test_merge_and_export_commands_write_files(folder: Path, tmp_path: Path) -> 
     assert run(export_command, folder, tmp_path / "x").exit_code == 2
 
 
+def test_commands_take_their_output_as_others_do(folder: Path, tmp_path: Path) -> None:
+    run(merge_command, folder, "-o", tmp_path / "out.h5")
+    run(export_command, folder, "--output", tmp_path / "x.csv", "--features", "toy.summary")
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["out.h5", "x.csv"]
+    for given in ((), (tmp_path / "a.h5", "-o", tmp_path / "b.h5")):
+        done = run(merge_command, folder, *given)
+        assert (done.exit_code, "-o OUT" in done.output) == (2, True)
+
+
 def test_ls_says_how_recipes_of_one_extractor_differ(tmp_path: Path) -> None:
     track = TrackRecord(track_id="a", path="a", content="aa", size=1, mtime_ns=1)
     value = {"summary": np.zeros(2, np.float32)}

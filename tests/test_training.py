@@ -98,6 +98,24 @@ def test_pairs_train_without_validation(manifest: Path) -> None:
     assert (summary.steps, summary.metrics) == (5, {})
 
 
+def test_artists_with_one_song_make_no_pairs_and_the_split_is_named(manifest: Path) -> None:
+    lines = manifest.read_text("utf-8").splitlines()
+    manifest.write_text("\n".join(lines[:4]) + "\n", encoding="utf-8")
+    told = "songs of split 'train' must hold two of one artist, got 2 artists with one song each"
+    with pytest.raises(ParameterError, match=told):
+        run(manifest, "out", recipe="pairs")
+
+
+def test_manifest_without_training_songs_says_what_it_has(manifest: Path) -> None:
+    header, *lines = manifest.read_text("utf-8").splitlines()
+    splits = ["valid", *["test"] * (len(lines) - 1)]
+    rows = [f"{line},{split}" for line, split in zip(lines, splits, strict=True)]
+    manifest.write_text("\n".join([f"{header},split", *rows]) + "\n", encoding="utf-8")
+    told = r"one song of split 'train', got none \(11 of split 'test', 1 of 'valid', 0 could not"
+    with pytest.raises(ParameterError, match=told):
+        run(manifest, "out")
+
+
 def test_result_depends_on_the_seed(manifest: Path) -> None:
     first, second = (run(manifest, f"out{seed}", seed=seed) for seed in (0, 1))
     assert first.sha256 != second.sha256
@@ -168,6 +186,36 @@ def test_finished_training_does_nothing_again_and_more_steps_go_on(manifest: Pat
     again = run(manifest, "out")
     assert (again.examples, again.sha256) == (0, first.sha256)
     assert run(manifest, "out", steps=40).examples == 10 * 4
+
+
+def logged_steps(manifest: Path, out: str) -> list[int]:
+    lines = (manifest.parent / out / "training.csv").read_text("utf-8").splitlines()
+    return [int(line.partition(",")[0]) for line in lines[1:]]
+
+
+@pytest.mark.parametrize(
+    ("steps", "logged"), [(3, [3]), (20, [20]), (43, [20, 40, 43])], ids=["few", "even", "odd"]
+)
+def test_the_last_step_is_logged(manifest: Path, steps: int, logged: list[int]) -> None:
+    run(manifest, "out", steps=steps, log_every=20)
+    assert logged_steps(manifest, "out") == logged
+
+
+def test_log_of_a_training_that_went_on_is_that_of_an_undisturbed_one(manifest: Path) -> None:
+    settings = {"log_every": 4, "validate_every": 10}
+    run(manifest, "whole", steps=10, **settings)
+    run(manifest, "cut", steps=10, minutes=1e-9, **settings)
+    assert logged_steps(manifest, "cut") == [1]
+    run(manifest, "cut", steps=10, **settings)
+    assert logged_steps(manifest, "cut") == [4, 8, 10]
+    run(manifest, "cut", steps=20, **settings)
+    run(manifest, "whole", steps=20, **settings)
+    run(manifest, "straight", steps=20, **settings)
+    texts = {
+        (manifest.parent / out / "training.csv").read_text() for out in ("cut", "whole", "straight")
+    }
+    assert len(texts) == 1
+    assert logged_steps(manifest, "straight") == [4, 8, 12, 16, 20]
 
 
 def test_folder_of_another_training_is_refused(manifest: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,29 @@ def test_positives_can_come_from_another_pool() -> None:
     assert {e.crops["negatives"][0].song.track_id for e in draws(sampler)} == {"0", "1", "2"}
 
 
-def test_one_artist_alone_is_refused() -> None:
-    alone = Songs(song for song in songs() if song.labels["artist"] == "artist 0")
-    with pytest.raises(ParameterError, match="songs must hold two artists"):
-        PositiveSampler(alone, notion="artist", n_negatives=1, length=10)
+@pytest.mark.parametrize(
+    ("wanted", "pool", "told"),
+    [
+        ([0, 3, 6], None, "songs of split 'train' must hold two artists or more, got 1."),
+        (
+            [0, 1, 2],
+            None,
+            "songs of split 'train' must hold two of one artist, got 3 artists with one song each.",
+        ),
+        (
+            [0, 1],
+            [2, 5],
+            "songs of split 'train' must hold one of an artist of the songs, got 2 other artists.",
+        ),
+    ],
+)
+def test_too_few_songs_are_refused_with_what_is_missing(
+    wanted: list[int], pool: list[int] | None, told: str
+) -> None:
+    few = Songs((songs()[i] for i in wanted), split="train")
+    others = None if pool is None else Songs(songs()[i] for i in pool)
+    with pytest.raises(ParameterError, match=re.escape(told)):
+        PositiveSampler(few, notion="artist", n_negatives=1, length=10, pool=others)
 
 
 def test_tags_are_drawn_before_songs() -> None:

@@ -273,6 +273,46 @@ def test_parameters_choose_among_resources(tmp_path, monkeypatch, tensors):
     state = weights.state(spec)
     assert state.status == "shipped"
     assert "sr8000.safetensors" in state.note
+    sizes = [path.stat().st_size for path in (package / "data").iterdir()]
+    assert (state.bytes, state.sha256) == (sum(sizes), "")
+    (package / "data" / "sr8000.safetensors").write_bytes(b"x")
+    assert weights.state(spec).status == "damaged"
+
+
+def test_settings_that_weights_ship_for_are_read_off_the_files(tmp_path, monkeypatch):
+    folder = tmp_path / "named_shipped" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "named_shipped" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = WeightsSpec(
+        name="dummy", resource="named_shipped:data/m.{model}.safetensors", required=False
+    )
+    none = weights.state(spec, params=SimpleNamespace(model="2^14")).note
+    assert "ship for" not in none
+    for name in ("m.3^9.safetensors", "m.sr8000.safetensors", "m.sr8000.json", "m-x.safetensors"):
+        (folder / name).write_bytes(b"")
+    assert weights.shipped_settings(spec) == ("model=3^9", "model=sr8000")
+    told = weights.state(spec, params=SimpleNamespace(model="2^14")).note
+    assert told == "Trained weights ship for model=3^9, model=sr8000."
+    assert weights.shipped_settings(WeightsSpec(name="dummy", resource="named_shipped:data")) == ()
+
+
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [
+        (
+            {"recipe": "tags", "data": {"train_songs": 3, "origin": "drums of nobody"}},
+            "3 songs by recipe 'tags': drums of nobody",
+        ),
+        ({"recipe": "tags", "data": {"train_songs": 3}}, "3 songs by recipe 'tags'"),
+        ({"layers": 3}, ""),
+        (None, ""),
+    ],
+)
+def test_origin_is_told_by_the_card_beside(sound, card, told):
+    if card is not None:
+        sound.with_suffix(".json").write_text(json.dumps(card))
+    assert weights.origin(sound) == told
 
 
 def test_locate_takes_a_folder(tmp_path, tensors):

@@ -182,8 +182,12 @@ def test_tracks_are_narrowed_down(tones, tmp_path):
 
 def test_conditions_that_leave_nothing_are_refused(tones):
     store, manifest = tones
-    with pytest.raises(click.UsageError, match="leave none"):
-        run("retrieval", store, "-m", manifest, "--features", "mfcc", "--where", "kind=blue")
+    words = ("retrieval", store, "-m", manifest, "--features", "mfcc")
+    told = r"got kind=blue\. Values of kind: even, odd\."
+    with pytest.raises(click.UsageError, match=told):
+        run(*words, "--where", "kind=blue")
+    with pytest.raises(click.UsageError, match="--under must leave some tracks, got 'x/'"):
+        run(*words, "--where", "kind=even", "--under", "x/")
 
 
 def test_tables_of_the_documentation(tones):

@@ -70,6 +70,13 @@ def listed(names: Iterable[object]) -> str:
     return ", ".join(map(str, names)) or "none"
 
 
+def some(names: Iterable[object], *, most: int = 10) -> str:
+    """Return ``names`` as `listed` does, the first of them where there are more than ``most``."""
+    names = list(names)
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return listed(names[:most]) + more
+
+
 class FeatxError(Exception):
     """Base class of every error that featx raises on purpose."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.errors import some
 from featx_bench.render.command import command as render_command
 
 if TYPE_CHECKING:
@@ -49,9 +50,15 @@ class _Source:
         if self.under:
             collection = collection.where([name.startswith(self.under) for name in collection.ids])
         for column, value in conditions:
-            collection = collection.where([found == value for found in collection.column(column)])
+            values = collection.column(column)
+            collection = collection.where([found == value for found in values])
+            if values and not len(collection):
+                raise click.UsageError(
+                    f"--where must leave some tracks, got {column}={value}. "
+                    f"Values of {column}: {some(sorted({found for found in values if found}))}."
+                )
         if not len(collection):
-            raise click.UsageError("--under and --where must leave some tracks, but leave none.")
+            raise click.UsageError(f"--under must leave some tracks, got {self.under!r}.")
         return collection
 
     def to_json(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -91,6 +92,25 @@ def json_option(function: Decorated) -> Decorated:
 def overwrite_option(function: Decorated) -> Decorated:
     """Add ``--overwrite``; without it commands refuse to replace a file."""
     return click.option("--overwrite", is_flag=True, help="Replace files that exist.")(function)
+
+
+def output_option(*, dir_okay: bool, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
+    """Add ``-o/--output`` for what may as well be the argument OUT; given to `one_output`."""
+    kind = click.Path(dir_okay=dir_okay, path_type=Path)
+
+    def decorate(function: Decorated) -> Decorated:
+        option = click.option("-o", "--output", type=kind, metavar="OUT", help=help)
+        return click.argument("out", type=kind, required=False)(option(function))
+
+    return decorate
+
+
+def one_output(out: Path | None, output: Path | None) -> Path:
+    """Return the argument OUT or what ``-o`` gives."""
+    given = out or output
+    if given is None or (out and output):
+        raise click.UsageError("Give what to write once: -o OUT.")
+    return given
 
 
 def only_extractor(store: Store) -> str:

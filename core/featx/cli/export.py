@@ -6,14 +6,21 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import echo_json, json_option, overwrite_option, printable
+from featx.cli.common import (
+    echo_json,
+    json_option,
+    one_output,
+    output_option,
+    overwrite_option,
+    printable,
+)
 
 _FORMATS = ("npz", "csv", "parquet", "jams", "audacity", "projector")
 
 
 @click.command("export")
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@output_option(dir_okay=True, help="File or folder to write; may also stand behind STORE.")
 @click.option(
     "-f",
     "--format",
@@ -31,7 +38,8 @@ _FORMATS = ("npz", "csv", "parquet", "jams", "audacity", "projector")
 @json_option
 def command(
     store: Path,
-    out: Path,
+    out: Path | None,
+    output: Path | None,
     format_name: str | None,
     features: tuple[str, ...],
     overwrite: bool,
@@ -45,13 +53,14 @@ def command(
     """
     from featx.store import export, open_store
 
+    target = one_output(out, output)
     if format_name is None:
-        format_name = out.suffix.lstrip(".")
+        format_name = target.suffix.lstrip(".")
         if format_name not in _FORMATS:
             raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
     names = [name.strip() for item in features for name in item.split(",")]
     with open_store(store) as opened:
-        written = export(opened, out, format=format_name, features=names, overwrite=overwrite)
+        written = export(opened, target, format=format_name, features=names, overwrite=overwrite)
     if as_json:
         echo_json([str(path) for path in written])
         return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,10 +18,11 @@ from featx.cli.common import (
     json_option,
     no_plugin_option,
     parse_settings,
+    printable,
     registry,
     set_option,
 )
-from featx.errors import PluginError, WeightsError
+from featx.errors import PluginError, WeightsError, listed, some
 from featx.registry import Registered, import_object
 
 if TYPE_CHECKING:
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
     from featx.registry import Registry
     from featx.types import FeatureSpec, FrontEnd
 
-_MANY_COLUMNS = 8
+_MANY_COLUMNS, _MANY_VALUES = 8, 4
+#: Columns of prose in pipes and files.
+_PIPE_WIDTH = 100
 
 
 @click.command("info")
@@ -200,8 +206,7 @@ def _show(told: dict[str, Any]) -> None:
             click.echo(f"{label + ':':<14}{text}")
     if told["params"]:
         click.echo("\nParameters")
-        columns = ("name", "type", "default", "value", "allowed", "meaning")
-        echo_table(columns, [_param_row(param) for param in told["params"]])
+        _show_params(told["params"])
     if told.get("outputs"):
         click.echo("\nOutputs")
         columns = ("name", "kind", "dim", "unit", "hop", "meaning")
@@ -252,10 +257,9 @@ def _show_recipe(
     click.echo(f"{name}, recipe {spec.name}: {spec.summary}\n")
     if spec.reference:
         click.echo(f"reference: {spec.reference}\n")
-    columns = ("name", "type", "default", "value", "allowed", "meaning")
     for key, title in (("params", "Parameters of the recipe"), ("options", "Of every training")):
         click.echo(title)
-        echo_table(columns, [_param_row(param) for param in tables[key]])
+        _show_params(tables[key])
         click.echo()
 
 
@@ -267,6 +271,7 @@ def _extractor_facts(told: dict[str, Any]) -> dict[str, str]:
         "rate": "that of each file" if told["sr"] is None else f"{told['sr']} Hz",
         "front ends": ", ".join(front_ends),
         "weights": "" if weights is None else _weights_line(weights),
+        "trained on": "" if weights is None else "; ".join(weights["origins"].values()),
         "min duration": f"{shortest:g} s, shorter tracks are skipped" if shortest else "",
         "short input": told["short_input"],
         "tolerance": f"{told['tolerance']:g}" if told["tolerance"] else "0 (bitwise)",
@@ -320,18 +325,46 @@ def _weights_line(weights: dict[str, Any]) -> str:
     return f"{weights['name']}, {weights['status']}. {origin}"
 
 
+def _show_params(params: list[dict[str, Any]]) -> None:
+    """Write a table, and below it what would make its lines long: meanings, and many values."""
+    columns = ("name", "type", "default", "value", "allowed")
+    echo_table(columns, [_param_row(param) for param in params])
+    click.echo()
+    for param in params:
+        click.echo(_wrapped(f"{param['name']}: {param['doc']}"))
+        for label, values in (("Allowed", param["choices"]), ("Value", param["value"])):
+            if isinstance(values, (list, tuple)) and len(values) > _MANY_VALUES:
+                click.echo(_wrapped(f"    {label}: {listed(values)}"))
+
+
+def _wrapped(text: str) -> str:
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+    return textwrap.fill(
+        printable(text),
+        width,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _param_row(param: dict[str, Any]) -> tuple[str, ...]:
     allowed = param["range"]
     if param["choices"] is not None:
-        allowed = ", ".join(map(str, param["choices"]))
+        allowed = some(param["choices"], most=_MANY_VALUES)
     return (
         param["name"],
         param["type"],
-        str(param["default"]),
-        str(param["value"]),
+        _told(param["default"]),
+        _told(param["value"]),
         allowed,
-        param["doc"],
     )
+
+
+def _told(value: Any) -> str:
+    """Return a value as a table shows it, the first few of a long tuple."""
+    many = isinstance(value, tuple) and len(value) > _MANY_VALUES
+    return some(value, most=_MANY_VALUES) if many else str(value)
 
 
 def _output_row(output: dict[str, Any], sr: int | None) -> tuple[str, ...]:

@@ -7,15 +7,25 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import counted, echo_json, json_option, overwrite_option, printable
+from featx.cli.common import (
+    counted,
+    echo_json,
+    json_option,
+    one_output,
+    output_option,
+    overwrite_option,
+    printable,
+)
 
 
 @click.command("merge")
 @click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@output_option(dir_okay=False, help="File to write; may also stand behind STORE.")
 @overwrite_option
 @json_option
-def command(store: Path, out: Path, overwrite: bool, as_json: bool) -> None:
+def command(
+    store: Path, out: Path | None, output: Path | None, overwrite: bool, as_json: bool
+) -> None:
     """Write the current state of STORE into one HDF5 file OUT.
 
     Every shard is checked first. featx reads the file like the folder, and so does any other
@@ -23,7 +33,7 @@ def command(store: Path, out: Path, overwrite: bool, as_json: bool) -> None:
     """
     from featx.store import merge
 
-    info = merge(store, out, overwrite=overwrite)
+    info = merge(store, one_output(out, output), overwrite=overwrite)
     if as_json:
         echo_json(dataclasses.asdict(info))
         return

@@ -75,6 +75,8 @@ def _as_json(planned: Plan, counts: PlanCounts, found: Survey) -> dict[str, Any]
 
 
 def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
+    from featx.engine.preparing import untrained_message
+
     rows = []
     for job in planned.jobs:
         states = counts.states[job.name]
@@ -92,8 +94,8 @@ def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
         for reason, count in reasons.most_common():
             click.echo(f"{name}: {count} stale ({reason})")
     for job in planned.jobs:
-        if job.recipe.weights.startswith("untrained"):
-            click.echo(f"{job.name}: UNTRAINED, without trained weights")
+        if text := untrained_message(job):
+            click.echo(text)
     for note in found.notes():
         click.echo(printable(note))
     click.echo(f"{counts.to_do} of {counts.tracks} files to do")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli.common import echo_json, echo_table, json_option, only_extractor
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError, listed, some
 
 if TYPE_CHECKING:
     from featx.engine import LoadedExtractor
@@ -75,6 +75,12 @@ if TYPE_CHECKING:
     help="Share of the similarity of whole vectors beside the aspects.",
 )
 @click.option("--signed", is_flag=True, help="Allow negative weights: unlike the query.")
+@click.option(
+    "--zscore",
+    is_flag=True,
+    help="Scale every dimension by mean and deviation of all tracks first: for statistics such as "
+    "mfcc.summary, whose columns differ in unit and spread.",
+)
 @click.option("--tag", metavar="NAME", help="Rank by this column instead.")
 @click.option(
     "--weights-file",
@@ -96,6 +102,7 @@ def command(
     aspects: tuple[str, ...],
     beta: float,
     signed: bool,
+    zscore: bool,
     tag: str | None,
     weights_file: Path | None,
     as_json: bool,
@@ -112,7 +119,7 @@ def command(
         extractor = extractor or only_extractor(opened)
         if tag is not None and feature is None:
             feature = _feature_with(opened, extractor, tag)
-        gallery = Gallery(opened, extractor, feature)
+        gallery = Gallery(opened, extractor, feature, zscore=zscore)
         if gallery.view.recipe.weights.startswith("untrained"):
             click.echo(
                 f"{extractor} is UNTRAINED in this store: its distances are those of a random "
@@ -130,8 +137,8 @@ def command(
         if asked:
             examples = dict(zip(asked, vectors.of([*asked.values()]), strict=True))
         if tag is not None:
-            if examples or weights:
-                raise click.UsageError("--tag takes neither QUERY nor weights.")
+            if examples or weights or zscore:
+                raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
             found = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
             hint = " --where says which tracks are ranked." if where else ""
@@ -146,10 +153,13 @@ def command(
                 beta=beta,
                 signed=signed,
             )
+        if not found:
+            told = f"tracks with {listed(where)}" if where else "tracks"
+            click.echo(f"Nothing is left to rank: all {told} are queries themselves.", err=True)
         if as_json:
             ranked = len(gallery) if among is None else len(among)
-            _echo_answer(gallery, found, ranked=ranked, where=where)
-        else:
+            _echo_answer(gallery, found, ranked=ranked, where=where, zscore=zscore)
+        elif found:
             _show(found)
 
 
@@ -225,17 +235,22 @@ def _feature_with(store: Store, extractor: str, tag: str) -> str:
 
 def _having(gallery: Gallery, option: str, conditions: Sequence[str]) -> list[str]:
     """Return the tracks of ``gallery`` with these values; there must be some."""
-    from featx.index import tracks_where
-
-    named = tracks_where(gallery.store, **_pairs(option, conditions))
-    found = [name for name in named if name in gallery]
-    if not found:
-        known = sorted({key for item in gallery.store.tracks.records() for key in item.tags})
+    records = list(gallery.store.tracks.records())
+    left = [record for record in records if record.track_id in gallery]
+    for place, (name, value) in enumerate(_pairs(option, conditions).items(), start=1):
+        values = sorted({record.tags[name] for record in left if record.tags.get(name)})
+        left = [record for record in left if record.tags.get(name) == value]
+        if left:
+            continue
+        known = sorted({key for record in records for key in record.tags})
+        near = difflib.get_close_matches(value, values, n=3)
+        hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
         raise ParameterError(
             f"{option} must hold for a track with {gallery.view.spec.name!r}, got "
-            f"{', '.join(conditions)}. Columns of this store: {listed(known)}."
+            f"{listed(conditions[:place])}. "
+            f"{hint if name in known else f'Columns of this store: {listed(known)}.'}"
         )
-    return found
+    return [record.track_id for record in left]
 
 
 def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:
@@ -265,7 +280,12 @@ def _numbers(weights: Sequence[str]) -> dict[str, float]:
 
 
 def _echo_answer(
-    gallery: Gallery, found: Sequence[Neighbour], *, ranked: int, where: Sequence[str]
+    gallery: Gallery,
+    found: Sequence[Neighbour],
+    *,
+    ranked: int,
+    where: Sequence[str],
+    zscore: bool,
 ) -> None:
     recipe = gallery.view.recipe
     echo_json(
@@ -274,6 +294,7 @@ def _echo_answer(
             "recipe": recipe.id,
             "feature": gallery.view.spec.name,
             "metric": "cosine",
+            "zscore": zscore,
             "tracks": ranked,
             "where": list(where),
             "neighbours": [item.to_json() for item in found],

@@ -59,7 +59,9 @@ _REASONS = {
 )
 @click.option(
     "-o",
+    "--output",
     "--out",
+    "out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
@@ -102,7 +104,7 @@ def command(
 
     The manifest is the one of 'featx run', with the labels that the recipe needs in the columns
     artist, album, tags and split. --set takes parameters of the recipe and of every training (lr,
-    batch_size, steps and so on; 'featx info' lists them). The folder given with --out serves 'featx
+    batch_size, steps and so on; 'featx info' lists them). The folder given with -o serves 'featx
     run --weights'. A training that was stopped or killed goes on where its last checkpoint is.
 
     \b

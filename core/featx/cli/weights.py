@@ -61,6 +61,9 @@ def list_(folders: tuple[Path, ...], as_json: bool) -> None:
         for item, used in states
     ]
     echo_table(columns, rows)
+    for item, _ in states:
+        for file, origin in item.origins.items():
+            click.echo(f"{item.name}: {file} was trained on {origin}")
 
 
 def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits, decode, resample, to_mono
 from featx.engine.opening import OpenExtractor
-from featx.engine.preparing import prepare_jobs
+from featx.engine.preparing import prepare_jobs, untrained_message
 from featx.engine.running import UntrainedWarning
 from featx.errors import ParameterError
 from featx.frontend import Spectra
@@ -182,11 +182,6 @@ def load(
     if features is None:
         everything = [spec.name for spec in job.resolved.outputs]
         (job,) = prepare_jobs(registry, [name], features=everything, **arguments)
-    if job.recipe.weights.startswith("untrained"):
-        warnings.warn(
-            f"{name} is UNTRAINED: it runs without trained weights, so its results are those of "
-            "a random network.",
-            UntrainedWarning,
-            stacklevel=2,
-        )
+    if text := untrained_message(job):
+        warnings.warn(text, UntrainedWarning, stacklevel=2)
     return LoadedExtractor(job, threads=threads, quality=quality, limits=limits or Limits())

@@ -15,7 +15,13 @@ from featx.interfaces import ExtractorSpec, Resolved, parse_params
 from featx.registry import Registered, Registry, import_object
 from featx.store.records import Recipe
 from featx.types import FeatureSpec, FrontEnd
-from featx.weights import file_sha256, locate, missing_message, read_config
+from featx.weights import (
+    file_sha256,
+    locate,
+    missing_message,
+    read_config,
+    shipped_settings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +34,7 @@ __all__ = [
     "full_front_end",
     "prepare_jobs",
     "resolve_checked",
+    "untrained_message",
 ]
 
 #: ``{"mfcc": {"n_mfcc": 20}}``, ``{"mfcc.n_mfcc": 20}``, or ``{"n_mfcc": 20}`` for one extractor.
@@ -193,6 +200,21 @@ def choose(
     if path:
         params = _with_weights(name, spec, path, settings, params)
     return params, path, weights
+
+
+def untrained_message(job: Job) -> str:
+    """Say that ``job`` runs without trained weights, and for what there are some; else empty."""
+    if not job.recipe.weights.startswith(UNTRAINED):
+        return ""
+    told = (
+        f"{job.name} is UNTRAINED ({job.recipe.weights.partition(':')[2]}): it runs without "
+        "trained weights, so its results are those of a random network."
+    )
+    assert job.spec.weights is not None
+    settings = shipped_settings(job.spec.weights)
+    if settings:
+        told += f" Trained weights ship for {listed(settings)}."
+    return told
 
 
 # ------------------------------------------------------------------------------- resolved

@@ -18,7 +18,7 @@ from featx.engine.execution import Execution
 from featx.engine.guard import available_cores, physical_memory
 from featx.engine.inputs import Inputs
 from featx.engine.planning import Plan
-from featx.engine.preparing import Settings, WeightsChoice, prepare_jobs
+from featx.engine.preparing import Settings, WeightsChoice, prepare_jobs, untrained_message
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import Job, Setup
 from featx.errors import ParameterError
@@ -220,11 +220,7 @@ def _workers(jobs: int | None, device: str, cores: int) -> int:
 
 def _tell_untrained(jobs: Iterable[Job], progress: Reporter | None) -> None:
     for job in jobs:
-        if job.recipe.weights.startswith("untrained"):
-            text = (
-                f"{job.name} is UNTRAINED ({job.recipe.weights.partition(':')[2]}): it runs "
-                "without trained weights, so its results are those of a random network."
-            )
+        if text := untrained_message(job):
             if progress is None:
                 warnings.warn(text, UntrainedWarning, stacklevel=3)
             else:

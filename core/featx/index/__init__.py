@@ -5,7 +5,7 @@ from __future__ import annotations
 from featx.index.aspects import AspectIndex, AspectQuery
 from featx.index.exact import ExactIndex, unit_rows
 from featx.index.gallery import FUSIONS, Gallery, Neighbour, search, tracks_where
-from featx.index.queries import fuse_mean, fuse_nearest, prototype
+from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
 
 __all__ = [
     "FUSIONS",
@@ -14,6 +14,7 @@ __all__ = [
     "ExactIndex",
     "Gallery",
     "Neighbour",
+    "column_scaling",
     "fuse_mean",
     "fuse_nearest",
     "prototype",

@@ -14,7 +14,7 @@ import numpy as np
 from featx.errors import ParameterError, listed
 from featx.index.aspects import AspectIndex, AspectQuery
 from featx.index.exact import ExactIndex
-from featx.index.queries import fuse_mean, fuse_nearest, prototype
+from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
 from featx.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -58,12 +58,19 @@ class Gallery:
         Name as the store lists it.
     feature : str, optional
         A clip feature; by default ``embedding``, or the only clip feature there is.
+    zscore : bool
+        Every dimension is scaled to mean 0 and standard deviation 1 over all tracks, before
+        anything is compared; one that is constant becomes 0. Values of tags stay as they are.
     """
 
-    def __init__(self, store: Store, extractor: str, feature: str | None = None) -> None:
+    def __init__(
+        self, store: Store, extractor: str, feature: str | None = None, *, zscore: bool = False
+    ) -> None:
         self.store = store
         self.view = _clip_feature(store[extractor], feature)
-        self.vectors: FloatArray = self.view.values
+        self._stored: FloatArray = self.view.values
+        self._scaling = column_scaling(self._stored) if zscore else None
+        self.vectors = self._scaled(self._stored)
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
 
     def __len__(self) -> int:
@@ -148,12 +155,12 @@ class Gallery:
                 f"{listed(columns)}, got {tag!r}."
             )
         left_out = self._left_out(k, exclude, among, [])
-        distances = 1.0 - self.vectors[:, columns.index(tag)]
+        distances = 1.0 - self._stored[:, columns.index(tag)]
         order = np.argsort(distances, kind="stable")
         return self._answers([self.view.ids[i] for i in order], distances[order], left_out, k)
 
     def vector(self, example: Example) -> FloatArray:
-        """Return the vector of a track of the store, or check the one given."""
+        """Return the vector of a track of the store, or check and scale the one given."""
         if isinstance(example, str):
             if example not in self._rows:
                 self.view[example]  # raises, and says why it is not there
@@ -165,7 +172,14 @@ class Gallery:
                 f"query must be a track id or a vector of shape ({self.view.spec.dim},), "
                 f"got shape {vector.shape}."
             )
-        return vector
+        return self._scaled(vector)
+
+    def _scaled(self, values: FloatArray) -> FloatArray:
+        if self._scaling is None:
+            return values
+        mean, scale = self._scaling
+        scaled: FloatArray = ((values - mean) * scale).astype(np.float32)
+        return scaled
 
     def _left_out(
         self,
@@ -209,6 +223,7 @@ def search(
     overall: Example | None = None,
     beta: float = 0.0,
     signed: bool = False,
+    zscore: bool = False,
 ) -> list[Neighbour]:
     """Find the tracks of a store that are nearest to a query, exactly, by cosine.
 
@@ -240,6 +255,8 @@ def search(
         Share of the similarity of whole vectors in an aspect-weighted score.
     signed : bool
         Allow weights below 0: unlike the example in that aspect.
+    zscore : bool
+        Scale every dimension first, see `featx.index.Gallery`.
 
     Returns
     -------
@@ -253,7 +270,7 @@ def search(
     """
     opened = store if isinstance(store, Store) else open_store(store)
     try:
-        return Gallery(opened, extractor, feature).search(
+        return Gallery(opened, extractor, feature, zscore=zscore).search(
             query,
             k=k,
             exclude=exclude,

@@ -11,9 +11,9 @@ from featx.errors import ParameterError
 from featx.index.exact import unit_rows
 
 if TYPE_CHECKING:
-    from featx.types import FloatArray
+    from featx.types import DoubleArray, FloatArray
 
-__all__ = ["fuse_mean", "fuse_nearest", "prototype"]
+__all__ = ["column_scaling", "fuse_mean", "fuse_nearest", "prototype"]
 
 
 def prototype(vectors: FloatArray) -> FloatArray:
@@ -70,6 +70,26 @@ def fuse_nearest(
             best[name] = min(distance, best.get(name, distance))
     order = sorted(best, key=lambda name: (best[name], name))[:k]
     return order, np.array([best[name] for name in order], dtype=np.float32)
+
+
+def column_scaling(vectors: FloatArray) -> tuple[DoubleArray, DoubleArray]:
+    """Return what makes z-scores of columns: subtract the first, multiply by the second.
+
+    Parameters
+    ----------
+    vectors : float32 array, shape (n, dim), n >= 1
+
+    Returns
+    -------
+    mean : float64 array, shape (dim,)
+    scale : float64 array, shape (dim,)
+        One over the standard deviation; 0 for a constant column.
+    """
+    wide = vectors.astype(np.float64)
+    spread = wide.std(axis=0)
+    # the mean of equal numbers is rounded, so that their deviation need not be 0
+    varies = vectors.min(axis=0) < vectors.max(axis=0)
+    return wide.mean(axis=0), np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
 
 
 def _mean(vectors: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from featx.engine import RunSummary, choose_progress, run
 from featx.errors import FeatxError, listed
-from featx.index import ExactIndex
+from featx.index import ExactIndex, column_scaling
 from featx.registry import load_registry
 from featx.store import open_store
 from featx.testing.collection import write_collection
@@ -220,9 +220,8 @@ def nearest_others(values: FloatArray, ids: Sequence[str]) -> dict[str, str]:
     Columns of a summary have different units and spreads; without standardising, the largest
     would decide alone.
     """
-    wide = values.astype(np.float64)
-    spread = wide.std(axis=0)
-    scaled = ((wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).astype(np.float32)
+    mean, scale = column_scaling(values)
+    scaled = ((values - mean) * scale).astype(np.float32)
     index = ExactIndex()
     index.build(scaled, ids)
     found, _ = index.search(scaled, 2)

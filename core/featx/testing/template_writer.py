@@ -53,7 +53,10 @@ def write_plugin(name: str, *, folder: Path, author: str = "") -> Path:
         raise ParameterError(f"author must not hold quotes or line breaks, got {author!r}.")
     place = folder / f"featx-{short}"
     if place.exists():
-        raise ParameterError(f"{place} must not exist yet. Remove it, or choose another name.")
+        raise ParameterError(
+            f"output must be a new folder, got {place}, which exists. Remove it, or choose another "
+            "name."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     words = _replacements(short, author or f"The featx-{short} developers")
     # a failure half-way leaves no half of a plugin behind

@@ -19,8 +19,8 @@ FAILURE_LOG = "failures.csv"
 class Log:
     """Lines of numbers by step, in one CSV file per kind.
 
-    A training that goes on after step n drops what was written behind n, so that its log equals
-    that of an undisturbed one.
+    A training that goes on after step n drops what was written behind n, and the line of its last
+    step where that is no multiple of ``every``, so that its log equals that of an undisturbed one.
 
     Parameters
     ----------
@@ -28,14 +28,18 @@ class Log:
         Where the files lie.
     step : int >= 0
         The step that the training goes on after.
+    every : int > 0
+        Steps between two lines of the training.
     tensorboard : bool
         Also write event files to ``folder/tensorboard``, if that package is installed.
     """
 
-    def __init__(self, folder: Path, *, step: int, tensorboard: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, step: int, every: int = 1, tensorboard: bool = True
+    ) -> None:
         self._folder = folder
-        for name in (TRAINING_LOG, VALIDATION_LOG):
-            _cut(folder / name, step)
+        _cut(folder / TRAINING_LOG, step, every)
+        _cut(folder / VALIDATION_LOG, step)
         self._writer: Any = None
         if tensorboard and importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
@@ -62,15 +66,20 @@ class Log:
             self._writer.close()
 
 
-def _cut(path: Path, step: int) -> None:
-    """Drop the lines behind ``step``, and a last line that was not written to its end."""
+def _cut(path: Path, step: int, every: int = 1) -> None:
+    """Drop lines behind ``step`` or between multiples of ``every``, and one that was not ended."""
     if not path.exists():
         return
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
     width = len(rows[0]) if rows else 0
     kept = rows[:1] + [
-        row for row in rows[1:] if len(row) == width and row[0].isdigit() and int(row[0]) <= step
+        row
+        for row in rows[1:]
+        if len(row) == width
+        and row[0].isdigit()
+        and int(row[0]) <= step
+        and int(row[0]) % every == 0
     ]
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("w", encoding="utf-8", newline="") as stream:

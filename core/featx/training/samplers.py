@@ -198,10 +198,22 @@ class PositiveSampler(Sampler):
             self._anchors = np.array(
                 [i for i, label in enumerate(self._labels) if label in self._partners], np.int64
             )
-        if len(self._anchors) == 0 or len(set(self._labels)) < 2:
+        self._check(len(set(self._labels)))
+
+    def _check(self, n_labels: int) -> None:
+        """Raise `ParameterError` that says which songs lack what."""
+        notion, songs = self.notion, f"songs{self.songs.of_split}"
+        if n_labels < 2:
+            raise ParameterError(f"{songs} must hold two {notion}s or more, got {n_labels}.")
+        if len(self._anchors) == 0 and self.pool is self.songs:
             raise ParameterError(
-                f"songs must hold two {notion}s or more and partners for an anchor, got "
-                f"{len(set(self._labels))} and {len(self._anchors)} songs with a partner."
+                f"{songs} must hold two of one {notion}, got {n_labels} {notion}s with one song "
+                "each."
+            )
+        if len(self._anchors) == 0:
+            raise ParameterError(
+                f"{songs} must hold one of an {notion} of the songs{self.pool.of_split}, got "
+                f"{n_labels} other {notion}s."
             )
 
     def __len__(self) -> int:

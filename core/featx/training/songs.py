@@ -55,10 +55,11 @@ class Song:
 
 
 class Songs(Sequence[Song]):
-    """Songs in the order of the manifest."""
+    """Songs in the order of the manifest; ``split`` is what they are for, where that is known."""
 
-    def __init__(self, songs: Iterable[Song]) -> None:
+    def __init__(self, songs: Iterable[Song], *, split: str = "") -> None:
         self._songs = tuple(songs)
+        self.split = split
 
     def __len__(self) -> int:
         return len(self._songs)
@@ -71,6 +72,11 @@ class Songs(Sequence[Song]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} songs>"
+
+    @property
+    def of_split(self) -> str:
+        """`` of split 'train'`` for messages, empty where the split is not known."""
+        return f" of split {self.split!r}" if self.split else ""
 
     def column(self, name: str) -> tuple[str, ...]:
         """Return one label of every song, empty where there is none."""
@@ -179,7 +185,8 @@ def read_songs(
     wrong: list[str] = []
     lacking: dict[str, list[str]] = {}
     failures: list[Failure] = []
-    sides: dict[str, list[Song]] = {"train": [], "valid": [], "test": []}
+    n_test = 0
+    sides: dict[str, list[Song]] = {"train": [], "valid": []}
     seen: dict[str, str] = {}
     rows = list(read_manifest(manifest))
     held_out, some = _held_out(rows, options), any("split" in row.tags for row in rows)
@@ -191,6 +198,7 @@ def read_songs(
             wrong.append(f"{row.where}: {error}")
             continue
         if side == "test":
+            n_test += 1
             continue
         missing = [name for name in needs if not row.tags.get(name)]
         if missing:
@@ -213,16 +221,17 @@ def read_songs(
             f"{more}:\n  " + "\n  ".join(wrong[:_TOLD])
         )
     split = SongSplit(
-        train=Songs(sides["train"]),
-        valid=Songs(sides["valid"]),
+        train=Songs(sides["train"], split="train"),
+        valid=Songs(sides["valid"], split="valid"),
         failures=tuple(failures),
         notes=tuple(_notes(lacking, sides)),
     )
     if not split.train:
         told = "".join(f" {note}" for note in split.notes)
         raise ParameterError(
-            f"manifest {manifest} must hold at least one song to train on, got none "
-            f"({len(failures)} could not be read).{told}"
+            f"manifest {manifest} must hold at least one song of split 'train', got none "
+            f"({n_test} of split 'test', {len(split.valid)} of 'valid', {len(failures)} could not "
+            f"be read).{told}"
         )
     return split
 

@@ -142,7 +142,7 @@ class Trainer:
         self._paths: tuple[str, ...] = ()
         self._shown: dict[str, float] = {}
         self._sums: dict[str, float] = {}
-        self._summed = 0
+        self._summed, self._lr = 0, 0.0
         epoch_steps = len(train.sampler) / options.batch_size
         self.epoch_steps = epoch_steps
         self.total = steps_in_all(options, epoch_steps)
@@ -156,7 +156,7 @@ class Trainer:
         if self._ended():
             return
         began = saved = time.monotonic()
-        log = Log(self.out, step=self.step)
+        log = Log(self.out, step=self.step, every=self.options.log_every)
         self.reporter.begin(self.step, self.total)
         batches = self.train.training(self.first)
         self.model.train()
@@ -171,6 +171,8 @@ class Trainer:
                 if time.monotonic() - saved >= 60.0 * self.options.checkpoint_minutes:
                     self.save()
                     saved = time.monotonic()
+            if self._summed:  # a last line, which `Log` drops where the training goes on
+                self._write_means(log)
             self.save()
         finally:
             batches.close()
@@ -179,8 +181,8 @@ class Trainer:
 
     def _one_step(self, batch: LoadedBatch, log: Log) -> None:
         torch.manual_seed(int(stream(self.options.seed, STEP, self.step).integers(2**62)))
-        lr = self.schedule.lr(self.step, self.options)
-        set_lr(self.optimizer, lr)
+        self._lr = self.schedule.lr(self.step, self.options)
+        set_lr(self.optimizer, self._lr)
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             losses = self.recipe.losses(self.model, batch.tensors(self.device))
@@ -196,15 +198,18 @@ class Trainer:
         self.scaler.update()
         self.step += 1
         self._paths = batch.paths
-        self._log(told, lr, log)
+        self._log(told, log)
 
-    def _log(self, told: Mapping[str, float], lr: float, log: Log) -> None:
+    def _log(self, told: Mapping[str, float], log: Log) -> None:
         for name, value in told.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._summed += 1
         if self.step % self.options.log_every == 0:
-            log.add(TRAINING_LOG, self.step, {"epoch": self.epoch, "lr": lr, **self._means()})
+            self._write_means(log)
             self._sums, self._summed = {}, 0
+
+    def _write_means(self, log: Log) -> None:
+        log.add(TRAINING_LOG, self.step, {"epoch": self.epoch, "lr": self._lr, **self._means()})
 
     def _means(self) -> dict[str, float]:
         return {name: value / self._summed for name, value in self._sums.items()}

@@ -15,9 +15,10 @@ from featx.weights.cache import (
     import_weights,
     locate,
     missing_message,
+    shipped_settings,
     state,
 )
-from featx.weights.cards import Checkpoint, find_checkpoints, unfinished
+from featx.weights.cards import Checkpoint, find_checkpoints, origin, unfinished
 from featx.weights.files import (
     Provenance,
     file_sha256,
@@ -42,11 +43,13 @@ __all__ = [
     "load_weights",
     "locate",
     "missing_message",
+    "origin",
     "read_config",
     "read_keras_h5",
     "read_provenance",
     "read_torch",
     "save_weights",
+    "shipped_settings",
     "state",
     "unfinished",
 ]

@@ -7,12 +7,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from featx.errors import FeatxError, WeightsError, listed
 from featx.types import WeightsSpec
+from featx.weights.cards import origin
 from featx.weights.files import (
     SUFFIX,
     Provenance,
@@ -33,6 +34,8 @@ MAX_FETCH_BYTES = 8 << 30
 
 _SCHEMES = ("https", "http", "file")
 _BLOCK = 1 << 20
+#: A parameter in the name of a packaged file.
+_FIELD = re.compile(r"\{(\w+)\}")
 
 
 def cache_folder() -> Path:
@@ -115,19 +118,47 @@ def _check_hash(spec: WeightsSpec, path: Path) -> None:
 
 def _resources(spec: WeightsSpec, params: object = None) -> list[Path]:
     """Return the packaged file of ``params``, or all files where none are given."""
+    folders, inside = _package_folders(spec)
+    if params is None:
+        pattern = _FIELD.sub("*", inside)
+        return [path for folder in folders for path in sorted(folder.glob(pattern))]
+    named = _FIELD.sub(lambda found: str(getattr(params, found[1])), inside)
+    return [path for folder in folders if (path := folder / named).is_file()]
+
+
+def _package_folders(spec: WeightsSpec) -> tuple[list[Path], str]:
+    """Return where the package of ``spec.resource`` lies, and the path inside."""
     package, _, inside = spec.resource.partition(":")
     if not package:
-        return []
+        return [], ""
     try:
         found = importlib.util.find_spec(package)
     except ModuleNotFoundError as error:
         raise WeightsError(f"weights {spec.name!r} must lie in a package, but {error}.") from error
-    folders = [Path(folder) for folder in (found and found.submodule_search_locations) or ()]
-    if params is None:
-        pattern = re.sub(r"\{\w+\}", "*", inside)
-        return [path for folder in folders for path in sorted(folder.glob(pattern))]
-    named = re.sub(r"\{(\w+)\}", lambda field: str(getattr(params, field[1])), inside)
-    return [path for folder in folders if (path := folder / named).is_file()]
+    return [Path(folder) for folder in (found and found.submodule_search_locations) or ()], inside
+
+
+def shipped_settings(spec: WeightsSpec) -> tuple[str, ...]:
+    """Return the parameters for which a file is shipped, such as ``("model=sr8000",)``.
+
+    They are read off the names of the files that exist; empty where ``resource`` has no field.
+    """
+    folders, inside = _package_folders(spec)
+    parts = _FIELD.split(inside)
+    literals, fields = parts[::2], parts[1::2]
+    if not fields:
+        return ()
+    pattern = re.compile("([^/]+)".join(map(re.escape, literals)))
+    names = (
+        path.relative_to(folder).as_posix()
+        for folder in folders
+        for path in sorted(folder.glob("*".join(literals)))
+    )
+    return tuple(
+        " ".join(map("=".join, zip(fields, found.groups(), strict=True)))
+        for name in names
+        if (found := pattern.fullmatch(name))
+    )
 
 
 def missing_message(spec: WeightsSpec) -> str:
@@ -136,7 +167,8 @@ def missing_message(spec: WeightsSpec) -> str:
 
 
 def _remedy(spec: WeightsSpec) -> str:
-    remedies = []
+    settings = shipped_settings(spec)
+    remedies = [f"Trained weights ship for {listed(settings)}."] if settings else []
     if spec.urls:
         remedies.append(f"Run: featx weights fetch {spec.name}")
     if spec.converter:
@@ -156,6 +188,8 @@ class WeightsState:
 
     ``status`` is ``cached``, ``shipped`` (inside the plugin), ``missing``, ``untrained`` (missing,
     but the extractor also runs with seeded weights) or ``damaged``; ``note`` says more.
+    Where a plugin ships several, ``path`` is one of them, ``bytes`` counts all, and ``sha256`` is
+    empty. ``origins`` tells by the names of files what they learned from, see `origin`.
     """
 
     name: str
@@ -165,6 +199,7 @@ class WeightsState:
     bytes: int = 0
     licence: str = ""
     note: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
@@ -175,8 +210,9 @@ def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
     cached = cached_path(spec)
     try:
         path = locate(spec, params=params)
-        if path is not None:
-            load_weights(path)
+        files = [cached] if path == cached else _resources(spec, params)
+        for file in files:
+            load_weights(file)
     except WeightsError as error:
         return WeightsState(
             name=spec.name,
@@ -192,15 +228,15 @@ def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
             licence=spec.licence,
             note=_remedy(spec),
         )
-    shipped = [] if path == cached else _resources(spec, params)
     return WeightsState(
         name=spec.name,
-        status="shipped" if shipped else "cached",
+        status="cached" if path == cached else "shipped",
         path=str(path),
-        sha256=file_sha256(path),
-        bytes=path.stat().st_size,
+        sha256=file_sha256(path) if len(files) == 1 else "",
+        bytes=sum(file.stat().st_size for file in files),
         licence=spec.licence,
-        note="; ".join(map(str, shipped)) if len(shipped) > 1 else "",
+        note="; ".join(map(str, files)) if len(files) > 1 else "",
+        origins={file.name: told for file in files if (told := origin(file))},
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from featx.errors import ParameterError
 from featx.weights.files import file_sha256
 
-__all__ = ["CARD_NAME", "STATE_NAME", "Checkpoint", "find_checkpoints", "unfinished"]
+__all__ = ["CARD_NAME", "STATE_NAME", "Checkpoint", "find_checkpoints", "origin", "unfinished"]
 
 #: What a reader of the weights must know.
 CARD_NAME = "card.json"
@@ -88,6 +88,31 @@ def unfinished(path: str | os.PathLike[str]) -> Checkpoint | None:
         return None  # a card of somebody else, under the same name
     of_path = Path(found.weights).name == path.name
     return found if of_path and found.status == "unfinished" else None
+
+
+def origin(path: str | os.PathLike[str]) -> str:
+    """Return in one line what weights learned from, as the card beside them tells it.
+
+    Parameters
+    ----------
+    path : path
+        ``<name>.safetensors``; the card is ``<name>.json`` in the same folder.
+
+    Returns
+    -------
+    str
+        Number of songs, recipe, and ``data.origin`` where the card has it; empty without a card.
+    """
+    beside = Path(path).with_suffix(".json")
+    if not beside.is_file():
+        return ""
+    try:
+        card: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
+        data = card["data"]
+        told = f"{data['train_songs']} songs by recipe {card['recipe']!r}"
+        return f"{told}: {data['origin']}" if "origin" in data else told
+    except (ValueError, KeyError, TypeError):
+        return ""  # a file of somebody else, under the same name
 
 
 def _is_checkpoint(folder: Path) -> bool:

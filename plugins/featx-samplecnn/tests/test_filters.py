@@ -102,8 +102,22 @@ def test_picture_of_a_random_network_says_so(tmp_path: Path, titles: list[str]) 
     draw("--model", "3^8", "--layers", "1,2", "-o", path)
     assert path.stat().st_size > 0
     assert "UNTRAINED" in titles[0]
-    with pytest.raises(ParameterError, match="--overwrite"):
+    with pytest.raises(ParameterError, match=r"output must be a new file, got .*--overwrite"):
         draw("--model", "3^8", "-o", path)
+
+
+def test_progress_counts_the_steps_of_all_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx.engine.progress import LineMeter
+
+    monkeypatch.setattr("featx.engine.choose_meter", lambda unit: LineMeter(unit, seconds=0))
+    words = ["--model", "3^8", "--layers", "1,3", "--steps", "2", "-o", tmp_path / "filters.png"]
+    result = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
+    told = [line.split(" in ")[0] for line in result.stderr.splitlines()]
+    assert told == [f"{done}/4 steps" for done in (1, 2, 3, 4)]
+    assert [line[-7:] for line in result.stderr.splitlines()] == ["layer 1"] * 2 + ["layer 3"] * 2
+    assert result.stdout == f"{tmp_path / 'filters.png'}\n"
 
 
 def test_picture_of_weights_takes_their_model(tmp_path: Path, titles: list[str]) -> None:

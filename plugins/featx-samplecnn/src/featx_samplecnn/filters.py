@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,13 @@ def n_layers(network: SampleCNN, *, n_samples: int) -> int:
 
 
 def maximising_inputs(
-    network: SampleCNN, layer: int, *, generator: torch.Generator, n_samples: int, steps: int
+    network: SampleCNN,
+    layer: int,
+    *,
+    generator: torch.Generator,
+    n_samples: int,
+    steps: int,
+    progress: Callable[[int], None] | None = None,
 ) -> FloatArray:
     """Find what every channel of a layer responds to most, by gradient ascent from noise.
 
@@ -56,6 +63,8 @@ def maximising_inputs(
         Length of the inputs.
     steps : int > 0
         Steps upwards.
+    progress : callable, optional
+        Called after each step with the number of the layer.
 
     Returns
     -------
@@ -89,6 +98,8 @@ def maximising_inputs(
             (slope,) = torch.autograd.grad(response.diagonal().sum(), x)
             rms = slope.square().mean(dim=1, keepdim=True).sqrt().clamp_min(1e-12)
             x = (x + STEP * slope / rms).detach()
+            if progress is not None:
+                progress(layer)
     found: FloatArray = x.numpy()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from featx import ParameterError
 
 if TYPE_CHECKING:
+    from featx.types import FloatArray
     from featx_samplecnn.model import SampleCNN
 
 #: Samples of the inputs in the thesis.
@@ -44,7 +46,7 @@ _SAMPLES = 729
 @click.option("--steps", type=click.IntRange(min=1), default=60, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace a picture that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def command(
     weights: Path | None,
     model: str | None,
@@ -61,10 +63,9 @@ def command(
     For each layer, inputs that excite one channel are found by gradient ascent from noise; a row of
     the picture is the magnitude spectrum of one of them, rows sorted by where they peak.
     """
-    if output.exists() and not overwrite:
-        raise ParameterError(
-            f"output must not exist, got {output}. Give --overwrite to replace it."
-        )
+    from featx.store.filenames import refuse_existing
+
+    refuse_existing([output], overwrite=overwrite)
     network, title = _network(weights, model, seed)
     chosen = _layers(network, layers, samples)
     draw(
@@ -155,22 +156,14 @@ def draw(
         raise ParameterError(
             "drawing needs matplotlib. Install it with: pip install 'featx[plot]'"
         ) from error
-    import torch
-
     from featx.plotting import save
-    from featx_samplecnn.filters import maximising_inputs, sorted_spectra
+    from featx_samplecnn.filters import sorted_spectra
 
     figure = Figure(figsize=(2.2 * len(layers) + 0.8, 3.4), layout="constrained")
     axes = figure.subplots(1, len(layers), squeeze=False)[0]
     nyquist = network.config.sr / 2
-    for axis, layer in zip(axes, layers, strict=True):
-        inputs = maximising_inputs(
-            network,
-            layer,
-            generator=torch.Generator().manual_seed(seed),
-            n_samples=samples,
-            steps=steps,
-        )
+    found = _inputs(network, layers, samples=samples, steps=steps, seed=seed)
+    for axis, layer, inputs in zip(axes, layers, found, strict=True):
         S, _ = sorted_spectra(inputs)
         axis.imshow(
             S.T,
@@ -187,3 +180,30 @@ def draw(
         axis.set_yticklabels([])
     figure.suptitle(title)
     save(figure, output, dpi=dpi)
+
+
+def _inputs(
+    network: SampleCNN, layers: tuple[int, ...], *, samples: int, steps: int, seed: int
+) -> list[FloatArray]:
+    """Return what excites the channels of every layer; progress goes to stderr."""
+    import torch
+
+    from featx.engine import choose_meter
+    from featx_samplecnn.filters import maximising_inputs
+
+    meter, counter = choose_meter("steps"), itertools.count(1)
+    meter.begin(steps * len(layers))
+    try:
+        return [
+            maximising_inputs(
+                network,
+                layer,
+                generator=torch.Generator().manual_seed(seed),
+                n_samples=samples,
+                steps=steps,
+                progress=lambda layer: meter.update(next(counter), f"layer {layer}"),
+            )
+            for layer in layers
+        ]
+    finally:
+        meter.end()
