@@ -49,8 +49,14 @@ _FAR = 2
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """A front end's arguments to the kernels that do not depend on the signal."""
+    """A front end's arguments to the kernels that do not depend on the signal, and the kernel.
 
+    A call looks nothing up that can be looked up once: what it touches is often no longer in the
+    caches, and then costs several times as much as it seems to.
+    """
+
+    kernel: Callable[..., None]
+    workspaces: Any
     w: tuple[int, ...]
     plan: Any
     layout: Any
@@ -58,6 +64,9 @@ class Engine:
     left: int
     n_bins: int
     curve: tuple[np.float32, ...]
+    #: what real and complex results are to hold
+    real: tuple[int, ...]
+    complex: tuple[int, ...]
 
 
 @lru_cache(maxsize=64)
@@ -74,7 +83,9 @@ def frame_window(fe: FrontEnd) -> FloatArray:
 
 @lru_cache(maxsize=64)
 def _engine(fe: FrontEnd, lanes: int) -> Engine | None:
-    from featx.kernels.plan import layout, plan
+    from featx.kernels.lane_spectrum import spectra_kernel
+    from featx.kernels.plan import layout, plan, workspaces
+    from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
     from featx.kernels.vector import marker
 
     ours = plan(fe.n_fft, lanes)
@@ -101,6 +112,8 @@ def _engine(fe: FrontEnd, lanes: int) -> Engine | None:
         weights[: len(taper)] = taper * gain
         lay = layout(weights, hop.numerator, ours)
     return Engine(
+        kernel=spectra_kernel,
+        workspaces=workspaces,
         w=marker(lanes),
         plan=ours,
         layout=lay,
@@ -108,6 +121,8 @@ def _engine(fe: FrontEnd, lanes: int) -> Engine | None:
         left=left_samples(fe),
         n_bins=fe.n_fft // 2 + 1,
         curve=compression_curve(fe),
+        real=marker(MAGNITUDE if fe.power == 1.0 else POWER),
+        complex=marker(COMPLEX),
     )
 
 
@@ -123,10 +138,16 @@ def compression_curve(fe: FrontEnd) -> tuple[np.float32, ...]:
     return tuple(np.float32(value) for value in values)
 
 
-def _lanes() -> int:
-    from featx.kernels.vector import lanes
+@cache
+def _vector() -> Any:
+    """Return the module of vectors, which brings in numba."""
+    from featx.kernels import vector
 
-    return lanes()
+    return vector
+
+
+def _lanes() -> int:
+    return int(_vector().lanes())
 
 
 def engine_of(fe: FrontEnd) -> Engine | None:
@@ -218,16 +239,10 @@ def _run(
     offset: int,
     peak: FloatArray,
 ) -> None:
-    from featx.kernels.lane_spectrum import spectra_kernel
-    from featx.kernels.plan import workspaces
-    from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
-    from featx.kernels.vector import marker
-
     complex_out = out.dtype == np.complex64
-    mode = marker(COMPLEX if complex_out else MAGNITUDE if fe.power == 1.0 else POWER)
     block = 2 * len(engine.w)
     n_bands = 1 if bank is None else len(bank.starts)
-    work = workspaces.take(
+    work = engine.workspaces.take(
         (
             engine.layout.columns_size,
             engine.plan.z_size,
@@ -238,10 +253,10 @@ def _run(
     )
     y, frozen = _frozen(y), _frozen(work[-1])
     reflect = fe.pad_mode == "reflect" and len(y) > engine.left
-    spectra_kernel(
+    engine.kernel(
         engine.w,
         engine.plan.family,
-        mode,
+        engine.complex if complex_out else engine.real,
         y,
         engine.left + offset,
         reflect,
