@@ -129,6 +129,15 @@ def test_picture_of_weights_takes_their_model(tmp_path: Path, titles: list[str])
     assert titles == ["sr8000, samplecnn.safetensors"]
 
 
+def test_picture_is_of_what_run_would_take(tmp_path: Path, titles: list[str]) -> None:
+    for words in ((), ("--model", "sr8000"), ("-w", "untrained"), ("--model", "sr2000")):
+        path = tmp_path / "filters.png"
+        draw(*words, "--layers", "1", "--steps", "1", "--overwrite", "-o", path)
+    assert titles[:2] == ["sr8000, sr8000.safetensors"] * 2
+    assert titles[2].startswith("UNTRAINED sr8000")
+    assert titles[3].startswith("UNTRAINED sr2000")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

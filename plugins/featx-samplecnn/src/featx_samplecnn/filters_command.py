@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,10 +22,11 @@ _SAMPLES = 729
 @click.option(
     "-w",
     "--weights",
-    type=click.Path(exists=True, path_type=Path),
-    help="Checkpoint of samplecnn, file or folder; else the installed one, if there is one.",
+    metavar="PATH|untrained",
+    help="Checkpoint of samplecnn, file or folder, or the word untrained; else what 'featx run' "
+    "would take.",
 )
-@click.option("--model", help="Model to draw untrained, such as '3^9'; the weights know theirs.")
+@click.option("--model", help="Model to draw, such as '3^9'; a checkpoint knows its own.")
 @click.option(
     "-o",
     "--output",
@@ -48,7 +49,7 @@ _SAMPLES = 729
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 def command(
-    weights: Path | None,
+    weights: str | None,
     model: str | None,
     output: Path,
     layers: str | None,
@@ -81,40 +82,30 @@ def command(
     click.echo(str(output))
 
 
-def _network(weights: Path | None, model: str | None, seed: int) -> tuple[SampleCNN, str]:
+def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleCNN, str]:
     """Return the network and a title that says whether it has learned anything."""
     import torch
 
     from featx import load_weights
-    from featx.interfaces import parse_params
+    from featx.engine.preparing import choose
     from featx.neural import load_tensors
-    from featx.weights import locate
     from featx_samplecnn import featx_extractors
     from featx_samplecnn.extractor import check_config
     from featx_samplecnn.model import SampleCNN
     from featx_samplecnn.networks import make_network, seeded_network
-    from featx_samplecnn.params import SampleCNNParams
 
     spec = next(item for item in featx_extractors() if item.name == "samplecnn")
-    assert spec.weights is not None
-    path = None
-    if model is None or weights is not None:
-        path = locate(spec.weights, override=weights, params=parse_params(SampleCNNParams, {}))
-    told: dict[str, Any] = {}
-    tensors = None
-    if path is not None:
-        tensors, stored = load_weights(path)
-        told = dict(stored.get("params", {}))
-    settings = {**told, **({} if model is None else {"model": model})}
-    params: Any = parse_params(SampleCNNParams, settings)
+    settings = {} if model is None else {"model": model}
+    params, path, _ = choose("samplecnn", spec, settings, override=weights, seed=seed)
     config = params.config()
-    if tensors is None:
-        network = seeded_network(config, torch.Generator().manual_seed(seed))
-        title = f"UNTRAINED {params.model}: a random network, seed {seed}"
-    else:
+    if path:
+        tensors, stored = load_weights(path)
         check_config(stored.get("model"), config, name="samplecnn")
         network = load_tensors(make_network(config), tensors, name="samplecnn")
-        title = f"{params.model}, {path.name if path is not None else ''}"
+        title = f"{params.model}, {Path(path).name}"
+    else:
+        network = seeded_network(config, torch.Generator().manual_seed(seed))
+        title = f"UNTRAINED {params.model}: a random network, seed {seed}"
     if not isinstance(network, SampleCNN):
         raise ParameterError(f"model must be a SampleCNN to be drawn, got {params.model!r}.")
     return network, title
