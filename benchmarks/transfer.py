@@ -39,6 +39,10 @@ class Model:
 MODELS = {
     "samplecnn": Model(extractor="samplecnn"),
     "samplecnn, untrained": Model(extractor="samplecnn", weights="untrained"),
+    "samplecnn sr8000": Model(extractor="samplecnn", settings=("model=sr8000",)),
+    "samplecnn sr8000, untrained": Model(
+        extractor="samplecnn", settings=("model=sr8000",), weights="untrained"
+    ),
     "artist-joint": Model(extractor="artist-joint"),
     "artist-joint, untrained": Model(extractor="artist-joint", weights="untrained"),
     "artist-siamese": Model(extractor="artist-siamese"),

@@ -17,11 +17,14 @@ from featx.weights import file_sha256, origin
 
 SR = 22050
 
-#: Package, full name of the extractor, and what file and card are called.
-SHIPPED = [
-    ("featx_artist", "featx-artist:artist-joint", "artist-joint"),
-    ("featx_samplecnn", "featx-samplecnn:samplecnn", "sr8000"),
+ARTIST, SAMPLECNN = "featx-artist:artist-joint", "featx-samplecnn:samplecnn"
+#: Package, full name of the extractor, what file and card are called, and what asks for them.
+SHIPPED: list[tuple[str, str, str, dict[str, str]]] = [
+    ("featx_artist", ARTIST, "artist-joint", {}),
+    ("featx_samplecnn", SAMPLECNN, "3^9", {}),
+    ("featx_samplecnn", SAMPLECNN, "sr8000", {"model": "sr8000"}),
 ]
+each_file = pytest.mark.parametrize(("package", "extractor", "stem", "settings"), SHIPPED)
 
 
 @pytest.fixture
@@ -33,8 +36,10 @@ def folder(package: str) -> Path:
     return Path(str(files(package))) / "weights"
 
 
-@pytest.mark.parametrize(("package", "extractor", "stem"), SHIPPED)
-def test_card_tells_of_these_weights(package: str, extractor: str, stem: str) -> None:
+@each_file
+def test_card_tells_of_these_weights(
+    package: str, extractor: str, stem: str, settings: dict[str, str]
+) -> None:
     card = json.loads((folder(package) / f"{stem}.json").read_text(encoding="utf-8"))
     path = folder(package) / f"{stem}.safetensors"
     assert card["results"]["sha256"] == file_sha256(path)
@@ -45,28 +50,38 @@ def test_card_tells_of_these_weights(package: str, extractor: str, stem: str) ->
     assert card["data"]["origin"] in origin(path)
 
 
-@pytest.mark.parametrize(("package", "extractor", "stem"), SHIPPED)
+@each_file
 def test_commands_tell_what_the_weights_learned_from(
-    package: str, extractor: str, stem: str
+    package: str, extractor: str, stem: str, settings: dict[str, str]
 ) -> None:
     told = origin(folder(package) / f"{stem}.safetensors")
-    for words in (["info", extractor], ["weights", "list"]):
+    assert told
+    asked = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    for words in (["info", extractor, *asked], ["weights", "list"]):
         output = CliRunner().invoke(main, words, catch_exceptions=False).output
         assert told in output
 
 
-@pytest.mark.parametrize(("package", "extractor", "stem"), SHIPPED)
-def test_default_is_the_shipped_network(
-    package: str, extractor: str, stem: str, y: np.ndarray, recwarn: pytest.WarningsRecorder
+@each_file
+def test_packaged_weights_run_unasked(
+    package: str,
+    extractor: str,
+    stem: str,
+    settings: dict[str, str],
+    y: np.ndarray,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
-    with featx.load(extractor) as trained:
+    path = folder(package) / f"{stem}.safetensors"
+    with featx.load(extractor, **settings) as trained:
         embedding = trained(y, SR)["embedding"]
     assert not [item for item in recwarn if item.category is UntrainedWarning]
     assert embedding.shape == (512,)
     assert np.isfinite(embedding).all()
-    with featx.load(extractor, weights=folder(package) / f"{stem}.safetensors") as named:
+    with featx.load(extractor, weights=path) as named:
         np.testing.assert_array_equal(named(y, SR)["embedding"], embedding)
-    with pytest.warns(UntrainedWarning), featx.load(extractor, weights="untrained") as random:
+    with pytest.warns(UntrainedWarning):
+        untrained = featx.load(extractor, weights="untrained", **settings)
+    with untrained as random:
         other = random(y, SR)["embedding"]
     cosine = embedding @ other / np.sqrt((embedding @ embedding) * (other @ other))
     assert cosine < 0.9

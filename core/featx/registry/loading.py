@@ -11,6 +11,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any, NoReturn, TypeAlias
 
 import pluggy
@@ -147,7 +148,7 @@ def _import(found: Found) -> Any:
 
 def _ask(found: Found, plugin: Any, given: _Given) -> None:
     """Check the hooks of ``plugin`` and put the specs they return into ``given``."""
-    manager = pluggy.PluginManager("featx")
+    manager = _Manager("featx")
     manager.add_hookspecs(hookspecs)
     try:
         _check_markers(plugin)
@@ -170,6 +171,15 @@ def _ask(found: Found, plugin: Any, given: _Given) -> None:
         )
     for hook, answers in results.items():
         _collect(hook, answers, given[hook])
+
+
+class _Manager(pluggy.PluginManager):
+    """Looks for hooks among the names that a module has, not among those it would import."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        if isinstance(plugin, ModuleType) and name not in vars(plugin):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
 
 
 def _check_markers(plugin: Any) -> None:

@@ -133,8 +133,8 @@ def test_picture_is_of_what_run_would_take(tmp_path: Path, titles: list[str]) ->
     for words in ((), ("--model", "sr8000"), ("-w", "untrained"), ("--model", "sr2000")):
         path = tmp_path / "filters.png"
         draw(*words, "--layers", "1", "--steps", "1", "--overwrite", "-o", path)
-    assert titles[:2] == ["sr8000, sr8000.safetensors"] * 2
-    assert titles[2].startswith("UNTRAINED sr8000")
+    assert titles[:2] == ["3^9, 3^9.safetensors", "sr8000, sr8000.safetensors"]
+    assert titles[2].startswith("UNTRAINED 3^9")
     assert titles[3].startswith("UNTRAINED sr2000")
 
 

@@ -10,25 +10,17 @@ from featx_samplecnn.catalogue import MODELS, model_config
 from featx_samplecnn.config import ACTIVATIONS, WIDTHS, ModelConfig
 from featx_samplecnn.tags import TAGS
 
-#: The model that comes with weights.
-SHIPPED = "sr8000"
-
-
-def model_param(default: str) -> Any:
-    """Return the parameter ``model``."""
-    return param(
-        default,
-        "Network: m^n at 22050 Hz, sr<rate> for the down-sampled models, <input>-<window>-<hop> "
-        "for the frame-level baselines, and the other families by their names.",
-        choices=tuple(MODELS),
-    )
-
 
 @params_class
 class ModelParams:
     """Which network: shared by extraction and training."""
 
-    model: str = model_param("3^9")
+    model: str = param(
+        "3^9",
+        "Network: m^n at 22050 Hz, sr<rate> for the down-sampled models, <input>-<window>-<hop> "
+        "for the frame-level baselines, and the other families by their names.",
+        choices=tuple(MODELS),
+    )
     widths: str = param(
         "paper",
         "Channels of the modules: as in the thesis, or as in the published implementations.",
@@ -50,7 +42,6 @@ class ModelParams:
 class SampleCNNParams(ModelParams):
     """Parameters of the extractor ``samplecnn``."""
 
-    model: str = model_param(SHIPPED)
     labels: tuple[str, ...] = param(
         (), "What the outputs of the classifier are called; empty for those of the paper."
     )
