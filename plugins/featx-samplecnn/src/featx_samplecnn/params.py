@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from featx import FeatureSpec, ParameterError, Resolved, param, params_class
 from featx_samplecnn.catalogue import MODELS, model_config
