@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import featx
 from featx import FeatureSpec, ParameterError, search
 from featx.cli import main
-from featx.index import Gallery, column_scaling, tracks_where
+from featx.index import Gallery, column_scaling, column_values, tracks_where
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store
 
 IDS = [f"{name}.ogg" for name in "abcdefgh"]
@@ -41,7 +41,7 @@ def write(folder: Path, extractor: str, values: dict[str, np.ndarray], **fields:
             content=f"{i:032x}",
             size=1,
             mtime_ns=1,
-            tags={"artist": ARTISTS[name]},
+            tags={"artist": ARTISTS[name], "tags": f"{'odd' if i % 2 else 'even'}; all"},
         )
         for i, name in enumerate(IDS)
     ]
@@ -128,6 +128,16 @@ def test_prototype_is_the_plain_mean_of_a_set(store: Path, vectors: np.ndarray) 
         found = Gallery(opened, "net").search(set_, fusion="prototype", exclude=(), k=8)
     assert set_ == ["a.ogg", "b.ogg", "c.ogg"]
     assert [item.track_id for item in found] == ranked(vectors[:3].mean(axis=0), vectors)[0]
+
+
+def test_tags_are_met_one_by_one(store: Path) -> None:
+    with open_store(store) as opened:
+        assert tracks_where(opened, tags="even", artist="Ada") == ["a.ogg", "c.ogg"]
+        assert tracks_where(opened, tags="all") == list(IDS)
+        assert tracks_where(opened, tags="even; all") == []
+    assert column_values("tags", "odd;; all ") == ["odd", "all"]
+    assert column_values("artist", "Simon; Garfunkel") == ["Simon; Garfunkel"]
+    assert column_values("artist", "") == []
 
 
 def test_max_fusion_takes_the_nearest_to_any(store: Path, vectors: np.ndarray) -> None:
@@ -218,7 +228,7 @@ def run(*arguments: str | Path) -> str:
 def test_command_prints_a_table(store: Path) -> None:
     lines = run(store, "c.ogg", "-k", "2").splitlines()
     found = search(store, "net", query="c.ogg", k=2)
-    assert lines[0].split() == ["rank", "distance", "track", "artist"]
+    assert lines[0].split() == ["rank", "distance", "track", "artist", "tags"]
     assert [line.split()[2] for line in lines[1:]] == [item.track_id for item in found]
 
 

@@ -225,6 +225,19 @@ def test_folder_of_another_training_is_refused(manifest: Path) -> None:
         run(manifest, "out", steps=2, lr=0.1, seed=1)
 
 
+def test_store_is_no_folder_for_checkpoints(manifest: Path) -> None:
+    featx.run(manifest, manifest.parent / "store", plugins="mfcc", jobs=1)
+    with pytest.raises(ParameterError, match="which is a store of features"):
+        run(manifest, "store")
+
+
+def test_files_that_cannot_be_read_are_named_where_none_is_left(tmp_path: Path) -> None:
+    manifest = tmp_path / "songs.csv"
+    manifest.write_text("path,artist,tags\nlost.wav,a,x\n", encoding="utf-8")
+    with pytest.raises(ParameterError, match=r"1 could not be read\)\.\n  .*lost\.wav: \S"):
+        run(manifest, "out")
+
+
 def test_damaged_state_is_refused(manifest: Path) -> None:
     run(manifest, "out", steps=2)
     path = manifest.parent / "out" / "state.safetensors"

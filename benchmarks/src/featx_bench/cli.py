@@ -32,6 +32,7 @@ class _Source:
 
     def read(self, columns: list[str]) -> Collection:
         """Read the tracks that were asked for, with the columns that are needed."""
+        from featx.index import column_values
         from featx_bench.collection import read_collection
 
         conditions = []
@@ -51,11 +52,14 @@ class _Source:
             collection = collection.where([name.startswith(self.under) for name in collection.ids])
         for column, value in conditions:
             values = collection.column(column)
-            collection = collection.where([found == value for found in values])
+            collection = collection.where(
+                [value in column_values(column, found) for found in values]
+            )
             if values and not len(collection):
+                known = {one for found in values for one in column_values(column, found)}
                 raise click.UsageError(
                     f"--where must leave some tracks, got {column}={value}. "
-                    f"Values of {column}: {some(sorted({found for found in values if found}))}."
+                    f"Values of {column}: {some(sorted(known))}."
                 )
         if not len(collection):
             raise click.UsageError(f"--under must leave some tracks, got {self.under!r}.")

@@ -84,9 +84,10 @@ if TYPE_CHECKING:
 @click.option("--tag", metavar="NAME", help="Rank by this column instead.")
 @click.option(
     "--weights-file",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Weights for audio files as queries; by default the cached ones.",
+    metavar="PATH",
+    type=click.Path(exists=True, path_type=Path),
+    help="Weights for audio files as queries, a file or the folder of a training; by default those "
+    "that 'featx run' would take.",
 )
 @json_option
 def command(
@@ -235,11 +236,14 @@ def _feature_with(store: Store, extractor: str, tag: str) -> str:
 
 def _having(gallery: Gallery, option: str, conditions: Sequence[str]) -> list[str]:
     """Return the tracks of ``gallery`` with these values; there must be some."""
+    from featx.index import column_values
+
     records = list(gallery.store.tracks.records())
     left = [record for record in records if record.track_id in gallery]
     for place, (name, value) in enumerate(_pairs(option, conditions).items(), start=1):
-        values = sorted({record.tags[name] for record in left if record.tags.get(name)})
-        left = [record for record in left if record.tags.get(name) == value]
+        held = [column_values(name, record.tags.get(name, "")) for record in left]
+        values = sorted({found for several in held for found in several})
+        left = [record for record, several in zip(left, held, strict=True) if value in several]
         if left:
             continue
         known = sorted({key for record in records for key in record.tags})

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from featx.index.aspects import AspectIndex, AspectQuery
 from featx.index.exact import ExactIndex, unit_rows
-from featx.index.gallery import FUSIONS, Gallery, Neighbour, search, tracks_where
+from featx.index.gallery import (
+    FUSIONS,
+    Gallery,
+    Neighbour,
+    column_values,
+    search,
+    tracks_where,
+)
 from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "Gallery",
     "Neighbour",
     "column_scaling",
+    "column_values",
     "fuse_mean",
     "fuse_nearest",
     "prototype",

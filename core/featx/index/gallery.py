@@ -287,7 +287,9 @@ def search(
 
 
 def tracks_where(store: Store, **tags: str) -> list[str]:
-    """Return the ids of tracks whose tags have these values, such as ``artist="Bach"``.
+    """Return the ids of tracks whose columns have these values, such as ``artist="Bach"``.
+
+    In the column ``tags`` it is one of the values between semicolons.
 
     The result is a query for `search`, with ``fusion="prototype"`` for the mean of the set, or
     narrows its answer down as ``among``.
@@ -295,8 +297,16 @@ def tracks_where(store: Store, **tags: str) -> list[str]:
     return [
         record.track_id
         for record in store.tracks.records()
-        if all(record.tags.get(name) == value for name, value in tags.items())
+        if all(
+            value in column_values(name, record.tags.get(name, "")) for name, value in tags.items()
+        )
     ]
+
+
+def column_values(name: str, text: str) -> list[str]:
+    """Return what a column of a manifest holds: ``text``, or for ``tags`` what it is joined of."""
+    values = [part.strip() for part in text.split(";")] if name == "tags" else [text]
+    return [value for value in values if value]
 
 
 def _clip_feature(extractor: ExtractorView, feature: str | None) -> FeatureView:

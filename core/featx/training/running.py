@@ -23,6 +23,7 @@ from featx.engine.progress import LineMeter
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
 from featx.registry import Registered, Registry, import_object, load_registry
+from featx.store.layout import is_store_folder
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
@@ -123,6 +124,10 @@ def train(
     threads = threads or available_cores()
     reporter = progress or MeterProgress(LineMeter("steps", last=True))
     folder = Path(out)
+    if is_store_folder(folder):
+        raise ParameterError(
+            f"out must be a folder for checkpoints, got {folder}, which is a store of features."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with _reader(planned.recipe, store) as reader, _torch(threads, device):
         songs = read_songs(

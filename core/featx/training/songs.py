@@ -228,10 +228,11 @@ def read_songs(
     )
     if not split.train:
         told = "".join(f" {note}" for note in split.notes)
+        unread = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:_TOLD])
         raise ParameterError(
             f"manifest {manifest} must hold at least one song of split 'train', got none "
             f"({n_test} of split 'test', {len(split.valid)} of 'valid', {len(failures)} could not "
-            f"be read).{told}"
+            f"be read).{told}{unread}"
         )
     return split
 

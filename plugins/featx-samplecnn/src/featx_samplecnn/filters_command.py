@@ -61,8 +61,9 @@ def command(
 ) -> None:
     """Draw what every channel of SampleCNN responds to most.
 
-    For each layer, inputs that excite one channel are found by gradient ascent from noise; a row of
-    the picture is the magnitude spectrum of one of them, rows sorted by where they peak.
+    For each layer, inputs that excite one channel are found by gradient ascent from noise; a column
+    of the picture is the magnitude spectrum of one of them, columns sorted by where they peak. In
+    the first layers most peak at the rate divided by the stride, a repeated pattern of that length.
     """
     from featx.store.filenames import refuse_existing
 
