@@ -167,7 +167,6 @@ def extract(data: Path, store: Path) -> dict[str, tuple[tuple[str, ...], np.ndar
                 store,
                 plugins=plugins,
                 features=features,
-                settings={"samplecnn.model": "3^9"} if more else None,
                 weights={"artist-siamese": path, **({"samplecnn": "untrained"} if more else {})},
             )
             print(summary, file=sys.stderr)

@@ -15,6 +15,7 @@ import featx
 from featx.engine import MANIFEST_COLUMNS, read_manifest
 from featx.errors import ParameterError, listed
 from featx.index import Gallery
+from featx.store.records import split_tags
 
 if TYPE_CHECKING:
     from featx.types import FloatArray
@@ -57,10 +58,7 @@ class Collection:
 
     def sets(self, name: str) -> list[frozenset[str]]:
         """Return a column of several labels (separated by ``;``) of every track."""
-        return [
-            frozenset(part.strip() for part in text.split(";") if part.strip())
-            for text in self.column(name)
-        ]
+        return [frozenset(split_tags(text)) for text in self.column(name)]
 
     def where(self, keep: Sequence[bool] | Any) -> Collection:
         """Return the tracks for which ``keep`` is true."""

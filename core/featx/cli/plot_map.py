@@ -119,6 +119,8 @@ def command(
 
 def _values(store: Store, ids: Sequence[str], color: str, manifest: Path | None) -> list[str]:
     """Return the value of every track, empty where nothing is known."""
+    from featx.store.records import split_tags
+
     column, _, tag = color.partition(":")
     if manifest is not None:
         from featx.engine import manifest_column
@@ -141,7 +143,4 @@ def _values(store: Store, ids: Sequence[str], color: str, manifest: Path | None)
     values = [table.get(name, "") for name in ids]
     if not tag:
         return values
-    return [
-        tag if tag in [part.strip() for part in value.split(";")] else f"not {tag}"
-        for value in values
-    ]
+    return [tag if tag in split_tags(value) else f"not {tag}" for value in values]

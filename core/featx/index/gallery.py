@@ -16,6 +16,7 @@ from featx.index.aspects import AspectIndex, AspectQuery
 from featx.index.exact import ExactIndex
 from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
 from featx.store import Store, open_store
+from featx.store.records import split_tags
 
 if TYPE_CHECKING:
     from featx.store.reading import ExtractorView, FeatureView
@@ -303,10 +304,11 @@ def tracks_where(store: Store, **tags: str) -> list[str]:
     ]
 
 
-def column_values(name: str, text: str) -> list[str]:
+def column_values(name: str, text: str) -> tuple[str, ...]:
     """Return what a column of a manifest holds: ``text``, or for ``tags`` what it is joined of."""
-    values = [part.strip() for part in text.split(";")] if name == "tags" else [text]
-    return [value for value in values if value]
+    if name == "tags":
+        return split_tags(text)
+    return (text,) if text else ()
 
 
 def _clip_feature(extractor: ExtractorView, feature: str | None) -> FeatureView:

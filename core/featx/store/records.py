@@ -23,6 +23,7 @@ __all__ = [
     "decode_text",
     "encode_text",
     "listing_hash",
+    "split_tags",
 ]
 
 #: What can have become of one track under one recipe.
@@ -262,3 +263,9 @@ class ShardInfo:
     sha256: str
     n_tracks: int
     features: tuple[str, ...]
+
+
+def split_tags(text: str) -> tuple[str, ...]:
+    """Return what the column ``tags`` of a manifest joins by ``;``, each once, in its order."""
+    parts = (part.strip() for part in text.split(";"))
+    return tuple(dict.fromkeys(part for part in parts if part))

@@ -14,6 +14,7 @@ import numpy as np
 
 from featx.engine import ManifestRow, manifest_columns, read_manifest
 from featx.errors import AudioError, ParameterError, listed
+from featx.store.records import split_tags
 from featx.training.options import TrainingParams
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ class Song:
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags, in the order of the manifest."""
-        parts = (part.strip() for part in self.labels.get("tags", "").split(";"))
-        return tuple(dict.fromkeys(part for part in parts if part))
+        return split_tags(self.labels.get("tags", ""))
 
 
 class Songs(Sequence[Song]):
