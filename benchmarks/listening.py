@@ -15,7 +15,7 @@ import librosa
 import numpy as np
 import soundfile
 
-from featx.engine import read_manifest
+from featx.manifest import read_manifest
 
 #: A tempo is right within this share.
 CLOSE = 0.08

@@ -304,7 +304,7 @@ def test_handles_are_released(put, sources, key):
 
 @pytest.mark.parametrize("key", ["mp3", "ogg"])
 def test_structure_of_a_file_is_walked_once(put, sources, monkeypatch, key):
-    from featx.audio import structure
+    from featx.audio.containers import structure
 
     path = put("x.bin", sources[key])
     monkeypatch.setattr(structure, "_KNOWN", {})

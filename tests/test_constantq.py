@@ -20,15 +20,15 @@ from featx.frontend import (
     cqt,
     cqt_magnitude,
     estimate_tuning,
+    frame_geometry,
     frames_spec,
-    geometry,
     hcqt,
     n_frames,
     spectrum_blocks,
     validate,
 )
-from featx.frontend.octaves import C1, constant_q_filters, quality
-from featx.frontend.wavelets import PAIRS, ConstantQ, constant_q_bank, half_band
+from featx.frontend.constantq.filters import C1, constant_q_filters, quality
+from featx.frontend.constantq.tables import PAIRS, ConstantQ, constant_q_bank, half_band
 from featx.kernels import reference
 from featx.kernels.constant_q import (
     FROM,
@@ -394,8 +394,8 @@ def test_threads_do_not_change_a_bit(threads: int, rng) -> None:
 def test_stretches_do_not_change_a_bit(samples: int, longer: int, rng, monkeypatch) -> None:
     y = signal("noise", 100_000, rng)
     expected = cqt(y)
-    monkeypatch.setattr("featx.frontend.multirate._SAMPLES", samples)
-    monkeypatch.setattr("featx.frontend.multirate._LONGER", longer)
+    monkeypatch.setattr("featx.frontend.constantq.transform._SAMPLES", samples)
+    monkeypatch.setattr("featx.frontend.constantq.transform._LONGER", longer)
     np.testing.assert_array_equal(cqt(y), expected)
 
 
@@ -447,7 +447,7 @@ def test_the_chord_preset_is_the_logarithm_of_librosas(rng) -> None:
 )
 def test_geometry_tells_the_longest_filter(name: str, dim: int, length: int) -> None:
     fe = PRESETS[name]
-    hop, frame_length, first, columns = geometry(name)
+    hop, frame_length, first, columns = frame_geometry(name)
     assert (hop, first, columns) == (fe.hop_length, 0, dim)
     assert frame_length == int(np.ceil(quality(fe.bands_per_octave) * fe.sr / C1))
     assert frame_length == pytest.approx(length, rel=1e-3)

@@ -11,7 +11,7 @@ from engine_tools import install_faulty, write_folder, write_wav
 
 from featx import open_store
 from featx.engine import Inputs, RunSummary, run
-from featx.engine.runner import ShardRunner
+from featx.engine.work.runner import ShardRunner
 
 SEGFAULT, HANG, HOG, LEAK, RAISE, SHAPE, DTYPE, NAN, MISSING, EXIT, COUNT, WRITE, SYSTEM_EXIT = (
     range(1001, 1014)

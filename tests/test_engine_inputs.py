@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from featx.engine import discover, read_manifest
+from featx.engine import discover
 from featx.errors import ParameterError
+from featx.manifest import read_manifest
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Extractors in one process: `featx.load`, and what a child does with one track."""
+"""Extractors in one process: `featx.open_extractor`, and what a child does with one track."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from engine_tools import install_faulty, write_wav
 import featx
 from featx import AudioError, ExtractionError, ParameterError, PluginError
 from featx.engine import UntrainedWarning
-from featx.engine.child import _Worker
-from featx.engine.preparing import prepare_jobs
-from featx.engine.tasks import DECODE, Setup
+from featx.engine.planning.preparing import prepare_extractors
+from featx.engine.tasks import DECODE, RunSettings
+from featx.engine.work.child import _Worker
 from featx.registry import load_registry
 
 
@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def cheap() -> Iterator[Any]:
-    with featx.load("cheap") as extractor:
+    with featx.open_extractor("cheap") as extractor:
         yield extractor
 
 
@@ -56,7 +56,10 @@ def test_own_array_stays_writeable(cheap: Any) -> None:
 
 def test_parameters_and_outputs_can_be_chosen(rng: Any) -> None:
     y = rng.standard_normal(800).astype(np.float32)
-    with featx.load("cheap", gain=2, features=("stats",)) as loud, featx.load("cheap") as plain:
+    with (
+        featx.open_extractor("cheap", gain=2, features=("stats",)) as loud,
+        featx.open_extractor("cheap") as plain,
+    ):
         assert set(loud(y, 8000)) == {"stats"}
         assert loud(y, 8000)["stats"][2] == pytest.approx(2 * plain(y, 8000)["stats"][2])
         assert loud.recipe.params == {"gain": 2.0}
@@ -76,7 +79,10 @@ def test_wrong_waveforms_are_refused(cheap: Any, y: Any, message: str) -> None:
 
 
 def test_short_waveforms_are_refused() -> None:
-    with featx.load("choosy") as choosy, pytest.raises(ParameterError, match="at least 1 s"):
+    with (
+        featx.open_extractor("choosy") as choosy,
+        pytest.raises(ParameterError, match="at least 1 s"),
+    ):
         choosy(np.zeros(100, np.float32), 8000)
 
 
@@ -87,14 +93,14 @@ def test_bad_files_raise(cheap: Any, tmp_path: Path) -> None:
 
 
 def test_errors_of_extractors_are_coded() -> None:
-    with featx.load("faulty") as faulty, pytest.raises(ExtractionError) as caught:
+    with featx.open_extractor("faulty") as faulty, pytest.raises(ExtractionError) as caught:
         faulty(np.zeros(1005, np.float32), 8000)
     assert caught.value.code == "extractor-error"
 
 
 def test_untrained_extractors_warn() -> None:
     with pytest.warns(UntrainedWarning, match="seeded is UNTRAINED"):
-        featx.load("seeded").close()
+        featx.open_extractor("seeded").close()
 
 
 @pytest.mark.parametrize(
@@ -109,14 +115,14 @@ def test_untrained_extractors_warn() -> None:
 )
 def test_wrong_arguments(arguments: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
-        featx.load(**arguments)
+        featx.open_extractor(**arguments)
 
 
 # ------------------------------------------------------------------------------- one track
 def worker(*plugins: str) -> _Worker:
-    jobs = prepare_jobs(load_registry(), plugins)
+    jobs = prepare_extractors(load_registry(), plugins)
     return _Worker(
-        Setup(
+        RunSettings(
             token="t",
             store="",
             jobs=jobs,
@@ -134,7 +140,7 @@ def test_file_is_decoded_once_and_spectra_are_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import featx.audio
-    from featx.frontend import sharing
+    from featx.frontend import spectra as sharing
 
     calls: dict[str, list[Any]] = {"decode": [], "compute": []}
     decode, compute = featx.audio.decode, sharing.compute

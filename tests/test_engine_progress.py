@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from featx.engine import RunSummary, choose_meter
-from featx.engine.progress import BarMeter, LineMeter
+from featx.engine import RunSummary
 from featx.engine.reporting import MeterProgress
+from featx.progress import BarMeter, LineMeter, choose_meter
 
 
 def test_lines_come_when_the_last_one_is_old(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,10 @@ def test_real_recordings_through_several_extractors(
 
     store = open_store(tmp_path / "s")
     assert store["mfcc"].recipe.params["n_mfcc"] == 20
-    with featx.load("samplecnn") as samplecnn, featx.load("mfcc", n_mfcc=20) as mfcc:
+    with (
+        featx.open_extractor("samplecnn") as samplecnn,
+        featx.open_extractor("mfcc", n_mfcc=20) as mfcc,
+    ):
         path = music / files[0].name
         assert np.array_equal(store["mfcc"]["summary"][path.name], mfcc.file(path)["summary"])
         difference = store["samplecnn"]["embedding"][path.name] - samplecnn.file(path)["embedding"]

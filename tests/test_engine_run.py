@@ -19,7 +19,7 @@ from engine_tools import install_faulty, write_folder, write_wav
 import featx
 from featx import ParameterError, PluginError, StoreError, WeightsError, open_store
 from featx.engine import PlanCounts, RunSummary, UntrainedWarning, plan, run
-from featx.engine.planning import recipe_changes
+from featx.engine.planning.plan import recipe_changes
 from featx.store import lock_store, verify
 
 
@@ -51,7 +51,7 @@ def test_run_stores_what_a_direct_call_gives(music: Path, tmp_path: Path) -> Non
     assert summary.line == "6 in = 6 ok + 0 failed + 0 skipped"
     assert repr(summary).startswith(f"RunSummary({tmp_path / 's'}: {summary.line}; 6 computed")
     stats = open_store(tmp_path / "s")["cheap"]["stats"]
-    with featx.load("cheap") as cheap:
+    with featx.open_extractor("cheap") as cheap:
         for name in stats.ids:
             assert np.array_equal(stats[name], cheap.file(music / name)["stats"])
 

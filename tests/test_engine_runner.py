@@ -11,10 +11,18 @@ import pytest
 from engine_tools import install_faulty
 
 from featx.audio import Limits
-from featx.engine import runner as module
-from featx.engine.preparing import prepare_jobs
-from featx.engine.process import ChildDiedError
-from featx.engine.tasks import DECODE, Facts, Outputs, Setup, ShardSummary, ShardTask, TrackJob
+from featx.engine.planning.preparing import prepare_extractors
+from featx.engine.tasks import (
+    DECODE,
+    Facts,
+    Outputs,
+    RunSettings,
+    ShardSummary,
+    ShardTask,
+    TrackTask,
+)
+from featx.engine.work import runner as module
+from featx.engine.work.process import ChildDiedError
 from featx.registry import load_registry
 
 FACTS = Facts(content="0" * 32, size=1, mtime_ns=1, duration=1.0, sr=8000, channels=1)
@@ -26,7 +34,7 @@ class FakeChild:
     opened = 0
     sent: list[list[str]]
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: RunSettings) -> None:
         type(self).opened += 1
         self.setup = setup
         self.tracks_done = 0
@@ -72,8 +80,8 @@ def trial(
 ) -> Callable[..., tuple[ShardSummary, type[FakeChild]]]:
     monkeypatch.syspath_prepend(install_faulty(tmp_path_factory.mktemp("site")))
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
-    jobs = prepare_jobs(load_registry(), ["cheap"])
-    setup = Setup(
+    jobs = prepare_extractors(load_registry(), ["cheap"])
+    setup = RunSettings(
         token="t",
         store=str(tmp_path / "s"),
         jobs=jobs,
@@ -93,7 +101,7 @@ def trial(
         Child.dies = staticmethod(dies)  # type: ignore[assignment]
         monkeypatch.setattr(module, "ChildProcess", Child)
         tracks = tuple(
-            TrackJob(
+            TrackTask(
                 track_id=str(number),
                 path=str(tmp_path / str(number)),
                 size=1,

@@ -17,8 +17,8 @@ from featx.frontend import (
     EmptyBandWarning,
     Spectra,
     compute,
+    frame_geometry,
     frames_spec,
-    geometry,
     mel_filter_bank,
     mel_frequencies,
     n_frames,
@@ -126,7 +126,7 @@ def test_odd_n_fft_gives_whole_powers_of_three(hop: int, frames: int) -> None:
 
 @pytest.mark.parametrize(("name", "dim"), [("fe-log81", 81), ("fe-mfcc-vq", 39), ("fe-onf", 229)])
 def test_preset_has_its_dimension(name: str, dim: int) -> None:
-    assert geometry(name)[3] == dim
+    assert frame_geometry(name)[3] == dim
 
 
 def test_presets_that_share_a_computation_differ_in_name_only() -> None:
@@ -137,7 +137,7 @@ def test_presets_that_share_a_computation_differ_in_name_only() -> None:
 
 # ---------------------------------------------------------------- edges
 def edge_lengths(fe: FrontEnd) -> list[int]:
-    hop, length, _, _ = geometry(fe)
+    hop, length, _, _ = frame_geometry(fe)
     half = fe.n_fft // 2
     around = [0, length, half, int(hop), int(4 * hop), length + int(hop)]
     return sorted({max(0, n + d) for n in around for d in (-1, 0, 1)} | {0, 1, 2, 3})
@@ -150,7 +150,7 @@ def test_every_length_has_its_frames_and_finite_values(name: str, rng) -> None:
     wrong = [
         n
         for n in edge_lengths(fe)
-        if (S := compute(y[:n], fe, sr=fe.sr)).shape != (n_frames(n, fe), geometry(fe)[3])
+        if (S := compute(y[:n], fe, sr=fe.sr)).shape != (n_frames(n, fe), frame_geometry(fe)[3])
         or S.dtype != np.float32
         or not np.isfinite(S).all()
     ]
@@ -177,7 +177,7 @@ def test_blocks_and_one_shot_are_identical(name: str, rng, monkeypatch) -> None:
     fe = PRESETS[name]
     y = (0.1 * rng.standard_normal(6 * fe.n_fft)).astype(np.float32)
     whole = compute(y, fe, sr=fe.sr)
-    monkeypatch.setattr("featx.frontend.analysis.BLOCK_SAMPLES", 3 * fe.n_fft)
+    monkeypatch.setattr("featx.frontend.blocks.BLOCK_SAMPLES", 3 * fe.n_fft)
     np.testing.assert_array_equal(compute(y, fe, sr=fe.sr), whole)
 
 
@@ -213,10 +213,10 @@ def test_wrong_rate_is_refused() -> None:
 
 # ---------------------------------------------------------------- geometry
 def test_geometry_counts_in_the_samples_of_the_given_rate() -> None:
-    assert geometry("fe-artist") == (Fraction(512), 1024, Fraction(0), 128)
-    assert geometry("fe-artist", sr=44100) == (Fraction(1024), 2048, Fraction(0), 128)
-    assert geometry("fe-superflux") == (Fraction(441, 2), 2048, Fraction(0), 140)
-    assert geometry("kaldi") == (Fraction(160), 400, Fraction(200), 23)
+    assert frame_geometry("fe-artist") == (Fraction(512), 1024, Fraction(0), 128)
+    assert frame_geometry("fe-artist", sr=44100) == (Fraction(1024), 2048, Fraction(0), 128)
+    assert frame_geometry("fe-superflux") == (Fraction(441, 2), 2048, Fraction(0), 140)
+    assert frame_geometry("kaldi") == (Fraction(160), 400, Fraction(200), 23)
 
 
 def test_frames_spec_has_the_frame_times_of_the_front_end() -> None:
@@ -273,7 +273,7 @@ def test_centred_frames_follow_their_formula() -> None:
 def test_broken_rules_are_named(changes: dict, message: str) -> None:
     fe = FrontEnd(name="mine", **changes)
     with pytest.raises(ParameterError, match=message):
-        geometry(fe)
+        frame_geometry(fe)
 
 
 def test_unknown_preset_suggests_the_nearest() -> None:
@@ -296,7 +296,7 @@ def test_spectra_computes_once_per_identity(rng, monkeypatch) -> None:
         calls.append(fe.name)
         return compute(y, fe, sr=sr)
 
-    monkeypatch.setattr("featx.frontend.sharing.compute", counting)
+    monkeypatch.setattr("featx.frontend.spectra.compute", counting)
     spectra = Spectra({22050: rng.standard_normal(4000).astype(np.float32)}, 44100)
     first = spectra("fe-artist")
     assert spectra("fe-csn") is first
@@ -327,8 +327,8 @@ def test_a_front_end_without_a_rate_follows_the_track() -> None:
 def test_planning_needs_neither_numpy_nor_numba() -> None:
     code = (
         "import sys\n"
-        "from featx.frontend import PRESETS, frames_spec, geometry, n_frames\n"
-        "for name in PRESETS: geometry(name); frames_spec('x', name); n_frames(10**9, name)\n"
+        "from featx.frontend import PRESETS, frames_spec, frame_geometry, n_frames\n"
+        "for name in PRESETS: frame_geometry(name); frames_spec('x', name); n_frames(10**9, name)\n"
         "assert not {'numpy', 'numba'} & set(sys.modules), sorted(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

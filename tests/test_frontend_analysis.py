@@ -8,26 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.errors import ParameterError
-from featx.frontend import (
-    PRESETS,
-    compute,
+from featx.analysis import (
     hpss,
     median_filter,
-    melspectrogram,
-    n_frames,
     onset_strength,
     overlap_lag,
     peak_pick,
     separation,
     spectral_flux,
-    spectrogram,
-    stft,
     superflux,
     yin,
     yin_difference,
     yin_normalised_difference,
 )
+from featx.errors import ParameterError
+from featx.frontend import PRESETS, compute, melspectrogram, n_frames, spectrogram, stft
 
 SR = 22050
 #: Masks of equal medians: a few float32 roundings of a share.

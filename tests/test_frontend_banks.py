@@ -21,7 +21,7 @@ from featx.frontend import (
     erb_to_hz,
     estimate_tuning,
     filter_spectrogram,
-    geometry,
+    frame_geometry,
     hz_to_bark,
     hz_to_erb,
     hz_to_mel,
@@ -185,7 +185,7 @@ def test_log_bank_is_the_one_written_out(name: str) -> None:
     fe = PRESETS[name]
     bank = log_filter_bank(fe, sr=44100)
     np.testing.assert_allclose(bank, log_bank_by_hand(fe, 44100), atol=1e-14)
-    assert bank.shape[0] == geometry(fe)[3]
+    assert bank.shape[0] == frame_geometry(fe)[3]
 
 
 def test_erb_bank_covers_its_range() -> None:
@@ -213,7 +213,7 @@ def test_chroma_bank_weighs_by_distance_in_semitones() -> None:
 @pytest.mark.parametrize("bank", ["mel", "erb", "logfreq", "chroma", "chroma-librosa", "none"])
 def test_every_bank_has_as_many_columns_as_its_geometry(bank: str, y) -> None:
     fe = FrontEnd(name=bank, bank=bank, n_bands=12, fmin=60.0)
-    assert compute(y, fe, sr=SR).shape[1] == geometry(fe)[3]
+    assert compute(y, fe, sr=SR).shape[1] == frame_geometry(fe)[3]
 
 
 @pytest.mark.parametrize(("fmin", "fmax"), [(-1.0, None), (500.0, 400.0)])
@@ -332,7 +332,7 @@ def test_filter_spectrogram_checks_shapes(S, bank, message: str) -> None:
 
 
 def test_spectrum_blocks_are_the_spectrogram(y, monkeypatch) -> None:
-    monkeypatch.setattr("featx.frontend.analysis.BLOCK_SAMPLES", 5 * 2048)
+    monkeypatch.setattr("featx.frontend.blocks.BLOCK_SAMPLES", 5 * 2048)
     fe = FrontEnd(name="magnitudes", bank="none", power=1.0, pad_mode="constant")
     blocks = [(first, S.copy()) for first, S in spectrum_blocks(y, fe, sr=SR)]
     assert len(blocks) > 1

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from featx import FrontEnd
-from featx.frontend import PRESETS, EmptyBandWarning, compute, geometry
-from featx.frontend.octaves import quality
+from featx.frontend import PRESETS, EmptyBandWarning, compute, frame_geometry
+from featx.frontend.constantq.filters import quality
 
 PAGE = Path(__file__).parent.parent / "docs" / "frontend.md"
 
@@ -44,7 +44,9 @@ def bank(fe: FrontEnd) -> str:
         straight = ", straight in mel" if fe.linear_in == "mel" else ""
         return f"{fe.n_bands} mel {fe.scale}, norm {fe.norm}, {span}{straight}"
     if fe.bank == "logfreq":
-        return f"{geometry(fe)[3]} bins at {fe.bands_per_octave}/octave, norm {fe.norm}, {span}"
+        return (
+            f"{frame_geometry(fe)[3]} bins at {fe.bands_per_octave}/octave, norm {fe.norm}, {span}"
+        )
     if fe.bank == "chroma":
         return f"{fe.n_bands} chroma, σ {fe.sigma:g} semitone, {span}, tuned"
     return f"{fe.n_bands} chroma as librosa, tuned"
@@ -81,7 +83,7 @@ def row(fe: FrontEnd) -> str:
     else:
         cells = [
             f"`{fe.name}`", str(fe.sr), sizes(fe), f"{float(fe.hop_length):g}", padding(fe),
-            before_the_bank(fe), bank(fe), after_the_bank(fe), str(geometry(fe)[3]),
+            before_the_bank(fe), bank(fe), after_the_bank(fe), str(frame_geometry(fe)[3]),
         ]  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

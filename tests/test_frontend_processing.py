@@ -23,7 +23,7 @@ from featx.frontend import (
     deltas,
     estimate_tuning,
     filter_spectrogram,
-    geometry,
+    frame_geometry,
     librosa_layout,
     mel_filter_bank,
     melspectrogram,
@@ -106,7 +106,7 @@ def joined(blocks: Iterator[tuple[int, np.ndarray]], dim: int) -> np.ndarray:
 
 
 def samples_of(fe: FrontEnd, frames: int) -> int:
-    hop, length, _, _ = geometry(fe)
+    hop, length, _, _ = frame_geometry(fe)
     if fe.bank == "cqt":
         return int(hop * frames)
     return int(hop * frames) + length
@@ -133,7 +133,9 @@ def test_blocks_of_every_preset_have_the_bits_of_one_shot(name: str, rng) -> Non
 @pytest.mark.parametrize("frames", [0, 1, 2, 31, 32, 33, 63, 64, 65, 100])
 def test_pieces_of_every_kind_and_length_have_the_bits_of_one_shot(name, frames, rng) -> None:
     fe = variant(name)
-    y = sound(max(0, samples_of(fe, frames) - geometry(fe)[1] + int(rng.integers(-2, 40))), rng)
+    y = sound(
+        max(0, samples_of(fe, frames) - frame_geometry(fe)[1] + int(rng.integers(-2, 40))), rng
+    )
     whole = compute(y, fe, sr=fe.sr)
     for longest in (7, 1000):
         got = joined(compute_blocks(cut(y, rng, longest), fe, sr=fe.sr), whole.shape[1])
@@ -241,7 +243,7 @@ def test_statistics_are_those_of_the_frames(name: str, rng) -> None:
     fe = PRESETS[name]
     y = sound(samples_of(fe, 75), rng)
     got = statistics(y, fe, sr=fe.sr, statistics=STATISTICS)
-    assert got.shape == (6, geometry(fe)[3])
+    assert got.shape == (6, frame_geometry(fe)[3])
     near_statistics(got, compute(y, fe, sr=fe.sr))
 
 

@@ -8,8 +8,9 @@ import math
 import numpy as np
 import pytest
 
+from featx.analysis import Transitions, link_beats, viterbi
+from featx.analysis import sequence as sequences
 from featx.errors import ParameterError
-from featx.frontend import Transitions, link_beats, sequences, viterbi
 
 #: Of a log probability in float32 steps.
 LOG_RTOL = 1e-6

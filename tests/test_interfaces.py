@@ -8,7 +8,8 @@ import json
 import pytest
 
 from featx.errors import ParameterError
-from featx.interfaces import NoParams, Resolved, param, params_class, parse_params
+from featx.interfaces import Resolved
+from featx.params import NoParams, param, params_class, parse_params
 from featx.types import FeatureSpec
 
 

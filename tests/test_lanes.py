@@ -208,7 +208,7 @@ def test_threads_do_not_change_a_bit(threads: int, y) -> None:
 @pytest.mark.parametrize("name", ["fe-artist", "fe-superflux", "kaldi"])
 def test_blocks_are_those_of_one_shot(name: str, y, monkeypatch) -> None:
     fe = dataclasses.replace(PRESETS[name], bank="none", compression="none")
-    monkeypatch.setattr("featx.frontend.analysis.BLOCK_SAMPLES", 64 * fe.n_fft)
+    monkeypatch.setattr("featx.frontend.blocks.BLOCK_SAMPLES", 64 * fe.n_fft)
     blocks = [(first, S.copy()) for first, S in spectrum_blocks(y, fe, sr=fe.sr)]
     assert len(blocks) > 1
     np.testing.assert_array_equal(np.vstack([S for _, S in blocks]), compute(y, fe, sr=fe.sr))

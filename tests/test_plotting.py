@@ -12,13 +12,13 @@ import pytest
 from matplotlib import colors
 
 from featx import FeatureSpec, FrontEnd, ParameterError
+from featx.annotations import read_events
 from featx.frontend import PRESETS, preset
 from featx.plotting import (
     Events,
     Frames,
     events_panel,
     frames_panel,
-    read_events,
     render,
     save,
     spectrogram_panel,

@@ -27,17 +27,16 @@ import librosa
 import numpy as np
 import scipy.ndimage
 
-from featx.frontend import (
+from featx.analysis import (
     Transitions,
     hpss,
     link_beats,
     median_filter,
     onset_strength,
-    spectrogram,
-    stft,
     viterbi,
     yin,
 )
+from featx.frontend import spectrogram, stft
 
 SR = 22050
 RANGE = {"fmin": 65.0, "fmax": 2093.0}

@@ -43,8 +43,8 @@ import soundfile
 
 import featx
 from featx.audio import decode, read_tags
-from featx.engine.opening import OpenExtractor
-from featx.engine.preparing import prepare_jobs
+from featx.engine.planning.preparing import prepare_extractors
+from featx.engine.work.opening import OpenExtractor
 from featx.frontend import Spectra
 from featx.registry import load_registry
 from featx.store import StoreWriter
@@ -114,7 +114,7 @@ class Featx:
     """What a worker of ``featx run`` does, without the sockets between processes."""
 
     def __init__(self) -> None:
-        (self.job,) = prepare_jobs(
+        (self.job,) = prepare_extractors(
             load_registry(), ["melspectrogram"], features=["melspectrogram.frames"]
         )
         self.extractor = OpenExtractor(self.job, threads=1, seed=0)

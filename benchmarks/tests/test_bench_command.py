@@ -128,10 +128,10 @@ def test_probe_learns_the_artist(tones, tmp_path):
 
 
 def test_probe_tells_how_far_it_is(tones, monkeypatch):
-    from featx.engine.progress import LineMeter
+    from featx.progress import LineMeter
 
     store, manifest = tones
-    monkeypatch.setattr("featx.engine.choose_meter", lambda unit: LineMeter(unit, seconds=0))
+    monkeypatch.setattr("featx.progress.choose_meter", lambda unit: LineMeter(unit, seconds=0))
     arguments = ["bench", "probe", store, "-m", manifest, "--features", "mfcc"]
     arguments += ["--label", "artist", "--trials", 2]
     told = CliRunner().invoke(main, [*map(str, arguments)]).stderr

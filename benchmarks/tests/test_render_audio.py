@@ -17,8 +17,8 @@ import pytest
 import soundfile
 
 import featx_bench.render.running as running
-from featx.engine import read_manifest
 from featx.errors import ParameterError
+from featx.manifest import read_manifest
 from featx_bench.render import RenderOptions, render
 from featx_bench.render.finishing import _ogg_crc, encode, finish
 from featx_bench.render.fluid import SYNTH_RATE, SynthError, find_soundfont, play

@@ -13,9 +13,8 @@ import mir_eval
 import numpy as np
 import pytest
 
+from featx.annotations import read_events, read_truth
 from featx.errors import ParameterError
-from featx.plotting import read_events
-from featx.testing import read_truth
 from featx_bench.render import (
     TAG_CATEGORIES,
     RenderOptions,

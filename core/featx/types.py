@@ -358,7 +358,7 @@ class Features(dict[str, "AnyArray"]):
     """What an extractor returns for one track: feature name to array.
 
     ``clip`` arrays are ``(D,)``, ``frames`` ``(T, D)``, ``events`` ``(N, k)``. The object returned
-    by ``featx.load(name)(y, sr)`` also knows its time axes.
+    by ``featx.open_extractor(name)(y, sr)`` also knows its time axes.
     """
 
     def __init__(

@@ -287,7 +287,7 @@ def probe(
     seed: int,
 ) -> None:
     """Classify by nearest neighbours and by a linear softmax probe."""
-    from featx.engine import choose_meter
+    from featx.progress import choose_meter
     from featx_bench.probes import ProbeOptions
     from featx_bench.tasks import probe_task
 

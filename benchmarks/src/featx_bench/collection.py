@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import featx
-from featx.engine import MANIFEST_COLUMNS, read_manifest
 from featx.errors import ParameterError, listed
 from featx.index import Gallery
+from featx.manifest import MANIFEST_COLUMNS, read_manifest
 from featx.store.records import split_tags
 
 if TYPE_CHECKING:

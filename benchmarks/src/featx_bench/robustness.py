@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import featx
-from featx.engine import choose_meter, choose_progress, read_manifest
+from featx.engine import choose_progress
 from featx.errors import ParameterError, listed
 from featx.index import unit_rows
+from featx.manifest import read_manifest
+from featx.progress import choose_meter
 from featx_bench.collection import Collection, read_collection
 from featx_bench.intervals import bootstrap, wilson
 from featx_bench.reports import Report, Result
 
 if TYPE_CHECKING:
-    from featx.engine import Meter
+    from featx.progress import Meter
     from featx.types import FloatArray
 
 __all__ = ["PERTURBATIONS", "movement", "perturb", "robustness_task"]

@@ -23,7 +23,7 @@ from featx_bench.retrieval import PerQuery, mean_average_precision, recall_at_1,
 from featx_bench.tagging import average_precision, macro_mean, prototype_scores, roc_auc
 
 if TYPE_CHECKING:
-    from featx.engine import Meter
+    from featx.progress import Meter
     from featx.types import FloatArray
 
 __all__ = ["holdout_task", "probe_task", "retrieval_task", "tagging_task"]

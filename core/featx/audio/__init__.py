@@ -6,11 +6,11 @@ need the extra ``featx[av]``.
 
 from __future__ import annotations
 
+from featx.audio.containers.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.decoding import Audio, decode, probe
 from featx.audio.files import content_hash
 from featx.audio.health import WARNING_CODES, Health, examine
 from featx.audio.limits import NOTE_CODES, AudioInfo, Decoded, Limits, Note
-from featx.audio.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.tags import read_tags, tags_and_error
 from featx.audio.waveform import QUALITIES, RESAMPLER, resample, to_mono
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.audio.containers.sniff import AV_FALLBACKS, AV_FORMATS
 from featx.audio.files import SourceFile, View
-from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS
 from featx.errors import AudioError
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from featx.audio.containers.sniff import sniff
+from featx.audio.containers.structure import Structure, inspect
 from featx.audio.files import SourceFile, open_regular
 from featx.audio.limits import AudioInfo, Decoded, Limits, Note
 from featx.audio.readers import Reader, open_reader
-from featx.audio.sniff import sniff
-from featx.audio.structure import Structure, inspect
 from featx.audio.waveform import (
     RateSink,
     check_quality,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from featx.audio.containers.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.decoding import decode
 from featx.audio.limits import NOTE_CODES, Decoded, Limits, Note
-from featx.audio.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.tags import tags_and_error
 from featx.errors import AudioError
 

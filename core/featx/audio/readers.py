@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import soundfile
 
+from featx.audio.containers.mpeg import MPEG_TOLERANCE, first_frame, frame_samples, xing_frame
+from featx.audio.containers.sniff import AV_FALLBACKS, AV_FORMATS, skip_id3
+from featx.audio.containers.structure import Structure
 from featx.audio.files import SourceFile, View
-from featx.audio.mpeg import MPEG_TOLERANCE, first_frame, frame_samples, xing_frame
-from featx.audio.sniff import AV_FALLBACKS, AV_FORMATS, skip_id3
-from featx.audio.structure import Structure
 from featx.errors import AudioError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import gc
 
 import click
 
-from featx import __version__
+from featx._version import __version__
 from featx.cli.group import RootGroup, Session
 
 #: command -> (module that holds it as ``command``, one-line help), in the order of ``--help``

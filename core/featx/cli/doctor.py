@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import click
 
-import featx
+from featx._version import __version__
 from featx.cli.common import echo_json, echo_table, json_option, no_plugin_option, session
 from featx.cli.group import EXIT_FAILURES
 from featx.registry import PLUGIN_GROUP, Found, discover
@@ -76,7 +76,7 @@ def command(context: click.Context, timeout: float, warm: bool, as_json: bool) -
 
 def examine(timeout: float) -> Iterator[Finding]:
     """Run every check; plugins get ``timeout`` seconds each."""
-    yield Finding(check="featx", status="ok", detail=f"{featx.__version__} in {_home()}")
+    yield Finding(check="featx", status="ok", detail=f"{__version__} in {_home()}")
     yield Finding(
         check="python",
         status="ok",
@@ -94,7 +94,7 @@ def examine(timeout: float) -> Iterator[Finding]:
 
 
 def _home() -> Path:
-    return Path(featx.__file__).parent
+    return Path(__file__).parents[1]
 
 
 # ---------------------------------------------------------------- what is installed

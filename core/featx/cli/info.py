@@ -133,11 +133,12 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
 
 def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
     """Return the parameters that hold, those of the weights at hand included."""
-    from featx.interfaces import ExtractorSpec, parse_params
+    from featx.interfaces import ExtractorSpec
+    from featx.params import parse_params
 
     if not isinstance(spec, ExtractorSpec) or spec.weights is None:
         return parse_params(spec.params, settings)
-    from featx.engine.preparing import choose
+    from featx.engine.planning.preparing import choose
 
     try:
         return choose(name, spec, dict(settings))[0]
@@ -233,7 +234,7 @@ def _show_recipe(
     known: Registry, name: str, recipe: str, settings: dict[str, str], as_json: bool
 ) -> None:
     """Show what ``--set`` changes about a training: parameters of the recipe, then of every one."""
-    from featx.interfaces import parse_params
+    from featx.params import parse_params
     from featx.training.options import TrainingParams, find_recipe, split_settings
 
     spec = find_recipe(known, known.extractor(name).spec, recipe)

@@ -11,7 +11,7 @@ from featx.cli.selection import select, selection_options
 
 if TYPE_CHECKING:
     from featx.engine import Plan, PlanCounts, PlannedTrack
-    from featx.engine.survey import Survey
+    from featx.engine.planning.survey import Survey
 
 _COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
 
@@ -75,7 +75,7 @@ def _as_json(planned: Plan, counts: PlanCounts, found: Survey) -> dict[str, Any]
 
 
 def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
-    from featx.engine.preparing import untrained_message
+    from featx.engine.planning.preparing import untrained_message
 
     rows = []
     for job in planned.jobs:

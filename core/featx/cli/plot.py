@@ -217,7 +217,7 @@ def _spectrograms(
 
 
 def _events(text: str) -> list[Events]:
-    from featx.plotting import read_events
+    from featx.annotations import read_events
 
     path, _, names = (text, "", "") if Path(text).exists() else text.rpartition("#")
     groups = read_events(path or text)
@@ -310,7 +310,7 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
 
     A feature is taken for a front end's output if frames, dimensions and column names fit.
     """
-    from featx.frontend import geometry
+    from featx.frontend import frame_geometry
     from featx.plotting import band_frequencies
     from featx.types import FrontEnd
 
@@ -323,6 +323,6 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
             continue  # a spectrogram of another kind, or of a front end that is not known here
         front_end = FrontEnd.from_json({**plain, "name": ""})
         spec = view.spec
-        if geometry(front_end, sr=sr) == (spec.hop, spec.frame_length, spec.first, spec.dim):
+        if frame_geometry(front_end, sr=sr) == (spec.hop, spec.frame_length, spec.first, spec.dim):
             return band_frequencies(front_end, sr=front_end.sr or sr)
     return None

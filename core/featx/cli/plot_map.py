@@ -123,7 +123,7 @@ def _values(store: Store, ids: Sequence[str], color: str, manifest: Path | None)
 
     column, _, tag = color.partition(":")
     if manifest is not None:
-        from featx.engine import manifest_column
+        from featx.manifest import manifest_column
 
         table = manifest_column(manifest, column)
         if not table.keys() & set(ids):

@@ -182,15 +182,15 @@ class _Vectors:
 
     def _extractor(self) -> LoadedExtractor:
         """Open the extractor of the store; its results must be those of the store's recipe."""
-        from featx.engine import UntrainedWarning, load
-        from featx.engine.preparing import UNTRAINED
+        from featx.engine import UntrainedWarning, open_extractor
+        from featx.engine.planning.preparing import UNTRAINED
 
         recipe = self.gallery.view.recipe
         untrained = recipe.weights.startswith(UNTRAINED)
         with warnings.catch_warnings():
             # the command has said so already
             warnings.simplefilter("ignore", UntrainedWarning)
-            extractor = load(
+            extractor = open_extractor(
                 recipe.extractor,
                 features=(self.gallery.view.spec.name,),
                 weights=UNTRAINED if untrained and self.weights is None else self.weights,

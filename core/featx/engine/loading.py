@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits, decode, resample, to_mono
-from featx.engine.opening import OpenExtractor
-from featx.engine.preparing import prepare_jobs, untrained_message
+from featx.engine.planning.preparing import prepare_extractors, untrained_message
 from featx.engine.running import UntrainedWarning
+from featx.engine.work.opening import OpenExtractor
 from featx.errors import ParameterError
 from featx.frontend import Spectra
 from featx.registry import load_registry
 from featx.types import Features
 
 if TYPE_CHECKING:
-    from featx.engine.tasks import Job
+    from featx.engine.tasks import PreparedExtractor
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["LoadedExtractor", "load"]
+__all__ = ["LoadedExtractor", "open_extractor"]
 
 
 class LoadedExtractor:
@@ -29,7 +29,9 @@ class LoadedExtractor:
     Made by `featx.load`. Works as a context manager, which closes it.
     """
 
-    def __init__(self, job: Job, *, threads: int, quality: str, limits: Limits) -> None:
+    def __init__(
+        self, job: PreparedExtractor, *, threads: int, quality: str, limits: Limits
+    ) -> None:
         self._open = OpenExtractor(job, threads=threads, seed=0)
         self._quality = quality
         self._limits = limits
@@ -123,7 +125,7 @@ class LoadedExtractor:
         return Features(outputs.values, specs=specs, sr=outputs.sr)
 
 
-def load(
+def open_extractor(
     name: str,
     *,
     features: tuple[str, ...] | None = None,
@@ -158,7 +160,7 @@ def load(
     Returns
     -------
     LoadedExtractor
-        ``load(name)(y, sr)`` and ``load(name).file(path)`` give `Features`.
+        ``open_extractor(name)(y, sr)`` and ``open_extractor(name).file(path)`` give `Features`.
 
     Raises
     ------
@@ -167,7 +169,7 @@ def load(
 
     Examples
     --------
-    >>> embedding = featx.load("artist-siamese")(y, sr)["embedding"]    # doctest: +SKIP
+    >>> embedding = featx.open_extractor("artist-siamese")(y, sr)["embedding"]    # doctest: +SKIP
     """
     if threads < 1:
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
@@ -178,10 +180,10 @@ def load(
         "device": device,
         "quality": quality,
     }
-    (job,) = prepare_jobs(registry, [name], features=features, **arguments)
+    (job,) = prepare_extractors(registry, [name], features=features, **arguments)
     if features is None:
         everything = [spec.name for spec in job.resolved.outputs]
-        (job,) = prepare_jobs(registry, [name], features=everything, **arguments)
+        (job,) = prepare_extractors(registry, [name], features=everything, **arguments)
     if text := untrained_message(job):
         warnings.warn(text, UntrainedWarning, stacklevel=2)
     return LoadedExtractor(job, threads=threads, quality=quality, limits=limits or Limits())

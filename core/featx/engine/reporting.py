@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from featx.engine.progress import Meter, choose_meter
 from featx.engine.tasks import Failure, ShardSummary
 from featx.errors import DECODE_CODES
+from featx.progress import Meter, choose_meter
 
 __all__ = ["MeterProgress", "Reporter", "RunSummary", "choose_progress"]
 

@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
-from featx.engine.execution import Execution
-from featx.engine.guard import available_cores, physical_memory
-from featx.engine.inputs import Inputs
-from featx.engine.planning import Plan
-from featx.engine.preparing import Settings, WeightsChoice, prepare_jobs, untrained_message
+from featx.engine.planning.inputs import Inputs
+from featx.engine.planning.plan import Plan
+from featx.engine.planning.preparing import (
+    Settings,
+    WeightsChoice,
+    prepare_extractors,
+    untrained_message,
+)
 from featx.engine.reporting import Reporter, RunSummary
-from featx.engine.tasks import Job, Setup
+from featx.engine.tasks import PreparedExtractor, RunSettings
+from featx.engine.work.dispatch import Execution
 from featx.errors import ParameterError
+from featx.guarded.limits import available_cores, physical_memory
 from featx.registry import load_registry
 from featx.store import lock_store
 from featx.weights import unfinished
@@ -60,7 +65,7 @@ def plan(
 
     Nothing is written, and the store need not exist. Arguments and errors are those of `run`.
     """
-    jobs = prepare_jobs(
+    jobs = prepare_extractors(
         load_registry(disabled=disabled),
         [plugins] if isinstance(plugins, str) else plugins,
         settings=settings,
@@ -177,7 +182,7 @@ def run(
         token = uuid.uuid4().hex
         share = int(_MEMORY_SHARE * physical_memory()) // workers
         threads = max(1, cores // workers)
-        setup = Setup(
+        setup = RunSettings(
             token=token,
             store=os.path.abspath(store),  # noqa: PTH100  (workers may live elsewhere)
             jobs=planned.jobs,
@@ -218,7 +223,7 @@ def _workers(jobs: int | None, device: str, cores: int) -> int:
     return jobs
 
 
-def _tell_untrained(jobs: Iterable[Job], progress: Reporter | None) -> None:
+def _tell_untrained(jobs: Iterable[PreparedExtractor], progress: Reporter | None) -> None:
     for job in jobs:
         if text := untrained_message(job):
             if progress is None:
@@ -227,7 +232,7 @@ def _tell_untrained(jobs: Iterable[Job], progress: Reporter | None) -> None:
                 progress.note(text)
 
 
-def _unfinished_notes(jobs: Iterable[Job]) -> list[str]:
+def _unfinished_notes(jobs: Iterable[PreparedExtractor]) -> list[str]:
     """Say whose weights come from a training that was cut."""
     cut = [(job, unfinished(job.weights)) for job in jobs if job.weights]
     return [
@@ -238,13 +243,13 @@ def _unfinished_notes(jobs: Iterable[Job]) -> list[str]:
     ]
 
 
-def _provenance(jobs: Iterable[Job], threads: int) -> Mapping[str, Any]:
+def _provenance(jobs: Iterable[PreparedExtractor], threads: int) -> Mapping[str, Any]:
     """Return the versions of everything that takes part, for the attributes of shards."""
     import importlib.metadata
 
     import soundfile
 
-    from featx import __version__
+    from featx._version import __version__
 
     packages = ["numpy", "numba", "soxr", "soundfile", "h5py"]
     packages += sorted({job.full_name.partition(":")[0] for job in jobs})

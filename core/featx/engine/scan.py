@@ -20,9 +20,9 @@ from typing import Any
 import pebble
 
 from featx.audio import WARNING_CODES, Health, Limits, examine
-from featx.engine.guard import available_cores, die_with_parent, limit_data
-from featx.engine.inputs import discover
+from featx.engine.planning.inputs import discover
 from featx.errors import FAILURE_CODES, ParameterError
+from featx.guarded.limits import available_cores, die_with_parent, limit_data
 
 __all__ = ["FINDING_CODES", "Finding", "ScanReport", "scan"]
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DECODE",
-    "Facts",
     "Failure",
-    "Job",
+    "FileProperties",
     "Outputs",
-    "Setup",
+    "PreparedExtractor",
+    "RunSettings",
     "ShardSummary",
     "ShardTask",
-    "TrackJob",
+    "TrackTask",
 ]
 
 #: The step of a track that comes before every extractor; extractors count from 0.
@@ -31,13 +31,13 @@ DECODE = -1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class PreparedExtractor:
     """One extractor of a run, with everything that opening it needs.
 
     Parameters
     ----------
     number : int >= 0
-        Position in `Setup.jobs`.
+        Position in `RunSettings.jobs`.
     name : str
         What the user called it.
     full_name : str
@@ -71,7 +71,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
+class RunSettings:
     """What all shards of one run have in common.
 
     ``token`` names the run; runners keep their child process as long as it stays the same.
@@ -83,7 +83,7 @@ class Setup:
 
     token: str
     store: str
-    jobs: tuple[Job, ...]
+    jobs: tuple[PreparedExtractor, ...]
     limits: Limits
     quality: str
     threads: int
@@ -98,7 +98,7 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackJob:
+class TrackTask:
     """One track to compute: ``wanted`` holds (number of the job, its missing features).
 
     ``size`` and ``mtime_ns`` are those of the plan, -1 where the file could not be examined.
@@ -120,8 +120,8 @@ class ShardTask:
     """A shard of tracks; any executor may run it with `run_shard`."""
 
     number: int
-    setup: Setup
-    tracks: tuple[TrackJob, ...]
+    setup: RunSettings
+    tracks: tuple[TrackTask, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ class ShardSummary:
 
 # ------------------------------------------------------------- between runner and child
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class FileProperties:
     """What decoding told about a track."""
 
     content: str

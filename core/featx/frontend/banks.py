@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.layout import log_bins
+from featx.frontend.geometry import log_bins
 from featx.frontend.scales import bark_frequencies, erb_frequencies, hz_to_mel, mel_frequencies
 
 if TYPE_CHECKING:

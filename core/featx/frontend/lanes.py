@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.layout import frame_samples, left_samples, n_frames
+from featx.frontend.geometry import frame_samples, left_samples, n_frames
 from featx.frontend.windows import window
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.frontend.analysis import check_waveform
+from featx.frontend.blocks import check_waveform
+from featx.frontend.geometry import frame_samples, left_samples, n_frames
 from featx.frontend.lanes import check_finite
-from featx.frontend.layout import frame_samples, left_samples, n_frames
 
 if TYPE_CHECKING:
     from featx.types import FloatArray, FrontEnd

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from featx.errors import ParameterError
-from featx.frontend.analysis import check_waveform, power_blocks
+from featx.frontend.blocks import check_waveform, power_blocks
+from featx.frontend.geometry import validate
 from featx.frontend.lanes import check_finite
-from featx.frontend.layout import validate
 from featx.frontend.processing import processor
 from featx.frontend.steps import check_rate
 
@@ -47,8 +47,8 @@ def compute(
     Returns
     -------
     float32 array, shape (n_frames, dim) or (channels, n_frames, dim)
-        ``n_frames`` and ``dim`` as `n_frames` and `geometry` say; finite, also for silence. No
-        samples give no frames.
+        ``n_frames`` and ``dim`` as `n_frames` and `frame_geometry` say; finite, also for silence.
+        No samples give no frames.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from featx.errors import ParameterError
-from featx.frontend.octaves import C1
+from featx.frontend.constantq.filters import C1
 from featx.types import FrontEnd
 
 __all__ = ["FRONTEND_VERSION", "PRESETS", "preset"]

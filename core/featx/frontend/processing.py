@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.frontend.analysis import check_waveform, check_waveforms, frame_blocks, scalar_blocks
 from featx.frontend.banks import BandedBank, warn_of_empty_rows
+from featx.frontend.blocks import check_waveform, check_waveforms, frame_blocks, scalar_blocks
 from featx.frontend.cepstra import append_derivatives, cepstrum
+from featx.frontend.constantq.transform import transform
+from featx.frontend.geometry import n_bands, n_frames, validate
 from featx.frontend.lanes import Engine, check_finite, engine_of, fill, on_threads, project_blocks
-from featx.frontend.layout import n_bands, n_frames, validate
-from featx.frontend.multirate import transform
 from featx.frontend.parts import (
     ALIGNED,
     Block,

@@ -10,8 +10,8 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.banks import BandedBank, dense_bank
+from featx.frontend.geometry import validate_range
 from featx.frontend.lanes import project
-from featx.frontend.layout import validate_range
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray, FrontEnd

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.analysis import check_waveform, scalar_blocks
+from featx.frontend.blocks import check_waveform, scalar_blocks
+from featx.frontend.geometry import n_frames, validate
 from featx.frontend.lanes import block_frames, check_finite, fill, has_lanes
-from featx.frontend.layout import n_frames, validate
 from featx.frontend.parts import Part
 from featx.frontend.scratch import scratch
 

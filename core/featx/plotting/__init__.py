@@ -6,10 +6,11 @@ matplotlib is imported only when something is drawn (``pip install 'featx[plot]'
 
 from __future__ import annotations
 
-from featx.plotting.annotations import read_events
+from featx.annotations import Events
+from featx.annotations.reading import read_events
 from featx.plotting.figure import render, save
 from featx.plotting.maps import LAYOUTS, layout, render_map
-from featx.plotting.panels import Events, Frames, events_panel, frames_panel
+from featx.plotting.panels import Frames, events_panel, frames_panel
 from featx.plotting.spectrogram import band_frequencies, spectrogram_panel
 
 __all__ = [

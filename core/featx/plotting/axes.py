@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from featx.plotting.panels import Events, Frames
+    from featx.annotations import Events
+    from featx.plotting.panels import Frames
     from featx.types import AnyArray, DoubleArray, FloatArray
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision, those first that also stand

@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.annotations import printable
 from featx.errors import FeatxError, ParameterError, listed
 from featx.plotting import axes as draw
-from featx.plotting.panels import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from featx.plotting.panels import Events, Frames
+    from featx.annotations import Events
+    from featx.plotting.panels import Frames
     from featx.types import FloatArray
 
 #: File types that `save` writes.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.annotations import printable
 from featx.errors import FeatxError, ParameterError
 from featx.plotting.figure import new_figure
-from featx.plotting.panels import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend import bark_frequencies, erb_frequencies, frames_spec, mel_frequencies, preset
-from featx.frontend.layout import log_bins
+from featx.frontend.geometry import log_bins
 from featx.plotting.panels import Frames
 
 if TYPE_CHECKING:

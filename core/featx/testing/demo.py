@@ -233,8 +233,9 @@ def nearest_others(values: FloatArray, ids: Sequence[str]) -> dict[str, str]:
 
 def draw(store: Store, manifest: Path, output: Path) -> Path:
     """Draw one piece: truth over a spectrogram, and its computed chroma."""
+    from featx.annotations import read_events
     from featx.audio import Audio
-    from featx.plotting import frames_panel, read_events, render, save, spectrogram_panel
+    from featx.plotting import frames_panel, render, save, spectrogram_panel
 
     row = _rows(manifest)[_PICTURED]
     sound = Audio.load(manifest.parent / row["path"], sr=22050, duration=_SECONDS)

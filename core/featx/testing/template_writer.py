@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from featx import __version__
+from featx._version import __version__
 from featx.errors import ParameterError
 
 _TEMPLATE = Path(__file__).parent / "template"

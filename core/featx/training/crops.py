@@ -13,7 +13,7 @@ import numpy as np
 
 from featx.audio import Audio, decode, probe
 from featx.errors import AudioError, ParameterError, listed
-from featx.frontend import compute, geometry, n_frames, preset
+from featx.frontend import compute, frame_geometry, n_frames, preset
 from featx.store import open_store
 from featx.training.samplers import Crop
 
@@ -227,7 +227,7 @@ class StoreCrops(CropReader):
 def _matching(store: Store, fe: FrontEnd) -> FeatureView:
     """Return the frames feature that holds ``fe`` and nothing else."""
     wanted = _anonymous(fe.to_json())
-    dim = geometry(fe)[3]
+    dim = frame_geometry(fe)[3]
     for recipe in store.recipes:
         if [_anonymous(item) for item in recipe.front_ends] != [wanted]:
             continue

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from featx.errors import ParameterError, PluginError, listed
-from featx.interfaces import Loss, parse_params
+from featx.interfaces import Loss
+from featx.params import parse_params
 from featx.registry import import_object, load_registry
 
 __all__ = ["make_loss", "take_roles"]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, PluginError, listed
-from featx.interfaces import ExtractorSpec, RecipeSpec, param, params_class
+from featx.interfaces import ExtractorSpec, RecipeSpec
+from featx.params import param, params_class
 
 if TYPE_CHECKING:
     from featx.registry import Registry

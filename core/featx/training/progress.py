@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from featx.engine import Meter, choose_meter
+from featx.progress import Meter, choose_meter
 
 __all__ = ["MeterProgress", "Standing", "TrainingReporter", "choose_progress"]
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from featx import __version__
-from featx.engine.guard import available_cores
-from featx.engine.progress import LineMeter
+from featx._version import __version__
 from featx.errors import ParameterError, PluginError, listed
-from featx.interfaces import ExtractorSpec, RecipeSpec, parse_params
+from featx.guarded.limits import available_cores
+from featx.interfaces import ExtractorSpec, RecipeSpec
+from featx.params import parse_params
+from featx.progress import LineMeter
 from featx.registry import Registered, Registry, import_object, load_registry
 from featx.store.layout import is_store_folder
 from featx.training.crops import AudioCrops, CropReader, StoreCrops

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.engine import ManifestRow, manifest_columns, read_manifest
 from featx.errors import AudioError, ParameterError, listed
+from featx.manifest import ManifestRow, manifest_columns, read_manifest
 from featx.store.records import split_tags
 from featx.training.options import TrainingParams
 

@@ -12,7 +12,7 @@ import torch
 
 import featx
 from featx import ParameterError
-from featx.interfaces import parse_params
+from featx.params import parse_params
 from featx.training import Song, Songs, train
 from featx_artist import featx_extractors
 from featx_artist.config import INPUT_MEAN, INPUT_STD, JOINT, SIAMESE

@@ -57,7 +57,7 @@ def test_imported_weights_choose_the_model(
     assert spec.weights is not None
     path = tmp_path / "music-tagger.safetensors"
     convert(spec.weights, random_file(model), path, converter=keras_tagger)
-    with featx.load("music-tagger", weights=path) as extractor:
+    with featx.open_extractor("music-tagger", weights=path) as extractor:
         assert extractor.recipe.params["model"] == model
         found = extractor(rng.normal(0, 0.1, 3 * SR).astype(np.float32), SR)
     assert found["embedding"].shape == (dim,)

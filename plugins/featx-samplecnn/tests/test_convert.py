@@ -181,7 +181,7 @@ def test_sota_checkpoint_is_evaluated_as_published(
     ours = tmp_path / "samplecnn.safetensors"
     convert(spec.weights, path, ours, converter=checkpoint)
     y = rng.normal(0, 0.3, 59049 + 333).astype(np.float32)
-    with featx.load("samplecnn", weights=ours) as extractor:
+    with featx.open_extractor("samplecnn", weights=ours) as extractor:
         assert extractor.sr == 16000
         found = extractor(y, 16000)["tags"]
     hop = 333 // 16

@@ -109,9 +109,9 @@ def test_picture_of_a_random_network_says_so(tmp_path: Path, titles: list[str]) 
 def test_progress_counts_the_steps_of_all_layers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from featx.engine.progress import LineMeter
+    from featx.progress import LineMeter
 
-    monkeypatch.setattr("featx.engine.choose_meter", lambda unit: LineMeter(unit, seconds=0))
+    monkeypatch.setattr("featx.progress.choose_meter", lambda unit: LineMeter(unit, seconds=0))
     words = ["--model", "3^8", "--layers", "1,3", "--steps", "2", "-o", tmp_path / "filters.png"]
     result = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
     told = [line.split(" in ")[0] for line in result.stderr.splitlines()]

@@ -51,22 +51,22 @@ def bundled(members: Path) -> Path:
 
 def test_parts_are_the_levels_of_each_network(members: Path, rng: np.random.Generator) -> None:
     y = rng.normal(0, 0.2, 40_000).astype(np.float32)
-    with featx.load("mlms", weights=bundled(members)) as extractor:
+    with featx.open_extractor("mlms", weights=bundled(members)) as extractor:
         found = extractor(y, SR)
     spec = found.specs["concat"]
     assert list(spec.aspects) == [f"{label}.l{i}" for label in ("four", "five") for i in (1, 2, 3)]
     for label, folder in (("four", "a"), ("five", "b")):
-        with featx.load("samplecnn", weights=members.parent / folder) as single:
+        with featx.open_extractor("samplecnn", weights=members.parent / folder) as single:
             levels = single(y, SR)["levels"]
         parts = [found["concat"][spec.aspect(f"{label}.l{i}")] for i in (1, 2, 3)]
         np.testing.assert_array_equal(np.concatenate(parts), levels)
 
 
 def test_another_checkpoint_is_another_recipe(members: Path) -> None:
-    with featx.load("mlms", weights=bundled(members)) as extractor:
+    with featx.open_extractor("mlms", weights=bundled(members)) as extractor:
         before = extractor.recipe
     save(members.parent / "a", "4^6", 3)
-    with featx.load("mlms", weights=bundled(members)) as extractor:
+    with featx.open_extractor("mlms", weights=bundled(members)) as extractor:
         assert extractor.recipe.id != before.id
         assert extractor.recipe.weights != before.weights
 
@@ -83,15 +83,15 @@ def test_a_part_can_be_left_out(members: Path, rng: np.random.Generator) -> None
     y = rng.normal(0, 0.2, 40_000).astype(np.float32)
     path = bundled(members)
     with (
-        featx.load("mlms", weights=path) as both,
-        featx.load("mlms", weights=path, models=("five=5^5/code",)) as one,
+        featx.open_extractor("mlms", weights=path) as both,
+        featx.open_extractor("mlms", weights=path, models=("five=5^5/code",)) as one,
     ):
         np.testing.assert_array_equal(one(y, SR)["concat"], both(y, SR)["concat"][-1280:])
 
 
 def test_a_network_that_is_not_there_is_named(members: Path) -> None:
     with pytest.raises(WeightsError, match="must hold the network '3\\^9', got five, four"):
-        featx.load("mlms", weights=bundled(members), models=("3^9",))
+        featx.open_extractor("mlms", weights=bundled(members), models=("3^9",))
 
 
 def test_default_is_table_3_4() -> None:

@@ -1,4 +1,4 @@
-"""Training: what the recipes minimise, and that `featx.load` runs what comes out."""
+"""Training: what the recipes minimise, and that `featx.open_extractor` runs what comes out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 import featx
 from featx.engine import UntrainedWarning
-from featx.interfaces import parse_params
+from featx.params import parse_params
 from featx.training import Song, Songs, TrainingParams, train
 from featx_samplecnn.catalogue import MODELS
 from featx_samplecnn.recipe import ArtistRecipe, TagRecipe
@@ -119,7 +119,7 @@ def test_defaults_are_those_of_the_papers() -> None:
 
 def test_trained_tags_need_no_settings(manifest: Path) -> None:
     summary = run(manifest, "tags")
-    with featx.load("samplecnn", weights=manifest.parent / "out") as extractor:
+    with featx.open_extractor("samplecnn", weights=manifest.parent / "out") as extractor:
         assert extractor.sr == SR
         assert extractor.recipe.params["model"] == "sr2000"
         found = extractor.file(manifest.parent / "0.wav")
@@ -130,7 +130,7 @@ def test_trained_tags_need_no_settings(manifest: Path) -> None:
 
 def test_trained_artists_share_one_probability(manifest: Path) -> None:
     run(manifest, "artist")
-    with featx.load("samplecnn", weights=manifest.parent / "out") as extractor:
+    with featx.open_extractor("samplecnn", weights=manifest.parent / "out") as extractor:
         found = extractor.file(manifest.parent / "0.wav")
     assert found.specs["tags"].columns == ("artist 0", "artist 1")
     assert float(found["tags"].sum()) == pytest.approx(1.0, abs=ROUNDING)
@@ -139,7 +139,7 @@ def test_trained_artists_share_one_probability(manifest: Path) -> None:
 def test_settings_that_contradict_the_weights_are_refused(manifest: Path) -> None:
     run(manifest, "tags", steps=1)
     with pytest.raises(featx.WeightsError, match="made for widths='paper'"):
-        featx.load("samplecnn", weights=manifest.parent / "out", widths="code")
+        featx.open_extractor("samplecnn", weights=manifest.parent / "out", widths="code")
 
 
 def test_mel_baseline_trains_on_frames(manifest: Path) -> None:
@@ -147,7 +147,7 @@ def test_mel_baseline_trains_on_frames(manifest: Path) -> None:
     tensors, config = featx.load_weights(summary.weights)
     assert config["params"]["model"] == "mel-729-729"
     assert np.any(tensors["stem.bn.running_mean"] != 0)  # the statistics of the training data
-    with featx.load("samplecnn", weights=manifest.parent / "out") as extractor:
+    with featx.open_extractor("samplecnn", weights=manifest.parent / "out") as extractor:
         found = extractor.file(manifest.parent / "0.wav")
     assert np.all(np.isfinite(found["tags"]))
 
@@ -158,6 +158,9 @@ def test_artist_needs_two() -> None:
 
 
 def test_untrained_tags_keep_the_published_names() -> None:
-    with pytest.warns(UntrainedWarning), featx.load("samplecnn", model="sr2000") as extractor:
+    with (
+        pytest.warns(UntrainedWarning),
+        featx.open_extractor("samplecnn", model="sr2000") as extractor,
+    ):
         found = extractor(np.zeros(N_SAMPLES, np.float32), SR)
     assert found.specs["tags"].columns[0] == "guitar"

@@ -1,4 +1,4 @@
-"""The extractor under `featx.run` and `featx.load`."""
+"""The extractor under `featx.run` and `featx.open_extractor`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_run_without_weights_says_and_records_untrained(music: Path, tmp_path: P
         )
     assert (summary.ok, summary.failed) == (2, 0)
     with pytest.warns(UntrainedWarning, match="UNTRAINED"):
-        loaded = featx.load("samplecnn", model="sr2000")
+        loaded = featx.open_extractor("samplecnn", model="sr2000")
     with loaded, featx.open_store(tmp_path / "store") as store:
         assert store["samplecnn"].recipe.weights == "untrained:seed=0"
         alone = loaded.file(music / "long.wav")["embedding"]
@@ -48,8 +48,8 @@ def test_saved_weights_are_used(music: Path, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     featx.save_weights(path, tensors, {"model": config.to_json()})
     with pytest.warns(UntrainedWarning):
-        untrained = featx.load("samplecnn", model="sr2000")
-    trained = featx.load("samplecnn", model="sr2000", weights=path)
+        untrained = featx.open_extractor("samplecnn", model="sr2000")
+    trained = featx.open_extractor("samplecnn", model="sr2000", weights=path)
     with untrained, trained:
         before = untrained.file(music / "long.wav")["tags"]
         after = trained.file(music / "long.wav")["tags"]
@@ -64,7 +64,7 @@ def test_weights_that_name_wrong_parameters_are_refused(
     path = tmp_path / "weights.safetensors"
     featx.save_weights(path, {"x": np.zeros(3, np.float32)}, {"params": params})
     with pytest.raises(featx.WeightsError, match="must be made for parameters that 'samplecnn'"):
-        featx.load("samplecnn", weights=path)
+        featx.open_extractor("samplecnn", weights=path)
 
 
 def test_settings_go_before_what_the_weights_say(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_settings_go_before_what_the_weights_say(tmp_path: Path) -> None:
         {key: value.numpy() for key, value in drawn.items()},
         {"model": config.to_json(), "params": {"model": "sr2000", "segments": 3}},
     )
-    with featx.load("samplecnn", weights=path) as told:
+    with featx.open_extractor("samplecnn", weights=path) as told:
         assert told.recipe.params["segments"] == 3
-    with featx.load("samplecnn", weights=path, segments=5) as told:
+    with featx.open_extractor("samplecnn", weights=path, segments=5) as told:
         assert (told.recipe.params["segments"], told.sr) == (5, 2000)

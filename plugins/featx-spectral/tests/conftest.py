@@ -11,7 +11,7 @@ import pytest
 
 from featx import Context, Features, FrontEnd
 from featx.frontend import Spectra
-from featx.interfaces import parse_params
+from featx.params import parse_params
 from featx_spectral import config as settings
 from featx_spectral import extractor, featx_extractors
 

@@ -10,7 +10,7 @@ import pytest
 
 from featx import ParameterError
 from featx.frontend import PRESETS, compute
-from featx.interfaces import parse_params
+from featx.params import parse_params
 from featx_spectral import config, descriptors, featx_extractors
 
 SR = 22050
@@ -200,7 +200,7 @@ def test_mfcc_and_chroma_agree_with_librosa(extract, music) -> None:
 # ---------------------------------------------------------------- blocks and imports
 def test_blocks_do_not_change_the_descriptors(extract, music, monkeypatch) -> None:
     whole = extract("spectral", music)["frames"]
-    monkeypatch.setattr("featx.frontend.analysis.BLOCK_SAMPLES", 7 * 2048)
+    monkeypatch.setattr("featx.frontend.blocks.BLOCK_SAMPLES", 7 * 2048)
     np.testing.assert_allclose(extract("spectral", music)["frames"], whole, rtol=1e-6)
 
 

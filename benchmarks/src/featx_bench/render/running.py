@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.engine import read_manifest
 from featx.errors import ParameterError
+from featx.manifest import read_manifest
 from featx_bench.render.arranging import Arrangement
 from featx_bench.render.finishing import encode, finish
 from featx_bench.render.fluid import (

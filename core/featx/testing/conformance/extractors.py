@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.engine.opening import OpenExtractor
+from featx.engine.work.opening import OpenExtractor
 from featx.testing.conformance.capture import captured, report_captured, report_guards
 from featx.testing.conformance.guards import Guards
 from featx.testing.conformance.host import Session, compare, frame_positions

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.audio import resample
-from featx.engine.opening import HostTrack, OpenExtractor, check_outputs
-from featx.engine.preparing import prepare_jobs
+from featx.engine.planning.preparing import prepare_extractors
+from featx.engine.work.opening import HostTrack, OpenExtractor, check_outputs
 from featx.errors import ExtractionError
 from featx.frontend import Spectra
 from featx.registry import Registered, Registry
@@ -45,7 +45,7 @@ class Session:
             plugin=target.plugin,
             spec=self.spec,
         )
-        (self.job,) = prepare_jobs(
+        (self.job,) = prepare_extractors(
             Registry([], extractors=[item]),
             [target.full_name],
             settings={target.full_name: dict(target.params)} if target.params else None,

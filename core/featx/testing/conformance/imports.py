@@ -62,7 +62,7 @@ def _ask_hooks(target: Target) -> None:
 
 
 def _resolve(target: Target) -> None:
-    from featx.interfaces import parse_params
+    from featx.params import parse_params
     from featx.registry import import_object
 
     spec: Any = spec_from_json("extractor", target.spec)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import DigestError
-from featx.interfaces import Index, parse_params
+from featx.interfaces import Index
+from featx.params import parse_params
 from featx.registry import import_object
 from featx.testing.conformance.capture import captured, report_captured, report_guards
 from featx.testing.conformance.guards import Guards

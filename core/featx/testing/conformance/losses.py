@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from featx.interfaces import parse_params
+from featx.params import parse_params
 from featx.registry import import_object
 from featx.testing.conformance.capture import captured, report_captured
 from featx.testing.conformance.recording import CheckFailed, Recorder

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import FeatxError, ParameterError
-from featx.interfaces import ExtractorSpec, RecipeSpec, Resolved, parse_params
+from featx.interfaces import ExtractorSpec, RecipeSpec, Resolved
+from featx.params import parse_params
 from featx.registry import import_object
 from featx.testing.conformance.recording import CheckFailed
 from featx.testing.conformance.target import Target, spec_from_json

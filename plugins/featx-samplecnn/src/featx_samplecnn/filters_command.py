@@ -88,7 +88,7 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
     import torch
 
     from featx import load_weights
-    from featx.engine.preparing import choose
+    from featx.engine.planning.preparing import choose
     from featx.neural import load_tensors
     from featx_samplecnn import featx_extractors
     from featx_samplecnn.extractor import check_config
@@ -180,7 +180,7 @@ def _inputs(
     """Return what excites the channels of every layer; progress goes to stderr."""
     import torch
 
-    from featx.engine import choose_meter
+    from featx.progress import choose_meter
     from featx_samplecnn.filters import maximising_inputs
 
     meter, counter = choose_meter("steps"), itertools.count(1)

@@ -1,0 +1,13 @@
+from .onset import onset_strength as onset_strength
+from .onset import overlap_lag as overlap_lag
+from .onset import peak_pick as peak_pick
+from .onset import spectral_flux as spectral_flux
+from .onset import superflux as superflux
+from .pitch import yin as yin
+from .pitch import yin_difference as yin_difference
+from .pitch import yin_normalised_difference as yin_normalised_difference
+from .separation import hpss as hpss
+from .separation import median_filter as median_filter
+from .sequence import link_beats as link_beats
+from .sequence import viterbi as viterbi
+from .transitions import Transitions as Transitions

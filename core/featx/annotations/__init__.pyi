@@ -1,0 +1,11 @@
+from .events import Events as Events
+from .events import events_from_columns as events_from_columns
+from .events import midi_to_hz as midi_to_hz
+from .events import printable as printable
+from .reading import read_events as read_events
+from .truth import Chord as Chord
+from .truth import Hit as Hit
+from .truth import Note as Note
+from .truth import Section as Section
+from .truth import Truth as Truth
+from .truth import read_truth as read_truth

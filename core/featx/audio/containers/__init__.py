@@ -1,0 +1,1 @@
+"""What containers say about themselves, read from their headers by us."""

@@ -1,0 +1,1 @@
+"""What computes a shard: dispatch, runner, the supervised child, and what collects results."""

@@ -1,0 +1,233 @@
+"""Extractors inside a process: opened with weights and device, called, and checked by the host."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.engine.planning.preparing import full_front_end, resolve_checked
+from featx.engine.tasks import Outputs, PreparedExtractor
+from featx.errors import ExtractionError, FeatxError, PluginError, WeightsError
+from featx.interfaces import Context, Extractor, Resolved
+from featx.registry import import_object
+from featx.weights import file_sha256, load_weights
+
+if TYPE_CHECKING:
+    from featx.frontend import Spectra
+    from featx.types import AnyArray, FeatureSpec, FloatArray, FrontEnd
+
+__all__ = ["HostTrack", "OpenExtractor"]
+
+
+class HostTrack:
+    """What an extractor sees of one recording: `featx.interfaces.Track`."""
+
+    def __init__(self, y: FloatArray, *, sr: int, duration: float, spectra: Spectra) -> None:
+        self._y = y
+        self._sr = sr
+        self._duration = duration
+        self._spectra = spectra
+
+    @property
+    def y(self) -> FloatArray:
+        """Mono waveform at the resolved rate, read-only."""
+        return self._y
+
+    @property
+    def sr(self) -> int:
+        """Rate of ``y`` in Hz."""
+        return self._sr
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self._duration
+
+    def spectra(self, front_end: FrontEnd | str) -> FloatArray:
+        """Return the representation, computed once per track for all extractors, read-only."""
+        front_end = full_front_end(front_end)
+        if front_end.sr is None:
+            front_end = dataclasses.replace(front_end, sr=self._sr)
+        return self._spectra(front_end)
+
+
+class OpenExtractor:
+    """One extractor, opened; what the host does around every call.
+
+    Parameters
+    ----------
+    job : PreparedExtractor
+        What to open.
+    threads : int > 0
+        Threads it may use.
+    seed : int
+        For untrained weights.
+
+    Raises
+    ------
+    PluginError
+        If the factory is no `Extractor`, or opening it raises.
+    WeightsError
+        If the weights are not those of the recipe (any more).
+    """
+
+    def __init__(self, job: PreparedExtractor, *, threads: int, seed: int) -> None:
+        self.job = job
+        self._resolved: dict[int | None, Resolved] = {None: job.resolved}
+        tensors, config = _read_weights(job)
+        context = Context(
+            params=job.params,
+            resolved=job.resolved,
+            features=job.features,
+            weights=tensors,
+            config=config,
+            device=job.device,
+            threads=threads,
+            seed=seed,
+        )
+        factory = import_object(job.spec.factory)
+        try:
+            extractor = factory()
+            if not isinstance(extractor, Extractor):
+                raise PluginError(
+                    f"{job.spec.factory} must be a featx.Extractor, got {type(extractor).__name__}."
+                )
+            extractor.open(context)
+        except FeatxError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"extractor {job.name!r} must open, but raised {type(error).__name__}: {error}"
+            ) from error
+        self.extractor = extractor
+
+    def close(self) -> None:
+        """Let the extractor release what it took."""
+        self.extractor.close()
+
+    def resolved(self, native_sr: int) -> Resolved:
+        """Return the resolution for files of this rate."""
+        if self.job.resolved.sr is not None:
+            return self.job.resolved
+        if native_sr not in self._resolved:
+            found = resolve_checked(self.job.spec, self.job.params, native_sr)
+            for name in self.job.features:
+                found.output(name)
+            self._resolved[native_sr] = found
+        return self._resolved[native_sr]
+
+    def rates(self) -> set[int | None]:
+        """Return the rates in Hz that tracks are wanted at; None is the file's own."""
+        own = self.job.resolved.sr
+        front_ends = (full_front_end(item).sr for item in self.job.resolved.front_ends)
+        return {own, *(sr for sr in front_ends if sr is not None)}
+
+    def extract(
+        self,
+        waveforms: Mapping[int, FloatArray],
+        *,
+        native_sr: int,
+        duration: float,
+        spectra: Spectra,
+    ) -> Outputs:
+        """Run the extractor on one track and check what it returns.
+
+        Raises
+        ------
+        ExtractionError
+            With the codes ``extractor-error``, ``memory`` or ``bad-output``.
+        """
+        try:
+            resolved = self.resolved(native_sr)
+            sr = resolved.sr or native_sr
+            track = HostTrack(waveforms[sr], sr=sr, duration=duration, spectra=spectra)
+            given = self.extractor.extract([track])
+        except MemoryError as error:
+            raise ExtractionError("memory", _told(error)) from error
+        except (Exception, SystemExit) as error:
+            code = "memory" if _out_of_memory(error) else "extractor-error"
+            raise ExtractionError(code, _told(error)) from error
+        specs = tuple(resolved.output(name) for name in self.job.features)
+        values = check_outputs(given, specs)
+        return Outputs(values=values, specs=specs, sr=sr)
+
+
+def check_outputs(given: object, specs: Sequence[FeatureSpec]) -> dict[str, AnyArray]:
+    """Return the arrays that ``specs`` describe out of what ``extract`` gave for one track.
+
+    Raises
+    ------
+    ExtractionError
+        ``bad-output``, naming the first rule that is broken.
+    """
+    if not isinstance(given, Sequence) or len(given) != 1:
+        length = f"{len(given)} items" if isinstance(given, Sequence) else type(given).__name__
+        raise _bad(f"extract must return a list of one Features for one track, got {length}")
+    features = given[0]
+    if not isinstance(features, Mapping):
+        raise _bad(f"extract must return Features, got {type(features).__name__}")
+    checked = {}
+    for spec in specs:
+        if spec.name not in features:
+            raise _bad(f"{spec.name} is missing, got {sorted(map(str, features))}")
+        checked[spec.name] = _check_array(spec, features[spec.name])
+    return checked
+
+
+def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
+    if not isinstance(values, np.ndarray):
+        raise _bad(f"{spec.name} must be a numpy array, got {type(values).__name__}")
+    shape = (spec.dim,) if spec.kind == "clip" else (len(values) if values.ndim else 0, spec.dim)
+    if values.shape != shape:
+        wanted = {"clip": "({dim},)", "frames": "(T, {dim})", "events": "(N, {dim})"}[spec.kind]
+        raise _bad(f"{spec.name} must have shape {wanted.format(dim=spec.dim)}, got {values.shape}")
+    if values.dtype != np.dtype(spec.dtype):
+        raise _bad(f"{spec.name} must have dtype {spec.dtype}, got {values.dtype}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        count = int(np.count_nonzero(~np.isfinite(values)))
+        raise _bad(f"{spec.name} must be finite, got {count} NaN or infinite of {values.size}")
+    return np.ascontiguousarray(values)
+
+
+def _bad(reason: str) -> ExtractionError:
+    return ExtractionError("bad-output", reason)
+
+
+def _told(error: BaseException) -> str:
+    """Return class and message of an error, and the line of the plugin that it comes from."""
+    trace = error.__traceback__
+    where = ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith("<"):
+            where = f" ({code.co_filename.rpartition('/')[2]}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    try:
+        text = str(error)
+    except Exception as inner:  # a hostile __str__
+        text = f"its message raises {type(inner).__name__}"
+    return f"{type(error).__name__}: {text[:500]}{where}"
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Return whether this is how torch says that memory ran out, on a device or on the CPU."""
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    )
+
+
+def _read_weights(
+    job: PreparedExtractor,
+) -> tuple[Mapping[str, AnyArray] | None, Mapping[str, Any]]:
+    if not job.weights:
+        return None, {}
+    actual = file_sha256(job.weights)
+    if actual != job.recipe.weights:
+        raise WeightsError(
+            f"{job.weights} must have SHA-256 {job.recipe.weights}, got {actual}. It changed since "
+            "the run began; run again."
+        )
+    return load_weights(job.weights)

@@ -1,0 +1,143 @@
+"""Frames and spectra in blocks, so that an hour of sound needs no more memory than its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ParameterError
+from featx.frontend.geometry import frame_samples, left_samples, n_frames
+from featx.frontend.lanes import block_frames, check_finite, fill, frame_window, has_lanes
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray, FloatArray, FrontEnd
+
+__all__ = [
+    "check_waveform",
+    "check_waveforms",
+    "frame_blocks",
+    "power_blocks",
+    "scalar_blocks",
+    "stft_blocks",
+]
+
+#: Samples in one block of frames: 1 MiB of float32, which stays in the cache.
+BLOCK_SAMPLES = 1 << 18
+
+
+def check_waveform(y: Any) -> FloatArray:
+    """Return ``y`` as a contiguous array, after checking that it is a mono waveform."""
+    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype != np.float32:
+        shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
+        mono = isinstance(y, np.ndarray) and y.ndim == 1
+        remedy = "Use y.astype(np.float32)" if mono else "Use featx.to_mono first"
+        raise ParameterError(
+            f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. {remedy}."
+        )
+    return np.ascontiguousarray(y)
+
+
+def check_waveforms(y: Any) -> FloatArray:
+    """Return ``y``, after checking that it is a waveform, or waveforms of one length."""
+    if not isinstance(y, np.ndarray) or y.ndim == 0 or y.dtype != np.float32:
+        shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
+        raise ParameterError(
+            f"y must be float32 of shape (n_samples,) or (channels, n_samples), got shape {shape}, "
+            f"dtype {dtype}."
+        )
+    if y.ndim == 1:
+        return np.ascontiguousarray(y)
+    if y.shape[-2] > y.shape[-1] > 0:
+        raise ParameterError(
+            f"y must have shape (channels, n_samples), got shape {y.shape}, more channels than "
+            "samples. Transpose it."
+        )
+    return y
+
+
+def frame_blocks(
+    y: FloatArray,
+    fe: FrontEnd,
+    *,
+    first: int = 0,
+    stop: int | None = None,
+    offset: int = 0,
+    checked: bool = False,
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield the first index and the windowed frames of every block, zero-padded to ``n_fft``.
+
+    Frames from ``first`` until ``stop``; ``y`` are the samples from ``offset`` on of the waveform
+    that they are counted in. The array is used again for the next block.
+    """
+    from featx.kernels.framing import condition_kernel, frame_kernel
+
+    if not checked:
+        check_finite(y)
+    begin, length, left = first, frame_samples(fe), left_samples(fe)
+    total = n_frames(len(y), fe) if stop is None else stop
+    hop = Fraction(fe.hop_length)
+    reflect = fe.pad_mode == "reflect" and len(y) > left
+    taper = frame_window(fe)
+    conditioned = fe.remove_dc or fe.preemphasis > 0.0
+    shape = np.ones_like(taper) if conditioned else taper
+    rows = max(1, BLOCK_SAMPLES // fe.n_fft)
+    buffer = np.zeros((min(rows, total - begin), fe.n_fft), dtype=np.float32)
+    for t in range(begin, total, rows):
+        block = buffer[: min(rows, total - t)]
+        frames = block[:, :length]
+        frame_kernel(y, t, hop.numerator, hop.denominator, left + offset, reflect, shape, frames)
+        if conditioned:
+            condition_kernel(frames, fe.remove_dc, np.float32(fe.preemphasis), taper)
+        yield t, block
+
+
+def stft_blocks(y: FloatArray, fe: FrontEnd, **where: Any) -> Iterator[tuple[int, AnyArray]]:
+    """Yield the first index and the complex64 spectra of every block; the array is used again.
+
+    ``where`` as in `frame_blocks`.
+    """
+    from featx.kernels.fft import rfft_rows
+
+    buffer: AnyArray | None = None
+    for first, frames in frame_blocks(y, fe, **where):
+        if buffer is None:
+            buffer = np.empty((len(frames), fe.n_fft // 2 + 1), dtype=np.complex64)
+        X = buffer[: len(frames)]
+        rfft_rows(frames, X)
+        yield first, X
+
+
+def power_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
+    """Yield the first index and the magnitude or power spectra of every block, gain included.
+
+    The array is used again for the next block.
+    """
+    return _lane_blocks(y, fe) if has_lanes(fe) else scalar_blocks(y, fe)
+
+
+def _lane_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
+    total, block = n_frames(len(y), fe), block_frames()
+    rows = max(1, BLOCK_SAMPLES // fe.n_fft // block) * block
+    buffer = np.empty((min(rows, total), fe.n_fft // 2 + 1), dtype=np.float32)
+    for first in range(0, total, rows):
+        S = buffer[: min(rows, total - first)]
+        fill(y, fe, S, first=first)
+        yield first, S
+
+
+def scalar_blocks(y: FloatArray, fe: FrontEnd, **where: Any) -> Iterator[tuple[int, FloatArray]]:
+    """Do `power_blocks` without vectors; ``where`` as in `frame_blocks`."""
+    from featx.kernels.spectrum import magnitude_kernel, power_kernel
+
+    kernel = power_kernel if fe.power == 2.0 else magnitude_kernel
+    gain = np.float32(fe.spectrum_gain)
+    buffer: FloatArray | None = None
+    for first, X in stft_blocks(y, fe, **where):
+        if buffer is None:
+            buffer = np.empty(X.shape, dtype=np.float32)
+        S = buffer[: len(X)]
+        kernel(X, gain, S)
+        yield first, S

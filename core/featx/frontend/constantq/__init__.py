@@ -1,0 +1,1 @@
+"""Constant-Q transforms: filters, tables, and the transform at several rates."""

@@ -1,0 +1,278 @@
+"""The constant-Q transform with librosa's keywords and defaults; arrays are time first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ParameterError, listed
+from featx.frontend.blocks import check_waveform
+from featx.frontend.constantq.filters import C1, check_range
+from featx.frontend.constantq.tables import ConstantQ
+from featx.frontend.constantq.transform import fill_constant_q
+from featx.frontend.lanes import check_finite
+from featx.frontend.steps import check_out
+from featx.frontend.tuning import estimate_tuning
+from featx.types import FrontEnd
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray, FloatArray
+
+__all__ = ["cqt", "cqt_magnitude", "hcqt"]
+
+#: Spectra by which a recording's tuning is estimated, at any rate.
+_TUNING = FrontEnd(
+    name="tuning", sr=None, n_fft=2048, hop_length=512, pad_mode="constant", bank="none"
+)
+_NORMS = (1.0, 2.0, math.inf, None)
+
+
+def cqt(
+    y: FloatArray,
+    *,
+    sr: int = 22050,
+    hop_length: int = 512,
+    fmin: float | None = None,
+    n_bins: int = 84,
+    bins_per_octave: int = 12,
+    tuning: float | None = 0.0,
+    filter_scale: float = 1.0,
+    norm: float | None = 1.0,
+    window: str = "hann",
+    scale: bool = True,
+    pad_mode: str = "constant",
+    out: AnyArray | None = None,
+    threads: int = 1,
+) -> AnyArray:
+    """Return the constant-Q transform.
+
+    Bin k looks for ``fmin * 2 ** (k / bins_per_octave)`` Hz through a window that is Q periods
+    long. Filters are librosa's, but whole (its ``sparsity`` is 0), and of the same transform
+    computed at the full rate the result is within 2e-4 of the peak. A tone of amplitude a at a
+    bin's frequency has the magnitude ``a / 2 * sqrt(length)`` there, ``length`` being Q periods in
+    samples.
+
+    Parameters
+    ----------
+    y : float32 array, shape (n_samples,)
+        Mono waveform. Filters that are longer than it see padding around it.
+    sr : int > 0
+        Its rate in Hz.
+    hop_length : int > 0
+        Samples between two frames. Fastest where it can be halved once per octave.
+    fmin : float > 0, optional
+        Lowest frequency in Hz; C1 (32.7 Hz) by default.
+    n_bins, bins_per_octave : int > 0
+        Number of bins, and of those in an octave.
+    tuning : float, optional
+        Shift of all frequencies, in bins; None estimates it over the clip.
+    filter_scale : float > 0
+        Factor on the length of all filters.
+    norm : {1, 2, inf, None}
+        Norm of the windows: 1 makes their sum 1.
+    window : {'hann'}
+        Shape of the filters.
+    scale : bool
+        True multiplies every bin by the root of its filter's length in samples, False by the
+        length.
+    pad_mode : {'constant', 'reflect'}
+        Zeros around the signal, or its mirror image if it is longer than half of the longest
+        filter.
+    out : complex64 array, shape (n_frames, n_bins), optional
+        Written and returned instead of a new array.
+    threads : int > 0
+        As in `compute`.
+
+    Returns
+    -------
+    complex64 array, shape (n_frames, n_bins)
+        Frame t is centred on sample ``t * hop_length``; ``n_frames`` is ``1 + n_samples //
+        hop_length``, without samples 0. Phases count from the frame's centre.
+
+    Raises
+    ------
+    ParameterError
+        If an argument breaks its rule, or the highest filter reaches beyond ``sr / 2``.
+
+    References
+    ----------
+    Schörkhuber, Klapuri. "Constant-Q transform toolbox for music processing". SMC, 2010.
+    """
+    return _transformed(
+        y, np.complex64, sr=sr, hop_length=hop_length, fmin=fmin, n_bins=n_bins,
+        bins_per_octave=bins_per_octave, tuning=tuning, filter_scale=filter_scale, norm=norm,
+        window=window, scale=scale, pad_mode=pad_mode, out=out, threads=threads,
+    )  # fmt: skip
+
+
+def cqt_magnitude(
+    y: FloatArray,
+    *,
+    sr: int = 22050,
+    hop_length: int = 512,
+    fmin: float | None = None,
+    n_bins: int = 84,
+    bins_per_octave: int = 12,
+    tuning: float | None = 0.0,
+    filter_scale: float = 1.0,
+    norm: float | None = 1.0,
+    window: str = "hann",
+    scale: bool = True,
+    pad_mode: str = "constant",
+    power: float = 1.0,
+    out: FloatArray | None = None,
+    threads: int = 1,
+) -> FloatArray:
+    """Return the magnitude (``power`` 1) or power (2) of the constant-Q transform.
+
+    Parameters and errors as `cqt`; ``out`` is float32.
+
+    Returns
+    -------
+    float32 array, shape (n_frames, n_bins), >= 0
+    """
+    return _transformed(
+        y, np.float32, sr=sr, hop_length=hop_length, fmin=fmin, n_bins=n_bins,
+        bins_per_octave=bins_per_octave, tuning=tuning, filter_scale=filter_scale, norm=norm,
+        window=window, scale=scale, pad_mode=pad_mode, power=power, out=out, threads=threads,
+    )  # fmt: skip
+
+
+def hcqt(
+    y: FloatArray,
+    *,
+    sr: int = 22050,
+    hop_length: int = 512,
+    fmin: float | None = None,
+    n_bins: int = 84,
+    bins_per_octave: int = 12,
+    harmonics: Sequence[float] = (1.0, 2.0),
+    tuning: float | None = 0.0,
+    filter_scale: float = 1.0,
+    norm: float | None = 1.0,
+    window: str = "hann",
+    scale: bool = True,
+    pad_mode: str = "constant",
+    power: float = 1.0,
+    out: FloatArray | None = None,
+    threads: int = 1,
+) -> FloatArray:
+    """Return magnitudes of constant-Q transforms that begin at multiples of ``fmin``.
+
+    Bin k of harmonic h looks for h times the frequency of bin k, so that a tone's overtones lie
+    beside each other. What harmonics have in common is computed once.
+
+    Parameters
+    ----------
+    harmonics : sequence of float > 0
+        Factors of ``fmin``, fractions for subharmonics.
+    out : float32 array, shape (n_frames, n_bins, n_harmonics), optional
+        Written and returned instead of a new array.
+    y, sr, hop_length, fmin, n_bins, bins_per_octave, tuning, filter_scale, norm, window, scale,\
+ pad_mode, power, threads
+        As in `cqt_magnitude`.
+
+    Returns
+    -------
+    float32 array, shape (n_frames, n_bins, n_harmonics), >= 0
+
+    Raises
+    ------
+    ParameterError
+        As `cqt`.
+
+    References
+    ----------
+    Bittner, McFee, Salamon, Li, Bello. "Deep salience representations for f0 estimation in
+    polyphonic music". ISMIR, 2017, section 2.
+    """
+    chosen = tuple(float(item) for item in harmonics)
+    if not chosen or not all(0 < item < math.inf for item in chosen):
+        raise ParameterError(f"harmonics must be finite numbers > 0, got {harmonics!r}.")
+    flat: AnyArray | None = None
+    if out is not None:
+        if out.ndim != 3 or out.shape[1:] != (n_bins, len(chosen)) or not out.flags.c_contiguous:
+            raise ParameterError(
+                f"out must be C-contiguous of shape (n_frames, {n_bins}, {len(chosen)}), got shape "
+                f"{out.shape}."
+            )
+        flat = out.reshape(len(out), n_bins * len(chosen))
+    S = _transformed(
+        y, np.float32, sr=sr, hop_length=hop_length, fmin=fmin, n_bins=n_bins,
+        bins_per_octave=bins_per_octave, tuning=tuning, filter_scale=filter_scale, norm=norm,
+        window=window, scale=scale, pad_mode=pad_mode, power=power, out=flat, threads=threads,
+        harmonics=chosen,
+    )  # fmt: skip
+    return S.reshape(len(S), n_bins, len(chosen)) if out is None else out
+
+
+def _transformed(
+    y: FloatArray,
+    dtype: Any,
+    *,
+    sr: int,
+    hop_length: int,
+    fmin: float | None,
+    n_bins: int,
+    bins_per_octave: int,
+    tuning: float | None,
+    filter_scale: float,
+    norm: float | None,
+    window: str,
+    scale: bool,
+    pad_mode: str,
+    out: AnyArray | None,
+    threads: int,
+    power: float = 1.0,
+    harmonics: tuple[float, ...] = (1.0,),
+) -> AnyArray:
+    """Check all arguments and compute."""
+    y = check_waveform(y)
+    integers: dict[str, Any] = {
+        "sr": sr, "hop_length": hop_length, "n_bins": n_bins, "bins_per_octave": bins_per_octave,
+        "threads": threads,
+    }  # fmt: skip
+    for name, value in integers.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ParameterError(f"{name} must be an integer > 0, got {value!r}.")
+    choices: dict[str, tuple[Any, tuple[Any, ...]]] = {
+        "window": (window, ("hann",)),
+        "pad_mode": (pad_mode, ("constant", "reflect")),
+        "power": (power, (1.0, 2.0)),
+        "norm": (norm, _NORMS),
+    }
+    for name, (chosen, known) in choices.items():
+        if chosen not in known:
+            raise ParameterError(f"{name} must be one of {listed(known)}, got {chosen!r}.")
+    lowest = C1 if fmin is None else fmin
+    for name, number in (("fmin", lowest), ("filter_scale", filter_scale)):
+        if not 0 < number < math.inf:
+            raise ParameterError(f"{name} must be a finite number > 0, got {number!r}.")
+    if tuning is None:
+        check_finite(y)
+        tuning = estimate_tuning(y, replace(_TUNING, sr=sr), sr=sr, bins_per_octave=bins_per_octave)
+    if not math.isfinite(tuning):
+        raise ParameterError(f"tuning must be None or a finite number, got {tuning!r}.")
+    what = ConstantQ(
+        sr=sr,
+        hop_length=hop_length,
+        fmin=lowest * 2.0 ** (tuning / bins_per_octave),
+        n_bins=n_bins,
+        bins_per_octave=bins_per_octave,
+        harmonics=harmonics,
+        filter_scale=float(filter_scale),
+        norm=None if norm is None else float(norm),
+        scale=bool(scale),
+    )
+    check_range(
+        sr, fmin=what.fmin * max(harmonics), n_bins=n_bins, bins_per_octave=bins_per_octave,
+        filter_scale=filter_scale,
+    )  # fmt: skip
+    total = 1 + len(y) // hop_length if len(y) else 0
+    out = check_out(out, (total, n_bins * len(harmonics)), dtype)
+    fill_constant_q(y, what, out, pad_mode=pad_mode, power=power, threads=threads)
+    return out

@@ -1,0 +1,14 @@
+from .catalogue import LedgerView as LedgerView
+from .catalogue import read_ledger as read_ledger
+from .exporting import export as export
+from .locking import lock_store as lock_store
+from .merging import merge as merge
+from .reading import Store as Store
+from .reading import open_store as open_store
+from .records import Recipe as Recipe
+from .records import ShardInfo as ShardInfo
+from .records import TrackRecord as TrackRecord
+from .records import Unit as Unit
+from .verification import VerifyReport as VerifyReport
+from .verification import verify as verify
+from .writer import StoreWriter as StoreWriter
