@@ -14,7 +14,7 @@ from featx.audio import Limits
 from featx.engine.planning.preparing import prepare_extractors
 from featx.engine.tasks import (
     DECODE,
-    Facts,
+    FileProperties,
     Outputs,
     RunSettings,
     ShardSummary,
@@ -25,7 +25,7 @@ from featx.engine.work import runner as module
 from featx.engine.work.process import ChildDiedError
 from featx.registry import load_registry
 
-FACTS = Facts(content="0" * 32, size=1, mtime_ns=1, duration=1.0, sr=8000, channels=1)
+FACTS = FileProperties(content="0" * 32, size=1, mtime_ns=1, duration=1.0, sr=8000, channels=1)
 
 
 class FakeChild:
