@@ -13,6 +13,7 @@ import featx.cli.check
 import featx.testing.conformance.runner
 from featx.cli import main
 from featx.errors import ParameterError, PluginError
+from featx.registry.specs import spec_from_json, spec_to_json
 from featx.testing import (
     ConformanceError,
     Outcome,
@@ -28,7 +29,6 @@ from featx.testing.conformance.recording import Recorder
 from featx.testing.conformance.report import EXTRACTOR_CHECKS, INDEX_CHECKS, LOSS_CHECKS, judge
 from featx.testing.conformance.runner import _Runner, find_target
 from featx.testing.conformance.static import examine_static
-from featx.testing.conformance.target import spec_from_json, spec_to_json
 
 SUBJECTS = Path(__file__).parent / "subjects"
 

@@ -226,7 +226,7 @@ def test_folder_of_another_training_is_refused(manifest: Path) -> None:
 
 
 def test_store_is_no_folder_for_checkpoints(manifest: Path) -> None:
-    featx.run(manifest, manifest.parent / "store", plugins="mfcc", jobs=1)
+    featx.run(manifest, manifest.parent / "store", extractors="mfcc", jobs=1)
     with pytest.raises(ParameterError, match="which is a store of features"):
         run(manifest, "store")
 
@@ -373,7 +373,9 @@ def test_wrong_settings_are_refused(manifest: Path, settings: dict[str, Any], to
 # ----------------------------------------------------------------------------------- stores
 def test_training_from_a_store_reads_its_spectrograms(manifest: Path) -> None:
     store = manifest.parent / "store"
-    featx.run(manifest, store, plugins="melspectrogram", features=["melspectrogram.frames"], jobs=1)
+    featx.run(
+        manifest, store, extractors="melspectrogram", features=["melspectrogram.frames"], jobs=1
+    )
     summary = run(manifest, "out", front_end=True, store=store, steps=5)
     assert summary.finished
     spec = CropSpec(front_end="fe-artist", length=8)

@@ -1,7 +1,10 @@
 from ._version import __version__ as __version__
 from .audio import Audio as Audio
 from .audio import to_mono as to_mono
+from .engine import Plan as Plan
+from .engine import RunSummary as RunSummary
 from .engine import open_extractor as open_extractor
+from .engine import plan as plan
 from .engine import run as run
 from .errors import AudioError as AudioError
 from .errors import DigestError as DigestError

@@ -238,7 +238,12 @@ def test_recipe_trains_and_its_weights_serve_the_extractor(
     assert not any("head" in name for name in tensors)
     clip = manifest.parent / "000.wav"
     featx.run(
-        clip, tmp_path / "store", plugins=spec.name, weights=tmp_path / "out", jobs=1, progress=None
+        clip,
+        tmp_path / "store",
+        extractors=spec.name,
+        weights=tmp_path / "out",
+        jobs=1,
+        progress=None,
     )
     with featx.open_store(tmp_path / "store") as store:
         assert store[spec.name]["embedding"].values.shape == (1, trunk.filters[-1])

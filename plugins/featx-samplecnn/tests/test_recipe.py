@@ -139,7 +139,9 @@ def test_trained_artists_share_one_probability(manifest: Path) -> None:
 def test_settings_that_contradict_the_weights_are_refused(manifest: Path) -> None:
     run(manifest, "tags", steps=1)
     with pytest.raises(featx.WeightsError, match="made for widths='paper'"):
-        featx.open_extractor("samplecnn", weights=manifest.parent / "out", widths="code")
+        featx.open_extractor(
+            "samplecnn", weights=manifest.parent / "out", params={"widths": "code"}
+        )
 
 
 def test_mel_baseline_trains_on_frames(manifest: Path) -> None:
@@ -160,7 +162,7 @@ def test_artist_needs_two() -> None:
 def test_untrained_tags_keep_the_published_names() -> None:
     with (
         pytest.warns(UntrainedWarning),
-        featx.open_extractor("samplecnn", model="sr2000") as extractor,
+        featx.open_extractor("samplecnn", params={"model": "sr2000"}) as extractor,
     ):
         found = extractor(np.zeros(N_SAMPLES, np.float32), SR)
     assert found.specs["tags"].columns[0] == "guitar"

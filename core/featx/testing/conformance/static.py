@@ -12,8 +12,9 @@ from featx.errors import FeatxError, ParameterError
 from featx.interfaces import ExtractorSpec, RecipeSpec, Resolved
 from featx.params import parse_params
 from featx.registry import import_object
+from featx.registry.specs import spec_from_json
 from featx.testing.conformance.recording import CheckFailed
-from featx.testing.conformance.target import Target, spec_from_json
+from featx.testing.conformance.target import Target
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
