@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featx.errors import ParameterError
-from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, RecipeSpec
+from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, MethodSpec
 
 if TYPE_CHECKING:
     AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
@@ -51,7 +51,7 @@ class Target:
         return {**dataclasses.asdict(self), "spec": dict(self.spec), "params": dict(self.params)}
 
 
-def spec_to_json(spec: AnySpec | RecipeSpec) -> dict[str, Any]:
+def spec_to_json(spec: AnySpec | MethodSpec) -> dict[str, Any]:
     """Return ``spec`` as plain values; the parameter class becomes ``module:qualname``.
 
     Raises
@@ -71,8 +71,8 @@ def spec_to_json(spec: AnySpec | RecipeSpec) -> dict[str, Any]:
     if weights is not None:
         plain["weights"] = dataclasses.asdict(weights)
     if isinstance(spec, ExtractorSpec):
-        plain["recipes"] = [spec_to_json(recipe) for recipe in spec.recipes]
-    if isinstance(spec, RecipeSpec):
+        plain["methods"] = [spec_to_json(method) for method in spec.methods]
+    if isinstance(spec, MethodSpec):
         plain["defaults"] = dict(spec.defaults)
     return plain
 
@@ -91,10 +91,10 @@ def spec_from_json(kind: str, plain: Mapping[str, Any]) -> Any:
         weights = dict(values["weights"])
         weights["urls"] = tuple(weights["urls"])
         values["weights"] = WeightsSpec(**weights)
-    if "recipes" in values:
-        recipes = [dict(recipe) for recipe in values["recipes"]]
-        values["recipes"] = tuple(
-            RecipeSpec(**{**recipe, "params": import_object(recipe["params"])})
-            for recipe in recipes
+    if "methods" in values:
+        methods = [dict(method) for method in values["methods"]]
+        values["methods"] = tuple(
+            MethodSpec(**{**method, "params": import_object(method["params"])})
+            for method in methods
         )
     return cls(**values)
