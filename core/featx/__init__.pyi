@@ -25,7 +25,7 @@ from .interfaces import Index as Index
 from .interfaces import IndexSpec as IndexSpec
 from .interfaces import Loss as Loss
 from .interfaces import LossSpec as LossSpec
-from .interfaces import RecipeSpec as RecipeSpec
+from .interfaces import MethodSpec as MethodSpec
 from .interfaces import Resolved as Resolved
 from .interfaces import Track as Track
 from .params import NoParams as NoParams

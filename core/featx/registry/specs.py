@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from featx.errors import ParameterError
-from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, RecipeSpec
+from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, MethodSpec
 from featx.registry import import_object
 from featx.types import WeightsSpec
 
 __all__ = ["spec_from_json", "spec_to_json"]
 
 
-def spec_to_json(spec: ExtractorSpec | LossSpec | IndexSpec | RecipeSpec) -> dict[str, Any]:
+def spec_to_json(spec: ExtractorSpec | LossSpec | IndexSpec | MethodSpec) -> dict[str, Any]:
     """Return ``spec`` as plain values; the class of its parameters becomes ``module:qualname``.
 
     Raises
@@ -34,8 +34,8 @@ def spec_to_json(spec: ExtractorSpec | LossSpec | IndexSpec | RecipeSpec) -> dic
     if weights is not None:
         plain["weights"] = dataclasses.asdict(weights)
     if isinstance(spec, ExtractorSpec):
-        plain["recipes"] = [spec_to_json(recipe) for recipe in spec.recipes]
-    if isinstance(spec, RecipeSpec):
+        plain["methods"] = [spec_to_json(method) for method in spec.methods]
+    if isinstance(spec, MethodSpec):
         plain["defaults"] = dict(spec.defaults)
     return plain
 
@@ -51,10 +51,10 @@ def spec_from_json(kind: str, plain: Mapping[str, Any]) -> Any:
         weights = dict(values["weights"])
         weights["urls"] = tuple(weights["urls"])
         values["weights"] = WeightsSpec(**weights)
-    if "recipes" in values:
-        recipes = [dict(recipe) for recipe in values["recipes"]]
-        values["recipes"] = tuple(
-            RecipeSpec(**{**recipe, "params": import_object(recipe["params"])})
-            for recipe in recipes
+    if "methods" in values:
+        methods = [dict(method) for method in values["methods"]]
+        values["methods"] = tuple(
+            MethodSpec(**{**method, "params": import_object(method["params"])})
+            for method in methods
         )
     return cls(**values)
