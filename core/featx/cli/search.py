@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, only_extractor
+from featx.commands import echo_json, echo_table, json_option, only_extractor
 from featx.errors import ParameterError, listed, some
 
 if TYPE_CHECKING:
