@@ -88,9 +88,9 @@ def parse_run_options(
     """
     return {
         **others,
-        "plugins": plugins,
+        "extractors": plugins,
         "features": split_names("--features", features) or None,
-        "settings": parse_settings(settings, plugins),
+        "params": parse_settings(settings, plugins),
         "weights": parse_weights(weights),
         "disabled": session().disabled,
     }
