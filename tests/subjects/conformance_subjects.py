@@ -29,7 +29,7 @@ from featx import (
     FeatureSpec,
     Loss,
     LossSpec,
-    RecipeSpec,
+    MethodSpec,
     Resolved,
     Track,
     WeightsSpec,
@@ -57,11 +57,11 @@ class TakesARate:
     lr: float = param(1.0, "A name that every training has.")
 
 
-def recipe(**changes: Any) -> RecipeSpec:
-    """A recipe whose class is never called."""
+def method(**changes: Any) -> MethodSpec:
+    """A method whose class is never called."""
     values: dict[str, Any] = {"name": "all", "summary": "x", "factory": f"{__name__}:Good"}
     values |= {"params": Params, "defaults": {"steps": 1}}
-    return RecipeSpec(**{**values, **changes})
+    return MethodSpec(**{**values, **changes})
 
 
 def resolve(params: Any, native_sr: int | None) -> Resolved:
