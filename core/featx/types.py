@@ -52,22 +52,28 @@ class Column:
     labels: tuple[str, ...] | Literal["open"] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
+        labels: Any = self.labels
+        if not self.name:
             raise ParameterError(f"name of a column must be text, got {self.name!r}.")
-        if self.labels is None or self.labels == "open":
+        if labels is None:
             return
+        if not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ParameterError(
+                f"name of a label column must be letters, digits, '-' or '_', got {self.name!r}."
+            )
         if self.unit:
             raise ParameterError(
                 f"column {self.name!r} must have a unit or labels, got both. Labels have no unit."
             )
-        if not isinstance(self.labels, tuple) or not self.labels:
+        if labels == "open":
+            return
+        if not isinstance(labels, tuple) or not labels:
             raise ParameterError(
-                f"labels of column {self.name!r} must be a tuple of str or 'open', "
-                f"got {self.labels!r}."
+                f"labels of column {self.name!r} must be a tuple of str or 'open', got {labels!r}."
             )
-        for label in self.labels:
+        for label in labels:
             check_label(label, self.name)
-        if len(set(self.labels)) != len(self.labels):
+        if len(set(labels)) != len(labels):
             raise ParameterError(f"labels of column {self.name!r} must differ from each other.")
 
     def __repr__(self) -> str:
