@@ -22,6 +22,7 @@ import numpy as np
 
 from featx import (
     API_VERSION,
+    Column,
     Extractor,
     ExtractorSpec,
     Features,
@@ -81,8 +82,7 @@ def resolve(params: Any, native_sr: int | None) -> Resolved:
                 kind="events",
                 dim=1,
                 dtype="float64",
-                columns=("time",),
-                column_units=("s",),
+                columns=(Column("time", "s"),),
                 description="Loud frames",
             ),
         ),
