@@ -165,7 +165,7 @@ def extract(data: Path, store: Path) -> dict[str, tuple[tuple[str, ...], np.ndar
             summary = featx.run(
                 music,
                 store,
-                plugins=plugins,
+                extractors=plugins,
                 features=features,
                 weights={"artist-siamese": path, **({"samplecnn": "untrained"} if more else {})},
             )

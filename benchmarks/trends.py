@@ -202,7 +202,7 @@ def table(out: Path, name: str) -> str:
 
 def _load(row: Row, folder: Path) -> Callable[..., Any]:
     params = {"model": row.settings["model"]} if row.extractor == "samplecnn" else {}
-    return featx.open_extractor(row.extractor, weights=folder, **params)
+    return featx.open_extractor(row.extractor, weights=folder, params=params)
 
 
 def main(out: Path, tables: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     (folder / "music").mkdir()
     for name, frequency in FREQUENCIES.items():
         sf.write(folder / f"music/{name}.wav", tone(frequency, duration=1.0, sr=22050), 22050)
-    featx.run(folder / "music", folder / "store", plugins="mfcc", settings={"n_mfcc": 17}, jobs=1)
+    featx.run(folder / "music", folder / "store", extractors="mfcc", params={"n_mfcc": 17}, jobs=1)
     return folder / "music", folder / "store"
 
 
@@ -130,7 +130,7 @@ def test_a_store_made_untrained_says_so_and_takes_files(
 ) -> None:
     music, _ = collection
     with pytest.warns(UntrainedWarning):
-        featx.run(music, tmp_path / "s", plugins="samplecnn", weights="untrained", jobs=1)
+        featx.run(music, tmp_path / "s", extractors="samplecnn", weights="untrained", jobs=1)
     result = CliRunner().invoke(
         main, ["search", str(tmp_path / "s"), str(music / "middle.wav"), "-k", "1", "--json"]
     )

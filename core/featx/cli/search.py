@@ -195,7 +195,7 @@ class _Vectors:
                 features=(self.gallery.view.spec.name,),
                 weights=UNTRAINED if untrained and self.weights is None else self.weights,
                 quality=recipe.resampler.partition(":")[2] or "HQ",
-                **recipe.params,
+                params=recipe.params,
             )
         if extractor.recipe.id != recipe.id:
             extractor.close()

@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
     summary = run(
         [manifest],
         folder / "store",
-        plugins=names,
+        extractors=names,
         features=[f"{name}.{feature}" for name in names for feature in WANTED[name]],
         progress=choose_progress(),
     )

@@ -17,7 +17,8 @@ from featx.engine.work.opening import HostTrack, OpenExtractor, check_outputs
 from featx.errors import ExtractionError
 from featx.frontend import Spectra
 from featx.registry import Registered, Registry
-from featx.testing.conformance.target import Target, spec_from_json
+from featx.registry.specs import spec_from_json
+from featx.testing.conformance.target import Target
 from featx.types import Features
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Session:
         (self.job,) = prepare_extractors(
             Registry([], extractors=[item]),
             [target.full_name],
-            settings={target.full_name: dict(target.params)} if target.params else None,
+            params={target.full_name: dict(target.params)} if target.params else None,
             weights=target.weights or None,
             device=target.device,
         )
