@@ -21,7 +21,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 __all__ = ["Answer", "Channel", "Message", "MessageError", "Request", "decode", "encode"]
 
@@ -47,7 +47,7 @@ class Message(Protocol):
     with ``to_json`` and ``from_json``.
     """
 
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 M = TypeVar("M", bound=Message)
@@ -72,7 +72,9 @@ class Answer:
 def encode(message: Message) -> list[bytes | memoryview]:
     """Return the pieces of ``message`` in the order in which they are written."""
     fields = {item.name: getattr(message, item.name) for item in dataclasses.fields(message)}
-    described, pieces, size = [], [], 0
+    described: list[Any] = []
+    pieces: list[bytes | memoryview] = []
+    size = 0
     for name, values in fields.pop("arrays", {}).items():
         if values.dtype.hasobject or values.dtype.names:
             raise MessageError(f"array {name!r} must hold plain numbers, got {values.dtype}.")
@@ -105,7 +107,7 @@ def _plain(value: Any) -> Any:
 
 
 # ---------------------------------------------------------------- bytes to message
-def decode(head: bytes, body: bytearray, kinds: Mapping[str, type[Any]]) -> Any:
+def decode(head: bytearray, body: bytearray, kinds: Mapping[str, type[Any]]) -> Any:
     """Return the message of ``head`` and ``body``; ``kinds`` are the classes that are expected.
 
     Raises
@@ -125,7 +127,7 @@ def decode(head: bytes, body: bytearray, kinds: Mapping[str, type[Any]]) -> Any:
         raise MessageError(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
-def _values(cls: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+def _values(cls: Any, plain: Mapping[str, Any]) -> dict[str, Any]:
     readers = _readers(cls)
     return {name: readers[name](value) for name, value in plain.items()}
 
@@ -150,7 +152,7 @@ def _arrays(described: Sequence[Any], body: bytearray) -> dict[str, Any]:
 
 
 @functools.cache
-def _readers(cls: type[Any]) -> dict[str, Callable[[Any], Any]]:
+def _readers(cls: Any) -> dict[str, Callable[[Any], Any]]:
     hints = typing.get_type_hints(cls)
     return {item.name: _reader(hints[item.name]) for item in dataclasses.fields(cls)}
 
@@ -179,7 +181,8 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     if hasattr(hint, "from_json"):
         return lambda plain: hint.from_json(_checked(plain, dict))
     if dataclasses.is_dataclass(hint):
-        return lambda plain: hint(**_values(hint, _checked(plain, dict)))  # type: ignore[arg-type]
+        build: Callable[..., Any] = hint  # type: ignore[assignment]
+        return lambda plain: build(**_values(hint, _checked(plain, dict)))
     return lambda plain: _checked(plain, hint)
 
 

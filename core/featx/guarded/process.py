@@ -92,7 +92,7 @@ class Child:
             bufsize=0,
             cwd=folder,
             env=_environment(environment or {}),
-            **({} if sys.platform == "win32" else {"process_group": 0}),
+            process_group=None if sys.platform == "win32" else 0,
         )
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         assert stdin is not None

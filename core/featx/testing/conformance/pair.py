@@ -23,7 +23,7 @@ def serve(channel: Channel) -> None:
         for signal, features in zip(signals, results, strict=True)
         for feature, value in features.items()
     }
-    np.savez(request["file"], **arrays)
+    np.savez(request["file"], **arrays)  # type: ignore[arg-type]
     channel.send(Answer(values={}))
 
 
