@@ -21,6 +21,7 @@ import numpy as np
 
 from featx import (
     API_VERSION,
+    Column,
     Extractor,
     ExtractorSpec,
     Features,
@@ -80,8 +81,7 @@ def resolve(params: Any, native_sr: int | None) -> Resolved:
                 kind="events",
                 dim=1,
                 dtype="float64",
-                columns=("time",),
-                column_units=("s",),
+                columns=(Column("time", "s"),),
                 description="Loud frames",
             ),
         ),

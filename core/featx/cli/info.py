@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     complete_extractor,
     echo_json,
     echo_table,
@@ -28,7 +28,7 @@ from featx.registry import Registered, import_object
 if TYPE_CHECKING:
     from featx.interfaces import Resolved
     from featx.registry import Registry
-    from featx.types import FeatureSpec, FrontEnd
+    from featx.types import Column, FeatureSpec, FrontEnd
 
 _MANY_COLUMNS, _MANY_VALUES = 8, 4
 #: Columns of prose in pipes and files.
@@ -387,9 +387,12 @@ def _units(spec: FeatureSpec) -> str:
     """Name the columns with their units, the first few where there are many."""
     if not spec.columns:
         return spec.unit
-    units = spec.column_units or (spec.unit,) * spec.dim
-    told = [
-        name if unit == "1" else f"{name} ({unit})"
-        for name, unit in zip(spec.columns, units, strict=True)
-    ]
+    told = [_column(column) for column in spec.columns]
     return ", ".join(told if len(told) <= _MANY_COLUMNS else [*told[:_MANY_COLUMNS], "..."])
+
+
+def _column(column: Column) -> str:
+    if column.labels is None:
+        return column.name if column.unit == "1" else f"{column.name} ({column.unit})"
+    kind = "text" if column.labels == "open" else f"one of {len(column.labels)} labels"
+    return f"{column.name} ({kind})"
