@@ -97,7 +97,7 @@ def test_another_recipe_than_the_store_is_refused(
 
 
 def test_a_tag_is_found_in_whichever_feature_has_it(tmp_path: Path) -> None:
-    from featx import FeatureSpec
+    from featx import Column, FeatureSpec
     from featx.store import Recipe, StoreWriter, TrackRecord
 
     names = ("guitar", "piano")
@@ -106,7 +106,7 @@ def test_a_tag_is_found_in_whichever_feature_has_it(tmp_path: Path) -> None:
             Recipe(extractor="featx-x:tagger", version="1", params={}),
             [
                 FeatureSpec(name="embedding", kind="clip", dim=2),
-                FeatureSpec(name="tags", kind="clip", dim=2, columns=names),
+                FeatureSpec(name="tags", kind="clip", dim=2, columns=tuple(map(Column, names))),
             ],
             [
                 TrackRecord(track_id=name, path=name, content=name, size=1, mtime_ns=1)

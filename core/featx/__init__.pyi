@@ -32,6 +32,7 @@ from .params import NoParams as NoParams
 from .params import param as param
 from .params import params_class as params_class
 from .store import open_store as open_store
+from .types import Column as Column
 from .types import Features as Features
 from .types import FeatureSpec as FeatureSpec
 from .types import FrontEnd as FrontEnd

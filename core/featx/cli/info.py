@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     complete_extractor,
     echo_json,
     echo_table,
@@ -28,7 +28,7 @@ from featx.registry import Registered, import_object
 if TYPE_CHECKING:
     from featx.interfaces import Resolved
     from featx.registry import Registry
-    from featx.types import FeatureSpec, FrontEnd
+    from featx.types import Column, FeatureSpec, FrontEnd
 
 _MANY_COLUMNS, _MANY_VALUES = 8, 4
 #: Columns of prose in pipes and files.
@@ -138,10 +138,10 @@ def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
 
     if not isinstance(spec, ExtractorSpec) or spec.weights is None:
         return parse_params(spec.params, settings)
-    from featx.engine.planning.preparing import choose
+    from featx.engine.planning.preparing import match_params_and_weights
 
     try:
-        return choose(name, spec, dict(settings))[0]
+        return match_params_and_weights(name, spec, settings).params
     except WeightsError:  # missing or damaged ones are told by their state
         return parse_params(spec.params, settings)
 
@@ -389,9 +389,12 @@ def _units(spec: FeatureSpec) -> str:
     """Name the columns with their units, the first few where there are many."""
     if not spec.columns:
         return spec.unit
-    units = spec.column_units or (spec.unit,) * spec.dim
-    told = [
-        name if unit == "1" else f"{name} ({unit})"
-        for name, unit in zip(spec.columns, units, strict=True)
-    ]
+    told = [_column(column) for column in spec.columns]
     return ", ".join(told if len(told) <= _MANY_COLUMNS else [*told[:_MANY_COLUMNS], "..."])
+
+
+def _column(column: Column) -> str:
+    if column.labels is None:
+        return column.name if column.unit == "1" else f"{column.name} ({column.unit})"
+    kind = "text" if column.labels == "open" else f"one of {len(column.labels)} labels"
+    return f"{column.name} ({kind})"

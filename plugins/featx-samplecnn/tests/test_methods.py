@@ -124,7 +124,7 @@ def test_trained_tags_need_no_settings(manifest: Path) -> None:
         assert extractor.recipe.params["model"] == "sr2000"
         found = extractor.file(manifest.parent / "0.wav")
     assert summary.metrics["auc"] >= 0
-    assert sorted(found.specs["tags"].columns) == ["all", "high", "low"]
+    assert sorted(found.specs["tags"].column_names) == ["all", "high", "low"]
     assert found["tags"].shape == (3,)
 
 
@@ -132,7 +132,7 @@ def test_trained_artists_share_one_probability(manifest: Path) -> None:
     run(manifest, "artist")
     with featx.open_extractor("samplecnn", weights=manifest.parent / "out") as extractor:
         found = extractor.file(manifest.parent / "0.wav")
-    assert found.specs["tags"].columns == ("artist 0", "artist 1")
+    assert found.specs["tags"].column_names == ("artist 0", "artist 1")
     assert float(found["tags"].sum()) == pytest.approx(1.0, abs=ROUNDING)
 
 
@@ -165,4 +165,4 @@ def test_untrained_tags_keep_the_published_names() -> None:
         featx.open_extractor("samplecnn", params={"model": "sr2000"}) as extractor,
     ):
         found = extractor(np.zeros(N_SAMPLES, np.float32), SR)
-    assert found.specs["tags"].columns[0] == "guitar"
+    assert found.specs["tags"].column_names[0] == "guitar"

@@ -28,7 +28,7 @@ def test_other_models_are_untrained_and_say_so(y: np.ndarray) -> None:
 def test_labels_of_the_weights_name_the_tags(y: np.ndarray) -> None:
     with featx.open_extractor("samplecnn") as trained:
         tags = trained(y, SR)
-    columns = tags.specs["tags"].columns
+    columns = tags.specs["tags"].column_names
     assert {"piano", "guitar", "drums", "minor"} <= set(columns)
     assert tags["tags"].shape == (len(columns),)
 

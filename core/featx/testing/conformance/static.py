@@ -151,7 +151,7 @@ def _check_resolved(resolved: Any) -> None:
             )
         if not output.description.strip():
             raise CheckFailed(f"output {output.name!r} must have a description, got none.")
-        if not (output.column_units or output.unit.strip()):
+        if not output.unit.strip():
             raise CheckFailed(
                 f"output {output.name!r} must have a unit ('1' if it has no dimension), got none."
             )
