@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from featx.audio import QUALITIES, RESAMPLER
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import FeatxError, ParameterError, PluginError, WeightsError, listed
-from featx.frontend import FRONTEND_VERSION, preset
+from featx.frontend import FRONTEND_VERSION, FrontEnd, preset
 from featx.interfaces import ExtractorSpec, Resolved
 from featx.params import parse_params
 from featx.registry import Registered, Registry, import_object
 from featx.store.records import Recipe
-from featx.types import FeatureSpec, FrontEnd
+from featx.types import FeatureSpec
 from featx.weights import (
     file_sha256,
     locate,
