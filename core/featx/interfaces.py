@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from featx.errors import ParameterError, listed
 from featx.params import NoParams
@@ -51,23 +51,23 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeSpec:
+class MethodSpec:
     """The light description of one way to train the weights of an extractor.
 
     Parameters
     ----------
     name : str
-        Short name within the extractor, ``[a-z][a-z0-9-]*``; what ``featx train --recipe`` takes.
+        Short name within the extractor, ``[a-z][a-z0-9-]*``; what ``featx train --method`` takes.
     summary : str
         One line.
     factory : str
-        ``package.module:Class`` of a `featx.training.Recipe`, called with the parameters as its
+        ``package.module:Class`` of a `featx.training.Method`, called with the parameters as its
         only argument; resolved only when used.
     params : type
         A `params_class`: what ``--set`` changes about model, labels and crops. No field may have a
         name of `featx.training.TrainingParams`.
     defaults : mapping
-        Fields of `featx.training.TrainingParams` whose defaults differ for this recipe, such as
+        Fields of `featx.training.TrainingParams` whose defaults differ for this method, such as
         ``{"lr": 0.01, "schedule": "stages"}``.
     reference : str
         The paper.
@@ -116,7 +116,7 @@ class ExtractorSpec:
         Of the code and, where there are any, the shipped weights.
     reference : str
         The paper.
-    recipes : tuple of RecipeSpec
+    methods : tuple of MethodSpec
         How its weights can be trained; empty where they cannot.
     """
 
@@ -134,7 +134,7 @@ class ExtractorSpec:
     devices: tuple[str, ...] = ("cpu",)
     licence: str = ""
     reference: str = ""
-    recipes: tuple[RecipeSpec, ...] = ()
+    methods: tuple[MethodSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +236,42 @@ class Context:
 
 
 class Extractor(ABC):
-    """Maps tracks to features. One instance lives in one worker; it is never pickled."""
+    """Maps tracks to features. One instance lives in one worker; it is never pickled.
+
+    In a plugin the `ExtractorSpec` describes it, and nothing here has to be set. A class without a
+    package describes itself by these attributes and is used as it is:
+    ``featx.run("music", "features", extractors=[MyExtractor])``.
+
+    Attributes
+    ----------
+    name : str
+        Short name; by default that of the class in lower case, ``OnsetRate`` is ``onset-rate``.
+    sr : int or None
+        Rate in Hz of `Track.y`; None for the file's own.
+    outputs : tuple of FeatureSpec
+        What `extract` returns.
+    front_ends : tuple of FrontEnd or str
+        What `extract` asks `Track.spectra` for.
+    params : type
+        A `params_class`; an instance is `Context.params`.
+    version : str
+        Bump it to recompute; edits of the class do so by themselves.
+    min_duration : float >= 0
+        Seconds; shorter tracks are skipped.
+    """
+
+    name: ClassVar[str] = ""
+    sr: ClassVar[int | None] = None
+    outputs: ClassVar[tuple[FeatureSpec, ...]] = ()
+    front_ends: ClassVar[tuple[FrontEnd | str, ...]] = ()
+    params: ClassVar[type] = NoParams
+    version: ClassVar[str] = "1"
+    min_duration: ClassVar[float] = 0.0
+
+    @classmethod
+    def resolve(cls, params: Any, native_sr: int | None) -> Resolved:  # noqa: ARG003
+        """Return rate, outputs and front ends; override where they depend on parameters."""
+        return Resolved(sr=cls.sr, outputs=cls.outputs, front_ends=cls.front_ends)
 
     def open(self, context: Context) -> None:
         """Prepare for extraction: build the model, take the device. Called once per worker."""

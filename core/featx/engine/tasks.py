@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
 from featx.interfaces import ExtractorSpec, Resolved
+from featx.registry.local import LocalModule, load_module
 from featx.store.records import Recipe
 from featx.types import FeatureSpec
 
@@ -34,10 +36,12 @@ DECODE = -1
 class PreparedExtractor:
     """One extractor of a run, with everything that opening it needs.
 
+    It travels as plain values (`to_json`), also where it is pickled for an executor.
+
     Parameters
     ----------
     number : int >= 0
-        Position in `RunSettings.jobs`.
+        Position in `RunSettings.extractors`.
     name : str
         What the user called it.
     full_name : str
@@ -56,6 +60,8 @@ class PreparedExtractor:
         Path of the safetensors file, empty for none.
     device : str
         ``cpu``, or what the extractor gets of ``--device``.
+    module : LocalModule or None
+        None for an extractor from an installed plugin.
     """
 
     number: int
@@ -68,6 +74,54 @@ class PreparedExtractor:
     recipe: Recipe
     weights: str = ""
     device: str = "cpu"
+    module: LocalModule | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_json` reads them back, also in another process."""
+        from featx.registry.specs import spec_to_json
+
+        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        del plain["resolved"]  # follows from spec and params
+        plain["spec"] = spec_to_json(self.spec)
+        plain["params"] = dataclasses.asdict(self.params)
+        plain["features"] = list(self.features)
+        plain["recipe"] = self.recipe.to_json()
+        if self.module is not None:
+            plain["module"] = dataclasses.asdict(self.module)
+            if self.spec.params.__module__ == self.module.origin:
+                plain["spec"]["params"] = f"{self.module.name}:{self.spec.params.__qualname__}"
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> PreparedExtractor:
+        """Read what `to_json` wrote; this imports the extractor's parameters and resolves them.
+
+        Raises
+        ------
+        PluginError, ParameterError
+            If they cannot be imported or resolved here.
+        """
+        from featx.engine.planning.resolving import resolve_checked
+        from featx.params import parse_params
+        from featx.registry.specs import spec_from_json
+
+        values = dict(plain)
+        if values["module"] is not None:
+            values["module"] = LocalModule(**values["module"])
+            load_module(values["module"], values["spec"]["factory"].partition(":")[2])
+        spec: ExtractorSpec = spec_from_json("extractor", values["spec"])
+        params: Any = parse_params(spec.params, values["params"])
+        values |= {
+            "spec": spec,
+            "params": params,
+            "resolved": resolve_checked(spec, params, None),
+            "features": tuple(values["features"]),
+            "recipe": Recipe.from_json(values["recipe"]),
+        }
+        return cls(**values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PreparedExtractor.from_json, (self.to_json(),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +137,7 @@ class RunSettings:
 
     token: str
     store: str
-    jobs: tuple[PreparedExtractor, ...]
+    extractors: tuple[PreparedExtractor, ...]
     limits: Limits
     quality: str
     threads: int
@@ -99,7 +153,7 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackTask:
-    """One track to compute: ``wanted`` holds (number of the job, its missing features).
+    """One track to compute: ``wanted`` holds (number of the extractor, its missing features).
 
     ``size`` and ``mtime_ns`` are those of the plan, -1 where the file could not be examined.
     ``tags`` come from a manifest. ``known`` is the worst status that the track has already under

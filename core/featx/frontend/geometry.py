@@ -10,7 +10,7 @@ from featx.frontend.banks import Unframed, Waveform
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import FrontEnd
 from featx.frontend.presets import preset
-from featx.types import FeatureSpec
+from featx.types import Column, FeatureSpec
 
 __all__ = ["frame_geometry", "frames_spec", "n_frames"]
 
@@ -142,7 +142,7 @@ def frames_spec(
         kind="frames",
         dim=dim,
         unit=_unit(fe) if unit is None else unit,
-        columns=tuple(columns),
+        columns=tuple(map(Column, columns)),
         hop=hop,
         frame_length=frame_length,
         first=first,
