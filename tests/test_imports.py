@@ -57,7 +57,7 @@ ROOMS = {
     "progress": room("rich"),
     "guarded": Room(),
     "kernels": room("numpy", "numba", "llvmlite"),  # numba's own compiler, comes with it
-    "interfaces": room("pluggy", rooms=SPECS),
+    "interfaces": room("pluggy", rooms=SPECS | {"frontend"}),  # for type checkers only
     "hookspecs": room("pluggy", rooms=SPECS),
     "registry": room("pluggy", rooms=SPECS),
     "frontend": room("numpy", rooms=GROUND | {"kernels"}),
