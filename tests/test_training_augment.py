@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from featx.errors import ParameterError
+import featx
+from featx.errors import ParameterError, TrainingError
+from featx.frontend import PRESETS, Decibel, Ln, Log10, PowerLaw
 from featx.params import parse_params
 from featx.training import (
     AudioCrops,
@@ -20,13 +22,15 @@ from featx.training import (
     CropSpec,
     FitParams,
     GradientParams,
+    SegmentSampler,
     Song,
     Songs,
+    StoreCrops,
+    TrackSampler,
     WaveformAugmentation,
 )
 from featx.training.augmenting import Augmenter, choose_domain
 from featx.training.loader import Loader
-from featx.training.samplers import TrackSampler
 
 SR = 8000
 
@@ -36,7 +40,9 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def params(**settings: Any) -> AugmentParams:
-    return AugmentParams(**{f"augment_{name}": value for name, value in settings.items()})
+    return parse_params(
+        AugmentParams, {f"augment_{name}": value for name, value in settings.items()}
+    )
 
 
 def bands(power: float = 2.0, **settings: Any) -> BandAugmentation:
@@ -287,3 +293,114 @@ def test_what_cannot_be_done_is_refused(
 ) -> None:
     with pytest.raises(ParameterError, match=told):
         choose_domain(params(**settings), bands=bands, samples=samples)
+
+
+# -------------------------------------------------------------------------------- crops
+FE = "fe-artist"
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Song:
+    y = rng(5).normal(size=22050 * 3).astype(np.float32) / 8
+    soundfile.write(tmp_path / "a.wav", y, 22050)
+    return Song(track_id="a.wav", path=str(tmp_path / "a.wav"), length=130)
+
+
+LAWS = (Decibel(), Ln(gain=100.0), Log10(offset=0.0, amin=1e-5), PowerLaw(), None)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_raw_crops_finish_as_they_are_read(song: Song, law: Any) -> None:
+    front_end = PRESETS[FE].but(compression=law)
+    reader = AudioCrops(CropSpec(front_end=front_end, length=20), params(eq_db=1.0))
+    assert isinstance(reader.augmentation, BandAugmentation)
+    crop = Crop(song, 30)
+    np.testing.assert_allclose(reader.finish(reader.raw(crop)), reader.read(crop), atol=1e-4)
+
+
+def test_gain_of_bands_is_gain_of_the_recording(song: Song, tmp_path: Path) -> None:
+    y, sr = soundfile.read(song.path, dtype="float32")
+    soundfile.write(tmp_path / "loud.wav", y * 10 ** (6 / 20), sr)
+    loud = Song(track_id="b", path=str(tmp_path / "loud.wav"), length=song.length)
+    spec = CropSpec(front_end=FE, length=20)
+    reader = AudioCrops(spec, params(gain_db=(6.0, 6.0)))
+    changed = Augmenter(reader, Songs([song])).read(Crop(song, 30), rng(), reader.raw)
+    # 16-bit samples
+    np.testing.assert_allclose(changed, AudioCrops(spec).read(Crop(loud, 30)), atol=2e-3)
+
+
+def test_front_ends_of_more_than_bands_are_changed_as_samples(song: Song, tmp_path: Path) -> None:
+    spec = CropSpec(front_end="fe-mfcc-vq", length=0)
+    reader = AudioCrops(spec, params(gain_db=(6.0, 6.0)))
+    assert isinstance(reader.augmentation, WaveformAugmentation)
+    assert reader.raw(Crop(song, 0)).shape == (22050 * 3,)
+    changed = Augmenter(reader, Songs([song])).read(Crop(song, 0), rng(), reader.raw)
+    assert changed.shape == AudioCrops(spec).read(Crop(song, 0)).shape
+
+
+def test_crops_of_a_store_are_changed_before_their_compression(song: Song, tmp_path: Path) -> None:
+    featx.run(
+        [song.path],
+        tmp_path / "store",
+        extractors=["melspectrogram"],
+        features=["frames"],
+        jobs=1,
+    )
+    spec = CropSpec(front_end=FE, length=20)
+    stored = StoreCrops(tmp_path / "store", spec, params(gain_db=(6.0, 6.0)))
+    audio = AudioCrops(spec, params(gain_db=(6.0, 6.0)))
+    found = [
+        Augmenter(reader, Songs([song])).read(Crop(song, 30), rng(), reader.raw)
+        for reader in (stored, audio)
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3)
+    stored.close()
+
+
+def test_loader_changes_training_crops_alone_and_views_always(song: Song) -> None:
+    reader = AudioCrops(CropSpec(sr=8000, length=2000), params(gain_db=(-20.0, 20.0)))
+    songs = Songs([song])
+    plain = Loader(SegmentSampler(songs, [0], length=2000), reader, batch_size=1, seed=3)
+    changed = Loader(
+        SegmentSampler(songs, [0], length=2000),
+        reader,
+        batch_size=1,
+        seed=3,
+        augmenter=Augmenter(reader, songs),
+    )
+    first, again = (next(iter(changed.training(0))).arrays["inputs"] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, next(iter(plain.training(0))).arrays["inputs"])
+    valid = [next(iter(item.validation())).arrays["inputs"] for item in (plain, changed)]
+    np.testing.assert_array_equal(valid[0], valid[1])
+
+    views = Loader(
+        TrackSampler(songs, length=2000, augment=True),
+        reader,
+        batch_size=1,
+        seed=3,
+        augmenter=Augmenter(reader, songs),
+    )
+    for batch in (next(iter(views.training(0))), next(iter(views.validation()))):
+        one, other = batch.arrays["views"][0]
+        ratio = one / other
+        np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-3)
+        assert abs(ratio.mean() - 1) > 1e-3
+
+
+def test_mixed_songs_are_others_and_one_that_cannot_be_read_is_named(
+    song: Song, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    broken = Song(track_id="broken.wav", path=str(tmp_path / "broken.wav"), length=130)
+    reader = AudioCrops(CropSpec(sr=8000, length=2000), params(mix_db=(10.0, 10.0)))
+    loader = Loader(
+        SegmentSampler(Songs([song]), [0], length=2000),
+        reader,
+        batch_size=1,
+        seed=3,
+        augmenter=Augmenter(reader, Songs([song, broken])),
+    )
+    with pytest.raises(TrainingError, match=r"broken\.wav"):
+        next(iter(loader.training(0)))
+    assert [item.track_id for item in loader.failures] == ["broken.wav"]

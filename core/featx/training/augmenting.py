@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.training.options import AugmentParams
+from featx.training.options import UNCHANGED, AugmentParams
 from featx.training.samplers import Crop, random_start
 
 if TYPE_CHECKING:
@@ -47,11 +47,10 @@ def choose_domain(params: AugmentParams, *, bands: bool, samples: bool) -> str:
     ParameterError
         If what is asked for cannot be done to these crops.
     """
-    default = AugmentParams()
     changed = [
         item.name
         for item in dataclasses.fields(AugmentParams)
-        if item.name not in _SIZES and getattr(params, item.name) != getattr(default, item.name)
+        if item.name not in _SIZES and getattr(params, item.name) != getattr(UNCHANGED, item.name)
     ]
     if not changed or params.augment_share == 0:
         return ""
@@ -104,7 +103,7 @@ class Augmentation(ABC):
         level = self.level(other)
         if level == 0:
             return x
-        share = self.level(x) / level * self.factor(-rng.uniform(*self.params.augment_mix_db))
+        share = self.level(x) / level * self.factor(-_within(self.params.augment_mix_db, rng))
         mixed: FloatArray = (x + share * other).astype(np.float32)
         return mixed
 
@@ -121,7 +120,7 @@ class Augmentation(ABC):
         """Return what is asked for, in order: whether, and the function."""
 
     def _amplify(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        louder: DoubleArray = x * self.factor(rng.uniform(*self.params.augment_gain_db))
+        louder: DoubleArray = x * self.factor(_within(self.params.augment_gain_db, rng))
         return louder
 
     def _mask_time(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
@@ -133,6 +132,11 @@ class Augmentation(ABC):
         """Return ``n`` gains in dB, none beyond twice their standard deviation."""
         deviation = self.params.augment_eq_db
         return rng.normal(0.0, deviation, n).clip(-2 * deviation, 2 * deviation)
+
+
+def _within(limits: tuple[float, ...], rng: np.random.Generator) -> float:
+    low, high = limits
+    return float(rng.uniform(low, high))
 
 
 def _span(n: int, share: float, rng: np.random.Generator) -> slice:
@@ -222,7 +226,7 @@ class WaveformAugmentation(Augmentation):
         return np.fft.irfft(spectrum, len(x))
 
     def _add_noise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        level = self.level(x) * self.factor(-rng.uniform(*self.params.augment_noise_db))
+        level = self.level(x) * self.factor(-_within(self.params.augment_noise_db, rng))
         noisy: DoubleArray = x + level * rng.normal(size=len(x))
         return noisy
 
@@ -268,7 +272,7 @@ class BandAugmentation(Augmentation):
         return x
 
     def _add_noise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        level = self.level(x) * self.factor(-rng.uniform(*self.params.augment_noise_db))
+        level = self.level(x) * self.factor(-_within(self.params.augment_noise_db, rng))
         # the power of white noise in one bin is distributed so
         noisy: DoubleArray = x + level * rng.exponential(size=x.shape)
         return noisy

@@ -16,7 +16,7 @@ from featx.errors import AudioError, PluginError, TrainingError
 from featx.training.augmenting import Augmenter
 from featx.training.checkpoints import State, load_state, save_state
 from featx.training.crops import CropReader
-from featx.training.loader import EXAMPLE, STEP, VALIDATION, ahead, stream
+from featx.training.loader import EXAMPLE, STEP, VALIDATION, VIEW, ahead, stream
 from featx.training.logs import TRAINING_LOG, Log
 from featx.training.method import FitMethod, Fitted
 from featx.training.options import FitParams
@@ -279,7 +279,8 @@ def draw_vectors(
 
         crop = Crop(song, random_start(song, length, rng) if length else 0)
         try:
-            values = augmenter.read(crop, rng, raw) if augmenter else reader.read(crop)
+            changes = stream(*seed, number, VIEW)  # the same vectors, whatever is changed
+            values = augmenter.read(crop, changes, raw) if augmenter else reader.read(crop)
         except AudioError as error:
             failed = reading.song
             return Failure.of(failed, reader.verdict(failed.path, error))

@@ -34,7 +34,7 @@ ORDER, EXAMPLE, VALIDATION, MODEL, STEP, VIEW = range(6)
 _ATTEMPTS = 50
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """A file that an example needs cannot be read; the note about it is made."""
 
 
@@ -194,7 +194,7 @@ class Loader:
                     read.append(self._crop(crop, stream(self.seed, VIEW, *key, count), train))
                     count += 1
                 arrays[role] = read[0] if isinstance(crops, Crop) else np.stack(read)
-        except _Unreadable:
+        except _UnreadableError:
             return None
         for role, value in example.targets.items():
             arrays[role] = np.asarray(value)
@@ -210,7 +210,7 @@ class Loader:
             return read(crop)
         except AudioError as error:
             self._note(crop, error)
-            raise _Unreadable from error
+            raise _UnreadableError from error
 
     def _note(self, crop: Crop, error: AudioError) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, MethodSpec
-from featx.params import param, params_class
+from featx.params import param, params_class, parse_params
 
 if TYPE_CHECKING:
     from featx.registry import Registry
@@ -96,6 +96,10 @@ class AugmentParams:
             value = getattr(self, name)
             if value and (len(value) != 2 or not value[0] <= value[1]):
                 raise ParameterError(f"{name} must be a range low,high or empty, got {value}.")
+
+
+#: Crops as they are.
+UNCHANGED: AugmentParams = parse_params(AugmentParams, {})
 
 
 @params_class

@@ -294,8 +294,9 @@ class TrackSampler(Sampler):
     n_views : int > 1
         Crops per song.
     augment : bool
-        True: one place of the song n_views times, each changed differently by the augmentation that
-        is set (`AugmentParams`), also while validating. False: other places, each sharing at most half of its length with the first.
+        True: one place of the song n_views times, each changed differently by the augmentation
+        that is set (`AugmentParams`), also while validating. False: other places, each sharing at
+        most half of its length with the first.
     """
 
     def __init__(
