@@ -31,6 +31,7 @@ from featx.commands.output import (
     meter,
     printable,
     progress,
+    replacing,
 )
 from featx.commands.session import (
     EXIT_DAMAGED,
@@ -73,6 +74,7 @@ __all__ = [
     "printable",
     "progress",
     "registry",
+    "replacing",
     "session",
     "set_option",
     "split_names",
