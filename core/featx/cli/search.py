@@ -183,7 +183,7 @@ class _Vectors:
     def _extractor(self) -> LoadedExtractor:
         """Open the extractor of the store; its results must be those of the store's recipe."""
         from featx.engine import UntrainedWarning, open_extractor
-        from featx.engine.planning.preparing import UNTRAINED
+        from featx.engine.planning.selecting import UNTRAINED
 
         recipe = self.gallery.view.recipe
         untrained = recipe.weights.startswith(UNTRAINED)
