@@ -178,6 +178,27 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
     return settings
 
 
+def parse_pairs(option: str, values: Sequence[str]) -> dict[str, str]:
+    """Split the values ``name=content`` of a repeatable option.
+
+    Raises
+    ------
+    ParameterError
+        If one has another form, or a name is given twice with different contents.
+    """
+    pairs: dict[str, str] = {}
+    for value in values:
+        name, equals, content = value.partition("=")
+        if not (name and equals and content):
+            raise ParameterError(f"{option} must look like name=value, got {value!r}.")
+        if pairs.get(name, content) != content:
+            raise ParameterError(
+                f"{option} must give {name} once, got {pairs[name]!r} and {content!r}."
+            )
+        pairs[name] = content
+    return pairs
+
+
 def echo_json(value: Any) -> None:
     """Write ``value`` as indented JSON to stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
