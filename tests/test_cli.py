@@ -268,7 +268,8 @@ def test_settings_refuse(pair, extractors, message):
 RESOLVE = """
 from dataclasses import replace
 from fractions import Fraction
-from featx import ExtractorSpec, FeatureSpec, LossSpec, Resolved, WeightsSpec, hookimpl, param
+from featx import (Column, ExtractorSpec, FeatureSpec, LossSpec, Resolved, WeightsSpec, hookimpl,
+                   param)
 from featx import params_class
 
 @params_class
@@ -282,8 +283,7 @@ def resolve(params, native_sr):
     frames = FeatureSpec(name="frames", kind="frames", dim=params.n, unit="dB",
                          hop=Fraction(441, 2), frame_length=512, description="What changes.",
                          aspects={"low": (0, 1)})
-    beats = FeatureSpec(name="beats", kind="events", dim=1, dtype="float64", columns=("time",),
-                        column_units=("s",))
+    beats = FeatureSpec(name="beats", kind="events", columns=(Column("time", "s"),))
     return Resolved(sr=22050, outputs=(frames, beats), front_ends=("fe-artist",))
 
 def read(path):

@@ -291,17 +291,15 @@ def _choose(
     """Take some columns, by name or by number."""
     if not columns:
         return spec, values
-    known = [*spec.columns] or [str(index) for index in range(spec.dim)]
+    known = [*spec.column_names] or [str(index) for index in range(spec.dim)]
     for column in columns:
         if column not in known:
             raise ParameterError(
                 f"column of {spec.name} must be one of {listed(known)}, got {column!r}."
             )
     rows = [known.index(column) for column in columns]
-    units = tuple(spec.column_units[row] for row in rows) if spec.column_units else ()
-    chosen = dataclasses.replace(
-        spec, dim=len(rows), columns=tuple(columns), column_units=units, aspects={}
-    )
+    kept = tuple(spec.columns[row] for row in rows) if spec.columns else ()
+    chosen = dataclasses.replace(spec, dim=len(rows), columns=kept, aspects={})
     return chosen, values[:, rows]
 
 
@@ -316,7 +314,7 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
 
     fields = {item.name for item in dataclasses.fields(FrontEnd)}
     needed = fields - {"exponent", "harmonics"}  # `FrontEnd.to_json` leaves these out at times
-    stems = {column.rstrip("0123456789") for column in view.spec.columns}
+    stems = {column.rstrip("0123456789") for column in view.spec.column_names}
     sr = view.sr(track)
     for plain in view.recipe.front_ends:
         if len(stems) > 1 or not needed <= {"name", *plain} <= fields:

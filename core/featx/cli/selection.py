@@ -119,9 +119,9 @@ def select(
         store=store,
         arguments={
             **arguments,
-            "plugins": plugins,
+            "extractors": plugins,
             "features": wanted or None,
-            "settings": parse_settings(settings, plugins),
+            "params": parse_settings(settings, plugins),
             "weights": _weights(weights),
             "disabled": session().disabled,
         },

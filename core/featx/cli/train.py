@@ -48,7 +48,7 @@ _REASONS = {
     shell_complete=complete_extractor,
     help="Extractor whose weights are trained, such as 'samplecnn'.",
 )
-@click.option("--recipe", metavar="NAME", help="How; the extractor's first recipe if unset.")
+@click.option("--method", metavar="NAME", help="How; the extractor's first method if unset.")
 @click.option(
     "-m",
     "--manifest",
@@ -102,8 +102,8 @@ def command(
 ) -> None:
     """Train the weights of an extractor from a manifest.
 
-    The manifest is the one of 'featx run', with the labels that the recipe needs in the columns
-    artist, album, tags and split. --set takes parameters of the recipe and of every training (lr,
+    The manifest is the one of 'featx run', with the labels that the method needs in the columns
+    artist, album, tags and split. --set takes parameters of the method and of every training (lr,
     batch_size, steps and so on; 'featx info' lists them). The folder given with -o serves 'featx
     run --weights'. A training that was stopped or killed goes on where its last checkpoint is.
 

@@ -64,7 +64,7 @@ class FileVectors:
                 features=(self._view.spec.name,),
                 weights=UNTRAINED if untrained and self._weights is None else self._weights,
                 quality=recipe.resampler.partition(":")[2] or "HQ",
-                **recipe.params,
+                params=recipe.params,
             )
         if extractor.recipe.id != recipe.id:
             extractor.close()

@@ -89,12 +89,12 @@ def clip_feature(
     clips = [
         name
         for name, item in views.items()
-        if item.spec.kind == "clip" and (column is None or column in item.spec.columns)
+        if item.spec.kind == "clip" and (column is None or column in item.spec.column_names)
     ]
     if "embedding" in clips or len(clips) == 1:
         return views["embedding" if "embedding" in clips else clips[0]]
     if column is not None and not clips:
-        known = [name for item in views.values() for name in item.spec.columns]
+        known = [name for item in views.values() for name in item.spec.column_names]
         near = difflib.get_close_matches(column, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" Columns: {listed(known)}."
         raise ParameterError(f"column must be one of a clip feature, got {column!r}.{hint}")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from featx import FeatureSpec, FrontEnd, Resolved, param, params_class
+from featx import Column, FeatureSpec, FrontEnd, Resolved, param, params_class
 
 #: Order of the columns of ``tags``, as the published examples list them.
 TAGS: tuple[str, ...] = (
@@ -131,7 +131,7 @@ def resolve(params: MusicTaggerParams, native_sr: int | None) -> Resolved:  # no
                 name="tags",
                 kind="clip",
                 dim=len(TAGS),
-                columns=TAGS,
+                columns=tuple(map(Column, TAGS)),
                 description="Probability of every tag, mean over windows of 29.12 s.",
             ),
             FeatureSpec(

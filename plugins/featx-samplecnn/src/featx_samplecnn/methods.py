@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from featx.training import ArtistClasses, ClassRecipe, CropSpec, TagClasses
+from featx.training import ArtistClasses, ClassifierMethod, CropSpec, TagClasses
 from featx_samplecnn.networks import Network, seeded_network
 from featx_samplecnn.tags import TAGS
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from featx.types import AnyArray
 
 
-class SegmentRecipe(ClassRecipe):
+class SegmentMethod(ClassifierMethod):
     """What tags and artists share: inputs, network, export."""
 
     def __init__(self, params: Any) -> None:
@@ -55,7 +55,7 @@ class SegmentRecipe(ClassRecipe):
         return tensors, {"model": model.config.to_json(), "params": params}
 
 
-class TagRecipe(SegmentRecipe):
+class TagMethod(SegmentMethod):
     """Several tags at once: sum over tags of binary cross-entropy, mean over segments."""
 
     needs = TagClasses.needs
@@ -66,7 +66,7 @@ class TagRecipe(SegmentRecipe):
         self.classes = TagClasses(vocabulary, max_tags=params.max_tags)
 
 
-class ArtistRecipe(SegmentRecipe):
+class ArtistMethod(SegmentMethod):
     """One of the artists: categorical cross-entropy, mean over segments."""
 
     needs = ArtistClasses.needs
