@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from featx.cli import main
-from featx.cli.common import column_widths
 from featx.cli.export import command as export_command
 from featx.cli.ls import command as ls_command
 from featx.cli.merge import command as merge_command
 from featx.cli.show import command as show_command
 from featx.cli.verify import command as verify_command
+from featx.commands import column_widths
 from featx.errors import ParameterError
 from featx.store import Recipe, Store, StoreWriter, TrackRecord, Unit, export, open_store
 from featx.store.events import namespace_of

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     counted,
     echo_json,
     echo_table,
     json_option,
     no_plugin_option,
-    parse_pairs,
+    parse_mapping,
     printable,
     registry,
     session,
@@ -90,7 +90,7 @@ def build(
             feature=feature,
             zscore=zscore,
             index=name,
-            index_params=parse_pairs("--set", settings),
+            index_params=parse_mapping("--set", settings),
             disabled=session().disabled,
         )
         folder = gallery.folder if output is None else output

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     complete_extractor,
     echo_json,
     echo_table,

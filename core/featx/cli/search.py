@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     echo_json,
     echo_table,
     json_option,
     no_plugin_option,
+    parse_mapping,
     parse_pairs,
     session,
 )
@@ -147,7 +148,7 @@ def command(
             feature,
             zscore=zscore or None,
             index=index,
-            index_params=parse_pairs("--set", settings),
+            index_params=parse_mapping("--set", settings),
             weights_file=weights_file,
             disabled=session().disabled,
         )
@@ -157,7 +158,7 @@ def command(
                 "those of a random network. featx ls lists what else is there.",
                 err=True,
             )
-        parts = parse_pairs("--aspect", aspects)
+        parts = parse_mapping("--aspect", aspects)
         if parts and (queries or query_where):
             raise click.UsageError("Give QUERY or --aspect, not both.")
         tracks = opened.tracks
@@ -195,7 +196,7 @@ def command(
 
 def _numbers(weights: Sequence[str]) -> dict[str, float]:
     numbers: dict[str, float] = {}
-    for name, text in parse_pairs("--weight", weights).items():
+    for name, text in parse_mapping("--weight", weights).items():
         try:
             numbers[name] = float(text)
         except ValueError:

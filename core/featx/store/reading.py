@@ -7,7 +7,7 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -268,7 +268,7 @@ class TrackTable(Mapping[str, TrackRecord]):
 
     def where(
         self,
-        conditions: Mapping[str, str] | None = None,
+        conditions: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         *,
         among: Container[object] | None = None,
         **tags: str,
@@ -279,8 +279,8 @@ class TrackTable(Mapping[str, TrackRecord]):
 
         Parameters
         ----------
-        conditions, **tags : str by column
-            All must hold.
+        conditions : mapping or pairs of column and value, optional
+            All must hold, those in ``tags`` too. Pairs may repeat a column: several tags.
         among : container of track ids, optional
             Tracks to choose from, such as a feature.
 
@@ -291,8 +291,9 @@ class TrackTable(Mapping[str, TrackRecord]):
         """
         records = list(self.records())
         left = [record for record in records if among is None or record.track_id in among]
-        wanted = {**(conditions or {}), **tags}
-        for place, (name, value) in enumerate(wanted.items(), start=1):
+        pairs = conditions.items() if isinstance(conditions, Mapping) else conditions
+        wanted = [*pairs, *tags.items()]
+        for place, (name, value) in enumerate(wanted, start=1):
             held = [column_values(name, record.tags.get(name, "")) for record in left]
             left = [record for record, values in zip(left, held, strict=True) if value in values]
             if left:
@@ -303,7 +304,7 @@ class TrackTable(Mapping[str, TrackRecord]):
             hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
             if name not in known:
                 hint = f"Columns of this store: {listed(known)}."
-            asked = [f"{key}={text}" for key, text in list(wanted.items())[:place]]
+            asked = [f"{key}={text}" for key, text in wanted[:place]]
             raise ParameterError(
                 f"conditions must hold for some track, got {listed(asked)}. {hint}"
             )
