@@ -73,7 +73,9 @@ ROOMS = {
     "commands": room("click", rooms=GROUND | {"registry"}, inside=ALL_ROOMS),
     "testing": room("numpy", rooms=ALL_ROOMS - {"cli"}),
     "cli": room(
-        "click", rooms=frozenset({"_version", "errors", "registry", "commands"}), inside=ALL_ROOMS
+        "click",
+        rooms=frozenset({"_version", "errors", "guarded", "registry", "commands"}),
+        inside=ALL_ROOMS,
     ),
 }
 

@@ -47,7 +47,8 @@ def plugin_option(function: Decorated) -> Decorated:
         required=True,
         metavar="NAME",
         shell_complete=complete_extractor,
-        help="Extractor to use, such as 'mfcc' or 'featx-spectral:mfcc'. May be repeated.",
+        help="Extractor to use, such as 'mfcc', 'featx-spectral:mfcc' or 'my/file.py:MyClass'. "
+        "May be repeated.",
     )(function)
 
 

@@ -52,7 +52,7 @@ class FileVectors:
     @functools.cached_property
     def _extractor(self) -> Any:  # a LoadedExtractor of the engine, a room above
         from featx.engine import UntrainedWarning, open_extractor
-        from featx.engine.planning.preparing import UNTRAINED
+        from featx.engine.planning.selecting import UNTRAINED
 
         recipe = self._view.recipe
         untrained = recipe.weights.startswith(UNTRAINED)
