@@ -402,7 +402,7 @@ def test_run_says_that_the_training_of_its_weights_is_unfinished(
         "metrics": {},
         "finished": finished,
     }
-    card = {"extractor": "featx-faulty:weighty", "recipe": "tags", "results": results}
+    card = {"extractor": "featx-faulty:weighty", "method": "tags", "results": results}
     (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
     notes = go(music, tmp_path / "s", "weighty", weights=tmp_path).notes
     told = f"weighty: the training of {path} is unfinished, after 70 steps; "
