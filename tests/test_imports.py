@@ -27,7 +27,10 @@ HEAVY = ("h5py", "numba", "numpy", "scipy", "torch")
 
 #: the ground floor knows no other room, except that interfaces describe what it holds
 GROUND = frozenset(
-    {"_version", "errors", "types", "params", "annotations", "manifest", "progress", "guarded"}
+    {
+        *("_version", "errors", "types", "params", "annotations", "manifest", "progress"),
+        *("guarded", "notebook"),
+    }
 )
 SPECS = GROUND | {"interfaces", "hookspecs", "registry"}
 ENGINE = SPECS | {"audio", "frontend", "kernels", "store", "weights"}
@@ -52,7 +55,10 @@ ALL_ROOMS = ENGINE | {
     *("analysis", "commands", "index", "engine", "neural", "training", "testing", "cli")
 }
 ROOMS = {
-    **{name: Room(rooms=GROUND) for name in ("_version", "errors", "types", "params", "manifest")},
+    **{
+        name: Room(rooms=GROUND)
+        for name in ("_version", "errors", "types", "params", "manifest", "notebook")
+    },
     "annotations": room("numpy"),
     "progress": room("rich"),
     "guarded": Room(),
