@@ -455,7 +455,7 @@ def test_geometry_tells_the_longest_filter(name: str, dim: int, length: int) -> 
     assert frame_length == int(np.ceil(quality(fe.bank.bands_per_octave) * fe.sr / C1))
     assert frame_length == pytest.approx(length, rel=1e-3)
     assert [n_frames(n, name) for n in (0, 1, int(fe.hop) - 1, int(fe.hop))] == [0, 1, 1, 2]
-    assert frames_spec("chords", name).times(2, sr=fe.sr)[1] == fe.hop / fe.sr
+    assert frames_spec("chords", name).times(2, sr=fe.sr)[1] == float(fe.hop / fe.sr)
 
 
 def test_spectra_are_shared(rng) -> None:
@@ -477,7 +477,7 @@ def test_a_front_end_takes_powers_gains_and_norms(rng) -> None:
     ("changes", "message"),
     [
         ({"fmin": 0.0}, "fmin must be a finite number > 0, got 0"),
-        ({"fmax": 900.0}, "got 'fmax'. Did you mean fmin"),
+        ({"fmax": 900.0}, r"got 'fmax'\. Known: .*fmin"),
         ({"window": "hamming"}, "changes must name fields of front end 'mine' .* got 'window'"),
         ({"hop_length": Fraction(441, 2)}, "hop_length must be an integer > 0, got Fraction"),
         ({"pad_mode": "edge"}, "pad_mode must be one of"),
@@ -504,7 +504,7 @@ def test_crops_for_training_come_from_a_store() -> None:
     pytest.importorskip("torch")
     from featx.training.crops import AudioCrops, CropSpec
 
-    with pytest.raises(ParameterError, match="got bank='cqt', whose filters outlast a crop"):
+    with pytest.raises(ParameterError, match="got bank 'cqt', which has no frames"):
         AudioCrops(CropSpec(length=10, front_end="fe-btc"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend import ConstantQ, Decibel, Waveform, frames_spec, preset
-from featx.plotting.panels import Frames
+from featx_plot.panels import Frames
 
 if TYPE_CHECKING:
     from featx.frontend import FrontEnd
