@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -238,3 +241,24 @@ def test_a_feature_can_be_pickled(store) -> None:
 def test_wrong_types_are_answered_with_the_remedy(store, ask, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         ask(store)
+
+
+@pytest.mark.slow
+def test_the_page_on_reading_runs_as_it_stands(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from featx.testing import write_collection
+
+    write_collection(tmp_path / "music", n_tracks=8, duration=8.0)
+    for extractor, feature in (("mfcc", "summary"), ("chroma", "frames")):
+        featx.run(
+            tmp_path / "music/manifest.csv", tmp_path / "features", extractors=extractor,
+            features=[feature], jobs=1,
+        )  # fmt: skip
+    page = (Path(__file__).parents[1] / "docs" / "reading.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "tables" / "mfcc.summary.csv").is_file()
