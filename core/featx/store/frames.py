@@ -33,7 +33,7 @@ def feature_frame(view: FeatureView, *, metadata: bool | Sequence[str]) -> panda
         times = [view.times(track_id) for track_id in view.ids]
         rows = {"time": np.concatenate(times) if times else np.zeros(0), **rows}
     track_ids = np.repeat(np.array(view.ids, dtype=object), np.diff(offsets))
-    table = pd.DataFrame(rows, index=pd.Index(track_ids, name="track_id"))
+    table: pandas.DataFrame = pd.DataFrame(rows, index=pd.Index(track_ids, name="track_id"))
     if metadata is False:
         return table
     about = track_frame(view.tracks, columns=None if metadata is True else metadata)
@@ -42,7 +42,8 @@ def feature_frame(view: FeatureView, *, metadata: bool | Sequence[str]) -> panda
         .add_prefix("track.")
         .rename(columns={f"track.{name}": name for name in about if name not in rows})
     )
-    return table.join(about)[[*about.columns, *table.columns]]
+    joined: pandas.DataFrame = table.join(about)[[*about.columns, *table.columns]]
+    return joined
 
 
 def track_frame(tracks: TrackTable, *, columns: Sequence[str] | None = None) -> pandas.DataFrame:
@@ -60,7 +61,8 @@ def track_frame(tracks: TrackTable, *, columns: Sequence[str] | None = None) -> 
         for name in columns or [name for name in known if name not in ("content", "size")]
     }
     index = pd.Index([record.track_id for record in records], name="track_id", dtype=object)
-    return pd.DataFrame(cells, index=index)
+    table: pandas.DataFrame = pd.DataFrame(cells, index=index)
+    return table
 
 
 def label_array(view: FeatureView, column: str) -> AnyArray:
