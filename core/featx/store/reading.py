@@ -15,8 +15,8 @@ import numpy as np
 
 from featx.errors import ParameterError, StoreError, listed, some
 from featx.store.html import html_table
-from featx.store.layout import is_merged_file, is_store_folder
 from featx.store.merged import MergedSource, admit_merged
+from featx.store.paths import is_merged_file, is_store_folder
 from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit, column_values, encode_text
 from featx.store.sources import Block, Entry, FolderSource, Source
 from featx.types import FeatureSpec
