@@ -12,10 +12,9 @@ import pytest
 from matplotlib import colors
 
 from featx import Column, FeatureSpec, FrontEnd, ParameterError
-from featx.annotations import read_events
+from featx.annotations import Events, read_events
 from featx.frontend import PRESETS, preset
-from featx.plotting import (
-    Events,
+from featx_plot import (
     Frames,
     events_panel,
     frames_panel,
