@@ -10,7 +10,7 @@ from featx.annotations import Events
 from featx.annotations.reading import read_events
 from featx.plotting.figure import render, save
 from featx.plotting.maps import LAYOUTS, layout, render_map
-from featx.plotting.panels import Frames, events_panel, frames_panel
+from featx.plotting.panels import Frames, frames_panel
 from featx.plotting.spectrogram import band_frequencies, spectrogram_panel
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Events",
     "Frames",
     "band_frequencies",
-    "events_panel",
     "frames_panel",
     "layout",
     "read_events",
