@@ -85,7 +85,7 @@ class Events:
     def __post_init__(self) -> None:
         starts = np.asarray(self.starts, dtype=np.float64).reshape(-1)
         labels = tuple(printable(str(label)) for label in self.labels)
-        strong = self.strong
+        strong: Any = self.strong
         if strong is None:
             counted = len(set(labels)) > 1
             strong = [counted and label in _STRONG for label in labels or ("",) * len(starts)]

@@ -127,8 +127,9 @@ def _are_ends(rows: list[list[str]], ends: list[float | None]) -> bool:
 def _split(lines: list[str]) -> list[list[str]]:
     for separator in ("\t", ",", ";"):
         if separator in lines[0]:
-            quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-            rows = csv.reader(lines, delimiter=separator, quoting=quoting)
+            rows = csv.reader(lines, delimiter=separator)
+            if separator == "\t":  # quotes are part of a label
+                rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
             return [[cell.strip() for cell in row] for row in rows]
     return [line.split() for line in lines]
 
@@ -178,7 +179,7 @@ def _jams_annotation(annotation: dict[str, Any]) -> Events:
         ends=starts + lengths if spans else None,
         labels=labels if any(labels) else [],
         frequencies=frequencies,
-        confidences=[math.nan if value is None else value for value in sure] if confident else None,
+        confidences=_array(sure) if confident else None,
         columns=columns,
         namespace=namespace,
     )

@@ -123,7 +123,7 @@ class Truth:
         """
         bar = np.searchsorted(self.downbeats, self.beats + 1e-9)
         place = np.arange(len(self.beats)) - np.searchsorted(self.beats, self.downbeats)[bar - 1]
-        whole = {"starts": [0.0], "ends": [self.duration]}
+        whole: dict[str, Any] = {"starts": [0.0], "ends": [self.duration]}
         groups = [
             _group("beat", starts=self.beats, labels=[str(number + 1) for number in place]),
             _group("onset", starts=self.onsets),

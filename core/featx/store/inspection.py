@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.store.labels import check_codes, check_vocabularies, value_digest
+from featx.store.labels import Vocabularies, check_codes, check_vocabularies, value_digest
 from featx.store.records import Recipe, Unit, decode_text, encode_text, listing_hash
 from featx.store.shard import DTYPES, SHARD_FORMAT, SHARD_VERSION
 from featx.types import FeatureSpec
@@ -202,7 +202,7 @@ def inspect_feature(
         require(bool((np.diff(offsets) == 1).all()), f"{path} must have one vector per track")
     digests = inspector.read(f"{path}/digests", "uint8", 2)
     require(digests.shape == (count, 16), f"{path}/digests must have shape {(count, 16)}")
-    labels = {}
+    labels: Vocabularies = {}
     if spec.has_labels:
         labels = check_vocabularies(spec, inspector.read_json(f"{path}/labels"))
     for row, piece in enumerate(_pieces(values, offsets)):

@@ -53,14 +53,14 @@ def check_values(spec: FeatureSpec, values: Any, track_id: str) -> AnyArray:
     """
     if spec.has_labels:
         return as_table(spec, values)
-    values = np.asarray(values)
-    shape = (spec.dim,) if spec.kind == "clip" else (len(values), spec.dim)
-    if values.shape != shape or values.dtype != np.dtype(spec.dtype):
+    array: AnyArray = np.asarray(values)
+    shape = (spec.dim,) if spec.kind == "clip" else (len(array), spec.dim)
+    if array.shape != shape or array.dtype != np.dtype(spec.dtype):
         raise ParameterError(
             f"{spec.name} of {track_id!r} must have shape {shape} and dtype {spec.dtype}, "
-            f"got {values.shape} and {values.dtype}."
+            f"got {array.shape} and {array.dtype}."
         )
-    return values.reshape(-1, spec.dim)
+    return array.reshape(-1, spec.dim)
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
