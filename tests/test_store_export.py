@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 from featx.annotations import Events
 from featx.annotations.writing import namespace_of
 from featx.cli import main
-from featx.cli.common import column_widths
 from featx.cli.export import command as export_command
 from featx.cli.ls import command as ls_command
 from featx.cli.merge import command as merge_command
 from featx.cli.show import command as show_command
 from featx.cli.verify import command as verify_command
+from featx.commands import column_widths
 from featx.errors import ParameterError
 from featx.store import Recipe, Store, StoreWriter, TrackRecord, Unit, export, open_store
 from featx.store.filenames import safe_name

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from featx.errors import ParameterError, listed
 from featx.params import NoParams
@@ -235,7 +235,42 @@ class Context:
 
 
 class Extractor(ABC):
-    """Maps tracks to features. One instance lives in one worker; it is never pickled."""
+    """Maps tracks to features. One instance lives in one worker; it is never pickled.
+
+    In a plugin the `ExtractorSpec` describes it, and nothing here has to be set. A class without a
+    package describes itself by these attributes and is used as it is:
+    ``featx.run("music", "features", extractors=[MyExtractor])``.
+
+    Attributes
+    ----------
+    name : str
+        Short name; by default that of the class in lower case, ``OnsetRate`` is ``onset-rate``.
+    sr : int or None
+        Rate in Hz of `Track.y`; None for the file's own.
+    outputs : tuple of FeatureSpec
+        What `extract` returns.
+    front_ends : tuple of FrontEnd or str
+        What `extract` asks `Track.spectra` for.
+    params : type
+        A `params_class`; an instance is `Context.params`.
+    version : str
+        Bump it to recompute; edits of the class do so by themselves.
+    min_duration : float >= 0
+        Seconds; shorter tracks are skipped.
+    """
+
+    name: ClassVar[str] = ""
+    sr: ClassVar[int | None] = None
+    outputs: ClassVar[tuple[FeatureSpec, ...]] = ()
+    front_ends: ClassVar[tuple[FrontEnd | str, ...]] = ()
+    params: ClassVar[type] = NoParams
+    version: ClassVar[str] = "1"
+    min_duration: ClassVar[float] = 0.0
+
+    @classmethod
+    def resolve(cls, params: Any, native_sr: int | None) -> Resolved:  # noqa: ARG003
+        """Return rate, outputs and front ends; override where they depend on parameters."""
+        return Resolved(sr=cls.sr, outputs=cls.outputs, front_ends=cls.front_ends)
 
     def open(self, context: Context) -> None:
         """Prepare for extraction: build the model, take the device. Called once per worker."""

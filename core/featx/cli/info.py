@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     complete_extractor,
     echo_json,
     echo_table,
@@ -138,10 +138,10 @@ def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
 
     if not isinstance(spec, ExtractorSpec) or spec.weights is None:
         return parse_params(spec.params, settings)
-    from featx.engine.planning.preparing import choose
+    from featx.engine.planning.preparing import match_params_and_weights
 
     try:
-        return choose(name, spec, dict(settings))[0]
+        return match_params_and_weights(name, spec, settings).params
     except WeightsError:  # missing or damaged ones are told by their state
         return parse_params(spec.params, settings)
 

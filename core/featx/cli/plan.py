@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, printable
-from featx.cli.selection import select, selection_options
+from featx.cli.run_options import parse_run_options, run_options
+from featx.commands import echo_json, echo_table, printable
 
 if TYPE_CHECKING:
     from featx.engine import Plan, PlanCounts, PlannedTrack
@@ -17,7 +17,7 @@ _COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
 
 
 @click.command("plan")
-@selection_options
+@run_options
 @click.option("--list", "listing", is_flag=True, help="List every track that is not fresh.")
 def command(as_json: bool, listing: bool, **options: Any) -> None:
     """Show what a run would do over INPUTS, without doing it.
@@ -29,8 +29,7 @@ def command(as_json: bool, listing: bool, **options: Any) -> None:
     """
     from featx.engine import PlanCounts, plan
 
-    selection = select(**options)
-    planned = plan(selection.inputs, selection.store, **selection.arguments)
+    planned = plan(**parse_run_options(**options))
     counts = PlanCounts.of(planned.extractors)
     with planned.inputs:
         found = planned.survey(gone=True)

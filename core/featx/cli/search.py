@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, only_extractor
+from featx.commands import echo_json, echo_table, json_option, only_extractor
 from featx.errors import ParameterError, listed, some
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class _Vectors:
     def _extractor(self) -> LoadedExtractor:
         """Open the extractor of the store; its results must be those of the store's recipe."""
         from featx.engine import UntrainedWarning, open_extractor
-        from featx.engine.planning.preparing import UNTRAINED
+        from featx.engine.planning.selecting import UNTRAINED
 
         recipe = self.gallery.view.recipe
         untrained = recipe.weights.startswith(UNTRAINED)

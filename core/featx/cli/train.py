@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
+    EXIT_FAILURES,
+    EXIT_INTERRUPTED,
     complete_extractor,
     counted,
     echo_json,
@@ -22,7 +24,6 @@ from featx.cli.common import (
     session,
     set_option,
 )
-from featx.cli.group import EXIT_FAILURES, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, no_plugin_option, registry
+from featx.commands import echo_json, echo_table, json_option, no_plugin_option, registry
 from featx.errors import PluginError, WeightsError
 from featx.registry import import_object
 

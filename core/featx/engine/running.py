@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING, Any
 from featx.audio import Limits
 from featx.engine.planning.inputs import Inputs
 from featx.engine.planning.plan import Plan
-from featx.engine.planning.preparing import (
-    ParamsChoice,
-    WeightsChoice,
-    prepare_extractors,
-    untrained_message,
-)
+from featx.engine.planning.preparing import prepare_extractors, untrained_message
+from featx.engine.planning.selecting import ExtractorChoice, ParamsChoice, WeightsChoice
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import PreparedExtractor, RunSettings
 from featx.engine.work.dispatch import Execution
@@ -50,7 +46,7 @@ def plan(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
-    extractors: str | Sequence[str],
+    extractors: ExtractorChoice | Sequence[ExtractorChoice],
     params: ParamsChoice | None = None,
     features: Iterable[str] | None = None,
     device: str = "cpu",
@@ -67,7 +63,7 @@ def plan(
     """
     jobs = prepare_extractors(
         load_registry(disabled=disabled),
-        [extractors] if isinstance(extractors, str) else extractors,
+        [extractors] if isinstance(extractors, (str, type)) else extractors,
         params=params,
         features=features,
         weights=weights,
@@ -82,7 +78,7 @@ def run(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
-    extractors: str | Sequence[str],
+    extractors: ExtractorChoice | Sequence[ExtractorChoice],
     params: ParamsChoice | None = None,
     features: Iterable[str] | None = None,
     jobs: int | None = None,
@@ -107,8 +103,8 @@ def run(
         Files, folders, globs, manifests (CSV or Parquet), ``-`` for a list on stdin.
     store : path
         Store folder, created if need be.
-    extractors : str or sequence of str
-        By short or full name.
+    extractors : str, type, or sequence of these
+        Short or full names, and `Extractor` classes that no package installs.
     params : mapping, optional
         Parameters: ``{"mfcc": {"n_mfcc": 20}}`` or ``{"mfcc.n_mfcc": 20}``; without a name where
         there is one extractor.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from featx.engine.planning.preparing import resolve_checked
+from featx.engine.planning.resolving import resolve_checked
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import ParameterError, PluginError
 from featx.store.catalogue import LedgerView

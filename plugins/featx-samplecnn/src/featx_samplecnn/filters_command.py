@@ -88,7 +88,7 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
     import torch
 
     from featx import load_weights
-    from featx.engine.planning.preparing import choose
+    from featx.engine.planning.preparing import match_params_and_weights
     from featx.neural import load_tensors
     from featx_samplecnn import featx_extractors
     from featx_samplecnn.extractor import check_config
@@ -97,7 +97,9 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
 
     spec = next(item for item in featx_extractors() if item.name == "samplecnn")
     settings = {} if model is None else {"model": model}
-    params, path, _ = choose("samplecnn", spec, settings, override=weights, seed=seed)
+    params, path, _ = match_params_and_weights(
+        "samplecnn", spec, settings, weights=weights, seed=seed
+    )
     config = params.config()
     if path:
         tensors, stored = load_weights(path)
