@@ -60,14 +60,16 @@ class MethodSpec:
     summary : str
         One line.
     factory : str
-        ``package.module:Class`` of a `featx.training.Method`, called with the parameters as its
-        only argument; resolved only when used.
+        ``package.module:Class`` of a `featx.training.GradientMethod` or `featx.training.FitMethod`,
+        called with the parameters as its only argument; resolved only when used.
+    kind : {'gradient', 'fit'}
+        Which of the two: steps over batches, or a fit to one sample of vectors.
     params : type
         A `params_class`: what ``--set`` changes about model, labels and crops. No field may have a
-        name of `featx.training.TrainingParams`.
+        name of the options that follow.
     defaults : mapping
-        Fields of `featx.training.TrainingParams` whose defaults differ for this method, such as
-        ``{"lr": 0.01, "schedule": "stages"}``.
+        Options (`featx.training.GradientParams` or `featx.training.FitParams`) whose defaults
+        differ for this method, such as ``{"lr": 0.01, "schedule": "stages"}``.
     reference : str
         The paper.
     """
@@ -75,6 +77,7 @@ class MethodSpec:
     name: str
     summary: str
     factory: str
+    kind: str = "gradient"
     params: type = NoParams
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     reference: str = ""

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("featx.cli.export", "Write features as npz, csv, parquet, JAMS, labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
+    "index": ("featx.cli.index", "Build indexes for quick search, and list them."),
     "plot": ("featx.cli.plot", "Draw a recording with spectrograms, features and events."),
     "train": ("featx.cli.train", "Train the weights of an extractor from a manifest."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),

@@ -235,13 +235,15 @@ def _show_method(
 ) -> None:
     """Show what ``--set`` changes about a training: parameters of the method, then of every one."""
     from featx.params import parse_params
-    from featx.training.options import TrainingParams, find_method, split_settings
+    from featx.training.options import find_method, options_class, split_settings
 
     spec = find_method(known, known.extractor(name).spec, method)
     own, shared = split_settings(spec, settings)
     chosen: list[tuple[str, Any]] = [("params", parse_params(spec.params, own))]
+    options = options_class(spec)
     # the end of a training may be left to the user, so that it has to be given
-    chosen.append(("options", parse_params(TrainingParams, {"epochs": 1, **shared})))
+    assumed = {"epochs": 1} if spec.kind == "gradient" else {}
+    chosen.append(("options", parse_params(options, {**assumed, **shared})))
     tables = {
         key: [_param(field, values) for field in dataclasses.fields(values)]
         for key, values in chosen

@@ -185,6 +185,23 @@ def parse_pairs(option: str, values: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def parse_mapping(option: str, values: Sequence[str]) -> dict[str, str]:
+    """Split values as `parse_pairs` does, where every name may be given once.
+
+    Raises
+    ------
+    ParameterError
+        If a value has another form, or a name has two contents.
+    """
+    mapping: dict[str, str] = {}
+    for name, content in parse_pairs(option, values):
+        if mapping.setdefault(name, content) != content:
+            raise ParameterError(
+                f"{option} must give {name} once, got {mapping[name]!r} and {content!r}."
+            )
+    return mapping
+
+
 def parse_weights(values: Sequence[str]) -> str | dict[str, str] | None:
     """Return what ``--weights PATH`` or ``--weights NAME=PATH`` (repeatable) mean.
 

@@ -19,6 +19,7 @@ from featx.store.event_files import (
 )
 from featx.store.filenames import refuse_existing, safe_name
 from featx.store.reading import FeatureView, Store
+from featx.store.selecting import choose_features
 from featx.store.tables import (
     projector_files,
     write_csv,
@@ -33,7 +34,7 @@ from featx.types import FeatureSpec
 class Format:
     """An export format: file suffix, kinds of features it can hold, and what writes it.
 
-    Of its kinds of features it holds those that it ``fits``.
+    Of its kinds of features it holds those that it ``fits``; ``needs`` says what these have.
 
     ``write`` gets the store, the chosen features by label and the target: a file for formats of
     tables (one feature each), a folder for the others, for which ``files`` tells beforehand what
@@ -45,6 +46,7 @@ class Format:
     write: Callable[[Store, dict[str, FeatureView], Path], list[Path]]
     files: Callable[[dict[str, FeatureView], Path], list[Path]] | None = None
     fits: Callable[[FeatureSpec], bool] = lambda _: True
+    needs: str = ""
 
 
 def export(
@@ -71,7 +73,6 @@ def export(
         for TensorBoard.
     features : sequence of str
         ``extractor`` or ``extractor.feature``; none means all that the format can hold.
-
     overwrite : bool
         Replace files that exist. Otherwise nothing is written if one of them does.
 
@@ -90,7 +91,9 @@ def export(
     if format not in FORMATS:
         raise ParameterError(f"format must be one of {list(FORMATS)}, got {format!r}.")
     kind = FORMATS[format]
-    chosen = choose_features(store, features, kind=kind, format_name=format)
+    chosen = choose_features(
+        store, features, kinds=kind.kinds, purpose=format, fits=kind.fits, needs=kind.needs
+    )
     out = Path(out)
     try:
         if kind.files is not None:
@@ -117,42 +120,6 @@ def export(
     return written
 
 
-def choose_features(
-    store: Store, names: Sequence[str], *, kind: Format, format_name: str
-) -> dict[str, FeatureView]:
-    """Return features by label ``extractor.feature``; without names all that the format holds."""
-    chosen: dict[str, FeatureView] = {}
-    wanted = f"{' or '.join(kind.kinds)} features{' with pitch and end' * (kind.fits is are_notes)}"
-    for name in names or list(store):
-        extractor, feature = _split(store, name)
-        view = store[extractor]
-        for item in [feature] if feature else list(view):
-            spec = view[item].spec
-            if spec.kind in kind.kinds and kind.fits(spec):
-                chosen[f"{extractor}.{item}"] = view[item]
-            elif feature:
-                problem = f"is of kind {spec.kind!r}"
-                if spec.kind in kind.kinds:
-                    problem = f"has the columns {', '.join(spec.column_names)}"
-                raise ParameterError(
-                    f"{format_name} takes {wanted}, got {name!r}, which {problem}."
-                )
-    if not chosen:
-        raise ParameterError(f"the store has nothing for {format_name}, which takes {wanted}.")
-    return chosen
-
-
-def _split(store: Store, name: str) -> tuple[str, str]:
-    """Split ``extractor.feature``; extractor names may hold dots themselves."""
-    if name in store:
-        return name, ""
-    extractor, _, feature = name.rpartition(".")
-    if extractor in store:
-        return extractor, feature
-    store.recipe(extractor or name)  # raises with a hint
-    return name, ""
-
-
 FORMATS: dict[str, Format] = {
     "npz": Format(".npz", ("clip", "frames", "events"), write_npz),
     "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
@@ -160,6 +127,6 @@ FORMATS: dict[str, Format] = {
     "jams": Format(".jams", ("events",), write_jams, jams_files),
     "lab": Format(".lab", ("events",), LAB.write, LAB.files),
     "audacity": Format(".txt", ("events",), AUDACITY.write, AUDACITY.files),
-    "midi": Format(".mid", ("events",), write_midi, midi_files, are_notes),
+    "midi": Format(".mid", ("events",), write_midi, midi_files, are_notes, "pitch and end"),
     "projector": Format(".tsv", ("clip",), write_projector, projector_files),
 }

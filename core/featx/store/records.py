@@ -20,6 +20,7 @@ __all__ = [
     "TrackRecord",
     "Unit",
     "canonical_json",
+    "column_values",
     "decode_text",
     "encode_text",
     "listing_hash",
@@ -269,3 +270,10 @@ def split_tags(text: str) -> tuple[str, ...]:
     """Return what the column ``tags`` of a manifest joins by ``;``, each once, in its order."""
     parts = (part.strip() for part in text.split(";"))
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def column_values(name: str, text: str) -> tuple[str, ...]:
+    """Return what a column of a manifest holds: ``text``, or for ``tags`` what it is joined of."""
+    if name == "tags":
+        return split_tags(text)
+    return (text,) if text else ()

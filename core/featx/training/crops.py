@@ -33,8 +33,8 @@ class CropSpec:
 
     Parameters
     ----------
-    length : int > 0
-        Samples of a waveform, or frames of a front end.
+    length : int >= 0
+        Samples of a waveform, or frames of a front end; 0 is the whole song (`FitMethod` only).
     sr : int or None
         Rate of the waveform in Hz; None where ``front_end`` says it.
     front_end : FrontEnd or str, optional
@@ -46,8 +46,8 @@ class CropSpec:
     front_end: FrontEnd | str | None = None
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise ParameterError(f"length must be an integer > 0, got {self.length}.")
+        if self.length < 0:
+            raise ParameterError(f"length must be an integer >= 0, got {self.length}.")
         if (self.sr is None) == (self.front_end is None):
             raise ParameterError(
                 f"sr or front_end must be given, and one only, got {self.sr} and {self.front_end}."
@@ -80,6 +80,8 @@ class CropReader(ABC):
     def read(self, crop: Crop) -> FloatArray:
         """Return float32 ``(length,)`` or ``(length, n_bands)``; a short song is repeated.
 
+        With ``length`` 0 it is the whole song, as long as it is.
+
         Raises
         ------
         AudioError
@@ -99,13 +101,14 @@ class AudioCrops(CropReader):
 
     Front ends are computed on the crop and the samples around it, which gives the frames that the
     whole recording has. Those that look at the whole of a recording (a range below its maximum,
-    an estimated tuning, derivatives, fractional hops) need a store. So do constant-Q transforms.
+    an estimated tuning, derivatives, fractional hops) need a store or whole songs. So do constant-Q
+    transforms.
     """
 
     def __init__(self, spec: CropSpec) -> None:
         self.spec = spec
         self._front_end = None if spec.front_end is None else preset(spec.front_end)
-        if self._front_end is not None:
+        if self._front_end is not None and spec.length:
             _check_local(self._front_end)
             self._cut = dataclasses.replace(self._front_end, center=False)
         self._sr = spec.sr or int(getattr(self._front_end, "sr", None) or 0)
@@ -123,6 +126,9 @@ class AudioCrops(CropReader):
 
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
+        if self.spec.length == 0:
+            y = Audio.load(crop.song.path, sr=self._sr).y
+            return y if self._front_end is None else compute(y, self._front_end, sr=self._sr)
         if self._front_end is None:
             y = self._samples(crop.song.path, crop.start, self.spec.length)
             return _repeated(y, self.spec.length)
@@ -215,9 +221,9 @@ class StoreCrops(CropReader):
 
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
-        stop = crop.start + self.spec.length
-        rows = self._view.part(crop.song.track_id, crop.start, stop)
-        return _repeated(np.asarray(rows, np.float32), self.spec.length)
+        length = self.spec.length or crop.song.length
+        rows = self._view.part(crop.song.track_id, crop.start, crop.start + length)
+        return _repeated(np.asarray(rows, np.float32), length)
 
     def close(self) -> None:
         """See `CropReader`."""
