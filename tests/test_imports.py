@@ -49,7 +49,7 @@ def room(
 
 
 ALL_ROOMS = ENGINE | {
-    *("analysis", "commands", "index", "engine", "plotting", "neural", "training", "testing", "cli")
+    *("analysis", "commands", "index", "engine", "neural", "training", "testing", "cli")
 }
 ROOMS = {
     **{name: Room(rooms=GROUND) for name in ("_version", "errors", "types", "params", "manifest")},
@@ -68,7 +68,6 @@ ROOMS = {
     "neural": room("numpy"),
     "index": room("numpy", rooms=SPECS | {"store"}, inside=ENGINE | {"engine"}),
     "engine": room("numpy", "pebble", rooms=ENGINE),
-    "plotting": room("numpy", rooms=GROUND | {"frontend"}),
     "training": room("numpy", "torch", rooms=ALL_ROOMS - {"testing", "commands", "cli"}),
     "commands": room("click", rooms=GROUND | {"registry"}, inside=ALL_ROOMS),
     "testing": room("numpy", rooms=ALL_ROOMS - {"cli"}),

@@ -32,6 +32,7 @@ from featx.commands.output import (
     meter,
     printable,
     progress,
+    replacing,
 )
 from featx.commands.session import (
     EXIT_DAMAGED,
@@ -75,6 +76,7 @@ __all__ = [
     "printable",
     "progress",
     "registry",
+    "replacing",
     "session",
     "set_option",
     "split_names",

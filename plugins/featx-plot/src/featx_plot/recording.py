@@ -1,7 +1,4 @@
-"""``featx plot``: one recording, its spectrograms, features and events, as a picture.
-
-Other pictures are subcommands; what is none of their names is a recording.
-"""
+"""``featx plot recording``: a recording with its spectrograms, features and events."""
 
 from __future__ import annotations
 
@@ -12,16 +9,17 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from featx.commands import CommandGroup, overwrite_option
+from featx.commands import overwrite_option
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from featx.plotting import Events, Frames
+    from featx.annotations import Events
     from featx.store import Store
     from featx.store.reading import FeatureView
     from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
+    from featx_plot import Frames
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -36,39 +34,7 @@ def _complete_preset(
     return [CompletionItem(name) for name in PRESETS if name.startswith(incomplete)]
 
 
-#: subcommand -> (module, one-line help)
-_TABLE = {
-    "recording": ("featx.cli.plot", "A recording with features and events; may be left out."),
-    "map": ("featx.cli.plot_map", "The tracks of a store as points of a plane."),
-}
-_DEFAULT = "recording"
-
-
-class PlotGroup(CommandGroup):
-    """Pictures by name; commands of plugins called ``plot.NAME`` are among them."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one."""
-        return recording if cmd_name == _DEFAULT else super().get_command(ctx, cmd_name)
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take what does not begin with the name of a picture as a recording."""
-        if args and args[0] not in ("--help", *self.list_commands(ctx)):
-            args = [_DEFAULT, *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group("plot", cls=PlotGroup, table=_TABLE, prefix="plot.")
-def command() -> None:
-    """Draw a recording, or another picture by its name.
-
-    \b
-    featx plot song.flac
-    featx plot map features/ -p mfcc --color artist
-    """  # noqa: D301  (click reads the backspace)
-
-
-@click.command(_DEFAULT)
+@click.command("recording")
 @click.argument("audio", type=_FILE)
 @click.option(
     "-o",
@@ -124,7 +90,7 @@ def command() -> None:
 @click.option("--title", help="Heading.  [default: the file's name]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
 @overwrite_option
-def recording(
+def command(
     audio: Path,
     output: Path | None,
     presets: tuple[str, ...],
@@ -147,8 +113,8 @@ def recording(
     featx plot song.flac --store features/ --feature chroma.frames --over spectral.frames:centroid
     """  # noqa: D301  (click reads the backspace)
     from featx.audio import Audio
-    from featx.plotting import render, save
-    from featx.store.filenames import refuse_existing
+    from featx.store import refuse_existing
+    from featx_plot import render, save
 
     output = output or Path(f"{audio.stem}.png")
     refuse_existing([output], overwrite=overwrite)
@@ -180,7 +146,7 @@ def _spectrograms(
 ) -> list[Frames]:
     from featx.audio import Audio
     from featx.frontend import preset
-    from featx.plotting import spectrogram_panel
+    from featx_plot import spectrogram_panel
 
     panels = []
     waveforms: dict[int | None, tuple[FloatArray, int]] = {}
@@ -245,7 +211,7 @@ def _view(store: Store, name: str) -> tuple[FeatureView, list[str]]:
 
 
 def _add(store: Store, name: str, track: str, panels: list[Frames], events: list[Events]) -> None:
-    from featx.plotting import frames_panel
+    from featx_plot import frames_panel
 
     view, columns = _view(store, name)
     if view.spec.kind == "clip":
@@ -286,8 +252,8 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
     A feature is taken for a front end's output if frames, dimensions and column names fit.
     """
     from featx.frontend import frame_geometry
-    from featx.plotting import band_frequencies
     from featx.types import FrontEnd
+    from featx_plot import band_frequencies
 
     fields = {item.name for item in dataclasses.fields(FrontEnd)}
     needed = fields - {"exponent", "harmonics"}  # `FrontEnd.to_json` leaves these out at times

@@ -11,9 +11,9 @@ import pytest
 from matplotlib import colors
 
 from featx import Column, FeatureSpec, FrontEnd, ParameterError
+from featx.annotations import Events
 from featx.frontend import PRESETS, preset
-from featx.plotting import (
-    Events,
+from featx_plot import (
     Frames,
     frames_panel,
     render,

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from featx import FeatureSpec, ParameterError
 from featx.cli import main
-from featx.cli.plot import command
-from featx.plotting import layout, render_map
 from featx.store import Recipe, StoreWriter, TrackRecord
+from featx_plot import layout, render_map
+from featx_plot.command import command
 
 N, DIM = 24, 6
 
@@ -46,22 +46,6 @@ def store(tmp_path: Path, vectors: np.ndarray) -> Path:
     with StoreWriter(tmp_path / "store", provenance={}) as writer:
         writer.write_shard(recipe, (spec,), tracks, values, [8000] * N)
     return tmp_path / "store"
-
-
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list:
-    """The figures that the command saves."""
-    import featx.plotting
-
-    figures = []
-    save = featx.plotting.save
-
-    def keep(figure, path, *, dpi):
-        figures.append(figure)
-        return save(figure, path, dpi=dpi)
-
-    monkeypatch.setattr(featx.plotting, "save", keep)
-    return figures
 
 
 def invoke(*arguments: object) -> str:

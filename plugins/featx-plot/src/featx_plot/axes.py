@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from featx.annotations import Events
-    from featx.plotting.panels import Frames
     from featx.types import AnyArray, DoubleArray, FloatArray
+    from featx_plot.panels import Frames
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision, those first that also stand
 #: out on the dark image panels.

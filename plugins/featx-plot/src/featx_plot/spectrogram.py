@@ -11,7 +11,7 @@ import numpy as np
 from featx.errors import ParameterError
 from featx.frontend import bark_frequencies, erb_frequencies, frames_spec, mel_frequencies, preset
 from featx.frontend.geometry import log_bins
-from featx.plotting.panels import Frames
+from featx_plot.panels import Frames
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray, FrontEnd

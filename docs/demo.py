@@ -1,4 +1,4 @@
-"""The demo: ``python -m featx.testing.demo OUTDIR``, or ``make demo``.
+"""The demo: ``python docs/demo.py OUTDIR``, or ``make demo``.
 
 Synthesises a collection with known truth, extracts features from it, searches it, and draws one
 piece. A second call finds everything there and computes nothing.
@@ -235,7 +235,7 @@ def draw(store: Store, manifest: Path, output: Path) -> Path:
     """Draw one piece: truth over a spectrogram, and its computed chroma."""
     from featx.annotations import read_events
     from featx.audio import Audio
-    from featx.plotting import frames_panel, render, save, spectrogram_panel
+    from featx_plot import frames_panel, render, save, spectrogram_panel
 
     row = _rows(manifest)[_PICTURED]
     sound = Audio.load(manifest.parent / row["path"], sr=22050, duration=_SECONDS)
@@ -262,7 +262,7 @@ def _command(names: Sequence[str], folder: Path) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m featx.testing.demo OUTDIR")
+        sys.exit("usage: python docs/demo.py OUTDIR")
     try:
         main(Path(sys.argv[1]))
     except FeatxError as error:

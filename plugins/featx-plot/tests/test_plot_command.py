@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from featx import Column, FeatureSpec, FrontEnd, ParameterError
 from featx.audio import content_hash
 from featx.cli import main
-from featx.cli.plot import command
 from featx.frontend import compute, frames_spec
 from featx.store import Recipe, StoreWriter, TrackRecord
+from featx_plot.command import command
 
 SR = 8000
 
@@ -27,22 +27,6 @@ def wav(tmp_path: Path) -> Path:
     t = np.arange(2 * SR) / SR
     soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * t), SR)
     return path
-
-
-@pytest.fixture
-def drawn(monkeypatch) -> list:
-    """The figures that the command saves."""
-    import featx.plotting
-
-    figures = []
-
-    def keep(figure, path, *, dpi):
-        figures.append(figure)
-        return save(figure, path, dpi=dpi)
-
-    save = featx.plotting.save
-    monkeypatch.setattr(featx.plotting, "save", keep)
-    return figures
 
 
 def invoke(*arguments) -> str:

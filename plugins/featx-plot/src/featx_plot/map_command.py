@@ -89,9 +89,8 @@ def command(
     featx plot map features/ -p mfcc --color tempo --manifest songs.csv --method pca
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery
-    from featx.plotting import layout, render_map, save
-    from featx.store import open_store
-    from featx.store.filenames import refuse_existing
+    from featx.store import open_store, refuse_existing
+    from featx_plot import layout, render_map, save
 
     output = output or Path(f"{store.resolve().stem}-map.png")
     refuse_existing([output], overwrite=overwrite)

@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.annotations import printable
 from featx.errors import FeatxError, ParameterError
-from featx.plotting.figure import new_figure
+from featx_plot.figure import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,8 +98,8 @@ def _tsne(unit: DoubleArray, perplexity: float, seed: int) -> AnyArray:
         from sklearn.manifold import TSNE
     except ImportError as error:
         raise FeatxError(
-            "t-SNE needs scikit-learn, which is not installed. Run: pip install 'featx[map]', or "
-            "choose --method pca."
+            "t-SNE needs scikit-learn, which is not installed. Run: pip install 'featx-plot[map]', "
+            "or choose --method pca."
         ) from error
     model = TSNE(
         perplexity=min(perplexity, (len(unit) - 1) / 3.0),
@@ -156,7 +156,7 @@ def render_map(
     Returns
     -------
     matplotlib.figure.Figure
-        For `featx.plotting.save`.
+        For `featx_plot.save`.
 
     Raises
     ------

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from featx.testing import demo
+_FILE = Path(__file__).parents[1] / "docs" / "demo.py"
+_SPEC = importlib.util.spec_from_file_location("featx_demo", _FILE)
+demo = importlib.util.module_from_spec(_SPEC)
+sys.modules["featx_demo"] = demo
+_SPEC.loader.exec_module(demo)
 
 pytestmark = pytest.mark.xdist_group("demo")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.annotations import printable
-from featx.errors import FeatxError, ParameterError, listed
-from featx.plotting import axes as draw
+from featx.commands import replacing
+from featx.errors import ParameterError, listed
+from featx_plot import axes as draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from featx.annotations import Events
-    from featx.plotting.panels import Frames
     from featx.types import FloatArray
+    from featx_plot.panels import Frames
 
 #: File types that `save` writes.
 SUFFIXES = (".png", ".pdf", ".svg")
@@ -70,8 +70,6 @@ def render(
     ------
     ParameterError
         If there is nothing to draw, ``sr`` is missing, or ``over`` has more than one dimension.
-    FeatxError
-        If matplotlib is not installed.
     """
     _check(y, sr, panels, over, events)
     figure = new_figure()
@@ -124,28 +122,19 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     if not path.parent.is_dir():
         raise ParameterError(f"output must be in an existing folder, got {str(path.parent)!r}.")
     dates = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with warnings.catch_warnings():
-            # A character that the font lacks becomes a box; the picture is still right.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            figure.savefig(temporary, format=suffix[1:], dpi=dpi, metadata=dates[suffix])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # A character that the font lacks becomes a box; the picture is still right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(temporary, format=suffix[1:], dpi=dpi, metadata=dates[suffix])
     return path
 
 
 def new_figure() -> Figure:
     """Return an empty figure with an Agg canvas."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise FeatxError(
-            "Pictures need matplotlib, which is not installed. Run: pip install 'featx[plot]'"
-        ) from error
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     engine = ConstrainedLayoutEngine(h_pad=0.03, w_pad=0.04, hspace=0.0, wspace=0.01)
     figure = Figure(layout=engine, facecolor="white")
     FigureCanvasAgg(figure)
