@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,13 +12,15 @@ import numpy as np
 
 from featx.audio import Audio, decode, probe
 from featx.errors import AudioError, ParameterError, listed
-from featx.frontend import compute, frame_geometry, n_frames, preset
+from featx.frontend import Decibel, FilterBank, compute, frame_geometry, n_frames, preset
+from featx.frontend.geometry import framing_of
 from featx.store import open_store
 from featx.training.samplers import Crop
 
 if TYPE_CHECKING:
+    from featx.frontend import FrontEnd
     from featx.store.reading import FeatureView, Store
-    from featx.types import FloatArray, FrontEnd
+    from featx.types import FloatArray
 
 __all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
 
@@ -110,7 +111,7 @@ class AudioCrops(CropReader):
         self._front_end = None if spec.front_end is None else preset(spec.front_end)
         if self._front_end is not None and spec.length:
             _check_local(self._front_end)
-            self._cut = dataclasses.replace(self._front_end, center=False)
+            self._cut = self._front_end.but(center=False)
         self._sr = spec.sr or int(getattr(self._front_end, "sr", None) or 0)
 
     def length(self, track_id: str, path: str) -> int:  # noqa: ARG002
@@ -156,27 +157,26 @@ class AudioCrops(CropReader):
     def _frames(self, path: str, start: int, length: int) -> FloatArray:
         fe = self._front_end
         assert fe is not None
-        hop, half = int(fe.hop_length), fe.n_fft // 2 if fe.center else 0
+        framing = framing_of(fe)
+        hop, half = int(framing.hop_length), framing.left_samples
         first = start * hop - half
-        stop = (start + length - 1) * hop - half + fe.n_fft
+        stop = (start + length - 1) * hop - half + framing.n_fft
         y = self._samples(path, max(first, 0), stop - max(first, 0))
         before, after = max(-first, 0), stop - max(first, 0) - len(y)
         if before or after:
-            reflect = fe.pad_mode == "reflect" and len(y) > max(before, after)
+            reflect = framing.pad_mode == "reflect" and len(y) > max(before, after)
             y = np.pad(y, (before, after), mode="reflect" if reflect else "constant")
         return compute(np.ascontiguousarray(y), self._cut, sr=self._sr)
 
 
 def _check_local(fe: FrontEnd) -> None:
-    hop = fe.hop_length
     for broken, what in (
-        (fe.raw, "raw=True (ask for sr instead)"),
-        (fe.compression == "db" and fe.top_db is not None, "top_db"),
-        (fe.estimate_tuning, "estimate_tuning"),
-        (fe.bank == "cqt", "bank='cqt', whose filters outlast a crop"),
+        (fe.framing is None, f"bank {fe.bank.id!r}, which has no frames"),
+        (isinstance(fe.compression, Decibel) and fe.compression.top_db is not None, "top_db"),
+        (isinstance(fe.bank, FilterBank) and fe.bank.tuned, "estimate_tuning"),
         (fe.deltas > 0, "deltas"),
-        (int(hop) != hop, f"hop_length={hop}"),
-        (fe.fft_padding != "window", f"fft_padding={fe.fft_padding!r}"),
+        (fe.hop.denominator > 1, f"hop_length={fe.hop}"),
+        (fe.framing is not None and fe.framing.fft_padding != "window", "fft_padding='end'"),
     ):
         if broken:
             raise ParameterError(

@@ -12,7 +12,7 @@ from matplotlib import colors
 
 from featx import Column, FeatureSpec, FrontEnd, ParameterError
 from featx.annotations import Events
-from featx.frontend import PRESETS, preset
+from featx.frontend import PRESETS, Bins, Erb, preset
 from featx_plot import (
     Frames,
     frames_panel,
@@ -274,8 +274,8 @@ def bright_hertz(axes) -> float:
         ("fe-onf", 0.06),
         ("fe-log81", 0.06),
         ("librosa", 0.06),
-        (FrontEnd(name="linear", sr=22050, bank="none", power=1.0), 0.03),
-        (FrontEnd(name="erb", sr=22050, bank="erb", n_bands=64, norm="none", power=1.0), 0.08),
+        (FrontEnd(name="linear", bank=Bins(), power=1.0), 0.03),
+        (FrontEnd(name="erb", bank=Erb(fmin=0.0, norm="none"), power=1.0), 0.08),
     ],
 )
 def test_a_tone_is_bright_at_its_frequency(front_end, tolerance: float) -> None:
@@ -292,7 +292,7 @@ def test_a_click_is_bright_at_its_time() -> None:
     assert panel.times[np.argmax(panel.values.mean(axis=1))] == pytest.approx(3.0, abs=0.0233)
 
 
-@pytest.mark.parametrize("name", [name for name, fe in PRESETS.items() if not fe.raw])
+@pytest.mark.parametrize("name", [name for name, fe in PRESETS.items() if fe.bank.id != "waveform"])
 def test_every_preset_can_be_drawn(name: str, rng) -> None:
     fe = preset(name)
     y = rng.uniform(-0.5, 0.5, fe.sr).astype(np.float32)
@@ -300,7 +300,7 @@ def test_every_preset_can_be_drawn(name: str, rng) -> None:
     axes = panels_of(render(panels=[panel]))[0]
     assert axes.get_title(loc="left").startswith(name)
     assert len(axes.get_yticks()) >= 3
-    assert panel.unit or fe.n_mfcc or "chroma" in fe.bank
+    assert panel.unit or fe.cepstrum or fe.bank.labels
 
 
 def test_a_spectrogram_of_silence_can_be_drawn() -> None:

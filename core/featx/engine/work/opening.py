@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,8 @@ from featx.registry import import_object
 from featx.weights import file_sha256, load_weights
 
 if TYPE_CHECKING:
-    from featx.frontend import Spectra
-    from featx.types import AnyArray, FeatureSpec, FloatArray, FrontEnd
+    from featx.frontend import FrontEnd, Spectra
+    from featx.types import AnyArray, FeatureSpec, FloatArray
 
 __all__ = ["HostTrack", "OpenExtractor"]
 
@@ -52,7 +51,7 @@ class HostTrack:
         """Return the representation, computed once per track for all extractors, read-only."""
         front_end = preset(front_end)
         if front_end.sr is None:
-            front_end = dataclasses.replace(front_end, sr=self._sr)
+            front_end = front_end.but(sr=self._sr)
         return self._spectra(front_end)
 
 

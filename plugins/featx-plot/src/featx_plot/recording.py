@@ -251,18 +251,18 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
 
     A feature is taken for a front end's output if frames, dimensions and column names fit.
     """
-    from featx.frontend import frame_geometry
-    from featx.types import FrontEnd
+    from featx.frontend import FrontEnd, frame_geometry
     from featx_plot import band_frequencies
 
-    fields = {item.name for item in dataclasses.fields(FrontEnd)}
-    needed = fields - {"exponent", "harmonics"}  # `FrontEnd.to_json` leaves these out at times
     stems = {column.rstrip("0123456789") for column in view.spec.column_names}
     sr = view.sr(track)
     for plain in view.recipe.front_ends:
-        if len(stems) > 1 or not needed <= {"name", *plain} <= fields:
-            continue  # a spectrogram of another kind, or of a front end that is not known here
-        front_end = FrontEnd.from_json({**plain, "name": ""})
+        if len(stems) > 1:
+            continue  # a spectrogram of another kind
+        try:
+            front_end = FrontEnd.from_json({**plain, "name": ""})
+        except ParameterError:
+            continue  # a kind of bank that is not installed here
         spec = view.spec
         if frame_geometry(front_end, sr=sr) == (spec.hop, spec.frame_length, spec.first, spec.dim):
             return band_frequencies(front_end, sr=front_end.sr or sr)
