@@ -219,7 +219,7 @@ def plugin_packages(folder: Path) -> list[Path]:
 ALL_PACKAGES = {package.name for folder in PLUGINS for package in plugin_packages(folder)}
 PLUGIN_FILES = [
     (package, path)
-    for folder in PLUGINS
+    for folder in (*PLUGINS, ROOT / "benchmarks")  # featx-bench is a plugin that brings a command
     for package in plugin_packages(folder)
     for path in sorted(package.rglob("*.py"))
 ]
