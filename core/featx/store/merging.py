@@ -17,8 +17,8 @@ from featx.errors import ParameterError, StoreError
 from featx.store.checking import check_hashes, hash_descriptor
 from featx.store.filenames import refuse_existing
 from featx.store.labels import recode
-from featx.store.layout import is_store_folder, sync_folder
 from featx.store.merged import MERGED_FORMAT, MERGED_VERSION, remember_merged
+from featx.store.paths import is_store_folder, sync_folder
 from featx.store.reading import Store, label_recipes, open_store
 from featx.store.records import ShardInfo, TrackRecord, canonical_json
 from featx.store.shard import (

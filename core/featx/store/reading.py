@@ -16,8 +16,8 @@ import numpy as np
 from featx.annotations import Events
 from featx.errors import ParameterError, StoreError, listed, some
 from featx.store.labels import decode, recode
-from featx.store.layout import is_merged_file, is_store_folder
 from featx.store.merged import MergedSource, admit_merged
+from featx.store.paths import is_merged_file, is_store_folder
 from featx.store.records import Recipe, TrackRecord, Unit, column_values, encode_text
 from featx.store.sources import Block, Entry, FolderSource, Source
 from featx.types import FeatureSpec

@@ -19,7 +19,7 @@ from featx.errors import StoreError
 from featx.store.catalogue import Current, LedgerView
 from featx.store.checking import admit_shards
 from featx.store.labels import Vocabularies, join
-from featx.store.layout import shard_path
+from featx.store.paths import shard_path
 from featx.store.records import Recipe, TrackRecord, Unit
 from featx.types import FeatureSpec
 

@@ -14,7 +14,7 @@ from featx.errors import ParameterError, listed
 from featx.guarded.limits import available_cores
 from featx.progress import LineMeter
 from featx.registry import load_registry
-from featx.store.layout import is_store_folder
+from featx.store.paths import is_store_folder
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.fitting import Fitter
 from featx.training.logs import write_failures
