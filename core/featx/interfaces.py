@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from featx.errors import ParameterError, listed
 from featx.params import NoParams
-from featx.types import Features, FeatureSpec, FrontEnd, WeightsSpec
+from featx.types import Features, FeatureSpec, WeightsSpec
 
 if TYPE_CHECKING:
+    from featx.frontend import FrontEnd
     from featx.types import AnyArray, FloatArray
 
 #: Version of the spec dataclasses below. A plugin states the one it was written for.

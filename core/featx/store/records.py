@@ -14,6 +14,7 @@ from typing import Any
 from featx.errors import FAILURE_CODES, SKIP_CODES, ParameterError, StoreError
 
 __all__ = [
+    "SEVERITY",
     "STATUSES",
     "Recipe",
     "ShardInfo",
@@ -29,6 +30,8 @@ __all__ = [
 
 #: What can have become of one track under one recipe.
 STATUSES: tuple[str, ...] = ("ok", "failed", "skipped")
+#: The larger, the worse: a file counts by its worst status.
+SEVERITY: Mapping[str, int] = {"ok": 0, "skipped": 1, "failed": 2}
 
 _HEX = re.compile(r"[0-9a-f]+\Z")
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from featx import Column, FeatureSpec, FrontEnd, ParameterError
 from featx.audio import content_hash
 from featx.cli import main
-from featx.frontend import compute, frames_spec
+from featx.frontend import Framing, Mel, compute, frames_spec
 from featx.store import Recipe, StoreWriter, TrackRecord
 from featx_plot.command import command
 
@@ -115,7 +115,13 @@ def test_mistakes_are_explained_with_exit_code_2(wav: Path, arguments, message: 
 # ---------------------------------------------------------------- features of a store
 @pytest.fixture
 def store(tmp_path: Path, wav: Path) -> Path:
-    fe = FrontEnd(name="x", sr=SR, n_fft=256, hop_length=80, n_bands=40, power=1.0)
+    fe = FrontEnd(
+        name="x",
+        sr=SR,
+        framing=Framing(n_fft=256, hop_length=80),
+        bank=Mel(n_bands=40),
+        power=1.0,
+    )
     mel = frames_spec("mel", fe)
     specs = [
         FeatureSpec(name="mean", kind="clip", dim=3),

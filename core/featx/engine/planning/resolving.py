@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from featx.errors import FeatxError, ParameterError, PluginError, listed
-from featx.frontend import preset
+from featx.frontend import FrontEnd, preset
 from featx.interfaces import ExtractorSpec, Resolved
 from featx.registry import import_object
-from featx.types import FeatureSpec, FrontEnd
+from featx.types import FeatureSpec
 
 __all__ = ["check_feature", "default_features", "resolve_checked"]
 

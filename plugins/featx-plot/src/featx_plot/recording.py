@@ -174,7 +174,7 @@ def _events(text: str) -> list[Events]:
 
 def _answers_to(group: Events, name: str) -> bool:
     """Tell whether ``beat`` or ``note_midi`` means the group ``note_midi bass``."""
-    return name in (group.name, group.name.partition(" ")[0])
+    return name in (group.name, group.name.partition(" ")[0], group.namespace)
 
 
 def _open(path: Path | None) -> Store:
@@ -211,7 +211,7 @@ def _view(store: Store, name: str) -> tuple[FeatureView, list[str]]:
 
 
 def _add(store: Store, name: str, track: str, panels: list[Frames], events: list[Events]) -> None:
-    from featx_plot import events_panel, frames_panel
+    from featx_plot import frames_panel
 
     view, columns = _view(store, name)
     if view.spec.kind == "clip":
@@ -220,7 +220,7 @@ def _add(store: Store, name: str, track: str, panels: list[Frames], events: list
             "track. Use featx show or featx export."
         )
     if view.spec.kind == "events":
-        events.append(events_panel(view.spec, view[track], name=name))
+        events.append(view.events(track, name=name))
         return
     spec, values = _choose(view.spec, view[track], columns)
     panel = frames_panel(spec, values, view.times(track), name=name)
@@ -251,18 +251,18 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
 
     A feature is taken for a front end's output if frames, dimensions and column names fit.
     """
-    from featx.frontend import frame_geometry
-    from featx.types import FrontEnd
+    from featx.frontend import FrontEnd, frame_geometry
     from featx_plot import band_frequencies
 
-    fields = {item.name for item in dataclasses.fields(FrontEnd)}
-    needed = fields - {"exponent", "harmonics"}  # `FrontEnd.to_json` leaves these out at times
     stems = {column.rstrip("0123456789") for column in view.spec.column_names}
     sr = view.sr(track)
     for plain in view.recipe.front_ends:
-        if len(stems) > 1 or not needed <= {"name", *plain} <= fields:
-            continue  # a spectrogram of another kind, or of a front end that is not known here
-        front_end = FrontEnd.from_json({**plain, "name": ""})
+        if len(stems) > 1:
+            continue  # a spectrogram of another kind
+        try:
+            front_end = FrontEnd.from_json({**plain, "name": ""})
+        except ParameterError:
+            continue  # a kind of bank that is not installed here
         spec = view.spec
         if frame_geometry(front_end, sr=sr) == (spec.hop, spec.frame_length, spec.first, spec.dim):
             return band_frequencies(front_end, sr=front_end.sr or sr)

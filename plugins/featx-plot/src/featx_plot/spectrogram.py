@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend import bark_frequencies, erb_frequencies, frames_spec, mel_frequencies, preset
-from featx.frontend.geometry import log_bins
+from featx.frontend import ConstantQ, Decibel, Waveform, frames_spec, preset
 from featx_plot.panels import Frames
 
 if TYPE_CHECKING:
-    from featx.types import DoubleArray, FloatArray, FrontEnd
+    from featx.frontend import FrontEnd
+    from featx.types import DoubleArray, FloatArray
 
 #: Decibels below the maximum that a spectrogram without compression shows.
 DISPLAY_RANGE = 80.0
-
-PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 def spectrogram_panel(
@@ -51,18 +48,20 @@ def spectrogram_panel(
     from featx.frontend import EmptyBandWarning, compute  # bring in numba
 
     fe = preset(front_end)
-    if fe.raw:
+    if isinstance(fe.bank, Waveform):
         raise ParameterError(
             f"front_end must be a time-frequency representation, got {fe.name!r}, the waveform."
         )
-    n_harmonics = len(fe.harmonics)
-    fe = dataclasses.replace(fe, harmonics=fe.harmonics[:1])  # two would lie between each other
+    n_harmonics = 1
+    if isinstance(fe.bank, ConstantQ):
+        n_harmonics = len(fe.bank.harmonics)
+        fe = fe.but(harmonics=fe.bank.harmonics[:1])  # two would lie between each other
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EmptyBandWarning)  # seen in the picture as dark rows
         values = compute(y, fe, sr=sr)
     spec = frames_spec("spectrogram", fe, sr=sr)
     unit = compression_text(fe)
-    if not unit and not fe.n_mfcc and not fe.bank.startswith("chroma"):
+    if not unit and fe.cepstrum is None and not fe.bank.labels:
         values, unit = _decibels(values, fe.power), "dB relative to maximum"
     return Frames(
         name=name or f"{fe.name}: {_size_text(fe, values.shape[1], n_harmonics)}",
@@ -76,55 +75,31 @@ def spectrogram_panel(
 
 def band_frequencies(fe: FrontEnd, *, sr: int) -> DoubleArray | None:
     """Return the centre of every band in Hz, ascending; None where bands are no frequencies."""
-    if fe.raw or fe.n_mfcc or fe.deltas:
+    if fe.cepstrum is not None or fe.deltas:
         return None
-    fmax = sr / 2 if fe.fmax is None else fe.fmax
-    if fe.bank == "mel":
-        edges = mel_frequencies(fe.n_bands + 2, fmin=fe.fmin, fmax=fmax, htk=fe.scale == "htk")
-        return edges[1:-1]
-    if fe.bank == "bark":
-        return bark_frequencies(fe.n_bands + 2, fmin=fe.fmin, fmax=fmax)[1:-1]
-    if fe.bank == "erb":
-        return erb_frequencies(fe.n_bands + 2, fmin=fe.fmin, fmax=fmax)[1:-1]
-    if fe.bank == "logfreq":
-        return np.asarray(log_bins(fe, sr)[1:-1], dtype=np.float64) * (sr / fe.n_fft)
-    if fe.bank == "cqt" and len(fe.harmonics) == 1:
-        steps = np.arange(fe.n_bands) / fe.bands_per_octave
-        return np.asarray(fe.fmin * fe.harmonics[0] * 2.0**steps)
-    if fe.bank == "none":
-        return np.arange(fe.n_fft // 2 + 1, dtype=np.float64) * (sr / fe.n_fft)
-    return None
+    return fe.bank.frequencies(sr=sr, n_fft=0 if fe.framing is None else fe.framing.n_fft)
 
 
 def band_labels(fe: FrontEnd) -> tuple[str, ...]:
     """Return names of pitch classes or cepstral coefficients, otherwise nothing."""
-    if fe.n_mfcc:
+    if fe.cepstrum is not None:
         marks = ("", "Δ", "ΔΔ")[: fe.deltas + 1]
-        return tuple(f"{mark}c{index}" for mark in marks for index in range(fe.n_mfcc))
-    if fe.bank.startswith("chroma") and fe.n_bands == len(PITCH_CLASSES):
-        return PITCH_CLASSES
-    return ()
+        return tuple(f"{mark}c{index}" for mark in marks for index in range(fe.cepstrum.n_mfcc))
+    return fe.bank.labels
 
 
 def compression_text(fe: FrontEnd) -> str:
     """Return how values relate to the spectrum S, such as ``log10(1 + 10 S)``."""
-    if fe.n_mfcc:
+    if fe.cepstrum is not None or fe.compression is None:
         return ""
-    if fe.compression in ("log10", "ln"):
-        gain = "" if fe.gain == 1 else f"{fe.gain:g} "
-        offset = "" if fe.offset == 0 else f"{fe.offset:g} + "
-        return f"{fe.compression}({offset}{gain}S)"
-    return "dB" if fe.compression == "db" else ""
+    return "dB" if isinstance(fe.compression, Decibel) else fe.compression.formula("S")
 
 
 def _size_text(fe: FrontEnd, dim: int, n_harmonics: int) -> str:
-    if fe.n_mfcc:
+    if fe.cepstrum is not None:
         return f"{dim} cepstral coefficients"
-    if fe.bank == "cqt":
-        several = f", the first of {n_harmonics} harmonics" if n_harmonics > 1 else ""
-        return f"{dim} constant-Q bins{several}"
-    words = {"none": "bins", "frames": "samples", "logfreq": "bands, logarithmic in frequency"}
-    return f"{dim} {words.get(fe.bank, fe.bank.partition('-')[0] + ' bands')}"
+    several = f", the first of {n_harmonics} harmonics" if n_harmonics > 1 else ""
+    return f"{dim} {fe.bank.summary}{several}"
 
 
 def _decibels(values: FloatArray, power: float) -> FloatArray:
