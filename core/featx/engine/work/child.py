@@ -134,9 +134,7 @@ class _Worker:
         spectra = Spectra(decoded.waveforms, decoded.native_sr)
         for step in steps:
             extractor = self.extractors[step]
-            shortest = extractor.job.spec.min_duration
-            if decoded.duration < shortest:
-                reason = f"{decoded.duration:.3f} s, the extractor needs {shortest:g} s"
+            if reason := extractor.too_short(decoded.waveforms, duration=decoded.duration):
                 yield "skipped", key, step, "too-short", reason
                 continue
             yield "hold", key, step
