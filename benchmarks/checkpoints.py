@@ -99,9 +99,9 @@ def mels(out: Path, midi: Path) -> None:  # noqa: ARG001
 
 def train(out: Path, midi: Path, *, name: str) -> None:  # noqa: ARG001
     """Train one of the models."""
-    extractor, recipe, manifest, settings = TRAININGS[name]
+    extractor, method, manifest, settings = TRAININGS[name]
     words: list[object] = ["-p", extractor, "-m", out / manifest, "-o", out / name, "--threads", 1]
-    words += ["--recipe", recipe] if recipe else ["--store", out / STORES[manifest]]
+    words += ["--method", method] if method else ["--store", out / STORES[manifest]]
     for key, value in settings.items():
         words += ["--set", f"{key}={value}"]
     featx("train", *words)

@@ -165,7 +165,7 @@ def extract(data: Path, store: Path) -> dict[str, tuple[tuple[str, ...], np.ndar
             summary = featx.run(
                 music,
                 store,
-                plugins=plugins,
+                extractors=plugins,
                 features=features,
                 weights={"artist-siamese": path, **({"samplecnn": "untrained"} if more else {})},
             )
@@ -182,7 +182,7 @@ def extract(data: Path, store: Path) -> dict[str, tuple[tuple[str, ...], np.ndar
         }
         found = {name: (view.ids, view.values) for name, view in views.items()}
         view = opened["melspectrogram"]["summary"]
-        means = [i for i, name in enumerate(view.spec.columns) if name.endswith("_mean")]
+        means = [i for i, name in enumerate(view.spec.column_names) if name.endswith("_mean")]
         found["mean log-mel"] = (view.ids, view.values[:, means])
     return found
 

@@ -163,7 +163,7 @@ def of_tags(extractor: Callable[..., Any], songs: Songs) -> dict[str, tuple[floa
         audio = featx.Audio.load(songs.folder / row["path"])
         values = extractor(audio.y, audio.sr)
         scores.append(values["tags"])
-        names = values.specs["tags"].columns
+        names = values.specs["tags"].column_names
     predicted = np.stack(scores).astype(np.float64)
     truth = tag_matrix([row["tags"].split(";") for row in songs.rows], names)
     families = [i for i, name in enumerate(names) if name in {*FAMILIES, "choir"}]
@@ -202,7 +202,7 @@ def table(out: Path, name: str) -> str:
 
 def _load(row: Row, folder: Path) -> Callable[..., Any]:
     params = {"model": row.settings["model"]} if row.extractor == "samplecnn" else {}
-    return featx.open_extractor(row.extractor, weights=folder, **params)
+    return featx.open_extractor(row.extractor, weights=folder, params=params)
 
 
 def main(out: Path, tables: Sequence[str]) -> None:

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from fake_plugins import BROKEN, GOOD, install
 
 from featx.cli import COMMANDS, main
-from featx.cli.common import parse_settings
-from featx.cli.group import RootGroup
+from featx.cli.root import RootGroup
+from featx.commands import parse_settings
 from featx.errors import AudioError, ParameterError, PluginError, StoreError, WeightsError
 
 HEAVY = ("numpy", "scipy", "numba", "h5py", "torch", "rich", "soundfile", "soxr")
@@ -63,7 +63,7 @@ CALL = "from featx.cli import main\ntry:\n    main({args!r})\nexcept SystemExit:
     "code",
     [
         "import featx",
-        "import featx.cli, featx.cli.common, featx.registry",
+        "import featx.cli, featx.commands, featx.registry",
         CALL.format(args=["--help"]),
         CALL.format(args=["plugins"]),
     ],
@@ -117,7 +117,7 @@ def test_unknown_command_suggests_the_nearest():
 
 # ------------------------------------------------------------------------------- errors
 def group_that_raises(error: BaseException) -> RootGroup:
-    group = RootGroup("featx", table={})
+    group = RootGroup("featx", table={}, packages={})
 
     @group.command("fail")
     def fail() -> None:
@@ -138,7 +138,6 @@ def group_that_raises(error: BaseException) -> RootGroup:
 )
 def test_errors_are_one_line_and_an_exit_code(monkeypatch, error, code):
     monkeypatch.delenv("FEATX_DEBUG", raising=False)
-    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
     done = CliRunner().invoke(group_that_raises(error), ["fail"])
     assert done.exit_code == code
     assert done.stderr == f"Error: {error}\n"
@@ -146,7 +145,6 @@ def test_errors_are_one_line_and_an_exit_code(monkeypatch, error, code):
 
 def test_debug_shows_the_traceback(monkeypatch):
     monkeypatch.setenv("FEATX_DEBUG", "1")
-    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
     done = CliRunner().invoke(group_that_raises(PluginError("unknown")), ["fail"])
     assert done.exit_code == 2
     assert "Traceback" in done.stderr
@@ -160,13 +158,11 @@ def test_debug_option_shows_the_traceback():
 
 
 def test_other_exceptions_are_not_hidden(monkeypatch):
-    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
     done = CliRunner().invoke(group_that_raises(ZeroDivisionError()), ["fail"])
     assert isinstance(done.exception, ZeroDivisionError)
 
 
 def test_interrupt_ends_with_130(monkeypatch):
-    monkeypatch.setattr(RootGroup, "get_command", click.Group.get_command)
     done = CliRunner().invoke(group_that_raises(KeyboardInterrupt()), ["fail"])
     assert done.exit_code == 130
     assert "Interrupted." in done.stderr
@@ -208,6 +204,15 @@ def test_two_plugins_with_one_command_name_are_both_named(tmp_path):
     done = run("extra", site=tmp_path)
     assert "'dummy-a:extra' and 'dummy-b:extra'" in done.stderr
     assert "From dummy-a 1.0 and dummy-b 1.0." in run("--help", site=tmp_path).stdout
+
+
+def test_first_party_command_that_is_not_installed_names_its_package():
+    done = run("--no-plugin", "featx-bench", "bench", "retrieval")
+    assert done.returncode == 2
+    assert "Run: pip install featx-bench" in done.stderr
+    without = run("--no-plugin", "featx-bench", "--help").stdout
+    assert "Needs featx-bench." in " ".join(without.split())
+    assert "Needs" not in run("--help").stdout
 
 
 # ------------------------------------------------------------------------------- completion
@@ -268,7 +273,8 @@ def test_settings_refuse(pair, extractors, message):
 RESOLVE = """
 from dataclasses import replace
 from fractions import Fraction
-from featx import ExtractorSpec, FeatureSpec, LossSpec, Resolved, WeightsSpec, hookimpl, param
+from featx import (Column, ExtractorSpec, FeatureSpec, LossSpec, Resolved, WeightsSpec, hookimpl,
+                   param)
 from featx import params_class
 
 @params_class
@@ -282,8 +288,7 @@ def resolve(params, native_sr):
     frames = FeatureSpec(name="frames", kind="frames", dim=params.n, unit="dB",
                          hop=Fraction(441, 2), frame_length=512, description="What changes.",
                          aspects={"low": (0, 1)})
-    beats = FeatureSpec(name="beats", kind="events", dim=1, dtype="float64", columns=("time",),
-                        column_units=("s",))
+    beats = FeatureSpec(name="beats", kind="events", columns=(Column("time", "s"),))
     return Resolved(sr=22050, outputs=(frames, beats), front_ends=("fe-artist",))
 
 def read(path):

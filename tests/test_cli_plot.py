@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from featx import FeatureSpec, FrontEnd, ParameterError
+from featx import Column, FeatureSpec, FrontEnd, ParameterError
 from featx.audio import content_hash
 from featx.cli import main
 from featx.cli.plot import command
@@ -138,15 +138,14 @@ def store(tmp_path: Path, wav: Path) -> Path:
         mel,
         dataclasses.replace(mel, name="f0", dim=1, unit="Hz"),
         dataclasses.replace(
-            mel, name="pair", dim=2, columns=("centre", "level"), column_units=("Hz", "dB")
+            mel, name="pair", dim=2, columns=(Column("centre", "Hz"), Column("level", "dB"))
         ),
         FeatureSpec(
             name="beats",
             kind="events",
             dim=2,
             dtype="float64",
-            columns=("time", "position"),
-            column_units=("s", "1"),
+            columns=(Column("time", "s"), Column("position", "1")),
         ),
     ]
     plain = fe.to_json()

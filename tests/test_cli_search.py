@@ -25,7 +25,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     (folder / "music").mkdir()
     for name, frequency in FREQUENCIES.items():
         sf.write(folder / f"music/{name}.wav", tone(frequency, duration=1.0, sr=22050), 22050)
-    featx.run(folder / "music", folder / "store", plugins="mfcc", settings={"n_mfcc": 17}, jobs=1)
+    featx.run(folder / "music", folder / "store", extractors="mfcc", params={"n_mfcc": 17}, jobs=1)
     return folder / "music", folder / "store"
 
 
@@ -97,7 +97,7 @@ def test_another_recipe_than_the_store_is_refused(
 
 
 def test_a_tag_is_found_in_whichever_feature_has_it(tmp_path: Path) -> None:
-    from featx import FeatureSpec
+    from featx import Column, FeatureSpec
     from featx.store import Recipe, StoreWriter, TrackRecord
 
     names = ("guitar", "piano")
@@ -106,7 +106,7 @@ def test_a_tag_is_found_in_whichever_feature_has_it(tmp_path: Path) -> None:
             Recipe(extractor="featx-x:tagger", version="1", params={}),
             [
                 FeatureSpec(name="embedding", kind="clip", dim=2),
-                FeatureSpec(name="tags", kind="clip", dim=2, columns=names),
+                FeatureSpec(name="tags", kind="clip", dim=2, columns=tuple(map(Column, names))),
             ],
             [
                 TrackRecord(track_id=name, path=name, content=name, size=1, mtime_ns=1)
@@ -130,7 +130,7 @@ def test_a_store_made_untrained_says_so_and_takes_files(
 ) -> None:
     music, _ = collection
     with pytest.warns(UntrainedWarning):
-        featx.run(music, tmp_path / "s", plugins="samplecnn", weights="untrained", jobs=1)
+        featx.run(music, tmp_path / "s", extractors="samplecnn", weights="untrained", jobs=1)
     result = CliRunner().invoke(
         main, ["search", str(tmp_path / "s"), str(music / "middle.wav"), "-k", "1", "--json"]
     )

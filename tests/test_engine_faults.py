@@ -34,7 +34,7 @@ def music(tmp_path: Path) -> Path:
 
 def go(music: Path, store: Path, *plugins: str, **more: Any) -> RunSummary:
     arguments = {"timeout": 30.0, "memory": 1 << 30, "jobs": 1, **more}
-    return run(music, store, plugins=plugins or ("faulty", "cheap"), **arguments)
+    return run(music, store, extractors=plugins or ("faulty", "cheap"), **arguments)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ def test_own_array_stays_writeable(cheap: Any) -> None:
 def test_parameters_and_outputs_can_be_chosen(rng: Any) -> None:
     y = rng.standard_normal(800).astype(np.float32)
     with (
-        featx.open_extractor("cheap", gain=2, features=("stats",)) as loud,
+        featx.open_extractor("cheap", params={"gain": 2}, features=("stats",)) as loud,
         featx.open_extractor("cheap") as plain,
     ):
         assert set(loud(y, 8000)) == {"stats"}
@@ -109,7 +111,7 @@ def test_untrained_extractors_warn() -> None:
         ({"name": "cheap", "threads": 0}, ParameterError, "threads must be"),
         ({"name": "cheap", "device": "cuda"}, ParameterError, "device must be"),
         ({"name": "cheap", "features": ("x",)}, ParameterError, "feature of 'cheap'"),
-        ({"name": "cheap", "gian": 2}, ParameterError, "Did you mean 'gain'"),
+        ({"name": "cheap", "params": {"gian": 2}}, ParameterError, "Did you mean 'gain'"),
         ({"name": "stubborn"}, PluginError, "no model today"),
     ],
 )
@@ -118,14 +120,23 @@ def test_wrong_arguments(arguments: Any, kind: type[Exception], message: str) ->
         featx.open_extractor(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "params"), [("cheap", {"gain": 2}), ("native", {}), ("mfcc", {"n_mfcc": 20})]
+)
+def test_prepared_extractor_survives_json_and_pickle(name: str, params: dict[str, Any]) -> None:
+    (prepared,) = prepare_extractors(load_registry(), [name], params={name: params})
+    assert type(prepared).from_json(json.loads(json.dumps(prepared.to_json()))) == prepared
+    assert pickle.loads(pickle.dumps(prepared)) == prepared
+
+
 # ------------------------------------------------------------------------------- one track
 def worker(*plugins: str) -> _Worker:
-    jobs = prepare_extractors(load_registry(), plugins)
+    extractors = prepare_extractors(load_registry(), plugins)
     return _Worker(
         RunSettings(
             token="t",
             store="",
-            jobs=jobs,
+            extractors=extractors,
             limits=featx.audio.Limits(),
             quality="HQ",
             threads=1,

@@ -26,16 +26,16 @@ def test_real_recordings_through_several_extractors(
     files = sorted((data_dir / "music/opensurge").glob("*.ogg"))
     for path in files[:1]:
         shutil.copy(path, music)
-    first = run(music, tmp_path / "s", plugins=PLUGINS)
+    first = run(music, tmp_path / "s", extractors=PLUGINS)
     assert first.line == "1 in = 1 ok + 0 failed + 0 skipped"
 
     shutil.copy(files[1], music)
-    counts = plan(music, tmp_path / "s", plugins=PLUGINS).counts()
+    counts = plan(music, tmp_path / "s", extractors=PLUGINS).counts()
     assert {name: dict(states) for name, states in counts.states.items()} == {
         name: {"fresh": 1, "new": 1} for name in PLUGINS
     }
     settings = {"mfcc.n_mfcc": 20}
-    second = run(music, tmp_path / "s", plugins=PLUGINS, settings=settings)
+    second = run(music, tmp_path / "s", extractors=PLUGINS, params=settings)
     assert {name: dict(units) for name, units in second.units.items()} == {
         "samplecnn": {"fresh": 1, "ok": 1},
         "mfcc": {"ok": 2},
@@ -46,7 +46,7 @@ def test_real_recordings_through_several_extractors(
     assert store["mfcc"].recipe.params["n_mfcc"] == 20
     with (
         featx.open_extractor("samplecnn") as samplecnn,
-        featx.open_extractor("mfcc", n_mfcc=20) as mfcc,
+        featx.open_extractor("mfcc", params={"n_mfcc": 20}) as mfcc,
     ):
         path = music / files[0].name
         assert np.array_equal(store["mfcc"]["summary"][path.name], mfcc.file(path)["summary"])

@@ -37,11 +37,11 @@ def music(tmp_path: Path) -> Path:
 
 
 def go(music: Path, store: Path, *plugins: str, **more: Any) -> RunSummary:
-    return run(music, store, plugins=plugins or ("cheap",), jobs=1, **more)
+    return run(music, store, extractors=plugins or ("cheap",), jobs=1, **more)
 
 
 def states(music: Path, store: Path, *plugins: str, **more: Any) -> dict[str, dict[str, int]]:
-    counts: PlanCounts = plan(music, store, plugins=plugins or ("cheap",), **more).counts()
+    counts: PlanCounts = plan(music, store, extractors=plugins or ("cheap",), **more).counts()
     return {name: dict(found) for name, found in counts.states.items()}
 
 
@@ -76,12 +76,12 @@ def test_plan_does_not_make_a_store(music: Path, tmp_path: Path) -> None:
 
 
 def test_changed_parameter_touches_its_extractor_only(music: Path, tmp_path: Path) -> None:
-    go(music, tmp_path / "s", "cheap", "slow", settings={"slow.seconds": 0})
+    go(music, tmp_path / "s", "cheap", "slow", params={"slow.seconds": 0})
     settings = {"cheap": {"gain": "2"}, "slow": {"seconds": "0"}}
-    counts = plan(music, tmp_path / "s", plugins=["cheap", "slow"], settings=settings).counts()
+    counts = plan(music, tmp_path / "s", extractors=["cheap", "slow"], params=settings).counts()
     assert dict(counts.states["slow"]) == {"fresh": 6}
     assert dict(counts.stale["cheap"]) == {"parameter gain 1.0 -> 2.0": 6}
-    summary = go(music, tmp_path / "s", "cheap", "slow", settings=settings)
+    summary = go(music, tmp_path / "s", "cheap", "slow", params=settings)
     assert dict(summary.units["cheap"]) == {"ok": 6}
     assert dict(summary.units["slow"]) == {"fresh": 6}
 
@@ -91,7 +91,7 @@ def ledgers(store: Path) -> int:
 
 
 def test_short_name_means_the_recipe_that_was_asked_for_last(music: Path, tmp_path: Path) -> None:
-    store, loud = tmp_path / "s", {"settings": {"gain": 2.0}}
+    store, loud = tmp_path / "s", {"params": {"gain": 2.0}}
     go(music, store, **loud)
     go(music, store)
     digest, before = open_store(store).digest(), ledgers(store)
@@ -113,7 +113,7 @@ def test_outputs_that_changed_without_a_version_are_computed_again(
     store = tmp_path / "s"
     go(music, store, "wide")
     monkeypatch.setenv("FAULTY_DIM", "4")
-    counts = plan(music, store, plugins=["wide"]).counts()
+    counts = plan(music, store, extractors=["wide"]).counts()
     reason = "output 'level': dim 5 -> 4; bump the extractor's version"
     assert counts.stale["wide"] == {reason: 6}
     assert go(music, store, "wide").computed == 6
@@ -129,7 +129,7 @@ def test_damaged_shard_is_repaired_and_computed_again(
     music: Path, tmp_path: Path, how: str
 ) -> None:
     store = tmp_path / "s"
-    go(music, store, settings={"gain": 2.0})
+    go(music, store, params={"gain": 2.0})
     go(music, store)
     with open_store(store) as before:
         digest, recipe = before.digest(), before["cheap"].recipe.id
@@ -146,7 +146,7 @@ def test_damaged_shard_is_repaired_and_computed_again(
             with pytest.raises(StoreError, match=r"verify --repair"):
                 attempt(music, store)
     assert verify(store, repair=True).lost == lost
-    counts = plan(music, store, plugins=["cheap"]).counts()
+    counts = plan(music, store, extractors=["cheap"]).counts()
     assert counts.states["cheap"] == {"fresh": 6 - lost, "stale": lost}
     assert counts.stale["cheap"] == {"its shard was damaged": lost}
     assert go(music, store).computed == lost
@@ -165,7 +165,7 @@ def test_core_version_makes_nothing_stale(
 def test_changed_file_is_stale(music: Path, tmp_path: Path) -> None:
     go(music, tmp_path / "s")
     write_wav(music / "a/0000.wav", samples=5000)
-    counts = plan(music, tmp_path / "s", plugins=["cheap"]).counts()
+    counts = plan(music, tmp_path / "s", extractors=["cheap"]).counts()
     assert dict(counts.stale["cheap"]) == {"content changed": 1}
     go(music, tmp_path / "s")
     assert open_store(tmp_path / "s")["cheap"]["stats"]["a/0000.wav"][3] == 5000
@@ -242,14 +242,14 @@ def test_short_tracks_are_skipped(music: Path, tmp_path: Path) -> None:
 
 def test_digest_does_not_depend_on_workers(music: Path, tmp_path: Path) -> None:
     go(music, tmp_path / "s")
-    run(music, tmp_path / "t", plugins="cheap", jobs=3)
+    run(music, tmp_path / "t", extractors="cheap", jobs=3)
     assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "t").digest()
 
 
 def test_any_executor_runs_shards(music: Path, tmp_path: Path) -> None:
     go(music, tmp_path / "s")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        summary = run(music, tmp_path / "t", plugins="cheap", jobs=2, executor=executor)
+        summary = run(music, tmp_path / "t", extractors="cheap", jobs=2, executor=executor)
     assert summary.ok == 6
     assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "t").digest()
 
@@ -259,7 +259,7 @@ def test_workers_share_the_cores(
     music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, threads: int
 ) -> None:
     monkeypatch.setattr("featx.engine.running.available_cores", lambda: 8)
-    run(music / "a/0000.wav", tmp_path / "s", plugins="threads", jobs=jobs)
+    run(music / "a/0000.wav", tmp_path / "s", extractors="threads", jobs=jobs)
     assert open_store(tmp_path / "s")["threads"]["level"]["0000.wav"] == threads
 
 
@@ -279,21 +279,25 @@ def test_untrained_extractor_says_so(music: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"plugins": ["cheep"]}, PluginError, "Did you mean 'cheap'"),
-        ({"plugins": ["cheep", "slwo"]}, PluginError, "(?s)'cheap'.*'slow'"),
-        ({"plugins": []}, ParameterError, "at least one extractor"),
-        ({"plugins": "cheap", "settings": {"gian": 2}}, ParameterError, "cheap: .*'gain'"),
-        ({"plugins": "cheap", "settings": {"slow.seconds": 2}}, ParameterError, "settings must"),
-        ({"plugins": ["cheap", "slow"], "settings": {"gain": 2}}, ParameterError, "must name the"),
-        ({"plugins": "cheap", "features": ["sum"]}, ParameterError, "feature of 'cheap' must be"),
-        ({"plugins": "cheap", "device": "cuda"}, ParameterError, "device must be one"),
-        ({"plugins": "cheap", "device": "tpu"}, ParameterError, "device must be one"),
-        ({"plugins": "cheap", "quality": "best"}, ParameterError, "quality must be one"),
-        ({"plugins": "cheap", "jobs": 0}, ParameterError, "jobs must be"),
-        ({"plugins": "cheap", "timeout": 0}, ParameterError, "timeout must be"),
-        ({"plugins": "cheap", "weights": "x"}, ParameterError, "use none"),
-        ({"plugins": "weighty"}, WeightsError, "weighty cannot run: .*must be installed first"),
-        ({"plugins": "unresolved"}, PluginError, "valid Resolved: got dict"),
+        ({"extractors": ["cheep"]}, PluginError, "Did you mean 'cheap'"),
+        ({"extractors": ["cheep", "slwo"]}, PluginError, "(?s)'cheap'.*'slow'"),
+        ({"extractors": []}, ParameterError, "at least one extractor"),
+        ({"extractors": "cheap", "params": {"gian": 2}}, ParameterError, "cheap: .*'gain'"),
+        ({"extractors": "cheap", "params": {"slow.seconds": 2}}, ParameterError, "params must"),
+        ({"extractors": ["cheap", "slow"], "params": {"gain": 2}}, ParameterError, "must name the"),
+        (
+            {"extractors": "cheap", "features": ["sum"]},
+            ParameterError,
+            "feature of 'cheap' must be",
+        ),
+        ({"extractors": "cheap", "device": "cuda"}, ParameterError, "device must be one"),
+        ({"extractors": "cheap", "device": "tpu"}, ParameterError, "device must be one"),
+        ({"extractors": "cheap", "quality": "best"}, ParameterError, "quality must be one"),
+        ({"extractors": "cheap", "jobs": 0}, ParameterError, "jobs must be"),
+        ({"extractors": "cheap", "timeout": 0}, ParameterError, "timeout must be"),
+        ({"extractors": "cheap", "weights": "x"}, ParameterError, "use none"),
+        ({"extractors": "weighty"}, WeightsError, "weighty cannot run: .*must be installed first"),
+        ({"extractors": "unresolved"}, PluginError, "valid Resolved: got dict"),
     ],
 )
 def test_wrong_arguments_stop_before_anything(
@@ -315,7 +319,7 @@ def test_extractor_that_does_not_open_stops_the_run(
     music: Path, tmp_path: Path, how: str, message: str
 ) -> None:
     with pytest.raises(PluginError, match=message):
-        go(music, tmp_path / "s", "stubborn", settings={"how": how})
+        go(music, tmp_path / "s", "stubborn", params={"how": how})
 
 
 def test_two_runs_do_not_meet(music: Path, tmp_path: Path) -> None:
@@ -363,7 +367,7 @@ def test_weights_are_part_of_the_recipe(music: Path, tmp_path: Path) -> None:
     first, second = (save(tmp_path / f"{n}.safetensors", n) for n in (1, 2))
     go(music, tmp_path / "s", "weighty", weights=first)
     assert open_store(tmp_path / "s")["weighty"].recipe.weights == file_sha256(first)
-    counts = plan(music, tmp_path / "s", plugins="weighty", weights={"weighty": second}).counts()
+    counts = plan(music, tmp_path / "s", extractors="weighty", weights={"weighty": second}).counts()
     change = f"weights {file_sha256(first)[:12]} -> {file_sha256(second)[:12]}"
     assert dict(counts.stale["weighty"]) == {change: 6}
 
@@ -437,7 +441,7 @@ def test_plan_does_not_grow_with_the_collection(tmp_path: Path) -> None:
             path = folder / f"{number // 100}" / f"{number}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        planned = plan(folder, tmp_path / "s", plugins="cheap")
+        planned = plan(folder, tmp_path / "s", extractors="cheap")
         tracemalloc.start()
         try:
             assert planned.counts().tracks == count
@@ -472,7 +476,9 @@ class Watching:
 def test_progress_counts_tracks_of_shards_in_work(tmp_path: Path) -> None:
     music = write_folder(tmp_path / "music", 8)  # four shards of two tracks
     watching = Watching()
-    run(music, tmp_path / "s", plugins="slow", settings={"seconds": 0.8}, jobs=1, progress=watching)
+    run(
+        music, tmp_path / "s", extractors="slow", params={"seconds": 0.8}, jobs=1, progress=watching
+    )
     assert watching.done == sorted(watching.done)
     assert {done % 2 for done in watching.done} == {0, 1}
     assert watching.done[-1] == 8
@@ -486,7 +492,7 @@ def test_compiling_is_told_where_it_is_true(
 
     def notes(store: str) -> list[str]:
         watching = Watching()
-        run(music, tmp_path / store, plugins="mfcc", jobs=1, progress=watching)
+        run(music, tmp_path / store, extractors="mfcc", jobs=1, progress=watching)
         return watching.notes
 
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)

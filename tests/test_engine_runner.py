@@ -47,7 +47,7 @@ class FakeChild:
         return next(self.answers)
 
     def _work(self, items: list[tuple[int, str, tuple[int, ...]]]) -> Any:
-        spec = self.setup.jobs[0].resolved.outputs[0]
+        spec = self.setup.extractors[0].resolved.outputs[0]
         for key, path, steps in items:
             self.die(Path(path).name, None)
             yield "hold", key, DECODE
@@ -80,11 +80,11 @@ def trial(
 ) -> Callable[..., tuple[ShardSummary, type[FakeChild]]]:
     monkeypatch.syspath_prepend(install_faulty(tmp_path_factory.mktemp("site")))
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
-    jobs = prepare_extractors(load_registry(), ["cheap"])
+    extractors = prepare_extractors(load_registry(), ["cheap"])
     setup = RunSettings(
         token="t",
         store=str(tmp_path / "s"),
-        jobs=jobs,
+        extractors=extractors,
         limits=Limits(),
         quality="HQ",
         threads=1,

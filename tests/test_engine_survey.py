@@ -31,7 +31,7 @@ def music(tmp_path: Path) -> Path:
 
 
 def go(music: Any, store: Path, *plugins: str, **more: Any) -> RunSummary:
-    return run(music, store, plugins=plugins or ("cheap",), jobs=1, **more)
+    return run(music, store, extractors=plugins or ("cheap",), jobs=1, **more)
 
 
 def call(*arguments: str | Path) -> Result:
@@ -49,7 +49,7 @@ def test_another_folder_cannot_take_over_ids(tmp_path: Path, samples: int) -> No
     digest = open_store(tmp_path / "s").digest()
     for attempt in (
         lambda: go(tmp_path / "B", tmp_path / "s"),
-        lambda: plan(tmp_path / "B", tmp_path / "s", plugins="cheap").counts(),
+        lambda: plan(tmp_path / "B", tmp_path / "s", extractors="cheap").counts(),
     ):
         with pytest.raises(ParameterError, match="track_id must name one file") as caught:
             attempt()
@@ -96,7 +96,7 @@ def test_edited_collection_may_move(music: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------ other ids
 def test_another_parent_is_pointed_out(music: Path, tmp_path: Path) -> None:
     go(music, tmp_path / "s")
-    found = plan(tmp_path / "music", tmp_path / "s", plugins="cheap").survey()
+    found = plan(tmp_path / "music", tmp_path / "s", extractors="cheap").survey()
     assert (found.files, found.elsewhere, found.notes()) == (4, 0, [])
     write_wav(tmp_path / "more/0.wav", seed=9)
     told = (
@@ -113,7 +113,7 @@ def test_a_part_of_the_collection_is_pointed_out_even_where_it_has_moved(
 ) -> None:
     go(music, tmp_path / "s")
     music.rename(tmp_path / "moved")
-    (note,) = plan(tmp_path / "moved/a", tmp_path / "s", plugins="cheap").survey().notes()
+    (note,) = plan(tmp_path / "moved/a", tmp_path / "s", extractors="cheap").survey().notes()
     assert "2 files are in this store under other ids (a/0000.wav instead of 0000.wav)" in note
 
 
@@ -134,13 +134,13 @@ def test_a_file_that_did_not_decode_stays_failed_under_new_recipes(
     bad = music / "bad.wav"
     bad.write_text("no audio")
     go(music, tmp_path / "s")
-    counts = plan(music, tmp_path / "s", plugins=["cheap"], settings={"gain": 2}).counts()
+    counts = plan(music, tmp_path / "s", extractors=["cheap"], params={"gain": 2}).counts()
     assert dict(counts.states["cheap"]) == {"stale": 4, "failed": 1}
-    summary = go(music, tmp_path / "s", settings={"gain": 2})
+    summary = go(music, tmp_path / "s", params={"gain": 2})
     assert (summary.computed, summary.failed, dict(summary.codes)) == (4, 1, {"not-audio": 1})
     units = open_store(tmp_path / "s")["cheap"]
     assert units.recipe.params["gain"] == 2
-    other = go(music, tmp_path / "s", "slow", settings={"seconds": 0})
+    other = go(music, tmp_path / "s", "slow", params={"seconds": 0})
     assert (other.computed, other.failures[0].code) == (4, "not-audio")
 
 
@@ -148,9 +148,9 @@ def test_carried_failures_are_recorded_retried_and_forgotten(music: Path, tmp_pa
     bad = music / "bad.wav"
     bad.write_text("no audio")
     go(music, tmp_path / "s")
-    go(music, tmp_path / "s", settings={"gain": 2})
+    go(music, tmp_path / "s", params={"gain": 2})
     fresh = tmp_path / "t"
-    go(music, fresh, settings={"gain": 2})
+    go(music, fresh, params={"gain": 2})
     from featx.store import read_ledger
 
     def failures(store: Path) -> list[Any]:
@@ -162,10 +162,10 @@ def test_carried_failures_are_recorded_retried_and_forgotten(music: Path, tmp_pa
             ]
 
     assert failures(tmp_path / "s") == failures(fresh) != []
-    again = plan(music, tmp_path / "s", plugins="cheap", settings={"gain": 3}, failed=True)
+    again = plan(music, tmp_path / "s", extractors="cheap", params={"gain": 3}, failed=True)
     assert again.counts().to_do == 5
     write_wav(bad)
-    assert go(music, tmp_path / "s", settings={"gain": 3}).failed == 0
+    assert go(music, tmp_path / "s", params={"gain": 3}).failed == 0
 
 
 def test_failures_of_an_extractor_are_not_carried(music: Path, tmp_path: Path) -> None:
@@ -173,5 +173,5 @@ def test_failures_of_an_extractor_are_not_carried(music: Path, tmp_path: Path) -
 
     path = write_wav(tmp_path / "x.wav", samples=RAISE)
     assert go(path, tmp_path / "s", "faulty").failures[0].code == "extractor-error"
-    counts = plan(path, tmp_path / "s", plugins="cheap").counts()
+    counts = plan(path, tmp_path / "s", extractors="cheap").counts()
     assert dict(counts.states["cheap"]) == {"new": 1}

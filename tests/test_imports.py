@@ -164,7 +164,7 @@ def test_core_imports_follow_the_table(path):
         top = item.target.split(".")[0]
         if top == "featx":
             allowed = rule.rooms | {own}
-            if item.in_function or (item.for_types and own == "cli"):
+            if item.in_function or (item.for_types and own in {"cli", "commands"}):
                 allowed |= rule.inside
             if room_of(item.target) not in allowed:
                 wrong.append(f"line {item.line}: {item.target}")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import featx
-from featx import FeatureSpec, ParameterError, search
+from featx import Column, FeatureSpec, ParameterError, search
 from featx.cli import main
 from featx.index import Gallery, column_scaling, column_values, tracks_where
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store
@@ -30,7 +30,7 @@ def write(folder: Path, extractor: str, values: dict[str, np.ndarray], **fields:
             kind="clip",
             dim=rows.shape[1],
             aspects=ASPECTS if name == "embedding" else {},
-            columns=TAGS if name == "tags" else (),
+            columns=tuple(map(Column, TAGS)) if name == "tags" else (),
         )
         for name, rows in values.items()
     ]

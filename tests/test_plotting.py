@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib import colors
 
-from featx import FeatureSpec, FrontEnd, ParameterError
+from featx import Column, FeatureSpec, FrontEnd, ParameterError
 from featx.annotations import read_events
 from featx.frontend import PRESETS, preset
 from featx.plotting import (
@@ -195,8 +195,7 @@ def test_frames_panel_takes_columns_and_unit_from_the_spec() -> None:
         dim=2,
         hop=Fraction(441, 2),
         frame_length=1024,
-        columns=("left", "right"),
-        column_units=("dB", "dB"),
+        columns=(Column("left", "dB"), Column("right", "dB")),
     )
     panel = frames_panel(spec, np.zeros((4, 2), np.float32), spec.times(4, sr=44100))
     np.testing.assert_allclose(panel.times, np.arange(4) * 0.005)
@@ -219,8 +218,7 @@ def test_events_panel_goes_by_the_names_of_columns(columns, ends, frequencies) -
         name="e",
         kind="events",
         dim=len(columns),
-        columns=columns,
-        column_units=("s",) * len(columns),
+        columns=tuple(Column(name, "s") for name in columns),
     )
     events = events_panel(spec, np.array([[1.0, 3.0, 69.0][: len(columns)]]))
     assert events.starts.tolist() == [1.0]

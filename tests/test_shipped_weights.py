@@ -72,7 +72,7 @@ def test_packaged_weights_run_unasked(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     path = folder(package) / f"{stem}.safetensors"
-    with featx.open_extractor(extractor, **settings) as trained:
+    with featx.open_extractor(extractor, params=settings) as trained:
         embedding = trained(y, SR)["embedding"]
     assert not [item for item in recwarn if item.category is UntrainedWarning]
     assert embedding.shape == (512,)
@@ -80,7 +80,7 @@ def test_packaged_weights_run_unasked(
     with featx.open_extractor(extractor, weights=path) as named:
         np.testing.assert_array_equal(named(y, SR)["embedding"], embedding)
     with pytest.warns(UntrainedWarning):
-        untrained = featx.open_extractor(extractor, weights="untrained", **settings)
+        untrained = featx.open_extractor(extractor, weights="untrained", params=settings)
     with untrained as random:
         other = random(y, SR)["embedding"]
     cosine = embedding @ other / np.sqrt((embedding @ embedding) * (other @ other))

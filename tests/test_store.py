@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from featx.errors import ParameterError, StoreError
 from featx.store import Recipe, StoreWriter, TrackRecord, Unit, lock_store, open_store, read_ledger
-from featx.types import FeatureSpec
+from featx.types import Column, FeatureSpec
 
 CLIP = FeatureSpec(name="embedding", kind="clip", dim=3)
 FRAMES = FeatureSpec(
@@ -30,8 +30,7 @@ EVENTS = FeatureSpec(
     kind="events",
     dim=2,
     dtype="float64",
-    columns=("onset", "pitch"),
-    column_units=("s", "Hz"),
+    columns=(Column("onset", "s"), Column("pitch", "Hz")),
 )
 SPECS = (CLIP, FRAMES, EVENTS)
 RECIPE = Recipe(extractor="featx-toy:toy", version="1", params={"n": 3}, resampler="soxr:HQ")

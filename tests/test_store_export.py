@@ -14,17 +14,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from featx.cli import main
-from featx.cli.common import column_widths
 from featx.cli.export import command as export_command
 from featx.cli.ls import command as ls_command
 from featx.cli.merge import command as merge_command
 from featx.cli.show import command as show_command
 from featx.cli.verify import command as verify_command
+from featx.commands import column_widths
 from featx.errors import ParameterError
 from featx.store import Recipe, Store, StoreWriter, TrackRecord, Unit, export, open_store
 from featx.store.events import namespace_of
 from featx.store.filenames import safe_name
-from featx.types import FeatureSpec
+from featx.types import Column, FeatureSpec
 
 CLIP = FeatureSpec(name="summary", kind="clip", dim=2)
 FRAMES = FeatureSpec(name="frames", kind="frames", dim=1, hop=Fraction(80), frame_length=80)
@@ -33,8 +33,12 @@ NOTES = FeatureSpec(
     kind="events",
     dim=4,
     dtype="float64",
-    columns=("onset", "offset", "pitch", "confidence"),
-    column_units=("s", "s", "Hz", "1"),
+    columns=(
+        Column("onset", "s"),
+        Column("offset", "s"),
+        Column("pitch", "Hz"),
+        Column("confidence"),
+    ),
 )
 TOY = Recipe(extractor="featx-toy:toy", version="3")
 ODD = Recipe(extractor="featx-odd:odd", version="1")
@@ -272,7 +276,7 @@ def test_namespaces_follow_the_columns(
     columns: tuple[str, ...], units: tuple[str, ...], namespace: str
 ) -> None:
     spec = FeatureSpec(
-        name="things", kind="events", dim=len(columns), columns=columns, column_units=units
+        name="things", kind="events", dim=len(columns), columns=tuple(map(Column, columns, units))
     )
     assert namespace_of(spec) == namespace
 

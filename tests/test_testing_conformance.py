@@ -13,6 +13,7 @@ import featx.cli.check
 import featx.testing.conformance.runner
 from featx.cli import main
 from featx.errors import ParameterError, PluginError
+from featx.registry.specs import spec_from_json, spec_to_json
 from featx.testing import (
     ConformanceError,
     Outcome,
@@ -28,7 +29,6 @@ from featx.testing.conformance.recording import Recorder
 from featx.testing.conformance.report import EXTRACTOR_CHECKS, INDEX_CHECKS, LOSS_CHECKS, judge
 from featx.testing.conformance.runner import _Runner, find_target
 from featx.testing.conformance.static import examine_static
-from featx.testing.conformance.target import spec_from_json, spec_to_json
 
 SUBJECTS = Path(__file__).parent / "subjects"
 
@@ -151,29 +151,29 @@ def test_undocumented_parameter_is_named(subjects, tmp_path):
         ({"defaults": {"nonsense": 1}}, "params", "nonsense"),
     ],
 )
-def test_bad_recipe_is_named(subjects, tmp_path, changes, check, message):
-    assert message in recipe_outcomes(subjects, tmp_path, changes)[check].message
+def test_bad_method_is_named(subjects, tmp_path, changes, check, message):
+    assert message in method_outcomes(subjects, tmp_path, changes)[check].message
 
 
-def test_bad_parameters_of_a_recipe_are_named(subjects, tmp_path):
-    outcomes = recipe_outcomes(subjects, tmp_path, {"params": subjects.TakesARate})
+def test_bad_parameters_of_a_method_are_named(subjects, tmp_path):
+    outcomes = method_outcomes(subjects, tmp_path, {"params": subjects.TakesARate})
     assert "must leave lr to" in outcomes["params"].message
-    outcomes = recipe_outcomes(subjects, tmp_path, {"params": subjects.Undocumented})
+    outcomes = method_outcomes(subjects, tmp_path, {"params": subjects.Undocumented})
     assert "'gain' must be documented" in outcomes["params"].message
 
 
-def recipe_outcomes(subjects, tmp_path, changes) -> dict[str, Outcome]:
+def method_outcomes(subjects, tmp_path, changes) -> dict[str, Outcome]:
     path = tmp_path / "outcomes.jsonl"
     path.unlink(missing_ok=True)
-    recipes = (subjects.recipe(**changes),)
-    spec = subjects.spec(weights=subjects.MISSING_WEIGHTS, recipes=recipes)
+    methods = (subjects.method(**changes),)
+    spec = subjects.spec(weights=subjects.MISSING_WEIGHTS, methods=methods)
     examine_static(find_target("extractor", spec, params={}), Recorder(path))
     return outcomes_of(path)
 
 
 def test_spec_survives_json(subjects):
-    recipes = (subjects.recipe(defaults={"lr": 0.1, "steps": 1}),)
-    spec = subjects.spec(weights=subjects.MISSING_WEIGHTS, recipes=recipes)
+    methods = (subjects.method(defaults={"lr": 0.1, "steps": 1}),)
+    spec = subjects.spec(weights=subjects.MISSING_WEIGHTS, methods=methods)
     assert spec_from_json("extractor", spec_to_json(spec)) == spec
 
 

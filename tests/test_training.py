@@ -17,7 +17,7 @@ import pytest
 import soundfile as sf
 import torch
 from click.testing import CliRunner
-from training_recipe import SPEC, SR, Silent, registry
+from training_method import SPEC, SR, Silent, registry
 
 import featx
 from featx.audio import decode
@@ -32,7 +32,7 @@ from featx.training import (
     train,
 )
 from featx.training.checkpoints import State, save_state
-from featx.training.options import find_recipe
+from featx.training.options import find_method
 from featx.weights import find_checkpoints, unfinished
 
 HERE = Path(__file__).parent
@@ -65,14 +65,14 @@ def manifest(tmp_path: Path, rng: np.random.Generator) -> Path:
 
 def run(manifest: Path, out: str, **settings: Any) -> Any:
     reporter = settings.pop("reporter", None) or Silent()
-    recipe, store = settings.pop("recipe", None), settings.pop("store", None)
+    method, store = settings.pop("method", None), settings.pop("store", None)
     threads, minutes = settings.pop("threads", 1), settings.pop("minutes", None)
     workers = settings.pop("workers", None)
     return train(
         manifest,
         manifest.parent / out,
         plugin="tiny",
-        recipe=recipe,
+        method=method,
         store=store,
         settings={"steps": 30, **settings},
         threads=threads,
@@ -94,7 +94,7 @@ def test_training_learns_what_can_be_learned(manifest: Path) -> None:
 
 
 def test_pairs_train_without_validation(manifest: Path) -> None:
-    summary = run(manifest, "out", recipe="pairs", steps=5)
+    summary = run(manifest, "out", method="pairs", steps=5)
     assert (summary.steps, summary.metrics) == (5, {})
 
 
@@ -103,7 +103,7 @@ def test_artists_with_one_song_make_no_pairs_and_the_split_is_named(manifest: Pa
     manifest.write_text("\n".join(lines[:4]) + "\n", encoding="utf-8")
     told = "songs of split 'train' must hold two of one artist, got 2 artists with one song each"
     with pytest.raises(ParameterError, match=told):
-        run(manifest, "out", recipe="pairs")
+        run(manifest, "out", method="pairs")
 
 
 def test_manifest_without_training_songs_says_what_it_has(manifest: Path) -> None:
@@ -146,7 +146,7 @@ def test_half_precision_weights_are_half_the_numbers(manifest: Path) -> None:
 def child(manifest: Path, out: str, *, kill_after: int) -> subprocess.CompletedProcess[str]:
     arguments = [str(manifest), str(manifest.parent / out), "120", str(kill_after)]
     return subprocess.run(
-        [sys.executable, str(HERE / "training_recipe.py"), *arguments],
+        [sys.executable, str(HERE / "training_method.py"), *arguments],
         capture_output=True,
         text=True,
         timeout=120,
@@ -226,7 +226,7 @@ def test_folder_of_another_training_is_refused(manifest: Path) -> None:
 
 
 def test_store_is_no_folder_for_checkpoints(manifest: Path) -> None:
-    featx.run(manifest, manifest.parent / "store", plugins="mfcc", jobs=1)
+    featx.run(manifest, manifest.parent / "store", extractors="mfcc", jobs=1)
     with pytest.raises(ParameterError, match="which is a store of features"):
         run(manifest, "store")
 
@@ -361,7 +361,7 @@ def test_wrong_numbers_of_threads_are_refused(manifest: Path) -> None:
         ({"precision": "float16"}, "precision must be float32 or bfloat16 on cpu"),
         ({"steps": None}, "epochs must be given where nothing else ends"),
         ({"schedule": "stages", "valid_fraction": 0}, "where no songs validate"),
-        ({"recipe": "pears"}, "recipe must be one of artist, pairs, got 'pears'"),
+        ({"method": "pears"}, "method must be one of artist, pairs, got 'pears'"),
     ],
 )
 def test_wrong_settings_are_refused(manifest: Path, settings: dict[str, Any], told: str) -> None:
@@ -373,7 +373,9 @@ def test_wrong_settings_are_refused(manifest: Path, settings: dict[str, Any], to
 # ----------------------------------------------------------------------------------- stores
 def test_training_from_a_store_reads_its_spectrograms(manifest: Path) -> None:
     store = manifest.parent / "store"
-    featx.run(manifest, store, plugins="melspectrogram", features=["melspectrogram.frames"], jobs=1)
+    featx.run(
+        manifest, store, extractors="melspectrogram", features=["melspectrogram.frames"], jobs=1
+    )
     summary = run(manifest, "out", front_end=True, store=store, steps=5)
     assert summary.finished
     spec = CropSpec(front_end="fe-artist", length=8)
@@ -411,13 +413,13 @@ def test_weights_list_tells_what_came_out(manifest: Path) -> None:
     folder = manifest.parent / "trained"
     folder.mkdir()
     summary = run(manifest, "trained/first", steps=3)
-    run(manifest, "trained/second", recipe="pairs", minutes=1e-9)
+    run(manifest, "trained/second", method="pairs", minutes=1e-9)
     (folder / "nothing").mkdir()
     found = json.loads(invoke("weights", "list", folder, "--json").output)
     assert [Path(item["folder"]).name for item in found] == ["first", "second"]
     assert found[0]["sha256"] == summary.sha256
     assert found[0]["weights"] == summary.weights
-    told = [(item["recipe"], item["status"], item["steps"]) for item in found]
+    told = [(item["method"], item["status"], item["steps"]) for item in found]
     assert told == [("artist", "ok", 3), ("pairs", "unfinished", 1)]
     assert summary.sha256[:16] in invoke("weights", "list", folder / "first").output
 
@@ -458,23 +460,23 @@ def test_weights_list_refuses_other_folders(manifest: Path) -> None:
         find_checkpoints(manifest.parent / "out")
 
 
-def test_extractor_without_recipe_names_those_that_have_one() -> None:
+def test_extractor_without_method_names_those_that_have_one() -> None:
     known = registry()
-    plain = dataclasses.replace(SPEC, name="plain", recipes=())
-    with pytest.raises(ParameterError, match=r"'plain' must .* Extractors with recipes: tiny\."):
-        find_recipe(known, plain, None)
+    plain = dataclasses.replace(SPEC, name="plain", methods=())
+    with pytest.raises(ParameterError, match=r"'plain' must .* Extractors with methods: tiny\."):
+        find_method(known, plain, None)
 
 
-def test_info_tells_recipes_and_what_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_info_tells_methods_and_what_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featx.cli.info.registry", registry)
-    arguments = ("info", "tiny", "--recipe", "artist", "--set", "lr=0.2", "--set", "width=7")
+    arguments = ("info", "tiny", "--method", "artist", "--set", "lr=0.2", "--set", "width=7")
     told = json.loads(invoke(*arguments, "--json").output)
     options = {item["name"]: item for item in told["options"]}
     assert (options["lr"]["default"], options["lr"]["value"]) == (0.05, 0.2)
     assert (options["batch_size"]["default"], options["epochs"]["value"]) == (4, None)
     assert [item["value"] for item in told["params"]] == [7, -1, False]
     assert "Hidden units, > 0." in invoke(*arguments).output
-    assert "recipe must be one of artist, pairs" in invoke("info", "tiny", "--recipe", "x").output
+    assert "method must be one of artist, pairs" in invoke("info", "tiny", "--method", "x").output
 
 
 def test_log_goes_to_tensorboard_where_it_is_installed(

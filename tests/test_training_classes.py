@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from featx import ParameterError
 from featx.training import (
     ArtistClasses,
-    ClassRecipe,
+    ClassifierMethod,
     CropSpec,
     Song,
     Songs,
@@ -33,7 +33,7 @@ def songs(*labels: tuple[str, str]) -> Songs:
 SONGS = songs(("b", "x;y"), ("a", "x"), ("b", "z"))
 
 
-class Recipe(ClassRecipe):
+class Method(ClassifierMethod):
     """Logits are what the batch says."""
 
     def __init__(self, classes: Any) -> None:
@@ -90,8 +90,8 @@ def test_tags_are_the_most_frequent_or_the_vocabulary() -> None:
 
 
 def test_predictions_are_averaged_over_the_segments_of_a_clip() -> None:
-    recipe = Recipe(ArtistClasses())
-    recipe.samplers(SONGS, Songs([]))
+    method = Method(ArtistClasses())
+    method.samplers(SONGS, Songs([]))
     # clip 0 has one strong answer for b and two weak ones for a
     batches: Iterable[Any] = [
         {
@@ -105,7 +105,7 @@ def test_predictions_are_averaged_over_the_segments_of_a_clip() -> None:
             "clip": torch.tensor([0, 1]),
         },
     ]
-    metrics = recipe.evaluate(torch.nn.Identity(), batches)
+    metrics = method.evaluate(torch.nn.Identity(), batches)
     assert metrics["accuracy"] == 1.0
     logits = torch.cat([batch["inputs"] for batch in batches])
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor([1, 1, 1, 0]))
@@ -113,8 +113,8 @@ def test_predictions_are_averaged_over_the_segments_of_a_clip() -> None:
 
 
 def test_songs_that_cannot_be_judged_do_not_validate() -> None:
-    recipe = Recipe(ArtistClasses())
-    drawn, held = recipe.samplers(SONGS, songs(("c", ""), ("d", "")))
+    method = Method(ArtistClasses())
+    drawn, held = method.samplers(SONGS, songs(("c", ""), ("d", "")))
     assert len(drawn) == 3
     assert held is None
-    assert recipe.card() == {"artists": ["a", "b"]}
+    assert method.card() == {"artists": ["a", "b"]}

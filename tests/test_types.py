@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from featx.errors import ParameterError
-from featx.types import Features, FeatureSpec, FrontEnd
+from featx.types import Column, Features, FeatureSpec, FrontEnd
 
 
 def frames(**changes: object) -> FeatureSpec:
@@ -28,8 +28,7 @@ EVENTS = FeatureSpec(
     kind="events",
     dim=2,
     dtype="float64",
-    columns=("time", "position"),
-    column_units=("s", "1"),
+    columns=(Column("time", "s"), Column("position", "1")),
 )
 CLIP = FeatureSpec(name="embedding", kind="clip", dim=8, aspects={"genre": (0, 4), "mood": (4, 8)})
 
@@ -75,7 +74,7 @@ def test_aspect_gives_the_slice() -> None:
         ({"hop": Fraction(0)}, "hop must be"),
         ({"frame_length": 0}, "frame_length must be"),
         ({"name": "a/b"}, "feature name must be"),
-        ({"columns": ("one",)}, "columns must name all 4"),
+        ({"columns": (Column("one"),)}, "columns must name all 4"),
         ({"aspects": {"genre": (2, 9)}}, "aspect 'genre' must lie"),
         ({"kind": "events"}, "columns must be given for events"),
     ],
@@ -107,3 +106,64 @@ def test_features_show_their_shapes_instead_of_pages_of_numbers():
     told = repr(Features(frames=values, specs={"frames": spec}, sr=10))
     assert told == "Features(frames: frames (1000, 3) float32)"
     assert str(Features(level=values[0])) == "Features(level: (3,) float32)"
+
+
+# ---------------------------------------------------------------------------- columns
+CHORDS = FeatureSpec(
+    name="chords",
+    kind="events",
+    columns=(Column("time", "s"), Column("end", "s"), Column("label", labels=("N", "C:maj"))),
+)
+
+
+def test_events_take_dimension_and_dtype_from_their_columns() -> None:
+    assert (CHORDS.dim, CHORDS.dtype) == (3, "float64")
+    assert CHORDS.column_names == ("time", "end", "label")
+    assert CHORDS.has_labels
+
+
+def test_columns_without_a_unit_have_that_of_the_feature() -> None:
+    spec = frames(dim=2, unit="dB", columns=(Column("low"), Column("centroid", "Hz")))
+    assert [column.unit for column in spec.columns] == ["dB", "Hz"]
+
+
+@pytest.mark.parametrize("labels", [("N", "C:maj"), "open"])
+def test_label_columns_survive_json(labels) -> None:
+    spec = FeatureSpec(
+        name="e", kind="events", columns=(Column("time", "s"), Column("label", labels=labels))
+    )
+    assert FeatureSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": ""}, "name of a column"),
+        ({"name": "key", "unit": "s", "labels": ("a",)}, "a unit or labels"),
+        ({"name": "key", "labels": ()}, "tuple of str or 'open'"),
+        ({"name": "key", "labels": "closed"}, "tuple of str or 'open'"),
+        ({"name": "key", "labels": ("a", "a")}, "differ"),
+        ({"name": "key", "labels": ("a", 1)}, "must hold text"),
+        ({"name": "key", "labels": ("a\0",)}, "NUL"),
+        ({"name": "key", "labels": ("\udcff",)}, "surrogates"),
+    ],
+)
+def test_column_refuses(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        Column(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"columns": ("time",)}, r"Write Column\('time'\)"),
+        ({"columns": (Column("time"),)}, "one of them the time"),
+        ({"columns": (Column("time", "s"),) * 2}, "different names"),
+        ({"columns": (Column("time", "s"),), "dtype": "float32"}, "float64"),
+        ({"columns": (Column("time", "s"),), "dim": 2}, "all 2 dimensions"),
+        ({"kind": "clip", "columns": (Column("key", labels="open"),)}, "Only events"),
+    ],
+)
+def test_events_refuse_columns_that_do_not_fit(settings, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        FeatureSpec(**{"name": "e", "kind": "events", **settings})

@@ -301,10 +301,10 @@ def test_settings_that_weights_ship_for_are_read_off_the_files(tmp_path, monkeyp
     ("card", "told"),
     [
         (
-            {"recipe": "tags", "data": {"train_songs": 3, "origin": "drums of nobody"}},
-            "3 songs by recipe 'tags': drums of nobody",
+            {"method": "tags", "data": {"train_songs": 3, "origin": "drums of nobody"}},
+            "3 songs by method 'tags': drums of nobody",
         ),
-        ({"recipe": "tags", "data": {"train_songs": 3}}, "3 songs by recipe 'tags'"),
+        ({"method": "tags", "data": {"train_songs": 3}}, "3 songs by method 'tags'"),
         ({"layers": 3}, ""),
         (None, ""),
     ],

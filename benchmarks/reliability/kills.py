@@ -77,7 +77,7 @@ class Trials:
 
     def resume(self, store: Path) -> bool:
         """Finish what is left, in this process; return whether every file is ok."""
-        return run(self.music, store, plugins=self.plugin, jobs=self.jobs).ok == self.count
+        return run(self.music, store, extractors=self.plugin, jobs=self.jobs).ok == self.count
 
     def trial(self, number: int, mode: str, rng: random.Random) -> dict[str, Any]:
         """Run, kill, look, resume, compare; returns what happened."""

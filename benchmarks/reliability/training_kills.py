@@ -2,7 +2,7 @@
 
     python benchmarks/reliability/training_kills.py [--trials 10] [--seed 1] [--json]
 
-Trains a small network on synthesised noise with the recipe of the tests: batch normalisation,
+Trains a small network on synthesised noise with the method of the tests: batch normalisation,
 dropout, momentum, staged learning rates that go back to the best weights, validations and
 checkpoints every few milliseconds. Each trial kills the process with SIGKILL at one to three
 random steps, or at a random moment in between, goes on until it ends, and compares the bytes of
@@ -60,7 +60,7 @@ def write_songs(folder: Path) -> Path:
 
 def command(manifest: Path, out: Path, kill_after: int) -> list[str]:
     arguments = [str(manifest), str(out), str(STEPS), str(kill_after)]
-    return [sys.executable, str(TESTS / "training_recipe.py"), *arguments]
+    return [sys.executable, str(TESTS / "training_method.py"), *arguments]
 
 
 def run(manifest: Path, out: Path, *, kill_after: int = -1) -> subprocess.CompletedProcess[str]:

@@ -25,7 +25,7 @@ def measure(kind: str, n_artists: int, steps: int) -> dict[str, Any]:
     """Train for some steps in this process."""
     import torch
 
-    from featx_artist.recipe import BasicRecipe, SiameseRecipe
+    from featx_artist.methods import BasicMethod, SiameseMethod
     from featx_artist.training_params import SiameseParams, TrunkParams
 
     torch.set_num_threads(1)
@@ -34,27 +34,27 @@ def measure(kind: str, n_artists: int, steps: int) -> dict[str, Any]:
     def noise(*shape: int) -> torch.Tensor:
         return torch.rand(*shape, FRAMES, BANDS, generator=generator)
 
-    recipe: Any
+    method: Any
     if kind == "softmax":
-        recipe = BasicRecipe(TrunkParams())
-        recipe.classes.names = tuple(map(str, range(n_artists)))
+        method = BasicMethod(TrunkParams())
+        method.classes.names = tuple(map(str, range(n_artists)))
         targets = torch.randint(n_artists, (BATCH,), generator=generator)
         batch = {"inputs": noise(BATCH), "targets": targets}
     else:
-        recipe = SiameseRecipe(SiameseParams(n_negatives=NEGATIVES))
+        method = SiameseMethod(SiameseParams(n_negatives=NEGATIVES))
         batch = {
             "anchors": noise(BATCH),
             "positives": noise(BATCH),
             "negatives": noise(BATCH, NEGATIVES),
         }
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model = recipe.build(generator).train()
+    model = method.build(generator).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
     times = []
     for _ in range(steps):
         start = time.process_time()
         optimizer.zero_grad(set_to_none=True)
-        torch.stack([*recipe.losses(model, batch).values()]).sum().backward()
+        torch.stack([*method.losses(model, batch).values()]).sum().backward()
         optimizer.step()
         times.append(time.process_time() - start)
     n_parameters = sum(value.numel() for value in model.parameters())

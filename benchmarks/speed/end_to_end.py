@@ -277,7 +277,7 @@ def workers(paths: list[Path], folder: Path, *, copies: int, rounds: int) -> dic
             store = folder / f"store-{turn}-{jobs}-{n}"
             began, before = time.perf_counter(), processor_time()
             summary = featx.run(
-                inputs[n], store, plugins="melspectrogram", jobs=jobs,
+                inputs[n], store, extractors="melspectrogram", jobs=jobs,
                 features=["melspectrogram.frames"],
             )  # fmt: skip
             runs.append(time.perf_counter() - began)

@@ -130,7 +130,7 @@ def jobs(folder: Path, only: str) -> Iterator[Job]:
         paths = write_songs(folder, sr=44100, suffix="flac")
         store = folder / "store"
         featx.run(
-            paths, store, plugins="melspectrogram", features=["melspectrogram.frames"], jobs=1
+            paths, store, extractors="melspectrogram", features=["melspectrogram.frames"], jobs=1
         )
         stored = StoreCrops(store, CropSpec(front_end="fe-artist", length=FRAMES))
         yield Job(name=name, loader=loader_of(paths, stored, 1), plain=plain_mel)

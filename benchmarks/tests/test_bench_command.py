@@ -53,7 +53,7 @@ def tones(tmp_path_factory) -> tuple[Path, Path]:
             lines.append(",".join(row))
     manifest = folder / "manifest.csv"
     manifest.write_text("\n".join(lines) + "\n")
-    featx.run(manifest, folder / "store", plugins=["mfcc", "melspectrogram"], jobs=1)
+    featx.run(manifest, folder / "store", extractors=["mfcc", "melspectrogram"], jobs=1)
     return folder / "store", manifest
 
 

@@ -1,7 +1,10 @@
 from ._version import __version__ as __version__
 from .audio import Audio as Audio
 from .audio import to_mono as to_mono
+from .engine import Plan as Plan
+from .engine import RunSummary as RunSummary
 from .engine import open_extractor as open_extractor
+from .engine import plan as plan
 from .engine import run as run
 from .errors import AudioError as AudioError
 from .errors import DigestError as DigestError
@@ -22,13 +25,14 @@ from .interfaces import Index as Index
 from .interfaces import IndexSpec as IndexSpec
 from .interfaces import Loss as Loss
 from .interfaces import LossSpec as LossSpec
-from .interfaces import RecipeSpec as RecipeSpec
+from .interfaces import MethodSpec as MethodSpec
 from .interfaces import Resolved as Resolved
 from .interfaces import Track as Track
 from .params import NoParams as NoParams
 from .params import param as param
 from .params import params_class as params_class
 from .store import open_store as open_store
+from .types import Column as Column
 from .types import Features as Features
 from .types import FeatureSpec as FeatureSpec
 from .types import FrontEnd as FrontEnd

@@ -50,23 +50,23 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipeSpec:
+class MethodSpec:
     """The light description of one way to train the weights of an extractor.
 
     Parameters
     ----------
     name : str
-        Short name within the extractor, ``[a-z][a-z0-9-]*``; what ``featx train --recipe`` takes.
+        Short name within the extractor, ``[a-z][a-z0-9-]*``; what ``featx train --method`` takes.
     summary : str
         One line.
     factory : str
-        ``package.module:Class`` of a `featx.training.Recipe`, called with the parameters as its
+        ``package.module:Class`` of a `featx.training.Method`, called with the parameters as its
         only argument; resolved only when used.
     params : type
         A `params_class`: what ``--set`` changes about model, labels and crops. No field may have a
         name of `featx.training.TrainingParams`.
     defaults : mapping
-        Fields of `featx.training.TrainingParams` whose defaults differ for this recipe, such as
+        Fields of `featx.training.TrainingParams` whose defaults differ for this method, such as
         ``{"lr": 0.01, "schedule": "stages"}``.
     reference : str
         The paper.
@@ -115,7 +115,7 @@ class ExtractorSpec:
         Of the code and, where there are any, the shipped weights.
     reference : str
         The paper.
-    recipes : tuple of RecipeSpec
+    methods : tuple of MethodSpec
         How its weights can be trained; empty where they cannot.
     """
 
@@ -133,7 +133,7 @@ class ExtractorSpec:
     devices: tuple[str, ...] = ("cpu",)
     licence: str = ""
     reference: str = ""
-    recipes: tuple[RecipeSpec, ...] = ()
+    methods: tuple[MethodSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

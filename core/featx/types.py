@@ -22,6 +22,101 @@ Kind: TypeAlias = Literal["clip", "frames", "events"]
 
 KINDS: tuple[Kind, ...] = ("clip", "frames", "events")
 
+#: A label is stored once and shown in tables; what is longer is no label.
+MAX_LABEL = 1000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One dimension of a feature: a number with a unit, or a label (events only).
+
+    Parameters
+    ----------
+    name : str
+        Such as ``time``, ``pitch`` or ``label``.
+    unit : str
+        Of a number; empty takes the unit of the feature.
+    labels : tuple of str, or 'open', optional
+        Every text that a label can be, or ``'open'`` where that is not known beforehand.
+
+    Examples
+    --------
+    >>> Column("time", "s"), Column("word", labels="open")
+    (Column('time', 's'), Column('word', labels='open'))
+    >>> Column("mode", labels=("major", "minor")).is_label
+    True
+    """
+
+    name: str
+    unit: str = ""
+    labels: tuple[str, ...] | Literal["open"] | None = None
+
+    def __post_init__(self) -> None:
+        labels: Any = self.labels
+        if not self.name:
+            raise ParameterError(f"name of a column must be text, got {self.name!r}.")
+        if labels is None:
+            return
+        if not self.name.replace("_", "").replace("-", "").isalnum():
+            raise ParameterError(
+                f"name of a label column must be letters, digits, '-' or '_', got {self.name!r}."
+            )
+        if self.unit:
+            raise ParameterError(
+                f"column {self.name!r} must have a unit or labels, got both. Labels have no unit."
+            )
+        if labels == "open":
+            return
+        if not isinstance(labels, tuple) or not labels:
+            raise ParameterError(
+                f"labels of column {self.name!r} must be a tuple of str or 'open', got {labels!r}."
+            )
+        for label in labels:
+            check_label(label, self.name)
+        if len(set(labels)) != len(labels):
+            raise ParameterError(f"labels of column {self.name!r} must differ from each other.")
+
+    def __repr__(self) -> str:
+        if self.labels is None:
+            return f"Column({self.name!r}, {self.unit!r})"
+        labels = repr(self.labels) if self.labels == "open" else str(len(self.labels))
+        return f"Column({self.name!r}, labels={labels})"
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it holds text."""
+        return self.labels is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` reads them back."""
+        if self.labels is None:
+            return {"name": self.name, "unit": self.unit}
+        labels = self.labels if self.labels == "open" else list(self.labels)
+        return {"name": self.name, "labels": labels}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Column:
+        """Read what `to_json` wrote."""
+        values = dict(plain)
+        if isinstance(values.get("labels"), list):
+            values["labels"] = tuple(values["labels"])
+        return cls(**values)
+
+
+def check_label(label: object, column: str) -> None:
+    """Raise `ParameterError` unless ``label`` is text that can be stored."""
+    if not isinstance(label, str):
+        raise ParameterError(f"{column} must hold text, got {label!r}.")
+    if "\0" in label or len(label) > MAX_LABEL or (not label.isascii() and not _is_unicode(label)):
+        raise ParameterError(
+            f"{column} must hold text of at most {MAX_LABEL} characters without NUL or lone "
+            f"surrogates, got {label[:40]!r}."
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
@@ -33,17 +128,16 @@ class FeatureSpec:
         Short name within the extractor, such as ``embedding``.
     kind : {'clip', 'frames', 'events'}
         ``clip`` is one vector ``(D,)`` per track, ``frames`` is ``(T, D)`` on a regular grid,
-        ``events`` is ``(N, k)`` with one named column per quantity.
+        ``events`` is ``(N, k)`` with a column per quantity.
     dim : int > 0
-        D, or k for events.
+        D, or k for events; 0 counts the columns.
     dtype : str
-        numpy name; ``float32`` for clip and frames, ``float64`` for events.
+        numpy name. By default ``float32`` for clip and frames; events are ``float64``.
     unit : str
-        Unit of every value; ``1`` for dimensionless. Ignored where ``column_units`` is given.
-    columns : tuple of str
-        One name per dimension. Required for events.
-    column_units : tuple of str
-        One unit per column. Required for events.
+        Of every value, or of the columns that have none of their own; ``1`` for dimensionless.
+    columns : tuple of Column
+        One per dimension. Required for events, of which the first one in seconds (unit ``s``) is
+        the time.
     hop : Fraction > 0
         Samples at the track's resolved rate between two frames (frames only).
     frame_length : int > 0
@@ -58,11 +152,10 @@ class FeatureSpec:
 
     name: str
     kind: Kind
-    dim: int
-    dtype: str = "float32"
+    dim: int = 0
+    dtype: str = ""
     unit: str = "1"
-    columns: tuple[str, ...] = ()
-    column_units: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
     hop: Fraction | None = None
     frame_length: int | None = None
     first: Fraction = Fraction(0)
@@ -76,15 +169,11 @@ class FeatureSpec:
             )
         if self.kind not in KINDS:
             raise ParameterError(f"kind must be one of {listed(KINDS)}, got {self.kind!r}.")
+        default = "float64" if self.kind == "events" else "float32"
+        object.__setattr__(self, "dtype", self.dtype or default)
+        self._take_columns()
         if self.dim < 1:
             raise ParameterError(f"dim must be an integer > 0, got {self.dim}.")
-        for label, given in (("columns", self.columns), ("column_units", self.column_units)):
-            if given and len(given) != self.dim:
-                raise ParameterError(
-                    f"{label} must name all {self.dim} dimensions, got {len(given)}."
-                )
-            if self.kind == "events" and not given:
-                raise ParameterError(f"{label} must be given for events ({self.name!r}).")
         if self.kind == "frames":
             if self.hop is None or self.hop <= 0:
                 raise ParameterError(f"hop must be a Fraction > 0 for frames, got {self.hop}.")
@@ -97,6 +186,51 @@ class FeatureSpec:
                 raise ParameterError(
                     f"aspect {notion!r} must lie within 0..{self.dim}, got {start}..{stop}."
                 )
+
+    def _take_columns(self) -> None:
+        for column in self.columns:
+            if not isinstance(column, Column):
+                raise ParameterError(
+                    f"columns must be featx.Column values, got {column!r}. "
+                    f"Write Column({column!r})."
+                )
+            if column.is_label and self.kind != "events":
+                raise ParameterError(
+                    f"column {column.name!r} of {self.name!r} must be a number, got a label. "
+                    "Only events have labels."
+                )
+        completed = tuple(
+            column if column.is_label or column.unit else Column(column.name, self.unit)
+            for column in self.columns
+        )
+        object.__setattr__(self, "columns", completed)
+        object.__setattr__(self, "dim", self.dim or len(completed))
+        if completed and len(completed) != self.dim:
+            raise ParameterError(
+                f"columns must name all {self.dim} dimensions, got {len(completed)}."
+            )
+        if self.kind != "events":
+            return
+        if not any(column.unit == "s" for column in completed):
+            raise ParameterError(
+                f"columns must be given for events ({self.name!r}), one of them the time: "
+                "Column('time', 's')."
+            )
+        if len(set(self.column_names)) != self.dim or self.dtype != "float64":
+            raise ParameterError(
+                f"events {self.name!r} must have columns of different names and dtype float64, "
+                f"got {listed(self.column_names)} and {self.dtype}."
+            )
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns; empty where there are none."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether a column holds labels: values are then structured arrays."""
+        return any(column.is_label for column in self.columns)
 
     def aspect(self, notion: str) -> slice:
         """Return the slice of ``notion``, one of the keys of ``aspects``."""
@@ -137,8 +271,7 @@ class FeatureSpec:
         plain = dataclasses.asdict(self)
         plain["hop"] = None if self.hop is None else str(self.hop)
         plain["first"] = str(self.first)
-        plain["columns"] = list(self.columns)
-        plain["column_units"] = list(self.column_units)
+        plain["columns"] = [column.to_json() for column in self.columns]
         plain["aspects"] = {key: list(value) for key, value in self.aspects.items()}
         return plain
 
@@ -148,8 +281,7 @@ class FeatureSpec:
         values = dict(plain)
         values["hop"] = None if values["hop"] is None else Fraction(values["hop"])
         values["first"] = Fraction(values["first"])
-        values["columns"] = tuple(values["columns"])
-        values["column_units"] = tuple(values["column_units"])
+        values["columns"] = tuple(Column.from_json(column) for column in values["columns"])
         values["aspects"] = {key: (int(a), int(b)) for key, (a, b) in values["aspects"].items()}
         return cls(**values)
 

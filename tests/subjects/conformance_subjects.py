@@ -22,13 +22,14 @@ import numpy as np
 
 from featx import (
     API_VERSION,
+    Column,
     Extractor,
     ExtractorSpec,
     Features,
     FeatureSpec,
     Loss,
     LossSpec,
-    RecipeSpec,
+    MethodSpec,
     Resolved,
     Track,
     WeightsSpec,
@@ -56,11 +57,11 @@ class TakesARate:
     lr: float = param(1.0, "A name that every training has.")
 
 
-def recipe(**changes: Any) -> RecipeSpec:
-    """A recipe whose class is never called."""
+def method(**changes: Any) -> MethodSpec:
+    """A method whose class is never called."""
     values: dict[str, Any] = {"name": "all", "summary": "x", "factory": f"{__name__}:Good"}
     values |= {"params": Params, "defaults": {"steps": 1}}
-    return RecipeSpec(**{**values, **changes})
+    return MethodSpec(**{**values, **changes})
 
 
 def resolve(params: Any, native_sr: int | None) -> Resolved:
@@ -81,8 +82,7 @@ def resolve(params: Any, native_sr: int | None) -> Resolved:
                 kind="events",
                 dim=1,
                 dtype="float64",
-                columns=("time",),
-                column_units=("s",),
+                columns=(Column("time", "s"),),
                 description="Loud frames",
             ),
         ),

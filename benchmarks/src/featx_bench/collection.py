@@ -156,11 +156,13 @@ def _view(store: Any, name: str) -> tuple[dict[str, int], FloatArray, dict[str, 
     gallery = Gallery(store, extractor, feature or None)
     view, values = gallery.view, gallery.vectors
     if suffix:
-        chosen = [i for i, column in enumerate(view.spec.columns) if column.endswith(f"_{suffix}")]
+        chosen = [
+            i for i, column in enumerate(view.spec.column_names) if column.endswith(f"_{suffix}")
+        ]
         if not chosen:
             raise ParameterError(
                 f"columns of {whole!r} must end in '_{suffix}' somewhere, got "
-                f"{listed(view.spec.columns[:8])}, ..."
+                f"{listed(view.spec.column_names[:8])}, ..."
             )
         values = values[:, chosen]
     recipe = {"recipe": view.recipe.id, **view.recipe.to_json(), "dim": values.shape[1]}

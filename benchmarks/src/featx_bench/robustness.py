@@ -182,7 +182,7 @@ def robustness_task(
     summary = featx.run(
         listing,
         work / "store",
-        plugins=extractors,
+        extractors=extractors,
         features=chosen if len(chosen) == len(plain) else None,
         weights=weights,
         progress=choose_progress() if progress else None,

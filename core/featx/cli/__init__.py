@@ -12,7 +12,8 @@ import gc
 import click
 
 from featx._version import __version__
-from featx.cli.group import RootGroup, Session
+from featx.cli.root import RootGroup
+from featx.commands import no_plugin_option, session
 
 #: command -> (module that holds it as ``command``, one-line help), in the order of ``--help``
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -35,26 +36,25 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "new": ("featx.cli.new", "Write a new plugin from the template."),
 }
 
+#: first-party commands that come with other distributions: command -> (distribution, help)
+PACKAGES: dict[str, tuple[str, str]] = {
+    "bench": ("featx-bench", "Measure features, and render music to measure them on."),
+}
+
 
 @click.group(
     cls=RootGroup,
     table=COMMANDS,
+    packages=PACKAGES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="featx")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors (or FEATX_DEBUG=1).")
-@click.option(
-    "--no-plugin",
-    multiple=True,
-    metavar="NAME",
-    help="Leave out a plugin, by its name or its distribution's. May be repeated.",
-)
-@click.pass_context
-def main(context: click.Context, debug: bool, no_plugin: tuple[str, ...]) -> None:
+@no_plugin_option
+def main(debug: bool) -> None:
     """Extract audio features with plugins, for ten files or ten million."""
-    session = context.ensure_object(Session)
-    session.debug = session.debug or debug
-    session.disabled.extend(no_plugin)
+    options = session()
+    options.debug = options.debug or debug
 
 
 def run() -> None:

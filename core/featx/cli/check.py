@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
+    EXIT_FAILURES,
     complete_extractor,
     echo_json,
     echo_table,
     json_option,
     no_plugin_option,
+    parse_pairs,
     parse_settings,
     set_option,
 )
-from featx.cli.group import EXIT_FAILURES
-from featx.errors import ParameterError
 
 if TYPE_CHECKING:
     from featx.testing import Report
@@ -70,7 +69,7 @@ def command(
     """
     report = _examine(
         name,
-        expected=_parse_expectations(expectations),
+        expected=dict(parse_pairs("--expect", expectations)),
         params=parse_settings(settings, [name])[name],
         only_extractors={"long": long, "weights": weights, "device": device},
         timeout=timeout,
@@ -102,36 +101,10 @@ def _examine(
     return examine(name, params=params, expected=expected, timeout=timeout)
 
 
-def _parse_expectations(pairs: Sequence[str]) -> dict[str, str]:
-    expected = {}
-    for pair in pairs:
-        check, equals, reason = pair.partition("=")
-        if not equals:
-            raise ParameterError(f"--expect must look like check=reason, got {pair!r}.")
-        expected[check] = reason
-    return expected
-
-
 def _show(report: Report) -> None:
     rows = [(item.id, item.status, item.message) for item in report.outcomes]
-    if sys.stdout.isatty():
-        _show_rich(rows, title=f"{report.kind} {report.name}")
-    else:
-        echo_table(("check", "result", "message"), rows)
+    title = f"{report.kind} {report.name}"
+    echo_table(("check", "result", "message"), rows, title=title, styles=_STYLES)
     for note in report.notes:
         click.echo(note)
     click.echo(report.summary().splitlines()[0] + ".")
-
-
-def _show_rich(rows: Sequence[tuple[str, str, str]], *, title: str) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for column in ("check", "result", "message"):
-        table.add_column(column, overflow="fold")
-    for check, status, message in rows:
-        table.add_row(check, Text(status, style=_STYLES[status]), Text(message))
-    Console().print(table)

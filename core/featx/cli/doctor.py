@@ -23,8 +23,14 @@ from typing import Any, Literal
 import click
 
 from featx._version import __version__
-from featx.cli.common import echo_json, echo_table, json_option, no_plugin_option, session
-from featx.cli.group import EXIT_FAILURES
+from featx.commands import (
+    EXIT_FAILURES,
+    echo_json,
+    echo_table,
+    json_option,
+    no_plugin_option,
+    session,
+)
 from featx.registry import PLUGIN_GROUP, Found, discover
 
 #: formats that the core reads with libsndfile

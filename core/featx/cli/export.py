@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     echo_json,
     json_option,
     one_output,
     output_option,
     overwrite_option,
     printable,
+    split_names,
 )
 
 _FORMATS = ("npz", "csv", "parquet", "jams", "audacity", "projector")
@@ -58,7 +59,7 @@ def command(
         format_name = target.suffix.lstrip(".")
         if format_name not in _FORMATS:
             raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
-    names = [name.strip() for item in features for name in item.split(",")]
+    names = split_names("--features", features)
     with open_store(store) as opened:
         written = export(opened, target, format=format_name, features=names, overwrite=overwrite)
     if as_json:

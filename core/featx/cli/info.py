@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     complete_extractor,
     echo_json,
     echo_table,
@@ -28,7 +28,7 @@ from featx.registry import Registered, import_object
 if TYPE_CHECKING:
     from featx.interfaces import Resolved
     from featx.registry import Registry
-    from featx.types import FeatureSpec, FrontEnd
+    from featx.types import Column, FeatureSpec, FrontEnd
 
 _MANY_COLUMNS, _MANY_VALUES = 8, 4
 #: Columns of prose in pipes and files.
@@ -38,18 +38,18 @@ _PIPE_WIDTH = 100
 @click.command("info")
 @click.argument("name", required=False, shell_complete=complete_extractor)
 @set_option
-@click.option("--recipe", metavar="NAME", help="Show what can be set about training it so.")
+@click.option("--method", metavar="NAME", help="Show what can be set about training it so.")
 @click.option("--presets", is_flag=True, help="List the presets of front ends.")
 @json_option
 @no_plugin_option
 def command(
-    name: str | None, settings: tuple[str, ...], recipe: str | None, presets: bool, as_json: bool
+    name: str | None, settings: tuple[str, ...], method: str | None, presets: bool, as_json: bool
 ) -> None:
-    """Show parameters, outputs, weights and training recipes of an extractor.
+    """Show parameters, outputs, weights and training methods of an extractor.
 
     NAME is an extractor (or a loss, or an index), short or in full, or a preset of a front end.
-    Outputs depend on parameters: see what --set changes before running anything. With --recipe
-    the parameters are those of 'featx train --recipe', where --set sets the same names.
+    Outputs depend on parameters: see what --set changes before running anything. With --method
+    the parameters are those of 'featx train --method', where --set sets the same names.
     """
     from featx.frontend import PRESETS
 
@@ -62,8 +62,8 @@ def command(
     if name in PRESETS and not settings and not _is_known(known, name):
         _show_preset(PRESETS[name], as_json)
         return
-    if recipe is not None:
-        _show_recipe(known, name, recipe, parse_settings(settings, [name])[name], as_json)
+    if method is not None:
+        _show_method(known, name, method, parse_settings(settings, [name])[name], as_json)
         return
     told = describe(known, name, parse_settings(settings, [name])[name])
     if as_json:
@@ -119,9 +119,9 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
         short_input=spec.short_input,
         tolerance=spec.tolerance,
         devices=list(spec.devices),
-        recipes=[
+        methods=[
             {"name": item.name, "summary": item.summary, "reference": item.reference}
-            for item in spec.recipes
+            for item in spec.methods
         ],
     )
     if spec.weights is not None:
@@ -212,11 +212,11 @@ def _show(told: dict[str, Any]) -> None:
         click.echo("\nOutputs")
         columns = ("name", "kind", "dim", "unit", "hop", "meaning")
         echo_table(columns, [_output_row(output, told["sr"]) for output in told["outputs"]])
-    if told.get("recipes"):
-        click.echo("\nRecipes of 'featx train'")
-        rows = [(item["name"], item["summary"]) for item in told["recipes"]]
+    if told.get("methods"):
+        click.echo("\nMethods of 'featx train'")
+        rows = [(item["name"], item["summary"]) for item in told["methods"]]
         echo_table(("name", "summary"), rows)
-        click.echo(f"See: featx info {told['name']} --recipe {rows[0][0]}")
+        click.echo(f"See: featx info {told['name']} --method {rows[0][0]}")
 
 
 def _roles(told: dict[str, Any]) -> str:
@@ -230,14 +230,14 @@ def _roles(told: dict[str, Any]) -> str:
     }[str(told["inputs"])]
 
 
-def _show_recipe(
-    known: Registry, name: str, recipe: str, settings: dict[str, str], as_json: bool
+def _show_method(
+    known: Registry, name: str, method: str, settings: dict[str, str], as_json: bool
 ) -> None:
-    """Show what ``--set`` changes about a training: parameters of the recipe, then of every one."""
+    """Show what ``--set`` changes about a training: parameters of the method, then of every one."""
     from featx.params import parse_params
-    from featx.training.options import TrainingParams, find_recipe, split_settings
+    from featx.training.options import TrainingParams, find_method, split_settings
 
-    spec = find_recipe(known, known.extractor(name).spec, recipe)
+    spec = find_method(known, known.extractor(name).spec, method)
     own, shared = split_settings(spec, settings)
     chosen: list[tuple[str, Any]] = [("params", parse_params(spec.params, own))]
     # the end of a training may be left to the user, so that it has to be given
@@ -253,12 +253,12 @@ def _show_recipe(
             row["value"] = None
     if as_json:
         told = {"name": spec.name, "summary": spec.summary, "reference": spec.reference}
-        echo_json({"kind": "recipe", "extractor": name, **told, **tables})
+        echo_json({"kind": "method", "extractor": name, **told, **tables})
         return
-    click.echo(f"{name}, recipe {spec.name}: {spec.summary}\n")
+    click.echo(f"{name}, method {spec.name}: {spec.summary}\n")
     if spec.reference:
         click.echo(f"reference: {spec.reference}\n")
-    for key, title in (("params", "Parameters of the recipe"), ("options", "Of every training")):
+    for key, title in (("params", "Parameters of the method"), ("options", "Of every training")):
         click.echo(title)
         _show_params(tables[key])
         click.echo()
@@ -387,9 +387,12 @@ def _units(spec: FeatureSpec) -> str:
     """Name the columns with their units, the first few where there are many."""
     if not spec.columns:
         return spec.unit
-    units = spec.column_units or (spec.unit,) * spec.dim
-    told = [
-        name if unit == "1" else f"{name} ({unit})"
-        for name, unit in zip(spec.columns, units, strict=True)
-    ]
+    told = [_column(column) for column in spec.columns]
     return ", ".join(told if len(told) <= _MANY_COLUMNS else [*told[:_MANY_COLUMNS], "..."])
+
+
+def _column(column: Column) -> str:
+    if column.labels is None:
+        return column.name if column.unit == "1" else f"{column.name} ({column.unit})"
+    kind = "text" if column.labels == "open" else f"one of {len(column.labels)} labels"
+    return f"{column.name} ({kind})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import counted, echo_json, echo_table, json_option, printable
+from featx.commands import counted, echo_json, echo_table, json_option, printable
 from featx.errors import FAILURE_CODES, SKIP_CODES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     counted,
     echo_json,
     json_option,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from featx.cli.common import no_plugin_option, registry
+from featx.commands import no_plugin_option, registry
 from featx.errors import ParameterError, listed
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, printable
-from featx.cli.selection import select, selection_options
+from featx.cli.run_options import parse_run_options, run_options
+from featx.commands import echo_json, echo_table, printable
 
 if TYPE_CHECKING:
     from featx.engine import Plan, PlanCounts, PlannedTrack
@@ -17,7 +17,7 @@ _COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
 
 
 @click.command("plan")
-@selection_options
+@run_options
 @click.option("--list", "listing", is_flag=True, help="List every track that is not fresh.")
 def command(as_json: bool, listing: bool, **options: Any) -> None:
     """Show what a run would do over INPUTS, without doing it.
@@ -29,13 +29,12 @@ def command(as_json: bool, listing: bool, **options: Any) -> None:
     """
     from featx.engine import PlanCounts, plan
 
-    selection = select(**options)
-    planned = plan(selection.inputs, selection.store, **selection.arguments)
-    counts = PlanCounts.of(planned.jobs)
+    planned = plan(**parse_run_options(**options))
+    counts = PlanCounts.of(planned.extractors)
     with planned.inputs:
         found = planned.survey(gone=True)
         for track in planned:
-            counts.add(track, planned.jobs)
+            counts.add(track, planned.extractors)
             if listing and not as_json:
                 _list(planned, track)
     if as_json:
@@ -47,7 +46,7 @@ def command(as_json: bool, listing: bool, **options: Any) -> None:
 def _list(planned: Plan, track: PlannedTrack) -> None:
     for unit in track.units:
         if unit.state != "fresh":
-            name = planned.jobs[unit.job].name
+            name = planned.extractors[unit.job].name
             why = f": {unit.reason}" if unit.reason else ""
             click.echo(printable(f"{track.source.track_id}  {name}  {unit.state}{why}"))
 
@@ -69,7 +68,7 @@ def _as_json(planned: Plan, counts: PlanCounts, found: Survey) -> dict[str, Any]
                 "states": {state: counts.states[job.name][state] for state in _COLUMNS},
                 "stale": dict(counts.stale[job.name]),
             }
-            for job in planned.jobs
+            for job in planned.extractors
         ],
     }
 
@@ -78,7 +77,7 @@ def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
     from featx.engine.planning.preparing import untrained_message
 
     rows = []
-    for job in planned.jobs:
+    for job in planned.extractors:
         states = counts.states[job.name]
         rows.append([job.name, ", ".join(job.features), *(str(states[name]) for name in _COLUMNS)])
     shown = [
@@ -93,7 +92,7 @@ def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
     for name, reasons in counts.stale.items():
         for reason, count in reasons.most_common():
             click.echo(f"{name}: {count} stale ({reason})")
-    for job in planned.jobs:
+    for job in planned.extractors:
         if text := untrained_message(job):
             click.echo(text)
     for note in found.notes():

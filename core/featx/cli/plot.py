@@ -6,15 +6,13 @@ Other pictures are subcommands; what is none of their names is a recording.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from featx.cli.common import overwrite_option
-from featx.cli.group import load_command, subcommands
+from featx.commands import CommandGroup, overwrite_option
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
@@ -46,22 +44,12 @@ _TABLE = {
 _DEFAULT = "recording"
 
 
-class PlotGroup(click.Group):
+class PlotGroup(CommandGroup):
     """Pictures by name; commands of plugins called ``plot.NAME`` are among them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return featx's pictures, then those of plugins."""
-        return [*_TABLE, *sorted(subcommands(ctx, "plot").keys() - _TABLE.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one."""
-        if cmd_name == _DEFAULT:
-            return recording
-        if cmd_name in _TABLE:
-            found: click.Command = importlib.import_module(_TABLE[cmd_name][0]).command
-            return found
-        claims = subcommands(ctx, "plot").get(cmd_name, [])
-        return load_command(f"plot.{cmd_name}", claims) if claims else None
+        return recording if cmd_name == _DEFAULT else super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take what does not begin with the name of a picture as a recording."""
@@ -69,19 +57,8 @@ class PlotGroup(click.Group):
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing anything."""
-        rows = [(name, text) for name, (_, text) in _TABLE.items()]
-        rows += [
-            (name, f"From {claims[0].distribution}.")
-            for name, claims in sorted(subcommands(ctx, "plot").items())
-            if name not in _TABLE
-        ]
-        with formatter.section("Pictures"):
-            formatter.write_dl(rows)
 
-
-@click.command("plot", cls=PlotGroup)
+@click.group("plot", cls=PlotGroup, table=_TABLE, prefix="plot.")
 def command() -> None:
     """Draw a recording, or another picture by its name.
 
@@ -291,17 +268,15 @@ def _choose(
     """Take some columns, by name or by number."""
     if not columns:
         return spec, values
-    known = [*spec.columns] or [str(index) for index in range(spec.dim)]
+    known = [*spec.column_names] or [str(index) for index in range(spec.dim)]
     for column in columns:
         if column not in known:
             raise ParameterError(
                 f"column of {spec.name} must be one of {listed(known)}, got {column!r}."
             )
     rows = [known.index(column) for column in columns]
-    units = tuple(spec.column_units[row] for row in rows) if spec.column_units else ()
-    chosen = dataclasses.replace(
-        spec, dim=len(rows), columns=tuple(columns), column_units=units, aspects={}
-    )
+    kept = tuple(spec.columns[row] for row in rows) if spec.columns else ()
+    chosen = dataclasses.replace(spec, dim=len(rows), columns=kept, aspects={})
     return chosen, values[:, rows]
 
 
@@ -316,7 +291,7 @@ def _frequencies(view: FeatureView, track: str) -> DoubleArray | None:
 
     fields = {item.name for item in dataclasses.fields(FrontEnd)}
     needed = fields - {"exponent", "harmonics"}  # `FrontEnd.to_json` leaves these out at times
-    stems = {column.rstrip("0123456789") for column in view.spec.columns}
+    stems = {column.rstrip("0123456789") for column in view.spec.column_names}
     sr = view.sr(track)
     for plain in view.recipe.front_ends:
         if len(stems) > 1 or not needed <= {"name", *plain} <= fields:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.cli.common import only_extractor, overwrite_option
+from featx.commands import only_extractor, overwrite_option
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:

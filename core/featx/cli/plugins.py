@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, no_plugin_option, registry
+from featx.commands import echo_json, echo_table, json_option, no_plugin_option, registry
 from featx.registry import PluginRecord
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from featx.cli.common import echo_json, echo_table
-from featx.cli.group import EXIT_FAILURES
-from featx.cli.selection import parse_size, select, selection_options
+from featx.cli.run_options import parse_run_options, run_options
+from featx.commands import EXIT_FAILURES, echo_json, echo_table, parse_size
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -21,7 +20,7 @@ _SHOWN_FAILURES = 20
 
 
 @click.command("run")
-@selection_options
+@run_options
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Workers; one per core if unset.")
 @click.option(
     "--timeout",
@@ -73,7 +72,7 @@ def command(
     from featx.audio import Limits
     from featx.engine import choose_progress, run
 
-    selection = select(**options)
+    arguments = parse_run_options(**options)
     limits: dict[str, Any] = {
         "max_seconds": None if max_hours is None else max_hours * 3600,
         "max_bytes": max_size,
@@ -81,14 +80,12 @@ def command(
     }
     signal.signal(signal.SIGTERM, _interrupt)
     summary = run(
-        selection.inputs,
-        selection.store,
+        **arguments,
         jobs=jobs,
         timeout=timeout,
         memory=memory,
         limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
         progress=choose_progress(),
-        **selection.arguments,
     )
     if as_json:
         echo_json(summary.to_json())

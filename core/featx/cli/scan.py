@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option
-from featx.cli.group import EXIT_FAILURES
-from featx.cli.selection import parse_size
+from featx.commands import EXIT_FAILURES, echo_json, echo_table, json_option, parse_size
 
 if TYPE_CHECKING:
     from featx.engine.scan import ScanReport

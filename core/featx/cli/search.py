@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, only_extractor
+from featx.commands import echo_json, echo_table, json_option, only_extractor
 from featx.errors import ParameterError, listed, some
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class _Vectors:
                 features=(self.gallery.view.spec.name,),
                 weights=UNTRAINED if untrained and self.weights is None else self.weights,
                 quality=recipe.resampler.partition(":")[2] or "HQ",
-                **recipe.params,
+                params=recipe.params,
             )
         if extractor.recipe.id != recipe.id:
             extractor.close()
@@ -221,14 +221,14 @@ def _short(value: Any) -> str:
 def _feature_with(store: Store, extractor: str, tag: str) -> str:
     """Return the clip feature of ``extractor`` that has this column; a default one first."""
     clips = {name: view for name, view in store[extractor].items() if view.spec.kind == "clip"}
-    having = [name for name, view in clips.items() if tag in view.spec.columns]
+    having = [name for name, view in clips.items() if tag in view.spec.column_names]
     if len(having) == 1 or "embedding" in having:
         return "embedding" if "embedding" in having else having[0]
     if having:
         raise ParameterError(
             f"--feature must say whose column {tag!r} is meant, one of {listed(having)}, got none."
         )
-    known = [column for view in clips.values() for column in view.spec.columns]
+    known = [column for view in clips.values() for column in view.spec.column_names]
     near = difflib.get_close_matches(tag, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else f" Columns: {listed(known)}."
     raise ParameterError(f"--tag must be a column of a clip feature, got {tag!r}.{hint}")

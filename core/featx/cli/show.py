@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, printable
+from featx.commands import echo_json, echo_table, json_option, printable
 
 if TYPE_CHECKING:
     from featx.store import Store

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
+    EXIT_FAILURES,
+    EXIT_INTERRUPTED,
     complete_extractor,
     counted,
     echo_json,
@@ -22,7 +24,6 @@ from featx.cli.common import (
     session,
     set_option,
 )
-from featx.cli.group import EXIT_FAILURES, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -48,7 +49,7 @@ _REASONS = {
     shell_complete=complete_extractor,
     help="Extractor whose weights are trained, such as 'samplecnn'.",
 )
-@click.option("--recipe", metavar="NAME", help="How; the extractor's first recipe if unset.")
+@click.option("--method", metavar="NAME", help="How; the extractor's first method if unset.")
 @click.option(
     "-m",
     "--manifest",
@@ -102,8 +103,8 @@ def command(
 ) -> None:
     """Train the weights of an extractor from a manifest.
 
-    The manifest is the one of 'featx run', with the labels that the recipe needs in the columns
-    artist, album, tags and split. --set takes parameters of the recipe and of every training (lr,
+    The manifest is the one of 'featx run', with the labels that the method needs in the columns
+    artist, album, tags and split. --set takes parameters of the method and of every training (lr,
     batch_size, steps and so on; 'featx info' lists them). The folder given with -o serves 'featx
     run --weights'. A training that was stopped or killed goes on where its last checkpoint is.
 

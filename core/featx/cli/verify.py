@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from featx.cli.common import counted, echo_json, echo_table, json_option, printable
+from featx.commands import (
+    EXIT_DAMAGED,
+    counted,
+    echo_json,
+    echo_table,
+    json_option,
+    printable,
+    progress,
+)
 
 if TYPE_CHECKING:
     from featx.store import VerifyReport
-
-#: Exit status for a damaged store.
-EXIT_DAMAGED = 4
 
 
 @click.command("verify")
@@ -53,21 +56,15 @@ def command(
     """
     from featx.store import verify
 
-    check = partial(
-        verify, store, rebuild=rebuild, clean=clean, repair=repair, time_limit=time_limit
-    )
-    if as_json or not sys.stderr.isatty():
-        report = check()
-    else:
-        from rich.console import Console
-        from rich.progress import MofNCompleteColumn, Progress, TextColumn
-
-        columns = (*Progress.get_default_columns(), TextColumn("shards"), MofNCompleteColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("verify", total=None)
-            report = check(
-                progress=lambda done, total: bar.update(task, completed=done, total=total)
-            )
+    with progress("shards") as advance:
+        report = verify(
+            store,
+            rebuild=rebuild,
+            clean=clean,
+            repair=repair,
+            time_limit=time_limit,
+            progress=advance,
+        )
     if as_json:
         echo_json(report.to_json())
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.common import echo_json, echo_table, json_option, no_plugin_option, registry
+from featx.commands import echo_json, echo_table, json_option, no_plugin_option, registry
 from featx.errors import PluginError, WeightsError
 from featx.registry import import_object
 
@@ -73,12 +73,12 @@ def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         echo_json([dataclasses.asdict(item) for item in found])
         return
-    columns = ("folder", "extractor", "recipe", "status", "steps", "validation", "bytes", "sha256")
+    columns = ("folder", "extractor", "method", "status", "steps", "validation", "bytes", "sha256")
     rows = [
         (
             item.folder,
             item.extractor,
-            item.recipe,
+            item.method,
             item.status,
             str(item.steps or ""),
             ", ".join(f"{name} {value:.4g}" for name, value in item.metrics.items()),

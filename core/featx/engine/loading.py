@@ -1,9 +1,10 @@
-"""`featx.load`: one extractor in this process, as a function of a waveform."""
+"""`featx.open_extractor`: one extractor in this process, as a function of a waveform."""
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ __all__ = ["LoadedExtractor", "open_extractor"]
 class LoadedExtractor:
     """An open extractor; call it with a waveform, or `file` with a path.
 
-    Made by `featx.load`. Works as a context manager, which closes it.
+    Made by `featx.open_extractor`. Works as a context manager, which closes it.
     """
 
     def __init__(
@@ -128,13 +129,13 @@ class LoadedExtractor:
 def open_extractor(
     name: str,
     *,
-    features: tuple[str, ...] | None = None,
+    params: Mapping[str, Any] | None = None,
+    features: Sequence[str] | None = None,
     weights: str | Path | None = None,
     device: str = "cpu",
     threads: int = 1,
     quality: str = "HQ",
     limits: Limits | None = None,
-    **params: Any,
 ) -> LoadedExtractor:
     """Open an extractor in this process.
 
@@ -142,7 +143,9 @@ def open_extractor(
     ----------
     name : str
         Extractor, short or full.
-    features : tuple of str, optional
+    params : mapping, optional
+        Parameters by name, such as ``{"n_mfcc": 20}``; those left out keep their defaults.
+    features : sequence of str, optional
         Outputs to compute; by default all of them.
     weights : path, optional
         Instead of the cached ones; ``untrained`` for seeded ones.
@@ -154,8 +157,6 @@ def open_extractor(
         Of resampling.
     limits : Limits, optional
         What one file may cost.
-    **params
-        Parameters of the extractor.
 
     Returns
     -------
@@ -175,7 +176,7 @@ def open_extractor(
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
     registry = load_registry()
     arguments: dict[str, Any] = {
-        "settings": {name: params} if params else None,
+        "params": {name: params} if params else None,
         "weights": weights,
         "device": device,
         "quality": quality,

@@ -17,7 +17,7 @@ from featx.audio import Limits
 from featx.engine.planning.inputs import Inputs
 from featx.engine.planning.plan import Plan
 from featx.engine.planning.preparing import (
-    Settings,
+    ParamsChoice,
     WeightsChoice,
     prepare_extractors,
     untrained_message,
@@ -50,8 +50,8 @@ def plan(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
-    plugins: str | Sequence[str],
-    settings: Settings | None = None,
+    extractors: str | Sequence[str],
+    params: ParamsChoice | None = None,
     features: Iterable[str] | None = None,
     device: str = "cpu",
     weights: WeightsChoice = None,
@@ -67,8 +67,8 @@ def plan(
     """
     jobs = prepare_extractors(
         load_registry(disabled=disabled),
-        [plugins] if isinstance(plugins, str) else plugins,
-        settings=settings,
+        [extractors] if isinstance(extractors, str) else extractors,
+        params=params,
         features=features,
         weights=weights,
         device=device,
@@ -82,8 +82,8 @@ def run(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
-    plugins: str | Sequence[str],
-    settings: Settings | None = None,
+    extractors: str | Sequence[str],
+    params: ParamsChoice | None = None,
     features: Iterable[str] | None = None,
     jobs: int | None = None,
     device: str = "cpu",
@@ -107,9 +107,9 @@ def run(
         Files, folders, globs, manifests (CSV or Parquet), ``-`` for a list on stdin.
     store : path
         Store folder, created if need be.
-    plugins : str or sequence of str
-        Extractors, by short or full name.
-    settings : mapping, optional
+    extractors : str or sequence of str
+        By short or full name.
+    params : mapping, optional
         Parameters: ``{"mfcc": {"n_mfcc": 20}}`` or ``{"mfcc.n_mfcc": 20}``; without a name where
         there is one extractor.
     features : iterable of str, optional
@@ -167,8 +167,8 @@ def run(
     planned = plan(
         inputs,
         store,
-        plugins=plugins,
-        settings=settings,
+        extractors=extractors,
+        params=params,
         features=features,
         device=device,
         weights=weights,
@@ -185,17 +185,17 @@ def run(
         setup = RunSettings(
             token=token,
             store=os.path.abspath(store),  # noqa: PTH100  (workers may live elsewhere)
-            jobs=planned.jobs,
+            extractors=planned.extractors,
             limits=limits or Limits(),
             quality=quality,
             threads=threads,
             timeout=timeout,
             open_timeout=max(timeout, _OPEN_SECONDS),
             memory=max(share, _LEAST_MEMORY) if memory is None else memory,
-            provenance=_provenance(planned.jobs, threads),
+            provenance=_provenance(planned.extractors, threads),
             stop_file=str(Path(tempfile.gettempdir()) / f"featx-stop-{token}"),
         )
-        _tell_untrained(planned.jobs, progress)
+        _tell_untrained(planned.extractors, progress)
         found = planned.survey()
         total = found.files
         if total == 0:
@@ -205,7 +205,7 @@ def run(
             )
         with lock_store(store):
             execution = Execution(planned, setup, workers, total, executor, progress)
-            execution.tell([*_unfinished_notes(planned.jobs), *found.notes()])
+            execution.tell([*_unfinished_notes(planned.extractors), *found.notes()])
             return execution.execute()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ __all__ = [
     "DECODE",
     "Failure",
     "FileProperties",
+    "LocalModule",
     "Outputs",
     "PreparedExtractor",
     "RunSettings",
@@ -31,13 +33,37 @@ DECODE = -1
 
 
 @dataclass(frozen=True, kw_only=True)
+class LocalModule:
+    """The module of an extractor that no package installs, so that another process can find it.
+
+    Parameters
+    ----------
+    name : str
+        The module that the strings of the spec name.
+    folder : str
+        Where it is imported from; empty where it cannot be imported.
+    file : str
+        The script that is run as this module instead; empty for none.
+    source : str
+        The text that is run as this module instead, such as a cell of a notebook.
+    """
+
+    name: str
+    folder: str = ""
+    file: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreparedExtractor:
     """One extractor of a run, with everything that opening it needs.
+
+    It travels as plain values (`to_json`), also where it is pickled for an executor.
 
     Parameters
     ----------
     number : int >= 0
-        Position in `RunSettings.jobs`.
+        Position in `RunSettings.extractors`.
     name : str
         What the user called it.
     full_name : str
@@ -56,6 +82,8 @@ class PreparedExtractor:
         Path of the safetensors file, empty for none.
     device : str
         ``cpu``, or what the extractor gets of ``--device``.
+    module : LocalModule or None
+        None for an extractor from an installed plugin.
     """
 
     number: int
@@ -68,6 +96,50 @@ class PreparedExtractor:
     recipe: Recipe
     weights: str = ""
     device: str = "cpu"
+    module: LocalModule | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_json` reads them back, also in another process."""
+        from featx.registry.specs import spec_to_json
+
+        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        del plain["resolved"]  # follows from spec and params
+        plain["spec"] = spec_to_json(self.spec)
+        plain["params"] = dataclasses.asdict(self.params)
+        plain["features"] = list(self.features)
+        plain["recipe"] = self.recipe.to_json()
+        plain["module"] = None if self.module is None else dataclasses.asdict(self.module)
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> PreparedExtractor:
+        """Read what `to_json` wrote; this imports the extractor's parameters and resolves them.
+
+        Raises
+        ------
+        PluginError, ParameterError
+            If they cannot be imported or resolved here.
+        """
+        from featx.engine.planning.preparing import resolve_checked
+        from featx.params import parse_params
+        from featx.registry.specs import spec_from_json
+
+        values = dict(plain)
+        if values["module"] is not None:
+            values["module"] = LocalModule(**values["module"])
+        spec: ExtractorSpec = spec_from_json("extractor", values["spec"])
+        params: Any = parse_params(spec.params, values["params"])
+        values |= {
+            "spec": spec,
+            "params": params,
+            "resolved": resolve_checked(spec, params, None),
+            "features": tuple(values["features"]),
+            "recipe": Recipe.from_json(values["recipe"]),
+        }
+        return cls(**values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PreparedExtractor.from_json, (self.to_json(),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +155,7 @@ class RunSettings:
 
     token: str
     store: str
-    jobs: tuple[PreparedExtractor, ...]
+    extractors: tuple[PreparedExtractor, ...]
     limits: Limits
     quality: str
     threads: int
@@ -99,7 +171,7 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackTask:
-    """One track to compute: ``wanted`` holds (number of the job, its missing features).
+    """One track to compute: ``wanted`` holds (number of the extractor, its missing features).
 
     ``size`` and ``mtime_ns`` are those of the plan, -1 where the file could not be examined.
     ``tags`` come from a manifest. ``known`` is the worst status that the track has already under

@@ -14,7 +14,7 @@ from typing import Any
 from featx.errors import ParameterError, listed
 from featx.frontend.constantq.filters import check_range, longest
 from featx.frontend.presets import preset
-from featx.types import FeatureSpec, FrontEnd
+from featx.types import Column, FeatureSpec, FrontEnd
 
 __all__ = ["frame_geometry", "frames_spec", "identity", "n_frames", "validate"]
 
@@ -337,7 +337,7 @@ def frames_spec(
         kind="frames",
         dim=dim,
         unit=_unit(fe) if unit is None else unit,
-        columns=tuple(columns),
+        columns=tuple(map(Column, columns)),
         hop=hop,
         frame_length=frame_length,
         first=first,

@@ -149,7 +149,7 @@ class Gallery:
         The distance is 1 - value; equal ones come in ascending order of ids. ``exclude`` and
         ``among`` are those of `featx.search`.
         """
-        columns = self.view.spec.columns
+        columns = self.view.spec.column_names
         if tag not in columns:
             raise ParameterError(
                 f"tag must be one of the columns of {self.view.spec.name!r}, "

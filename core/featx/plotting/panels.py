@@ -98,12 +98,12 @@ def frames_panel(
     """
     if spec.kind != "frames":
         raise ParameterError(f"feature {spec.name!r} must be frames, got {spec.kind}.")
-    units = set(spec.column_units) or {spec.unit}
+    units = {column.unit for column in spec.columns} or {spec.unit}
     return Frames(
         name=name or spec.name,
         values=values,
         times=times,
-        labels=spec.columns,
+        labels=spec.column_names,
         unit=_unit_text(units.pop()) if len(units) == 1 else "",
     )
 
@@ -123,7 +123,7 @@ def events_panel(spec: FeatureSpec, values: AnyArray, *, name: str = "") -> Even
         raise ParameterError(f"feature {spec.name!r} must be events, got {spec.kind}.")
     table = np.asarray(values, dtype=np.float64).reshape(-1, spec.dim)
     return events_from_columns(
-        {column: table[:, index] for index, column in enumerate(spec.columns)},
+        {column: table[:, index] for index, column in enumerate(spec.column_names)},
         name=name or spec.name,
     )
 

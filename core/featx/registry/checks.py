@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from featx.errors import FeatxError, listed
-from featx.interfaces import API_VERSION, ExtractorSpec, IndexSpec, LossSpec, RecipeSpec
+from featx.interfaces import API_VERSION, ExtractorSpec, IndexSpec, LossSpec, MethodSpec
 from featx.types import WeightsSpec
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -86,25 +86,25 @@ def _check_extractor(who: str, spec: ExtractorSpec) -> None:
         )
     if spec.weights is not None:
         _check_weights(who, spec.weights, spec.params)
-    _check_recipes(who, spec)
+    _check_methods(who, spec)
 
 
-def _check_recipes(who: str, spec: ExtractorSpec) -> None:
-    recipes: Any = spec.recipes
-    if not isinstance(recipes, tuple) or not all(isinstance(item, RecipeSpec) for item in recipes):
-        raise BrokenPluginError(f"{who}: recipes must be a tuple of RecipeSpec, got {recipes!r}")
-    if recipes and spec.weights is None:
-        raise BrokenPluginError(f"{who}: weights must be given where recipes are")
-    for recipe in spec.recipes:
-        name = f"{who}, RecipeSpec {recipe.name!r}"
-        _check_pattern(name, "name", recipe.name, _NAME, "lower-case-name")
-        _check_text(name, "summary", recipe.summary, empty=False)
-        _check_text(name, "reference", recipe.reference, empty=True)
-        _check_pattern(name, "factory", recipe.factory, _OBJECT, "package.module:Class")
-        _check_params(name, recipe.params)
-    names = [recipe.name for recipe in spec.recipes]
+def _check_methods(who: str, spec: ExtractorSpec) -> None:
+    methods: Any = spec.methods
+    if not isinstance(methods, tuple) or not all(isinstance(item, MethodSpec) for item in methods):
+        raise BrokenPluginError(f"{who}: methods must be a tuple of MethodSpec, got {methods!r}")
+    if methods and spec.weights is None:
+        raise BrokenPluginError(f"{who}: weights must be given where methods are")
+    for method in spec.methods:
+        name = f"{who}, MethodSpec {method.name!r}"
+        _check_pattern(name, "name", method.name, _NAME, "lower-case-name")
+        _check_text(name, "summary", method.summary, empty=False)
+        _check_text(name, "reference", method.reference, empty=True)
+        _check_pattern(name, "factory", method.factory, _OBJECT, "package.module:Class")
+        _check_params(name, method.params)
+    names = [method.name for method in spec.methods]
     if len(set(names)) < len(names):
-        raise BrokenPluginError(f"{who}: recipes must differ in name, got {listed(names)}")
+        raise BrokenPluginError(f"{who}: methods must differ in name, got {listed(names)}")
 
 
 def _check_weights(who: str, weights: object, params: Any) -> None:

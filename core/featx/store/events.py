@@ -35,9 +35,10 @@ class EventColumns:
     @classmethod
     def of(cls, spec: FeatureSpec) -> EventColumns:
         """Find the columns of ``spec`` by their names."""
+        given = spec.column_names
 
         def find(*names: str) -> int | None:
-            return next((spec.columns.index(name) for name in names if name in spec.columns), None)
+            return next((given.index(name) for name in names if name in given), None)
 
         known = (find(*_START), find(*_END), find("duration"), find(*_CONFIDENCE))
         return cls(*known, tuple(i for i in range(spec.dim) if i not in known))
@@ -59,8 +60,8 @@ def namespace_of(spec: FeatureSpec) -> str:
     the numbers in the order of the columns.
     """
     columns = EventColumns.of(spec)
-    names = [spec.columns[i] for i in columns.rest]
-    units = [spec.column_units[i].lower() for i in columns.rest]
+    names = [spec.columns[i].name for i in columns.rest]
+    units = [spec.columns[i].unit.lower() for i in columns.rest]
     lasting = columns.end is not None or columns.duration is not None
     if names in (["position"], ["beat"]) or (not names and "beat" in spec.name):
         return "beat"
@@ -106,8 +107,8 @@ def annotation(view: FeatureView, track_id: str) -> dict[str, Any]:
         "sandbox": {
             "feature": spec.name,
             "recipe": view.recipe.id,
-            "columns": [spec.columns[i] for i in columns.rest],
-            "units": [spec.column_units[i] for i in columns.rest],
+            "columns": [spec.columns[i].name for i in columns.rest],
+            "units": [spec.columns[i].unit for i in columns.rest],
         },
         "time": 0.0,
         "duration": None,

@@ -25,7 +25,7 @@ _ROWS = 8192
 def column_names(spec: FeatureSpec) -> list[str]:
     """Return one name per dimension."""
     if spec.columns:
-        return list(spec.columns)
+        return list(spec.column_names)
     return [f"{spec.name}_{number}" for number in range(spec.dim)]
 
 

@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
     summary = run(
         [manifest],
         folder / "store",
-        plugins=names,
+        extractors=names,
         features=[f"{name}.{feature}" for name in names for feature in WANTED[name]],
         progress=choose_progress(),
     )
@@ -154,7 +154,7 @@ def show_features(
                 feature,
                 spec.kind,
                 f"({n_rows}{spec.dim})",
-                "by column" if spec.column_units else spec.unit,
+                spec.unit if len({column.unit for column in spec.columns}) < 2 else "by column",
                 str(len(view)),
                 "UNTRAINED: seeded weights" if untrained else "",
             )

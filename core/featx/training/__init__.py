@@ -1,4 +1,4 @@
-"""Training: manifests and stores in, checkpoints out; the loop that all recipes share.
+"""Training: manifests and stores in, checkpoints out; the loop that all methods share.
 
 Names are resolved on first use: listing plugins and their options needs no torch.
 """

@@ -1,7 +1,7 @@
 from .augmenting import Augmentation as Augmentation
 from .classes import ArtistClasses as ArtistClasses
 from .classes import Classes as Classes
-from .classes import ClassRecipe as ClassRecipe
+from .classes import ClassifierMethod as ClassifierMethod
 from .classes import TagClasses as TagClasses
 from .crops import AudioCrops as AudioCrops
 from .crops import CropReader as CropReader
@@ -9,13 +9,13 @@ from .crops import CropSpec as CropSpec
 from .crops import StoreCrops as StoreCrops
 from .losses import make_loss as make_loss
 from .losses import take_roles as take_roles
+from .method import Batch as Batch
+from .method import Method as Method
 from .metrics import macro_roc_auc as macro_roc_auc
 from .metrics import roc_auc as roc_auc
 from .options import TrainingParams as TrainingParams
 from .progress import TrainingReporter as TrainingReporter
 from .progress import choose_progress as choose_progress
-from .recipe import Batch as Batch
-from .recipe import Recipe as Recipe
 from .running import train as train
 from .samplers import Crop as Crop
 from .samplers import Example as Example

@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from featx.errors import ParameterError
+from featx.training.method import Batch, Method
 from featx.training.metrics import macro_roc_auc
-from featx.training.recipe import Batch, Recipe
 from featx.training.samplers import Sampler, SegmentSampler
 from featx.training.songs import Songs
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["ArtistClasses", "ClassRecipe", "Classes", "TagClasses"]
+__all__ = ["ArtistClasses", "Classes", "ClassifierMethod", "TagClasses"]
 
 
 class Classes(ABC):
@@ -164,8 +164,8 @@ class TagClasses(Classes):
         return {} if area is None else {"auc": area}
 
 
-class ClassRecipe(Recipe):
-    """A recipe that teaches segments their classes, and judges by means over clips.
+class ClassifierMethod(Method):
+    """A method that teaches segments their classes, and judges by means over clips.
 
     A subclass sets ``classes`` in its constructor and says what a crop, a model and its export are.
     """

@@ -199,7 +199,7 @@ class StoreCrops(CropReader):
 
     def __init__(self, path: str | os.PathLike[str], spec: CropSpec) -> None:
         if spec.front_end is None:
-            raise ParameterError("store must be left out: this recipe reads waveforms.")
+            raise ParameterError("store must be left out: this method reads waveforms.")
         self.spec = spec
         self._store = open_store(path)
         self._view = _matching(self._store, preset(spec.front_end))

@@ -1,4 +1,4 @@
-"""What recipes measure on validation examples."""
+"""What methods measure on validation examples."""
 
 from __future__ import annotations
 

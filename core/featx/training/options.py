@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, PluginError, listed
-from featx.interfaces import ExtractorSpec, RecipeSpec
+from featx.interfaces import ExtractorSpec, MethodSpec
 from featx.params import param, params_class
 
 if TYPE_CHECKING:
     from featx.registry import Registry
 
-__all__ = ["FREE", "TrainingParams", "find_recipe", "split_settings"]
+__all__ = ["FREE", "TrainingParams", "find_method", "split_settings"]
 
 
 @params_class
 class TrainingParams:
     """Optimiser, schedule, validation and checkpoints.
 
-    A recipe may bring other defaults (`featx.RecipeSpec`); ``--set`` overrides both.
+    A method may bring other defaults (`featx.MethodSpec`); ``--set`` overrides both.
     """
 
     batch_size: int = param(16, "Examples per step, > 0.", gt=0)
@@ -94,38 +94,38 @@ class TrainingParams:
 FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")
 
 
-def find_recipe(registry: Registry, spec: ExtractorSpec, name: str | None) -> RecipeSpec:
-    """Return a recipe of an extractor; without a name the first.
+def find_method(registry: Registry, spec: ExtractorSpec, name: str | None) -> MethodSpec:
+    """Return a method of an extractor; without a name the first.
 
     Raises
     ------
     ParameterError
         If there is none (those of ``registry`` that have one are named), or none of that name.
     """
-    names = [item.name for item in spec.recipes]
+    names = [item.name for item in spec.methods]
     if not names:
-        known = (key for key, item in registry.extractors.items() if item.spec.recipes)
+        known = (key for key, item in registry.extractors.items() if item.spec.methods)
         raise ParameterError(
-            f"extractor {spec.name!r} must have a recipe to be trained, got none. Extractors with "
-            f"recipes: {listed(sorted(map(registry.shortest_name, known)))}."
+            f"extractor {spec.name!r} must have a method to be trained, got none. Extractors with "
+            f"methods: {listed(sorted(map(registry.shortest_name, known)))}."
         )
-    for item in spec.recipes:
+    for item in spec.methods:
         if name in (None, item.name):
             return item
-    raise ParameterError(f"recipe must be one of {listed(names)}, got {name!r}.")
+    raise ParameterError(f"method must be one of {listed(names)}, got {name!r}.")
 
 
 def split_settings(
-    spec: RecipeSpec, settings: Mapping[str, Any]
+    spec: MethodSpec, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort settings into those of the recipe and those of `TrainingParams`.
+    """Sort settings into those of the method and those of `TrainingParams`.
 
     Raises
     ------
     ParameterError
         For a name that neither has.
     PluginError
-        If a name belongs to both, or the recipe has defaults that do not exist.
+        If a name belongs to both, or the method has defaults that do not exist.
     """
     import difflib
 
@@ -133,7 +133,7 @@ def split_settings(
     shared = {item.name for item in dataclasses.fields(TrainingParams)}
     if own & shared or set(spec.defaults) - shared:
         raise PluginError(
-            f"recipe {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
+            f"method {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
             f"and know its fields, got {listed(sorted(set(spec.defaults) - shared))}."
         )
     for name in settings:

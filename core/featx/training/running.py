@@ -20,7 +20,7 @@ import torch
 from featx._version import __version__
 from featx.errors import ParameterError, PluginError, listed
 from featx.guarded.limits import available_cores
-from featx.interfaces import ExtractorSpec, RecipeSpec
+from featx.interfaces import ExtractorSpec, MethodSpec
 from featx.params import parse_params
 from featx.progress import LineMeter
 from featx.registry import Registered, Registry, import_object, load_registry
@@ -29,9 +29,9 @@ from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.logs import write_failures
 from featx.training.memory import pages_kept
-from featx.training.options import FREE, TrainingParams, find_recipe, split_settings
+from featx.training.method import Method
+from featx.training.options import FREE, TrainingParams, find_method, split_settings
 from featx.training.progress import MeterProgress, TrainingReporter
-from featx.training.recipe import Recipe
 from featx.training.songs import SongSplit, read_songs
 from featx.training.trainer import Trainer, TrainingSummary
 from featx.weights import Provenance, file_sha256, save_weights
@@ -48,8 +48,8 @@ class _Plan:
     """What a training is made of, before anything is read."""
 
     extractor: Registered[ExtractorSpec]
-    spec: RecipeSpec
-    recipe: Recipe
+    spec: MethodSpec
+    method: Method
     params: Any
     options: TrainingParams
 
@@ -59,7 +59,7 @@ def train(
     out: str | os.PathLike[str],
     *,
     plugin: str,
-    recipe: str | None = None,
+    method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     store: str | os.PathLike[str] | None = None,
     device: str = "cpu",
@@ -75,18 +75,18 @@ def train(
     Parameters
     ----------
     manifest : path
-        CSV or Parquet with ``path`` and the labels that the recipe needs.
+        CSV or Parquet with ``path`` and the labels that the method needs.
     out : path
         Folder of the checkpoint: ``<weights>.safetensors`` for ``featx run --weights``, its
         ``card.json``, the state to go on from, logs, and the files that could not be read.
     plugin : str
         Extractor, short or full name.
-    recipe : str, optional
-        One of its recipes; the first by default.
+    method : str, optional
+        One of its methods; the first by default.
     settings : mapping, optional
-        Parameters of the recipe and of `TrainingParams`; strings are parsed.
+        Parameters of the method and of `TrainingParams`; strings are parsed.
     store : path, optional
-        Store that holds the front end of the recipe, instead of the audio files.
+        Store that holds the front end of the method, instead of the audio files.
     device : str
         ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     threads : int > 0, optional
@@ -120,7 +120,7 @@ def train(
     if max_minutes is not None and not max_minutes > 0:
         raise ParameterError(f"max_minutes must be > 0, got {max_minutes}.")
     began = time.monotonic()
-    planned = _plan(load_registry(disabled=disabled), plugin, recipe, settings or {})
+    planned = _plan(load_registry(disabled=disabled), plugin, method, settings or {})
     _check_device(device, planned.extractor.spec)
     threads = threads or available_cores()
     reporter = progress or MeterProgress(LineMeter("steps", last=True))
@@ -130,11 +130,11 @@ def train(
             f"out must be a folder for checkpoints, got {folder}, which is a store of features."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with _reader(planned.recipe, store) as reader, _torch(threads, device):
+    with _reader(planned.method, store) as reader, _torch(threads, device):
         songs = read_songs(
             manifest,
             length_of=reader.length,
-            needs=planned.recipe.needs,
+            needs=planned.method.needs,
             options=planned.options,
         )
         for note in songs.notes:
@@ -164,21 +164,21 @@ def train(
 
 # ------------------------------------------------------------------------------ preparing
 def _plan(
-    registry: Registry, plugin: str, recipe: str | None, settings: Mapping[str, Any]
+    registry: Registry, plugin: str, method: str | None, settings: Mapping[str, Any]
 ) -> _Plan:
     item = registry.extractor(plugin)
-    spec = find_recipe(registry, item.spec, recipe)
+    spec = find_method(registry, item.spec, method)
     own, shared = split_settings(spec, settings)
     params: Any = parse_params(spec.params, own)
     made = import_object(spec.factory)(params)
-    if not isinstance(made, Recipe):
+    if not isinstance(made, Method):
         raise PluginError(
-            f"{spec.factory} must be a featx.training.Recipe, got {type(made).__name__}."
+            f"{spec.factory} must be a featx.training.Method, got {type(made).__name__}."
         )
     return _Plan(
         extractor=item,
         spec=spec,
-        recipe=made,
+        method=made,
         params=params,
         options=parse_params(TrainingParams, shared),
     )
@@ -202,8 +202,8 @@ def _check_device(device: str, spec: ExtractorSpec) -> None:
 
 
 @contextlib.contextmanager
-def _reader(recipe: Recipe, store: str | os.PathLike[str] | None) -> Iterator[CropReader]:
-    spec = recipe.crops()
+def _reader(method: Method, store: str | os.PathLike[str] | None) -> Iterator[CropReader]:
+    spec = method.crops()
     reader = AudioCrops(spec) if store is None else StoreCrops(store, spec)
     try:
         yield reader
@@ -236,12 +236,12 @@ def _trainer(
     workers: int,
     reporter: TrainingReporter,
 ) -> Trainer:
-    recipe, options = planned.recipe, planned.options
-    samplers = recipe.samplers(songs.train, songs.valid)
+    method, options = planned.method, planned.options
+    samplers = method.samplers(songs.train, songs.valid)
     if samplers[1] is None and songs.valid:
         reporter.note(
-            f"{len(songs.valid)} songs are held out, but recipe {planned.spec.name!r} cannot "
-            f"validate by them: {recipe.validates_by}."
+            f"{len(songs.valid)} songs are held out, but method {planned.spec.name!r} cannot "
+            f"validate by them: {method.validates_by}."
         )
     loaders = [
         None
@@ -252,16 +252,16 @@ def _trainer(
             batch_size=options.batch_size,
             seed=options.seed,
             workers=workers,
-            augment=recipe.augment,
+            augment=method.augment,
         )
         for sampler in samplers
     ]
     assert loaders[0] is not None
     drawn = int(stream(options.seed, MODEL).integers(2**62))
     torch.manual_seed(drawn)  # for parts that draw without a generator, such as losses
-    model = recipe.build(torch.Generator().manual_seed(drawn))
+    model = method.build(torch.Generator().manual_seed(drawn))
     return Trainer(
-        recipe,
+        method,
         model,
         loaders[0],
         loaders[1],
@@ -279,10 +279,10 @@ def _identity(planned: _Plan, songs: SongSplit) -> dict[str, Any]:
     return {
         "extractor": planned.extractor.full_name,
         "version": planned.extractor.spec.version,
-        "recipe": planned.spec.name,
+        "method": planned.spec.name,
         "params": dataclasses.asdict(planned.params),
         "options": {name: value for name, value in options.items() if name not in FREE},
-        "crops": planned.recipe.crops().to_json(),
+        "crops": planned.method.crops().to_json(),
         "train": songs.train.digest(),
         "valid": songs.valid.digest(),
     }
@@ -302,7 +302,7 @@ def _export(
     tensors, config = trainer.export()
     dtype = np.dtype(planned.options.export_dtype)
     told = {
-        "recipe": f"{planned.extractor.full_name}/{planned.spec.name}",
+        "method": f"{planned.extractor.full_name}/{planned.spec.name}",
         "steps": summary.steps,
         "best_step": summary.best_step,
         "metrics": summary.metrics,
@@ -344,11 +344,11 @@ def _write_card(
     card = {
         "extractor": planned.extractor.full_name,
         "extractor_version": planned.extractor.spec.version,
-        "recipe": planned.spec.name,
+        "method": planned.spec.name,
         "summary": planned.spec.summary,
         "params": dataclasses.asdict(planned.params),
         "options": dataclasses.asdict(planned.options),
-        "crops": planned.recipe.crops().to_json(),
+        "crops": planned.method.crops().to_json(),
         "data": {
             "train_songs": len(songs.train),
             "valid_songs": len(songs.valid),
@@ -369,7 +369,7 @@ def _write_card(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        **planned.recipe.card(),
+        **planned.method.card(),
     }
     path = folder / CARD_NAME
     temporary = path.with_name(f".{path.name}.part")

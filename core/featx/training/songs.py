@@ -179,7 +179,7 @@ def read_songs(
     absent = [name for name in needs if name not in columns]
     if absent:
         raise ParameterError(
-            f"manifest {manifest} must have the columns that this recipe needs, but has no "
+            f"manifest {manifest} must have the columns that this method needs, but has no "
             f"{listed(absent)}, got {listed(columns)}."
         )
     wrong: list[str] = []

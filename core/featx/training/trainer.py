@@ -24,9 +24,9 @@ from featx.training.checkpoints import (
 )
 from featx.training.loader import STEP, LoadedBatch, Loader, stream
 from featx.training.logs import TRAINING_LOG, VALIDATION_LOG, Log
+from featx.training.method import Batch, Method
 from featx.training.options import TrainingParams
 from featx.training.progress import Standing, TrainingReporter
-from featx.training.recipe import Batch, Recipe
 from featx.training.schedules import Schedule, make_optimizer, set_lr, steps_in_all
 from featx.training.songs import Failure
 
@@ -89,11 +89,11 @@ class TrainingSummary:
 
 
 class Trainer:
-    """Trains one module with one recipe.
+    """Trains one module with one method.
 
     Parameters
     ----------
-    recipe : Recipe
+    method : Method
         Gives the losses.
     model : torch.nn.Module
         On the CPU, freshly built.
@@ -115,7 +115,7 @@ class Trainer:
 
     def __init__(
         self,
-        recipe: Recipe,
+        method: Method,
         model: torch.nn.Module,
         train: Loader,
         valid: Loader | None,
@@ -127,7 +127,7 @@ class Trainer:
         reporter: TrainingReporter,
     ) -> None:
         _check(options, valid, device)
-        self.recipe, self.train, self.valid = recipe, train, valid
+        self.method, self.train, self.valid = method, train, valid
         self.options, self.out, self.identity = options, out, identity
         self.device, self.reporter = device, reporter
         self.model = model.to(device)
@@ -185,7 +185,7 @@ class Trainer:
         set_lr(self.optimizer, self._lr)
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
-            losses = self.recipe.losses(self.model, batch.tensors(self.device))
+            losses = self.method.losses(self.model, batch.tensors(self.device))
             total = torch.stack([value.float() for value in losses.values()]).sum()
         told = {name: float(value.detach()) for name, value in losses.items()}
         if not math.isfinite(float(total.detach())):
@@ -257,7 +257,7 @@ class Trainer:
         assert self.valid is not None
         self.model.eval()
         with torch.no_grad(), self._autocast():
-            metrics = self.recipe.evaluate(self.model, self._validation_batches())
+            metrics = self.method.evaluate(self.model, self._validation_batches())
         self.model.train()
         if not math.isfinite(metrics["loss"]):
             raise TrainingError(
@@ -327,11 +327,11 @@ class Trainer:
         return tuple(found[key] for key in sorted(found))
 
     def export(self) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-        """Return what the recipe exports of the best weights, or of the last without validation."""
+        """Return what the method exports of the best weights, or of the last without validation."""
         if self.best:
             self.model.load_state_dict(self.best)
         self.model.eval()
-        return self.recipe.export(self.model.cpu())
+        return self.method.export(self.model.cpu())
 
     # ---------------------------------------------------------------------- details
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -378,7 +378,7 @@ def _check(options: TrainingParams, valid: Loader | None, device: str) -> None:
     if valid is None and (options.schedule != "constant" or options.early_stop):
         raise ParameterError(
             "schedule must be 'constant' and early_stop 0 where no songs validate, got "
-            f"{options.schedule!r} and {options.early_stop}. Hold out songs that the recipe can "
+            f"{options.schedule!r} and {options.early_stop}. Hold out songs that the method can "
             "validate by, or set schedule=constant, early_stop=0 and steps."
         )
     if options.precision == "float16" and not device.startswith("cuda"):

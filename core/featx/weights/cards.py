@@ -32,7 +32,7 @@ class Checkpoint:
         ``ok``; ``unfinished`` where training was cut and can go on; ``changed`` where the file is
         not the one that the card tells of; ``missing`` where there is no file; ``in training``
         where there is a state but nothing came out yet.
-    extractor, recipe, weights, sha256 : str
+    extractor, method, weights, sha256 : str
         From the card; empty while in training.
     steps : int
         Steps that were trained.
@@ -45,7 +45,7 @@ class Checkpoint:
     folder: str
     status: str
     extractor: str = ""
-    recipe: str = ""
+    method: str = ""
     weights: str = ""
     sha256: str = ""
     steps: int = 0
@@ -101,7 +101,7 @@ def origin(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        Number of songs, recipe, and ``data.origin`` where the card has it; empty without a card.
+        Number of songs, method, and ``data.origin`` where the card has it; empty without a card.
     """
     beside = Path(path).with_suffix(".json")
     if not beside.is_file():
@@ -109,7 +109,7 @@ def origin(path: str | os.PathLike[str]) -> str:
     try:
         card: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
         data = card["data"]
-        told = f"{data['train_songs']} songs by recipe {card['recipe']!r}"
+        told = f"{data['train_songs']} songs by method {card['method']!r}"
         return f"{told}: {data['origin']}" if "origin" in data else told
     except (ValueError, KeyError, TypeError):
         return ""  # a file of somebody else, under the same name
@@ -129,7 +129,7 @@ def _read(folder: Path) -> Checkpoint:
         weights = folder / str(results["weights"])
         told = {
             "extractor": card["extractor"],
-            "recipe": card["recipe"],
+            "method": card["method"],
             "sha256": results["sha256"],
             "steps": results["steps"],
             "metrics": results["metrics"],

@@ -170,7 +170,7 @@ def test_listing_and_resolving_stay_light() -> None:
         "from featx_artist import featx_extractors\n"
         "from featx_artist.config import resolve, resolve_joint\n"
         "for spec in featx_extractors():\n"
-        "    [recipe.params() for recipe in spec.recipes]\n"
+        "    [method.params() for method in spec.methods]\n"
         "    resolve(spec.params(), None), resolve_joint(spec.params(), None)\n"
         "print(sorted({'torch', 'numpy', 'numba', 'h5py'} & set(sys.modules)))"
     )

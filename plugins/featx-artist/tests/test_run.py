@@ -24,7 +24,7 @@ def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_weights_nothing_is_read(music: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="featx weights import artist-siamese"):
-        featx.run(music, tmp_path / "store", plugins="artist-siamese", jobs=1)
+        featx.run(music, tmp_path / "store", extractors="artist-siamese", jobs=1)
     assert not (tmp_path / "store").exists()
 
 

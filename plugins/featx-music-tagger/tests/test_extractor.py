@@ -84,7 +84,7 @@ def test_imported_weights_choose_the_model(
         found = extractor(rng.normal(0, 0.1, 3 * SR).astype(np.float32), SR)
     assert found["embedding"].shape == (dim,)
     assert found["tags"].shape == (50,)
-    assert found.specs["tags"].columns == TAGS
+    assert found.specs["tags"].column_names == TAGS
     assert 0 <= found["tags"].min() <= found["tags"].max() <= 1
 
 

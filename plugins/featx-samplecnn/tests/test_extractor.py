@@ -96,7 +96,7 @@ def test_levels_take_the_maximum_within_a_segment(rng: np.random.Generator) -> N
 def test_tags_are_probabilities_in_the_published_order(rng: np.random.Generator) -> None:
     extractor = opened()
     (found,) = extractor.extract([noise(rng, N_SAMPLES)])
-    assert extractor.context.resolved.output("tags").columns == TAGS
+    assert extractor.context.resolved.output("tags").column_names == TAGS
     assert np.all((found["tags"] > 0) & (found["tags"] < 1))
 
 

@@ -84,14 +84,14 @@ def test_a_part_can_be_left_out(members: Path, rng: np.random.Generator) -> None
     path = bundled(members)
     with (
         featx.open_extractor("mlms", weights=path) as both,
-        featx.open_extractor("mlms", weights=path, models=("five=5^5/code",)) as one,
+        featx.open_extractor("mlms", weights=path, params={"models": ("five=5^5/code",)}) as one,
     ):
         np.testing.assert_array_equal(one(y, SR)["concat"], both(y, SR)["concat"][-1280:])
 
 
 def test_a_network_that_is_not_there_is_named(members: Path) -> None:
     with pytest.raises(WeightsError, match="must hold the network '3\\^9', got five, four"):
-        featx.open_extractor("mlms", weights=bundled(members), models=("3^9",))
+        featx.open_extractor("mlms", weights=bundled(members), params={"models": ("3^9",)})
 
 
 def test_default_is_table_3_4() -> None:

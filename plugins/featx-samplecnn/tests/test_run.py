@@ -29,11 +29,11 @@ def music(tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPa
 def test_run_without_weights_says_and_records_untrained(music: Path, tmp_path: Path) -> None:
     with pytest.warns(UntrainedWarning, match="UNTRAINED"):
         summary = featx.run(
-            music, tmp_path / "store", plugins="samplecnn", settings={"model": "sr2000"}, jobs=1
+            music, tmp_path / "store", extractors="samplecnn", params={"model": "sr2000"}, jobs=1
         )
     assert (summary.ok, summary.failed) == (2, 0)
     with pytest.warns(UntrainedWarning, match="UNTRAINED"):
-        loaded = featx.open_extractor("samplecnn", model="sr2000")
+        loaded = featx.open_extractor("samplecnn", params={"model": "sr2000"})
     with loaded, featx.open_store(tmp_path / "store") as store:
         assert store["samplecnn"].recipe.weights == "untrained:seed=0"
         alone = loaded.file(music / "long.wav")["embedding"]
@@ -47,8 +47,8 @@ def test_saved_weights_are_used(music: Path, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     featx.save_weights(path, tensors, {"model": config.to_json()})
     with pytest.warns(UntrainedWarning):
-        untrained = featx.open_extractor("samplecnn", model="sr2000")
-    trained = featx.open_extractor("samplecnn", model="sr2000", weights=path)
+        untrained = featx.open_extractor("samplecnn", params={"model": "sr2000"})
+    trained = featx.open_extractor("samplecnn", params={"model": "sr2000"}, weights=path)
     with untrained, trained:
         before = untrained.file(music / "long.wav")["tags"]
         after = trained.file(music / "long.wav")["tags"]
@@ -77,5 +77,5 @@ def test_settings_go_before_what_the_weights_say(tmp_path: Path) -> None:
     )
     with featx.open_extractor("samplecnn", weights=path) as told:
         assert told.recipe.params["segments"] == 3
-    with featx.open_extractor("samplecnn", weights=path, segments=5) as told:
+    with featx.open_extractor("samplecnn", weights=path, params={"segments": 5}) as told:
         assert (told.recipe.params["segments"], told.sr) == (5, 2000)

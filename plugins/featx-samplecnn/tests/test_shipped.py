@@ -20,7 +20,7 @@ def test_other_models_are_untrained_and_say_so(y: np.ndarray) -> None:
     told = r"UNTRAINED .*Trained weights ship for .*model=sr8000"
     with (
         pytest.warns(UntrainedWarning, match=told),
-        featx.open_extractor("samplecnn", model="sr2000") as random,
+        featx.open_extractor("samplecnn", params={"model": "sr2000"}) as random,
     ):
         assert random(y, SR)["tags"].shape == (50,)
 
@@ -28,11 +28,11 @@ def test_other_models_are_untrained_and_say_so(y: np.ndarray) -> None:
 def test_labels_of_the_weights_name_the_tags(y: np.ndarray) -> None:
     with featx.open_extractor("samplecnn") as trained:
         tags = trained(y, SR)
-    columns = tags.specs["tags"].columns
+    columns = tags.specs["tags"].column_names
     assert {"piano", "guitar", "drums", "minor"} <= set(columns)
     assert tags["tags"].shape == (len(columns),)
 
 
 def test_another_width_than_that_of_the_weights_is_refused() -> None:
     with pytest.raises(featx.WeightsError, match="or give --weights untrained"):
-        featx.open_extractor("samplecnn", widths="code")
+        featx.open_extractor("samplecnn", params={"widths": "code"})

@@ -199,7 +199,8 @@ def test_table_3_7_samplecnn_has_the_computed_parameters(name: str) -> None:
 
 def test_only_outputs_with_known_names_are_named() -> None:
     tags = {
-        name: resolve(SampleCNNParams(model=name), None).output("tags").columns for name in MODELS
+        name: resolve(SampleCNNParams(model=name), None).output("tags").column_names
+        for name in MODELS
     }
     assert all(bool(columns) == (len(columns) == 50) for columns in tags.values())
     assert tags["music"] == tags["3^9"]

@@ -37,15 +37,15 @@ def music(rng) -> np.ndarray:
 
 
 def column(features, name: str) -> np.ndarray:
-    return features["frames"][:, features.specs["frames"].columns.index(name)]
+    return features["frames"][:, features.specs["frames"].column_names.index(name)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_have_the_declared_shapes(name: str, extract, music) -> None:
     features = extract(name, music)
     frames, summary = features.specs["frames"], features.specs["summary"]
-    assert features["frames"].shape[1] == frames.dim == len(frames.columns)
-    assert features["summary"].shape == (summary.dim,) == (len(summary.columns),)
+    assert features["frames"].shape[1] == frames.dim == len(frames.column_names)
+    assert features["summary"].shape == (summary.dim,) == (len(summary.column_names),)
     assert features["frames"].dtype == features["summary"].dtype == np.float32
     assert len(features.times("frames")) == len(features["frames"])
 
@@ -58,7 +58,7 @@ def test_summary_holds_the_named_statistics(name: str, extract, music) -> None:
         expected = getattr(np, statistic)(x, axis=0)
         got = features["summary"][spec.aspect(statistic)]
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
-    last = spec.columns.index(f"{features.specs['frames'].columns[-1]}_median")
+    last = spec.column_names.index(f"{features.specs['frames'].column_names[-1]}_median")
     assert features["summary"][last] == pytest.approx(np.median(x[:, -1]), rel=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_n_mfcc_and_deltas_change_the_columns(extract, music) -> None:
     assert extract("mfcc", music, n_mfcc="20")["frames"].shape[1] == 20
     features = extract("mfcc", music, front_end="fe-mfcc-vq")
     np.testing.assert_array_equal(features["frames"], compute(music, "fe-mfcc-vq", sr=SR))
-    assert features.specs["frames"].columns[13] == "mfcc_0_delta"
+    assert features.specs["frames"].column_names[13] == "mfcc_0_delta"
     assert extract("mfcc", music, deltas="1")["frames"].shape[1] == 26
 
 

@@ -120,7 +120,7 @@ class Plan(Iterable[PlannedTrack]):
         Tracks.
     store : path
         Store folder; it need not exist, and is not created.
-    jobs : tuple of PreparedExtractor
+    extractors : tuple of PreparedExtractor
         From `prepare_extractors`.
     failed : bool
         Retry known failures.
@@ -132,14 +132,14 @@ class Plan(Iterable[PlannedTrack]):
         self,
         inputs: Inputs,
         store: str | os.PathLike[str],
-        jobs: tuple[PreparedExtractor, ...],
+        extractors: tuple[PreparedExtractor, ...],
         *,
         failed: bool = False,
         rehash: bool = False,
     ) -> None:
         self.inputs = inputs
         self.store = Path(store)
-        self.jobs = jobs
+        self.extractors = extractors
         self.failed = failed
         self.rehash = rehash
         #: Jobs that have values in the store, while their extractor has newer ones of another
@@ -151,8 +151,10 @@ class Plan(Iterable[PlannedTrack]):
             view = None
             if is_store_folder(self.store):
                 view = stack.enter_context(LedgerView(self.store))
-                check_sizes(view, [job.recipe.id for job in self.jobs])
-                self.superseded = [job for job in self.jobs if view.is_superseded(job.recipe.id)]
+                check_sizes(view, [job.recipe.id for job in self.extractors])
+                self.superseded = [
+                    job for job in self.extractors if view.is_superseded(job.recipe.id)
+                ]
             elif self.store.exists() and not self.store.is_dir():
                 raise StoreError(f"store must be a folder, got the file {self.store}.")
             planner = _Planner(self, view)
@@ -171,9 +173,9 @@ class Plan(Iterable[PlannedTrack]):
 
     def counts(self) -> PlanCounts:
         """Walk the whole plan and count."""
-        counts = PlanCounts.of(self.jobs)
+        counts = PlanCounts.of(self.extractors)
         for track in self:
-            counts.add(track, self.jobs)
+            counts.add(track, self.extractors)
         return counts
 
 
@@ -190,14 +192,14 @@ class _Planner:
                 for recipe in recipes
                 if recipe.extractor == job.full_name and recipe.id != job.recipe.id
             ]
-            for job in plan.jobs
+            for job in plan.extractors
         }
         self.recipes = [recipe.id for recipe in recipes]
         known = set(self.recipes)
-        self.known = {job.number: job.recipe.id in known for job in plan.jobs}
-        self.outputs = None if view is None else OutputCheck(view, plan.jobs)
+        self.known = {job.number: job.recipe.id in known for job in plan.extractors}
+        self.outputs = None if view is None else OutputCheck(view, plan.extractors)
         self.lost = {
-            job.number: view is not None and view.lost(job.recipe.id) > 0 for job in plan.jobs
+            job.number: view is not None and view.lost(job.recipe.id) > 0 for job in plan.extractors
         }
 
     def track(self, source: InputTrack) -> PlannedTrack:
@@ -209,7 +211,7 @@ class _Planner:
             content, why = record.content or None, ""
         else:
             content, why = self._content(source.path, size, mtime_ns, record)
-        units = tuple(self._unit(job, source, record, content, why) for job in self.plan.jobs)
+        units = tuple(self._unit(job, source, record, content, why) for job in self.plan.extractors)
         if any(unit.features for unit in units):
             units = self._unreadable(units, record, content)
         moved = None

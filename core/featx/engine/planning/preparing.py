@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEVICES",
-    "Settings",
+    "ParamsChoice",
     "WeightsChoice",
     "default_features",
     "full_front_end",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 #: ``{"mfcc": {"n_mfcc": 20}}``, ``{"mfcc.n_mfcc": 20}``, or ``{"n_mfcc": 20}`` for one extractor.
-Settings: TypeAlias = Mapping[str, Any]
+ParamsChoice: TypeAlias = Mapping[str, Any]
 
 #: In place of a path: seeded weights, also where trained ones are at hand.
 UNTRAINED = "untrained"
@@ -52,9 +52,9 @@ DEVICES = ("cpu", "cuda", "mps")
 
 def prepare_extractors(
     registry: Registry,
-    plugins: Sequence[str],
+    extractors: Sequence[str],
     *,
-    settings: Settings | None = None,
+    params: ParamsChoice | None = None,
     features: Iterable[str] | None = None,
     weights: WeightsChoice = None,
     device: str = "cpu",
@@ -67,10 +67,10 @@ def prepare_extractors(
     ----------
     registry : Registry
         Loaded plugins.
-    plugins : sequence of str
-        Names of extractors, short or full.
-    settings : mapping, optional
-        Parameters, see `Settings`; strings are parsed.
+    extractors : sequence of str
+        Names, short or full.
+    params : mapping, optional
+        Parameters, see `ParamsChoice`; strings are parsed.
     features : iterable of str, optional
         ``extractor.feature``, or a bare feature where there is one extractor. Extractors that are
         not mentioned give their clip features, or everything if they have none.
@@ -90,17 +90,17 @@ def prepare_extractors(
     """
     if quality not in QUALITIES:
         raise ParameterError(f"quality must be one of {listed(QUALITIES)}, got {quality!r}.")
-    if not plugins:
+    if not extractors:
         raise ParameterError(
-            f"plugins must name at least one extractor, got none. Installed: "
+            f"extractors must name at least one extractor, got none. Installed: "
             f"{', '.join(map(registry.shortest_name, registry.extractors)) or 'none'}."
         )
     found: dict[str, Registered[ExtractorSpec]] = {}
-    for name, item in _find(registry, plugins).items():
+    for name, item in _find(registry, extractors).items():
         if item.full_name not in {other.full_name for other in found.values()}:
             found[name] = item
     names = list(found)
-    own_settings = _by_extractor(_flat(settings or {}), names, "settings")
+    own_settings = _by_extractor(_flat(params or {}), names, "params")
     wanted = _by_extractor([(item, None) for item in features or ()], names, "features")
     devices = _devices(found, device)
     overrides = _weights_by_extractor(found, weights)
@@ -120,10 +120,10 @@ def prepare_extractors(
     )
 
 
-def _find(registry: Registry, plugins: Iterable[str]) -> dict[str, Registered[ExtractorSpec]]:
+def _find(registry: Registry, extractors: Iterable[str]) -> dict[str, Registered[ExtractorSpec]]:
     """Look up every name; one error tells of all that are unknown."""
     found, errors = {}, []
-    for name in dict.fromkeys(plugins):
+    for name in dict.fromkeys(extractors):
         try:
             found[name] = registry.extractor(name)
         except PluginError as error:
@@ -289,9 +289,9 @@ def _check_feature(name: str, resolved: Resolved, feature: str) -> None:
 
 
 # ------------------------------------------------------------------------ per extractor
-def _flat(settings: Settings) -> list[tuple[str, Any]]:
+def _flat(params: ParamsChoice) -> list[tuple[str, Any]]:
     flat: list[tuple[str, Any]] = []
-    for key, value in settings.items():
+    for key, value in params.items():
         if isinstance(value, Mapping):
             flat.extend((f"{key}.{inner}", inside) for inner, inside in value.items())
         else:

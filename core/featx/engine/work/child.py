@@ -54,7 +54,7 @@ def main(descriptor: int, parent: int) -> None:
         return
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), worker:
         connection.send(("ready",))
-        if any(job.resolved.front_ends for job in worker.setup.jobs):
+        if any(job.resolved.front_ends for job in worker.setup.extractors):
             _tell_compiling(connection)
         while connection.poll(_IDLE_SECONDS):
             _, items = connection.recv()
@@ -70,7 +70,7 @@ def main(descriptor: int, parent: int) -> None:
 
 def _opened(setup: RunSettings) -> _Worker:
     worker = _Worker(setup)
-    if setup.memory and all(job.device == "cpu" for job in setup.jobs):
+    if setup.memory and all(job.device == "cpu" for job in setup.extractors):
         limit_data(setup.memory)
     return worker
 
@@ -107,7 +107,7 @@ class _Worker:
 
         self.setup = setup
         self.extractors = []
-        for job in setup.jobs:
+        for job in setup.extractors:
             self.extractors.append(OpenExtractor(job, threads=setup.threads, seed=setup.seed))
 
     def __enter__(self) -> _Worker:

@@ -65,7 +65,7 @@ class Collector:
         self.compiling = False
         self._began = time.monotonic()
         self._files: Counter[str] = Counter()
-        self._units: dict[str, Counter[str]] = {job.name: Counter() for job in setup.jobs}
+        self._units: dict[str, Counter[str]] = {job.name: Counter() for job in setup.extractors}
         self._failures: list[Failure] = []
         self._audio = 0.0
         self._groups: dict[tuple[int, tuple[FeatureSpec, ...]], _Group] = {}

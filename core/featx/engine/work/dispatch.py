@@ -72,7 +72,7 @@ class Execution:
             1, min(SHARD_TRACKS, math.ceil(total / (_SHARDS_PER_WORKER * workers)))
         )
         self.summary = RunSummary(store=os.fspath(planned.store), inputs=total)
-        self.summary.units = {job.name: Counter() for job in planned.jobs}
+        self.summary.units = {job.name: Counter() for job in planned.extractors}
         self.outstanding: dict[Future[ShardSummary], ShardTask] = {}
         self.attempts: Counter[int] = Counter()
         self.moved: list[TrackRecord] = []
@@ -175,7 +175,7 @@ class Execution:
             summary.skipped += status == "skipped"
         failures = []
         for unit in planned.units:
-            name = self.planned.jobs[unit.job].name
+            name = self.planned.extractors[unit.job].name
             if unit.features:
                 continue
             summary.units[name]["known" if unit.state == "failed" else unit.state] += 1
@@ -199,7 +199,7 @@ class Execution:
         if planned.moved is None:
             self.moved.append(planned.record)
         for unit in units:
-            job = self.planned.jobs[unit.job]
+            job = self.planned.extractors[unit.job]
             self.carried.append(
                 Unit(
                     track_id=planned.record.track_id,
@@ -218,7 +218,7 @@ class Execution:
         writer.record_all(
             self.moved,
             self.carried,
-            recipes=[job.recipe for job in self.planned.jobs if job.recipe.id in recipes],
+            recipes=[job.recipe for job in self.planned.extractors if job.recipe.id in recipes],
         )
         self.moved.clear()
         self.carried.clear()

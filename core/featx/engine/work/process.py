@@ -66,13 +66,7 @@ class ChildProcess:
     """
 
     def __init__(self, setup: RunSettings) -> None:
-        try:
-            message = pickle.dumps(setup)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise PluginError(
-                f"specs and parameters of extractors must be picklable: {error}. Define params "
-                "classes at the top level of a module."
-            ) from error
+        message = pickle.dumps(setup)
         self._setup = setup
         self.tracks_done = 0
         self._tail = b""

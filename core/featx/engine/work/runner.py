@@ -143,7 +143,7 @@ class ShardRunner:
                 self._child = ChildProcess(self.setup)
             except ChildDiedError as error:
                 if attempt == _OPEN_ATTEMPTS or error.cause != "crash":
-                    names = ", ".join(job.name for job in self.setup.jobs)
+                    names = ", ".join(job.name for job in self.setup.extractors)
                     raise PluginError(
                         f"extractors ({names}) must open, but the process that opens them failed "
                         f"({error.cause}): {error.reason}. Try them one by one."
@@ -200,7 +200,7 @@ class ShardRunner:
             return code == "memory"
         step = told[0]
         assert isinstance(step, int)
-        job = self.setup.jobs[step]
+        job = self.setup.extractors[step]
         item.steps.remove(step)
         item.attempts = 0
         if kind == "result":
@@ -216,7 +216,7 @@ class ShardRunner:
         """Record a failure of one step; one of decoding costs every extractor that is left."""
         for number in list(item.steps) if step == DECODE else [step]:
             item.steps.remove(number)
-            collector.failed(item, self.setup.jobs[number], code, reason)
+            collector.failed(item, self.setup.extractors[number], code, reason)
         item.attempts = 0
 
     def _after_death(

@@ -17,12 +17,13 @@ from featx.engine.work.opening import HostTrack, OpenExtractor, check_outputs
 from featx.errors import ExtractionError
 from featx.frontend import Spectra
 from featx.registry import Registered, Registry
-from featx.testing.conformance.target import Target, spec_from_json
+from featx.registry.specs import spec_from_json
+from featx.testing.conformance.target import Target
 from featx.types import Features
 
 if TYPE_CHECKING:
     from featx.interfaces import ExtractorSpec, Resolved
-    from featx.types import AnyArray, FeatureSpec, FloatArray
+    from featx.types import AnyArray, Column, FeatureSpec, FloatArray
 
 #: Rate given to extractors that take whatever rate a file has.
 NATIVE_SR = 22050
@@ -48,7 +49,7 @@ class Session:
         (self.job,) = prepare_extractors(
             Registry([], extractors=[item]),
             [target.full_name],
-            settings={target.full_name: dict(target.params)} if target.params else None,
+            params={target.full_name: dict(target.params)} if target.params else None,
             weights=target.weights or None,
             device=target.device,
         )
@@ -135,23 +136,21 @@ def _checked(
     """Check what the host leaves to the plugin: that events lie within the track, in order."""
     for spec in specs:
         if spec.kind == "events":
-            _check_events(spec.name, values[spec.name], spec.columns, spec.column_units, duration)
+            _check_events(spec.name, values[spec.name], spec.columns, duration)
     return Features(values)
 
 
-def _check_events(
-    name: str, value: AnyArray, columns: Sequence[str], units: Sequence[str], duration: float
-) -> None:
-    times = [n for n, unit in enumerate(units) if unit == "s"]
+def _check_events(name: str, value: AnyArray, columns: Sequence[Column], duration: float) -> None:
+    times = [n for n, column in enumerate(columns) if column.unit == "s"]
     for n in times:
-        column = value[:, n]
-        late = column[(column < 0) | (column > duration + 1.0)]
+        seconds = value[:, n]
+        late = seconds[(seconds < 0) | (seconds > duration + 1.0)]
         if late.size:
             raise _bad(
-                f"{name}: {columns[n]} must lie within 0..{duration:.3f} s, got {late[0]:.3f}"
+                f"{name}: {columns[n].name} must lie within 0..{duration:.3f} s, got {late[0]:.3f}"
             )
     if times and len(value) > 1 and (np.diff(value[:, times[0]]) < 0).any():
-        raise _bad(f"{name} must be sorted by {columns[times[0]]}, got a step back")
+        raise _bad(f"{name} must be sorted by {columns[times[0]].name}, got a step back")
 
 
 def _bad(text: str) -> ExtractionError:

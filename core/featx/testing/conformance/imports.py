@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from featx.registry.specs import spec_from_json
 from featx.testing.conformance.recording import CheckFailed, CheckSkipped
-from featx.testing.conformance.target import Target, spec_from_json
+from featx.testing.conformance.target import Target
 
 if TYPE_CHECKING:
     from featx.testing.conformance.recording import Recorder

@@ -14,10 +14,11 @@ from featx.errors import DigestError
 from featx.interfaces import Index
 from featx.params import parse_params
 from featx.registry import import_object
+from featx.registry.specs import spec_from_json
 from featx.testing.conformance.capture import captured, report_captured, report_guards
 from featx.testing.conformance.guards import Guards
 from featx.testing.conformance.recording import CheckFailed, CheckSkipped, Recorder
-from featx.testing.conformance.target import Target, spec_from_json
+from featx.testing.conformance.target import Target
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray

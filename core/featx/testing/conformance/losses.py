@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from featx.params import parse_params
 from featx.registry import import_object
+from featx.registry.specs import spec_from_json
 from featx.testing.conformance.capture import captured, report_captured
 from featx.testing.conformance.recording import CheckFailed, Recorder
-from featx.testing.conformance.target import Target, spec_from_json
+from featx.testing.conformance.target import Target
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featx.errors import ParameterError, PluginError
+from featx.registry.specs import spec_to_json
 from featx.testing.conformance.report import (
     EXTRACTOR_CHECKS,
     INDEX_CHECKS,
@@ -23,10 +24,12 @@ from featx.testing.conformance.report import (
     check_expected,
     judge,
 )
-from featx.testing.conformance.target import Target, spec_to_json
+from featx.testing.conformance.target import Target
 
 if TYPE_CHECKING:
-    from featx.testing.conformance.target import AnySpec
+    from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
+
+    AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
 
 CHECKS: Mapping[str, Mapping[str, str]] = {
     "extractor": EXTRACTOR_CHECKS,

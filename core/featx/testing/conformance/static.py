@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import FeatxError, ParameterError
-from featx.interfaces import ExtractorSpec, RecipeSpec, Resolved
+from featx.interfaces import ExtractorSpec, MethodSpec, Resolved
 from featx.params import parse_params
 from featx.registry import import_object
+from featx.registry.specs import spec_from_json
 from featx.testing.conformance.recording import CheckFailed
-from featx.testing.conformance.target import Target, spec_from_json
+from featx.testing.conformance.target import Target
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -59,31 +60,31 @@ def _check_spec(spec: Any) -> None:
             )
         if "cpu" not in spec.devices:
             raise CheckFailed(f"devices must include 'cpu', got {spec.devices}.")
-    for item in (spec, *getattr(spec, "recipes", ())):
+    for item in (spec, *getattr(spec, "methods", ())):
         import_object(item.factory)
 
 
 def _check_params(spec: Any, target: Target) -> None:
     _check_params_class(spec.params, target.params)
-    for recipe in getattr(spec, "recipes", ()):
-        _check_params_class(recipe.params, {})
-        _check_defaults(recipe)
+    for method in getattr(spec, "methods", ()):
+        _check_params_class(method.params, {})
+        _check_defaults(method)
 
 
-def _check_defaults(recipe: RecipeSpec) -> None:
-    """Hold what a recipe changes about every training to what can be changed."""
+def _check_defaults(method: MethodSpec) -> None:
+    """Hold what a method changes about every training to what can be changed."""
     from featx.training import TrainingParams
 
     shared = {item.name for item in dataclasses.fields(TrainingParams)}
-    own = sorted(shared & {item.name for item in dataclasses.fields(recipe.params)})
+    own = sorted(shared & {item.name for item in dataclasses.fields(method.params)})
     if own:
         raise CheckFailed(
-            f"recipe {recipe.name!r} must leave {', '.join(own)} to featx.training.TrainingParams."
+            f"method {method.name!r} must leave {', '.join(own)} to featx.training.TrainingParams."
         )
     try:
-        parse_params(TrainingParams, recipe.defaults)
+        parse_params(TrainingParams, method.defaults)
     except ParameterError as error:
-        raise CheckFailed(f"recipe {recipe.name!r} must have valid defaults: {error}") from error
+        raise CheckFailed(f"method {method.name!r} must have valid defaults: {error}") from error
 
 
 def _check_params_class(cls: type, settings: Mapping[str, Any]) -> None:
@@ -148,7 +149,7 @@ def _check_resolved(resolved: Any) -> None:
             )
         if not output.description.strip():
             raise CheckFailed(f"output {output.name!r} must have a description, got none.")
-        if not (output.column_units or output.unit.strip()):
+        if not output.unit.strip():
             raise CheckFailed(
                 f"output {output.name!r} must have a unit ('1' if it has no dimension), got none."
             )

@@ -5,13 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from featx.errors import ParameterError
-from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, RecipeSpec
-
-if TYPE_CHECKING:
-    AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +17,7 @@ class Target:
     kind : {'extractor', 'loss', 'index'}
         Which battery runs.
     spec : mapping
-        `spec_to_json` of the spec.
+        `featx.registry.specs.spec_to_json` of the spec.
     full_name : str
         ``distribution:name`` for installed plugins, else the bare name.
     distribution, plugin, entry : str
@@ -49,52 +43,3 @@ class Target:
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {**dataclasses.asdict(self), "spec": dict(self.spec), "params": dict(self.params)}
-
-
-def spec_to_json(spec: AnySpec | RecipeSpec) -> dict[str, Any]:
-    """Return ``spec`` as plain values; the parameter class becomes ``module:qualname``.
-
-    Raises
-    ------
-    ParameterError
-        If the class of the parameters cannot be imported by that name.
-    """
-    plain = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
-    cls = spec.params
-    if "<locals>" in cls.__qualname__ or cls.__module__ == "__main__":
-        raise ParameterError(
-            f"params must be a class of an importable module, got "
-            f"{cls.__module__}:{cls.__qualname__}. Move it to the top level of a module."
-        )
-    plain["params"] = f"{cls.__module__}:{cls.__qualname__}"
-    weights = getattr(spec, "weights", None)
-    if weights is not None:
-        plain["weights"] = dataclasses.asdict(weights)
-    if isinstance(spec, ExtractorSpec):
-        plain["recipes"] = [spec_to_json(recipe) for recipe in spec.recipes]
-    if isinstance(spec, RecipeSpec):
-        plain["defaults"] = dict(spec.defaults)
-    return plain
-
-
-def spec_from_json(kind: str, plain: Mapping[str, Any]) -> Any:
-    """Read what `spec_to_json` wrote."""
-    from featx.registry import import_object
-    from featx.types import WeightsSpec
-
-    cls = {"extractor": ExtractorSpec, "loss": LossSpec, "index": IndexSpec}[kind]
-    values = dict(plain)
-    values["params"] = import_object(values["params"])
-    if "devices" in values:
-        values["devices"] = tuple(values["devices"])
-    if values.get("weights") is not None:
-        weights = dict(values["weights"])
-        weights["urls"] = tuple(weights["urls"])
-        values["weights"] = WeightsSpec(**weights)
-    if "recipes" in values:
-        recipes = [dict(recipe) for recipe in values["recipes"]]
-        values["recipes"] = tuple(
-            RecipeSpec(**{**recipe, "params": import_object(recipe["params"])})
-            for recipe in recipes
-        )
-    return cls(**values)

@@ -59,17 +59,17 @@ def featx_extractors() -> list[ExtractorSpec]:
                     "folder models/model_siamese_10000_4_0.40"
                 ),
             ),
-            recipes=(SIAMESE,),
+            methods=(SIAMESE,),
         ),
         _spec(
             "artist-basic",
             "Embedding learned by telling artists apart with a softmax",
-            recipes=(BASIC,),
+            methods=(BASIC,),
         ),
         _spec(
             "artist-tag",
             "Embedding learned by the same network from tags",
-            recipes=(TAGS,),
+            methods=(TAGS,),
         ),
         _spec(
             "artist-joint",
@@ -83,6 +83,6 @@ def featx_extractors() -> list[ExtractorSpec]:
                 required=False,
             ),
             reference=_LEE,
-            recipes=(JOINT,),
+            methods=(JOINT,),
         ),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from featx import ParameterError, RecipeSpec, param, params_class
+from featx import MethodSpec, ParameterError, param, params_class
 from featx_artist.config import JOINT as JOINT_TRUNK
 from featx_artist.config import SIAMESE as SIAMESE_TRUNK
 from featx_artist.config import ArtistConfig
@@ -21,7 +21,7 @@ _PARK = (
 
 @params_class
 class TrunkParams:
-    """Parameters of every recipe here."""
+    """Parameters of every method here."""
 
     dropout: float = param(
         0.5, "On the embedding while training, 0..1; the released code has none.", ge=0, lt=1
@@ -35,14 +35,14 @@ class TrunkParams:
 
 @params_class
 class TagParams(TrunkParams):
-    """Parameters of the recipe ``tags``."""
+    """Parameters of the method ``tags``."""
 
     max_tags: int = param(50, "Most tags out of a manifest, > 0.", gt=0)
 
 
 @params_class
 class PairParams(TrunkParams):
-    """Parameters of the recipes that compare segments."""
+    """Parameters of the methods that compare segments."""
 
     shared_negatives: bool = param(
         False,
@@ -53,7 +53,7 @@ class PairParams(TrunkParams):
 
 @params_class
 class SiameseParams(PairParams):
-    """Parameters of the recipe ``siamese``."""
+    """Parameters of the method ``siamese``."""
 
     n_negatives: int = param(4, "Segments of other artists beside every positive, > 0.", gt=0)
     margin: float = param(0.4, "By how much the positive's cosine is to be larger, > 0.", gt=0)
@@ -61,7 +61,7 @@ class SiameseParams(PairParams):
 
 @params_class
 class JointParams(PairParams):
-    """Parameters of the recipe ``joint``."""
+    """Parameters of the method ``joint``."""
 
     notions: tuple[str, ...] = param(
         tuple(MARGINS), "What is learned: any of artist, album, track, with commas between."
@@ -104,34 +104,34 @@ _DEFAULTS: dict[str, Any] = {
 #: Songs validate; artists are the same on both sides.
 _BY_SONG = {"split_by": "song"}
 
-BASIC = RecipeSpec(
+BASIC = MethodSpec(
     name="softmax",
     summary="Artist of a segment, softmax over the artists of the training songs",
-    factory="featx_artist.recipe:BasicRecipe",
+    factory="featx_artist.methods:BasicMethod",
     params=TrunkParams,
     defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.015},
     reference=_PARK,
 )
-TAGS = RecipeSpec(
+TAGS = MethodSpec(
     name="tags",
     summary="Tags of a segment, binary cross-entropy",
-    factory="featx_artist.recipe:TagRecipe",
+    factory="featx_artist.methods:TagMethod",
     params=TagParams,
     defaults={**_DEFAULTS, "lr": 0.015},
     reference=_PARK,
 )
-SIAMESE = RecipeSpec(
+SIAMESE = MethodSpec(
     name="siamese",
     summary="Segments of one artist are nearer than segments of others, by cosine",
-    factory="featx_artist.recipe:SiameseRecipe",
+    factory="featx_artist.methods:SiameseMethod",
     params=SiameseParams,
     defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.1},
     reference=_PARK,
 )
-JOINT = RecipeSpec(
+JOINT = MethodSpec(
     name="joint",
     summary="The same for artist, album and track together",
-    factory="featx_artist.recipe:JointRecipe",
+    factory="featx_artist.methods:JointMethod",
     params=JointParams,
     defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.1},
     reference="Lee, Park, Nam. Representation learning of music using artist, album, and track "

@@ -1,6 +1,6 @@
 """Losses for featx, composed from distances, miners and reducers.
 
-The parts are public: compose them anew in a recipe of your own. They need torch, and are imported
+The parts are public: compose them anew in a method of your own. They need torch, and are imported
 when they are asked for.
 """
 

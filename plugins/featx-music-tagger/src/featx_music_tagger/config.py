@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from featx import FeatureSpec, FrontEnd, Resolved, param, params_class
+from featx import Column, FeatureSpec, FrontEnd, Resolved, param, params_class
 from featx.neural import NetworkConfig
 
 #: Order of the columns of ``tags``, as the published examples list them.
@@ -123,7 +123,7 @@ def resolve(params: MusicTaggerParams, native_sr: int | None) -> Resolved:  # no
                 name="tags",
                 kind="clip",
                 dim=len(TAGS),
-                columns=TAGS,
+                columns=tuple(map(Column, TAGS)),
                 description="Probability of every tag, mean over windows of 29.12 s.",
             ),
             FeatureSpec(

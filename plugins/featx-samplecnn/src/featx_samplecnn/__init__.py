@@ -5,7 +5,7 @@ from __future__ import annotations
 from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
 from featx_samplecnn.mlms_params import MLMSParams
 from featx_samplecnn.params import SampleCNNParams
-from featx_samplecnn.training_params import RECIPES
+from featx_samplecnn.training_params import METHODS
 
 __all__ = ["featx_extractors"]
 
@@ -45,7 +45,7 @@ def featx_extractors() -> list[ExtractorSpec]:
                 "Lee, Park, Kim, Nam. Sample-level deep convolutional neural networks for music "
                 "auto-tagging using raw waveforms. SMC 2017, arXiv:1703.01789"
             ),
-            recipes=RECIPES,
+            methods=METHODS,
         ),
         ExtractorSpec(
             name="mlms",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from featx import FeatureSpec, ParameterError, Resolved, param, params_class
+from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
 from featx_samplecnn.catalogue import MODELS, model_config
 from featx_samplecnn.config import ACTIVATIONS, WIDTHS, ModelConfig
 from featx_samplecnn.tags import TAGS
@@ -110,7 +110,7 @@ def resolve(params: SampleCNNParams, native_sr: int | None) -> Resolved:  # noqa
                 name="tags",
                 kind="clip",
                 dim=config.n_tags,
-                columns=params.columns,
+                columns=tuple(map(Column, params.columns)),
                 description="Probability of every tag, mean over segments.",
             ),
             FeatureSpec(

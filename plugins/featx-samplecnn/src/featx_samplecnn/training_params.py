@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from featx import RecipeSpec, param, params_class
+from featx import MethodSpec, param, params_class
 from featx_samplecnn.catalogue import MODELS
 from featx_samplecnn.params import ModelParams
 
@@ -16,7 +16,7 @@ _REFERENCE = (
 
 @params_class
 class TagParams(ModelParams):
-    """Parameters of the recipe ``tags``."""
+    """Parameters of the method ``tags``."""
 
     vocabulary: str = param(
         "manifest",
@@ -32,14 +32,14 @@ class TagParams(ModelParams):
 
 @params_class
 class ReSEParams(TagParams):
-    """Parameters of the recipe ``rese``."""
+    """Parameters of the method ``rese``."""
 
-    model: str = param("rese-2-multi", "Network, see the recipe tags.", choices=tuple(MODELS))
+    model: str = param("rese-2-multi", "Network, see the method tags.", choices=tuple(MODELS))
 
 
 @params_class
 class ArtistParams(ModelParams):
-    """Parameters of the recipe ``artist``."""
+    """Parameters of the method ``artist``."""
 
     every_segment: bool = param(
         True, "An epoch holds every segment of every song; otherwise one crop of every song."
@@ -58,19 +58,19 @@ _DEFAULTS: dict[str, Any] = {
     "stages": 5,
 }
 
-RECIPES = (
-    RecipeSpec(
+METHODS = (
+    MethodSpec(
         name="tags",
         summary="Multi-label tags of waveform segments, binary cross-entropy",
-        factory="featx_samplecnn.recipe:TagRecipe",
+        factory="featx_samplecnn.methods:TagMethod",
         params=TagParams,
         defaults=_DEFAULTS,
         reference=_REFERENCE,
     ),
-    RecipeSpec(
+    MethodSpec(
         name="rese",
         summary="Multi-label tags by the ReSE family, binary cross-entropy",
-        factory="featx_samplecnn.recipe:TagRecipe",
+        factory="featx_samplecnn.methods:TagMethod",
         params=ReSEParams,
         defaults={**_DEFAULTS, "lr_decay": 0.0, "patience": 2},
         reference=(
@@ -78,10 +78,10 @@ RECIPES = (
             "waveforms. ICASSP 2018, arXiv:1710.10451"
         ),
     ),
-    RecipeSpec(
+    MethodSpec(
         name="artist",
         summary="Artist of waveform segments, softmax over the artists of the training songs",
-        factory="featx_samplecnn.recipe:ArtistRecipe",
+        factory="featx_samplecnn.methods:ArtistMethod",
         params=ArtistParams,
         defaults={**_DEFAULTS, "split_by": "song"},
         reference=_REFERENCE,

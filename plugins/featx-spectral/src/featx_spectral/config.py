@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from featx import FeatureSpec, FrontEnd, ParameterError, Resolved, param, params_class
+from featx import Column, FeatureSpec, FrontEnd, ParameterError, Resolved, param, params_class
 from featx.frontend import PRESETS, frames_spec, preset
 
 #: Statistics over time that make up ``summary``, in order.
@@ -137,9 +137,9 @@ def spectral_front_end(params: SpectralParams) -> FrontEnd:
 def resolve_spectral(params: SpectralParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``spectral`` needs and gives."""
     fe = spectral_front_end(params)
-    columns, units = zip(*SPECTRAL_COLUMNS, strict=True)
+    columns = tuple(Column(name, unit) for name, unit in SPECTRAL_COLUMNS)
     base = frames_spec("frames", fe, description="Scalar descriptors, one column each.")
-    frames = dataclasses.replace(base, dim=len(columns), columns=columns, column_units=units)
+    frames = dataclasses.replace(base, dim=len(columns), columns=columns)
     return Resolved(sr=fe.sr, outputs=(summary_spec(frames), frames), front_ends=(fe,))
 
 
@@ -170,14 +170,16 @@ def _resolved(fe: FrontEnd, columns: Sequence[str], description: str) -> Resolve
 
 def summary_spec(frames: FeatureSpec) -> FeatureSpec:
     """Return the spec of the statistics over time of ``frames``, statistic by statistic."""
-    units = frames.column_units or (frames.unit,) * frames.dim
     return FeatureSpec(
         name="summary",
         kind="clip",
         dim=frames.dim * len(STATISTICS),
         unit=frames.unit,
-        columns=tuple(f"{name}_{statistic}" for statistic in STATISTICS for name in frames.columns),
-        column_units=units * len(STATISTICS),
+        columns=tuple(
+            Column(f"{column.name}_{statistic}", column.unit)
+            for statistic in STATISTICS
+            for column in frames.columns
+        ),
         aspects={
             statistic: (i * frames.dim, (i + 1) * frames.dim)
             for i, statistic in enumerate(STATISTICS)

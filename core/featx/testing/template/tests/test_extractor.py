@@ -16,7 +16,7 @@ SINE = 10.0 * np.log10(0.5)
 
 
 def extract(y: np.ndarray, **params: object) -> featx.Features:
-    return featx.open_extractor("example-name", **params)(y, SR)
+    return featx.open_extractor("example-name", params=params)(y, SR)
 
 
 def test_full_scale_sine_has_level_of_minus_three_db() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from featx import FeatureSpec, ParameterError, Resolved, param, params_class
+from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
 
 
 @params_class
@@ -32,7 +32,7 @@ def resolve(params: ExampleNameParams, native_sr: int | None) -> Resolved:
                 kind="clip",
                 dim=4,
                 unit="dB",
-                columns=("mean", "std", "peak", "crest"),
+                columns=(Column("mean"), Column("std"), Column("peak"), Column("crest")),
                 description="Mean and standard deviation of the frames, peak, crest factor",
             ),
             FeatureSpec(
@@ -40,7 +40,7 @@ def resolve(params: ExampleNameParams, native_sr: int | None) -> Resolved:
                 kind="frames",
                 dim=1,
                 unit="dB",
-                columns=("level",),
+                columns=(Column("level"),),
                 hop=Fraction(params.hop_length),
                 frame_length=params.frame_length,
                 description="RMS level of frames centred on multiples of hop_length",

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from featx.neural import state_tensors
-from featx.training import ArtistClasses, ClassRecipe, CropSpec, TagClasses
+from featx.training import ArtistClasses, ClassifierMethod, CropSpec, TagClasses
 from featx_samplecnn.networks import Network, seeded_network
 from featx_samplecnn.tags import TAGS
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from featx.types import AnyArray
 
 
-class SegmentRecipe(ClassRecipe):
+class SegmentMethod(ClassifierMethod):
     """What tags and artists share: inputs, network, export."""
 
     def __init__(self, params: Any) -> None:
@@ -51,7 +51,7 @@ class SegmentRecipe(ClassRecipe):
         return state_tensors(model), {"model": model.config.to_json(), "params": params}
 
 
-class TagRecipe(SegmentRecipe):
+class TagMethod(SegmentMethod):
     """Several tags at once: sum over tags of binary cross-entropy, mean over segments."""
 
     needs = TagClasses.needs
@@ -62,7 +62,7 @@ class TagRecipe(SegmentRecipe):
         self.classes = TagClasses(vocabulary, max_tags=params.max_tags)
 
 
-class ArtistRecipe(SegmentRecipe):
+class ArtistMethod(SegmentMethod):
     """One of the artists: categorical cross-entropy, mean over segments."""
 
     needs = ArtistClasses.needs

@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from featx.training.songs import Songs
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["Batch", "Recipe"]
+__all__ = ["Batch", "Method"]
 
 #: Tensors by role: crops ``(batch, ...)`` or ``(batch, n, ...)`` float32, and targets.
 Batch: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
-class Recipe(ABC):
+class Method(ABC):
     """One way to train the weights of an extractor.
 
     The trainer calls, in this order: the constructor; `crops`; `samplers`; `build`; then `losses`
-    for every step and `evaluate` for every validation; at the end `export`. A recipe maps tensors
+    for every step and `evaluate` for every validation; at the end `export`. A method maps tensors
     to tensors: files, devices, seeds, optimiser and checkpoints are the trainer's business.
 
     Parameters
     ----------
     params : object
-        An instance of the ``params`` class of its `featx.RecipeSpec`.
+        An instance of the ``params`` class of its `featx.MethodSpec`.
     """
 
     #: Labels of the manifest without which a song is of no use, such as ``("artist",)``.
@@ -52,7 +52,7 @@ class Recipe(ABC):
         """Return what draws the training and the validation examples.
 
         Called before `build`: here the classes are known. ``valid`` may be empty; then, or where
-        a recipe cannot validate, the second is None.
+        a method cannot validate, the second is None.
         """
 
     def augment(self, values: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -1,4 +1,4 @@
-"""A recipe small enough for tests: which artist, from the loudness of four bands."""
+"""A method small enough for tests: which artist, from the loudness of four bands."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from featx import API_VERSION, ExtractorSpec, RecipeSpec, WeightsSpec, param, params_class
+from featx import API_VERSION, ExtractorSpec, MethodSpec, WeightsSpec, param, params_class
 from featx.registry import Registered, Registry
-from featx.training import CropSpec, PositiveSampler, Recipe, SegmentSampler, Songs
+from featx.training import CropSpec, Method, PositiveSampler, SegmentSampler, Songs
 
 SR, LENGTH = 4000, 1024
 
@@ -37,7 +37,7 @@ class TinyNet(torch.nn.Module):
         return self.head(self.dropout(x))  # (batch, n_classes)
 
 
-class TinyRecipe(Recipe):
+class TinyMethod(Method):
     needs = ("artist",)
     calls = 0
 
@@ -83,7 +83,7 @@ class TinyRecipe(Recipe):
         return tensors, {"artists": list(self.artists)}
 
 
-class PairRecipe(TinyRecipe):
+class PairMethod(TinyMethod):
     """Anchors, positives and negatives instead of labels."""
 
     def samplers(self, train: Songs, valid: Songs) -> tuple[Any, Any]:
@@ -107,22 +107,22 @@ SPEC = ExtractorSpec(
     name="tiny",
     summary="For tests",
     version="1",
-    factory="training_recipe:None",
-    resolve="training_recipe:None",
+    factory="training_method:None",
+    resolve="training_method:None",
     api=API_VERSION,
     weights=WeightsSpec(name="tiny", required=False),
-    recipes=(
-        RecipeSpec(
+    methods=(
+        MethodSpec(
             name="artist",
             summary="Which artist",
-            factory="training_recipe:TinyRecipe",
+            factory="training_method:TinyMethod",
             params=TinyParams,
             defaults={"batch_size": 4, "lr": 0.05, "split_by": "song", "valid_fraction": 0.3},
         ),
-        RecipeSpec(
+        MethodSpec(
             name="pairs",
             summary="Songs of an artist are near each other",
-            factory="training_recipe:PairRecipe",
+            factory="training_method:PairMethod",
             params=TinyParams,
             defaults={"batch_size": 4},
         ),

@@ -14,11 +14,11 @@ from featx.neural import seeded, state_tensors
 from featx.training import (
     ArtistClasses,
     Batch,
-    ClassRecipe,
+    ClassifierMethod,
     CropSpec,
     JointSampler,
+    Method,
     PositiveSampler,
-    Recipe,
     Sampler,
     Songs,
     TagClasses,
@@ -36,7 +36,7 @@ HINGE = "multi-negative-hinge"
 ROLES = ("anchors", "positives", "negatives")
 
 
-class SegmentRecipe(Recipe):
+class SegmentMethod(Method):
     """What all models share: 129 frames of ``fe-artist``, the trunk, decay of its kernels."""
 
     def crops(self) -> CropSpec:
@@ -67,7 +67,7 @@ class SegmentRecipe(Recipe):
 
 
 # ------------------------------------------------------------------------- classifiers
-class ClassifierRecipe(ClassRecipe, SegmentRecipe):
+class HeadMethod(ClassifierMethod, SegmentMethod):
     """The trunk under a linear head; one segment of every song an epoch."""
 
     def build(self, generator: torch.Generator) -> Classifier:
@@ -86,7 +86,7 @@ class ClassifierRecipe(ClassRecipe, SegmentRecipe):
         return {**super().losses(model, batch), **self.decay(model)}
 
 
-class BasicRecipe(ClassifierRecipe):
+class BasicMethod(HeadMethod):
     """Artists by categorical cross-entropy."""
 
     needs = ArtistClasses.needs
@@ -96,7 +96,7 @@ class BasicRecipe(ClassifierRecipe):
         self.classes = ArtistClasses()
 
 
-class TagRecipe(ClassifierRecipe):
+class TagMethod(HeadMethod):
     """Tags by binary cross-entropy, summed over tags, mean over segments."""
 
     needs = TagClasses.needs
@@ -107,7 +107,7 @@ class TagRecipe(ClassifierRecipe):
 
 
 # ---------------------------------------------------------------------- pairs that agree
-class PositiveRecipe(SegmentRecipe):
+class PositiveMethod(SegmentMethod):
     """Anchors, positives and negatives of one or several notions through one trunk.
 
     Validation adds ``<notion>_accuracy``: how often the positive is nearer than every negative.
@@ -196,7 +196,7 @@ def shared(negatives: Tensor, batch: Batch, notion: str) -> Tensor:
     return chosen
 
 
-class SiameseRecipe(PositiveRecipe):
+class SiameseMethod(PositiveMethod):
     """Songs of an artist against songs of others."""
 
     needs = ("artist",)
@@ -221,7 +221,7 @@ def _has_pairs(songs: Songs) -> bool:
     return len(groups) > 1 and any(len(group) > 1 for group in groups.values())
 
 
-class JointRecipe(PositiveRecipe):
+class JointMethod(PositiveMethod):
     """Artist, album and track: independent draws, one trunk, the sum of their losses."""
 
     def __init__(self, params: Any) -> None:

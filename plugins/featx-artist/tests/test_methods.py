@@ -1,4 +1,4 @@
-"""Recipes: what they draw, what they minimise, and that they learn."""
+"""Methods: what they draw, what they minimise, and that they learn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featx.params import parse_params
 from featx.training import Song, Songs, train
 from featx_artist import featx_extractors
 from featx_artist.config import INPUT_MEAN, INPUT_STD, JOINT, SIAMESE
-from featx_artist.recipe import BasicRecipe, JointRecipe, SiameseRecipe, TagRecipe
+from featx_artist.methods import BasicMethod, JointMethod, SiameseMethod, TagMethod
 from featx_artist.training_params import JointParams, SiameseParams, TagParams, TrunkParams
 
 SR = 22050
@@ -60,16 +60,16 @@ def hinge(anchors: Any, positives: Any, negatives: Any, margin: float) -> float:
 
 
 def test_crops_are_segments_of_the_front_end() -> None:
-    spec = SiameseRecipe(SiameseParams()).crops()
+    spec = SiameseMethod(SiameseParams()).crops()
     assert (spec.front_end, spec.length) == ("fe-artist", 129)
 
 
 def test_joint_loss_is_the_sum_over_notions_of_the_equation(rng: np.random.Generator) -> None:
-    recipe = JointRecipe(JointParams(n_negatives=2, l2=0.0, dropout=0.0))
-    drawn, _ = recipe.samplers(songs((0, 1, 2), (0, 1)), Songs([]))
-    model = recipe.build(torch.Generator().manual_seed(0)).eval()
+    method = JointMethod(JointParams(n_negatives=2, l2=0.0, dropout=0.0))
+    drawn, _ = method.samplers(songs((0, 1, 2), (0, 1)), Songs([]))
+    model = method.build(torch.Generator().manual_seed(0)).eval()
     values = batch(drawn, rng)
-    losses = recipe.losses(model, values)
+    losses = method.losses(model, values)
     assert list(losses) == ["artist", "album", "track"]
     for notion, margin in (("artist", 0.40), ("album", 0.25), ("track", 0.10)):
         with torch.no_grad():
@@ -83,10 +83,10 @@ def test_joint_loss_is_the_sum_over_notions_of_the_equation(rng: np.random.Gener
 
 @pytest.mark.parametrize("params", [JointParams, SiameseParams])
 def test_shared_negatives_serve_all_anchors_of_other_groups(params: Any, rng) -> None:
-    recipe_class = JointRecipe if params is JointParams else SiameseRecipe
-    recipe = recipe_class(params(n_negatives=2, l2=0.0, dropout=0.0, shared_negatives=True))
-    drawn, _ = recipe.samplers(songs((0, 1, 2), (0, 1)), Songs([]))
-    model = recipe.build(torch.Generator().manual_seed(0)).eval()
+    method_class = JointMethod if params is JointParams else SiameseMethod
+    method = method_class(params(n_negatives=2, l2=0.0, dropout=0.0, shared_negatives=True))
+    drawn, _ = method.samplers(songs((0, 1, 2), (0, 1)), Songs([]))
+    model = method.build(torch.Generator().manual_seed(0)).eval()
     values = batch(drawn, rng)
     prefix = "artist." if params is JointParams else ""
     values |= {
@@ -100,7 +100,7 @@ def test_shared_negatives_serve_all_anchors_of_other_groups(params: Any, rng) ->
         for notion in ("artist", "album", "track")
     }
     with torch.no_grad():
-        found = recipe.losses(model, values)["artist"].item()
+        found = method.losses(model, values)["artist"].item()
         anchors, positives, negatives = (
             model((values[prefix + role].flatten(0, -3) - INPUT_MEAN) / INPUT_STD).numpy()
             for role in ("anchors", "positives", "negatives")
@@ -112,30 +112,30 @@ def test_shared_negatives_serve_all_anchors_of_other_groups(params: Any, rng) ->
 
 
 def test_decay_is_that_of_the_kernels(rng: np.random.Generator) -> None:
-    recipe = SiameseRecipe(SiameseParams(l2=0.5))
-    drawn, _ = recipe.samplers(songs((0, 1), (0, 1)), Songs([]))
-    model = recipe.build(torch.Generator().manual_seed(0))
-    losses = recipe.losses(model, batch(drawn, rng))
+    method = SiameseMethod(SiameseParams(l2=0.5))
+    drawn, _ = method.samplers(songs((0, 1), (0, 1)), Songs([]))
+    model = method.build(torch.Generator().manual_seed(0))
+    losses = method.losses(model, batch(drawn, rng))
     squares = sum((layer.conv.weight**2).sum().item() for layer in model.layers)
     assert losses["l2"].item() == pytest.approx(0.5 * squares, rel=1e-5)
 
 
 def test_validation_counts_the_nearest_positive(rng: np.random.Generator) -> None:
-    recipe = SiameseRecipe(SiameseParams(n_negatives=2))
-    drawn, _ = recipe.samplers(songs((0, 1), (0, 1)), Songs([]))
-    model = recipe.build(torch.Generator().manual_seed(0)).eval()
+    method = SiameseMethod(SiameseParams(n_negatives=2))
+    drawn, _ = method.samplers(songs((0, 1), (0, 1)), Songs([]))
+    model = method.build(torch.Generator().manual_seed(0)).eval()
     values = batch(drawn, rng)
     values["positives"] = values["anchors"].clone()  # cosine 1: nearer than any other
     with torch.no_grad():
-        metrics = recipe.evaluate(model, [values])
+        metrics = method.evaluate(model, [values])
     assert metrics["artist_accuracy"] == 1.0
     assert metrics["loss"] == pytest.approx(metrics["artist"])
 
 
 def test_positives_of_known_artists_are_training_songs(rng: np.random.Generator) -> None:
-    recipe = JointRecipe(JointParams())
+    method = JointMethod(JointParams())
     train_songs, valid = songs((0, 1, 2), (0, 1)), songs((0, 1, 2), (5,))
-    _, held = recipe.samplers(train_songs, valid)
+    _, held = method.samplers(train_songs, valid)
     assert held is not None
     crops = held.example(0, rng).crops
     for notion in ("artist", "album"):
@@ -146,9 +146,9 @@ def test_positives_of_known_artists_are_training_songs(rng: np.random.Generator)
 
 
 def test_positives_of_new_artists_are_validation_songs(rng: np.random.Generator) -> None:
-    recipe = JointRecipe(JointParams(notions=("artist",)))
+    method = JointMethod(JointParams(notions=("artist",)))
     valid = songs((7, 8), (0, 1))
-    _, held = recipe.samplers(songs((0, 1), (0, 1)), valid)
+    _, held = method.samplers(songs((0, 1), (0, 1)), valid)
     assert held is not None
     assert held.example(0, rng).crops["artist.positives"].song in list(valid)
 
@@ -162,18 +162,18 @@ def test_wrong_notions_are_refused(notions: tuple[str, ...]) -> None:
 def test_notions_are_read_from_text() -> None:
     params: JointParams = parse_params(JointParams, {"notions": "artist,track"})
     assert params.notions == ("artist", "track")
-    assert JointRecipe(params).needs == ("artist",)
+    assert JointMethod(params).needs == ("artist",)
 
 
 def test_softmax_needs_two_artists() -> None:
     with pytest.raises(ParameterError, match="two artists"):
-        BasicRecipe(TrunkParams()).samplers(songs((0,), (0, 1)), Songs([]))
+        BasicMethod(TrunkParams()).samplers(songs((0,), (0, 1)), Songs([]))
 
 
 def test_tags_are_rows_of_the_vocabulary() -> None:
-    recipe = TagRecipe(TagParams(max_tags=3))
-    drawn, held = recipe.samplers(songs((0, 1, 2), (0,)), songs((0,), (5,)))
-    assert recipe.classes.names == ("all", "t0", "t1")
+    method = TagMethod(TagParams(max_tags=3))
+    drawn, held = method.samplers(songs((0, 1, 2), (0,)), songs((0,), (5,)))
+    assert method.classes.names == ("all", "t0", "t1")
     assert held is not None
     np.testing.assert_array_equal(drawn.labels[0], [1, 1, 0])
     np.testing.assert_array_equal(drawn.labels[-1], [1, 0, 0])
@@ -219,7 +219,7 @@ class Silent:
 
 
 @pytest.mark.parametrize("spec", featx_extractors(), ids=lambda spec: spec.name)
-def test_recipe_trains_and_its_weights_serve_the_extractor(
+def test_method_trains_and_its_weights_serve_the_extractor(
     spec: featx.ExtractorSpec, manifest: Path, tmp_path: Path
 ) -> None:
     summary = train(
@@ -238,7 +238,12 @@ def test_recipe_trains_and_its_weights_serve_the_extractor(
     assert not any("head" in name for name in tensors)
     clip = manifest.parent / "000.wav"
     featx.run(
-        clip, tmp_path / "store", plugins=spec.name, weights=tmp_path / "out", jobs=1, progress=None
+        clip,
+        tmp_path / "store",
+        extractors=spec.name,
+        weights=tmp_path / "out",
+        jobs=1,
+        progress=None,
     )
     with featx.open_store(tmp_path / "store") as store:
         assert store[spec.name]["embedding"].values.shape == (1, trunk.filters[-1])

@@ -1,49 +1,28 @@
-"""What ``featx plan`` and ``featx run`` share: options that say which work is meant."""
+"""What ``featx plan`` and ``featx run`` share: options that say what is computed."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from featx.cli.common import (
+from featx.commands import (
     json_option,
     no_plugin_option,
     parse_settings,
+    parse_weights,
     plugin_option,
     session,
     set_option,
+    split_names,
 )
-from featx.errors import ParameterError, listed
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *(?P<unit>[KMGT]?)(i?B)?", re.IGNORECASE)
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """The options of `selection_options`, ready for `featx.engine.plan` and `run`."""
-
-    inputs: tuple[str, ...]
-    store: Path
-    arguments: dict[str, Any]
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes that ``2G``, ``500M`` or a plain number mean."""
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise click.BadParameter(f"{text!r} is no size. Write for instance 2G or 500M.")
-    return int(float(found["number"]) * _UNITS[found["unit"].upper()])
-
-
-def selection_options(function: Decorated) -> Decorated:
+def run_options(function: Decorated) -> Decorated:
     """Add inputs, ``-o`` and all options that decide what is computed."""
     options = [
         click.argument("inputs", nargs=-1, required=True, metavar="INPUTS..."),
@@ -92,49 +71,26 @@ def selection_options(function: Decorated) -> Decorated:
     return function
 
 
-def select(
+def parse_run_options(
     *,
-    inputs: tuple[str, ...],
-    store: Path,
     plugins: tuple[str, ...],
     features: tuple[str, ...],
     settings: tuple[str, ...],
     weights: tuple[str, ...],
-    **arguments: Any,
-) -> Selection:
-    """Parse the options of `selection_options`.
+    **others: Any,
+) -> dict[str, Any]:
+    """Return the options of `run_options` as arguments of `featx.engine.plan` and `run`.
 
     Raises
     ------
     ParameterError
         For ``--set``, ``--features`` or ``--weights`` of a wrong form.
     """
-    wanted = [name.strip() for part in features for name in part.split(",")]
-    if "" in wanted:
-        raise ParameterError(
-            f"--features must be names separated by commas, got {listed(features)}."
-        )
-    return Selection(
-        inputs=inputs,
-        store=store,
-        arguments={
-            **arguments,
-            "plugins": plugins,
-            "features": wanted or None,
-            "settings": parse_settings(settings, plugins),
-            "weights": _weights(weights),
-            "disabled": session().disabled,
-        },
-    )
-
-
-def _weights(given: tuple[str, ...]) -> str | dict[str, str] | None:
-    if not given:
-        return None
-    named = dict(item.split("=", 1) for item in given if "=" in item)
-    bare = [item for item in given if "=" not in item]
-    if (bare and named) or len(bare) > 1:
-        raise ParameterError(
-            f"--weights must be one path, or NAME=PATH for each extractor, got {listed(given)}."
-        )
-    return bare[0] if bare else named
+    return {
+        **others,
+        "extractors": plugins,
+        "features": split_names("--features", features) or None,
+        "params": parse_settings(settings, plugins),
+        "weights": parse_weights(weights),
+        "disabled": session().disabled,
+    }

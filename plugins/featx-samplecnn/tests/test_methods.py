@@ -1,4 +1,4 @@
-"""Training: what the recipes minimise, and that `featx.open_extractor` runs what comes out."""
+"""Training: what the methods minimise, and that `featx.open_extractor` runs what comes out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from featx.engine import UntrainedWarning
 from featx.params import parse_params
 from featx.training import Song, Songs, TrainingParams, train
 from featx_samplecnn.catalogue import MODELS
-from featx_samplecnn.recipe import ArtistRecipe, TagRecipe
-from featx_samplecnn.training_params import RECIPES, ArtistParams, ReSEParams, TagParams
+from featx_samplecnn.methods import ArtistMethod, TagMethod
+from featx_samplecnn.training_params import METHODS, ArtistParams, ReSEParams, TagParams
 
 SR = 2000
 N_SAMPLES = 5184
@@ -48,12 +48,12 @@ def manifest(tmp_path: Path, rng: np.random.Generator) -> Path:
     return path
 
 
-def run(manifest: Path, recipe: str, **settings: Any) -> Any:
+def run(manifest: Path, method: str, **settings: Any) -> Any:
     return train(
         manifest,
         manifest.parent / "out",
         plugin="samplecnn",
-        recipe=recipe,
+        method=method,
         settings={"model": "sr2000", "batch_size": 4, "steps": 3, **settings},
         threads=1,
         progress=Silent(),
@@ -73,30 +73,30 @@ def songs(*tags: str) -> Songs:
 
 
 def test_tags_are_summed_and_segments_averaged(rng: np.random.Generator) -> None:
-    recipe = TagRecipe(TagParams(model="sr2000"))
-    drawn, _ = recipe.samplers(songs("a;b", "b", "c"), Songs([]))
+    method = TagMethod(TagParams(model="sr2000"))
+    drawn, _ = method.samplers(songs("a;b", "b", "c"), Songs([]))
     assert len(drawn) == 9  # every segment of every song
-    assert set(recipe.classes.names) == {"a", "b", "c"}
+    assert set(method.classes.names) == {"a", "b", "c"}
     logits = rng.normal(size=(2, 3))
     targets = np.array([[1, 0, 1], [0, 0, 1]], float)
     p = 1 / (1 + np.exp(-logits))
     by_hand = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).sum(axis=1).mean()
-    found = float(recipe.classes.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
+    found = float(method.classes.loss(torch.from_numpy(logits), torch.from_numpy(targets)))
     assert found == pytest.approx(by_hand)
 
 
 def test_labels_of_a_song_are_copied_to_its_segments(rng: np.random.Generator) -> None:
-    recipe = TagRecipe(TagParams(model="sr2000", vocabulary="magnatagatune"))
-    drawn, _ = recipe.samplers(songs("guitar", "techno"), Songs([]))
+    method = TagMethod(TagParams(model="sr2000", vocabulary="magnatagatune"))
+    drawn, _ = method.samplers(songs("guitar", "techno"), Songs([]))
     rows = [drawn.example(place, rng).targets["targets"] for place in range(len(drawn))]
-    guitar, techno = (recipe.classes.names.index(tag) for tag in ("guitar", "techno"))
+    guitar, techno = (method.classes.names.index(tag) for tag in ("guitar", "techno"))
     assert [row[guitar] for row in rows] == [1, 1, 1, 0, 0, 0]
     assert [row[techno] for row in rows] == [0, 0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_crops_are_the_inputs_of_the_network(name: str) -> None:
-    spec = TagRecipe(TagParams(model=name)).crops()
+    spec = TagMethod(TagParams(model=name)).crops()
     config = MODELS[name]
     assert spec.length == config.length
     assert (spec.sr, spec.front_end) == (
@@ -105,7 +105,7 @@ def test_crops_are_the_inputs_of_the_network(name: str) -> None:
 
 
 def test_defaults_are_those_of_the_papers() -> None:
-    options = {recipe.name: parse_params(TrainingParams, recipe.defaults) for recipe in RECIPES}
+    options = {method.name: parse_params(TrainingParams, method.defaults) for method in METHODS}
     for name, patience in (("tags", 3), ("artist", 3), ("rese", 2)):
         found: Any = options[name]
         assert (found.optimizer, found.momentum, found.lr, found.batch_size) == (
@@ -124,7 +124,7 @@ def test_trained_tags_need_no_settings(manifest: Path) -> None:
         assert extractor.recipe.params["model"] == "sr2000"
         found = extractor.file(manifest.parent / "0.wav")
     assert summary.metrics["auc"] >= 0
-    assert sorted(found.specs["tags"].columns) == ["all", "high", "low"]
+    assert sorted(found.specs["tags"].column_names) == ["all", "high", "low"]
     assert found["tags"].shape == (3,)
 
 
@@ -132,14 +132,16 @@ def test_trained_artists_share_one_probability(manifest: Path) -> None:
     run(manifest, "artist")
     with featx.open_extractor("samplecnn", weights=manifest.parent / "out") as extractor:
         found = extractor.file(manifest.parent / "0.wav")
-    assert found.specs["tags"].columns == ("artist 0", "artist 1")
+    assert found.specs["tags"].column_names == ("artist 0", "artist 1")
     assert float(found["tags"].sum()) == pytest.approx(1.0, abs=ROUNDING)
 
 
 def test_settings_that_contradict_the_weights_are_refused(manifest: Path) -> None:
     run(manifest, "tags", steps=1)
     with pytest.raises(featx.WeightsError, match="made for widths='paper'"):
-        featx.open_extractor("samplecnn", weights=manifest.parent / "out", widths="code")
+        featx.open_extractor(
+            "samplecnn", weights=manifest.parent / "out", params={"widths": "code"}
+        )
 
 
 def test_mel_baseline_trains_on_frames(manifest: Path) -> None:
@@ -154,13 +156,13 @@ def test_mel_baseline_trains_on_frames(manifest: Path) -> None:
 
 def test_artist_needs_two() -> None:
     with pytest.raises(featx.ParameterError, match="two artists"):
-        ArtistRecipe(ArtistParams(model="sr2000")).samplers(songs("x"), Songs([]))
+        ArtistMethod(ArtistParams(model="sr2000")).samplers(songs("x"), Songs([]))
 
 
 def test_untrained_tags_keep_the_published_names() -> None:
     with (
         pytest.warns(UntrainedWarning),
-        featx.open_extractor("samplecnn", model="sr2000") as extractor,
+        featx.open_extractor("samplecnn", params={"model": "sr2000"}) as extractor,
     ):
         found = extractor(np.zeros(N_SAMPLES, np.float32), SR)
-    assert found.specs["tags"].columns[0] == "guitar"
+    assert found.specs["tags"].column_names[0] == "guitar"

@@ -1,9 +1,8 @@
-"""Options and output that commands share."""
+"""Options that commands share, and what their texts mean."""
 
 from __future__ import annotations
 
-import json
-import sys
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,26 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from featx.cli.group import Session
+from featx.commands.session import Session
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
-    from featx.registry import Registry
     from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-
-def session() -> Session:
-    """Return the root options of the running command."""
-    return click.get_current_context().ensure_object(Session)
-
-
-def registry() -> Registry:
-    """Load the plugins that ``--no-plugin`` leaves."""
-    from featx.registry import load_registry
-
-    return load_registry(disabled=session().disabled)
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *(?P<unit>[KMGT]?)(i?B)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def complete_extractor(
@@ -107,10 +96,10 @@ def output_option(*, dir_okay: bool, help: str) -> Callable[[Decorated], Decorat
 
 def one_output(out: Path | None, output: Path | None) -> Path:
     """Return the argument OUT or what ``-o`` gives."""
-    given = out or output
-    if given is None or (out and output):
+    target = out or output
+    if target is None or (out and output):
         raise click.UsageError("Give what to write once: -o OUT.")
-    return given
+    return target
 
 
 def only_extractor(store: Store) -> str:
@@ -178,107 +167,61 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
     return settings
 
 
-def echo_json(value: Any) -> None:
-    """Write ``value`` as indented JSON to stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def parse_pairs(option: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """Split values such as ``artist=Mira Voss`` at their first equals sign.
 
-
-def counted(number: int, word: str) -> str:
-    """Return ``1 track`` or ``2 tracks``."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with control characters spelled out: names may come from strangers."""
-    return "".join(
-        mark if mark.isprintable() else mark.encode("unicode_escape").decode("ascii")
-        for mark in text
-    )
-
-
-def echo_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """Write a table: by rich on a terminal, as plain aligned columns into pipes and files.
-
-    Control characters become ``?``: cells hold words of plugins and files, which could otherwise
-    steer the terminal.
+    Raises
+    ------
+    ParameterError
+        If a value has no name or no content; ``option`` is named.
     """
-    rows = [[_printable(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        click.echo(_plain_table(columns, rows), nl=False)
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    room = console.width - _TABLE_EDGES - _TABLE_GAP * (len(columns) - 1)
-    widths = column_widths(columns, rows, room)
-    if widths is None:
-        click.echo(_cards(columns, rows), nl=False)
-        return
-    table = Table(
-        box=SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    for column, width in zip(columns, widths, strict=True):
-        table.add_column(column, overflow="fold", width=width)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    pairs = []
+    for value in values:
+        name, _, content = value.partition("=")
+        if not (name and content):
+            raise ParameterError(f"{option} must look like name=value, got {value!r}.")
+        pairs.append((name, content))
+    return pairs
 
 
-#: Columns of a terminal that a table's edges and the gap between two of its columns take.
-_TABLE_EDGES, _TABLE_GAP = 2, 2
-#: Words longer than this, such as paths, may be broken; names are not.
-_LONG_WORD = 24
+def parse_weights(values: Sequence[str]) -> str | dict[str, str] | None:
+    """Return what ``--weights PATH`` or ``--weights NAME=PATH`` (repeatable) mean.
 
+    Returns
+    -------
+    str, dict of str to str, or None
+        One path for every extractor, one per extractor, or nothing where nothing was given.
 
-def column_widths(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], room: int
-) -> list[int] | None:
-    """Return widths that break no word, or only long ones; None if the table does not fit."""
-    lines = [columns, *rows]
-    natural = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    words = [[len(word) for line in lines for word in line[i].split()] for i in range(len(columns))]
-    widths = [min(_LONG_WORD, max(found, default=1)) for found in words]
-    spare = room - sum(widths)
-    if spare < 0:
-        return None
-    wanting = sorted(range(len(columns)), key=lambda i: natural[i] - widths[i])
-    for place, i in enumerate(wanting):
-        more = min(natural[i] - widths[i], spare // (len(wanting) - place))
-        widths[i] += more
-        spare -= more
-    return widths
-
-
-def _cards(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return one block of lines per row, for tables that are wider than the terminal."""
-    width = max(map(len, columns))
-    blocks = (
-        "".join(
-            f"{column.ljust(width)}  {cell}\n"
-            for column, cell in zip(columns, row, strict=True)
-            if cell
+    Raises
+    ------
+    ParameterError
+        If a bare path stands beside others.
+    """
+    bare = [value for value in values if "=" not in value]
+    if bare and len(values) > 1:
+        raise ParameterError(
+            f"--weights must be one path, or NAME=PATH for each extractor, got {listed(values)}."
         )
-        for row in rows
-    )
-    return "\n".join(blocks)
+    return bare[0] if bare else dict(parse_pairs("--weights", values)) or None
 
 
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+def parse_size(text: str) -> int:
+    """Return the bytes that ``2G``, ``500M`` or a plain number mean; a ``type`` of click."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no size. Write for instance 2G or 500M.")
+    return int(float(match["number"]) * _UNITS[match["unit"].upper()])
 
 
-def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines: list[Sequence[str]] = [columns, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        + "\n"
-        for line in lines
-    )
+def split_names(option: str, values: Sequence[str]) -> list[str]:
+    """Return the names in ``values``, each of which holds several between commas, once each.
+
+    Raises
+    ------
+    ParameterError
+        If a name is empty; ``option`` is named.
+    """
+    names = [name.strip() for value in values for name in value.split(",")]
+    if "" in names:
+        raise ParameterError(f"{option} must be names separated by commas, got {listed(values)}.")
+    return list(dict.fromkeys(names))

@@ -1,0 +1,95 @@
+"""The root group: turns errors into one line and an exit code, and names what is not installed."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from featx.commands import EXIT_INTERRUPTED, CommandGroup, exit_code
+from featx.errors import FeatxError
+
+
+class RootGroup(CommandGroup):
+    """The group behind ``featx``.
+
+    Parameters
+    ----------
+    packages : mapping of str to (distribution, help)
+        Commands that come with other first-party distributions, which may not be installed.
+    """
+
+    def __init__(self, *args: Any, packages: Mapping[str, tuple[str, str]], **settings: Any):
+        super().__init__(*args, **settings)
+        self.packages = packages
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve as click does, but say for an unknown command what was probably meant."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            if name in self.packages:
+                package, _ = self.packages[name]
+                ctx.fail(
+                    f"Command {name!r} comes with {package}, which is not installed or is "
+                    f"switched off. Run: pip install {package}"
+                )
+            import difflib
+
+            near = difflib.get_close_matches(name, [*self.list_commands(ctx), *self.packages], n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"No such command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def plugin_rows(self, ctx: click.Context) -> list[tuple[str, str]]:
+        """Return first-party commands with their help, then others with where they come from."""
+        installed = dict(super().plugin_rows(ctx))
+        rows = [
+            (name, text if name in installed else f"Needs {package}. {text}")
+            for name, (package, text) in self.packages.items()
+        ]
+        return rows + [row for row in installed.items() if row[0] not in self.packages]
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line; errors end in one line on stderr and an exit code."""
+        run = functools.partial(
+            super().main, args, prog_name, complete_var, standalone_mode=False, **extra
+        )
+        if not standalone_mode:
+            return run()
+        try:
+            result: Any = run()
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.Abort as abort:
+            interrupt = abort.__cause__
+            for note in getattr(interrupt, "__notes__", ["Interrupted."]):
+                click.echo(note, err=True)
+            sys.exit(EXIT_INTERRUPTED)
+        except FeatxError as error:
+            _fail(error, args)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(error: FeatxError, args: Sequence[str] | None) -> NoReturn:
+    words = sys.argv[1:] if args is None else args
+    if "--debug" in words or os.environ.get("FEATX_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    else:
+        click.echo(f"Error: {error}", err=True)
+    sys.exit(exit_code(error))

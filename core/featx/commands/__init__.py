@@ -1,0 +1,79 @@
+"""The toolkit of commands, for the command line of featx and for plugins that add commands to it.
+
+Importing it costs little more than click; whatever a command needs beyond that, it imports in its
+body.
+"""
+
+from __future__ import annotations
+
+from featx.commands.groups import CommandGroup, load_command, plugin_commands
+from featx.commands.options import (
+    complete_extractor,
+    json_option,
+    no_plugin_option,
+    one_output,
+    only_extractor,
+    output_option,
+    overwrite_option,
+    parse_pairs,
+    parse_settings,
+    parse_size,
+    parse_weights,
+    plugin_option,
+    set_option,
+    split_names,
+)
+from featx.commands.output import (
+    column_widths,
+    counted,
+    echo_json,
+    echo_table,
+    meter,
+    printable,
+    progress,
+)
+from featx.commands.session import (
+    EXIT_DAMAGED,
+    EXIT_FAILURES,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    Session,
+    exit_code,
+    registry,
+    session,
+)
+
+__all__ = [
+    "EXIT_DAMAGED",
+    "EXIT_FAILURES",
+    "EXIT_INTERRUPTED",
+    "EXIT_USAGE",
+    "CommandGroup",
+    "Session",
+    "column_widths",
+    "complete_extractor",
+    "counted",
+    "echo_json",
+    "echo_table",
+    "exit_code",
+    "json_option",
+    "load_command",
+    "meter",
+    "no_plugin_option",
+    "one_output",
+    "only_extractor",
+    "output_option",
+    "overwrite_option",
+    "parse_pairs",
+    "parse_settings",
+    "parse_size",
+    "parse_weights",
+    "plugin_commands",
+    "plugin_option",
+    "printable",
+    "progress",
+    "registry",
+    "session",
+    "set_option",
+    "split_names",
+]
