@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from featx import FrontEnd, ParameterError
 from featx.neural import NetworkConfig
@@ -92,6 +92,11 @@ class ModelConfig(NetworkConfig):
     def to_json(self) -> dict[str, Any]:
         """Return plain values that survive JSON."""
         return {"kind": self.kind, **super().to_json()}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return super().from_json({key: plain[key] for key in plain if key != "kind"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +292,6 @@ def config_from_json(plain: Mapping[str, Any]) -> ModelConfig:
     if kind not in _KINDS:
         raise ParameterError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}.")
     try:
-        return _KINDS[kind].from_json({key: plain[key] for key in plain if key != "kind"})
+        return _KINDS[kind].from_json(plain)
     except TypeError as error:
         raise ParameterError(f"configuration must be one of a {kind}, but {error}.") from error
