@@ -210,9 +210,188 @@ def test_ogg_with_a_missing_page_is_no_shorter_recording(put, sources):
     assert code_of(put("x.ogg", data[: pages[3]] + data[pages[4] :])) == "decode-error"
 
 
-def test_mp3_twice_is_noted(put, sources):
-    decoded = decode(put("x.mp3", sources["mp3"] * 2), rates=[])
-    assert "trailing-data" in [note.code for note in decoded.notes]
+def test_mp3_twice_is_read_twice(put, sources):
+    once = decode(put("a.mp3", sources["mp3"]), rates=[])
+    twice = decode(put("x.mp3", sources["mp3"] * 2), rates=[])
+    assert twice.duration == pytest.approx(2 * once.duration, abs=0.15)
+    assert "more-frames" in [note.code for note in twice.notes]
+
+
+@pytest.mark.parametrize("before", [1, 5, 10])
+def test_mp3_of_variable_rate_is_whole_with_a_stray_byte_before_its_tag(put, rng, before):
+    sr = 44100
+    y = 0.2 * rng.standard_normal(8 * sr).astype(np.float32)
+    y[: 4 * sr] *= 0.001  # the bit rate changes half way
+    path = put("x.mp3", b"")
+    soundfile.write(
+        *(path, y, sr, "MPEG_LAYER_III"), format="MP3", bitrate_mode="VARIABLE",
+        compression_level=0.5,
+    )  # fmt: skip
+    data = bytearray(path.read_bytes())
+    data[data.index(b"Xing") - before] = 0x55
+    decoded = decode(put("x.mp3", bytes(data)), rates=[sr])
+    assert decoded.duration == pytest.approx(8.0, abs=0.1)
+    assert np.abs(decoded.waveforms[sr][int(7.5 * sr) : int(7.9 * sr)]).max() > 0.1
+
+
+# ---------------------------------------------------------------- songs short of what they declare
+class _Short:
+    """An Ogg reader whose stream ends ``missing`` frames before its declared end."""
+
+    def __init__(self, reader, missing):
+        self._reader, self._left = reader, reader.frames - missing
+
+    def __getattr__(self, name):
+        return getattr(self._reader, name)
+
+    def read(self, out):
+        got = self._reader.read(out[: self._left]) if self._left else 0
+        self._left -= got
+        return got
+
+
+@pytest.mark.parametrize(
+    ("seconds", "missing", "code"),
+    [(100, 104, "short"), (100, 11025, "short"), (100, 11026, "decode-error"),
+     (10, 2205, "short"), (10, 2206, "decode-error")],
+)  # fmt: skip
+def test_ogg_may_lack_half_a_second_or_a_hundredth(tmp_path, monkeypatch, seconds, missing, code):
+    from featx.audio import decoding
+
+    sr = 22050
+    path = tmp_path / "x.ogg"
+    with soundfile.SoundFile(path, "w", sr, 1, format="OGG") as handle:
+        for _ in range(seconds):  # libsndfile's Vorbis encoder has no room for long pieces
+            handle.write(np.zeros(sr, np.float32))
+    real = decoding.open_reader
+    monkeypatch.setattr(decoding, "open_reader", lambda *a: _Short(real(*a), missing))
+    if code == "short":
+        assert [note.code for note in decode(path, rates=[]).notes] == ["short"]
+    else:
+        assert code_of(path) == code
+
+
+# ---------------------------------------------------------------- recorders that crashed
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("riff", [None, 0, 36])
+def test_wav_with_a_data_size_of_zero_is_read_to_its_end(tmp_path, rng, subtype, riff):
+    path = tmp_path / "x.wav"
+    y = 0.1 * rng.standard_normal((4410, 2)).astype(np.float32)
+    soundfile.write(path, y, 22050, subtype=subtype)
+    expected = decode(path, rates=[22050]).waveforms[22050]
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data") + 4
+    data[at : at + 4] = bytes(4)
+    if riff is not None:
+        data[4:8] = struct.pack("<I", riff)
+    path.write_bytes(bytes(data))
+    decoded = decode(path, rates=[22050])
+    assert np.array_equal(decoded.waveforms[22050], expected)
+    assert [note.code for note in decoded.notes] == ["odd-header"]
+
+
+def test_wav_without_samples_but_with_a_chunk_behind_is_empty(put, sources):
+    head = bytearray(sources["wav"][:36])
+    assert (
+        code_of(put("x.wav", bytes(head) + b"data" + bytes(4) + b"LIST\x04\0\0\0INFO")) == "empty"
+    )
+
+
+# ---------------------------------------------------------------- channels that cancel
+def test_a_mix_that_cancels_is_noted(tmp_path, rng):
+    y = 0.1 * rng.standard_normal((22050, 1)).astype(np.float32)
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.hstack([y, -y]), 22050, subtype="FLOAT")
+    assert [(note.code, note.text) for note in decode(path, rates=[]).notes] == [
+        ("cancelled-mix", "the mean over channels loses all of it")
+    ]
+
+
+@pytest.mark.parametrize("right", ["equal", "unrelated", "silent"])
+def test_a_usual_mix_is_not_noted(tmp_path, rng, right):
+    left = 0.1 * rng.standard_normal((22050, 1)).astype(np.float32)
+    other = {
+        "equal": left,
+        "unrelated": 0.1 * rng.standard_normal((22050, 1)).astype(np.float32),
+        "silent": np.zeros_like(left),
+    }[right]
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.hstack([left, other]), 22050, subtype="FLOAT")
+    assert decode(path, rates=[]).notes == ()
+
+
+# ---------------------------------------------------------------- streams in containers
+def _video(path, *, container, codec, delay=0.0, frequencies=(440.0,), default=0):
+    """Write a film without a picture worth seeing: tones of 3 s, the first sound at ``delay``."""
+    av = pytest.importorskip("av")
+    sr = 44100
+    with av.open(str(path), "w", format=container) as out:
+        video = out.add_stream("mpeg4", rate=25)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        streams = []
+        for number, _ in enumerate(frequencies):
+            stream = out.add_stream(codec, rate=sr)
+            stream.layout = "stereo"
+            flag = av.stream.Disposition.default
+            stream.disposition = flag if number == default else av.stream.Disposition(0)
+            streams.append(stream)
+        for number in range(100):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            picture.pts = number
+            out.mux(video.encode(picture))
+        for stream, frequency in zip(streams, frequencies, strict=True):
+            tone = 0.3 * np.sin(2 * np.pi * frequency * np.arange(3 * sr) / sr)
+            both = np.stack([tone, tone]).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(both, format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = sr, int(delay * sr)
+            context = stream.codec_context
+            resampler = av.AudioResampler(
+                format=context.format.name, layout="stereo", rate=sr,
+                frame_size=context.frame_size or 1152,
+            )  # fmt: skip
+            for piece in resampler.resample(frame):
+                out.mux(stream.encode(piece))
+            out.mux(stream.encode(None))
+        out.mux(video.encode(None))
+    return path
+
+
+IN_STREAMS = [("mp4", "aac"), ("matroska", "mp2")]
+
+
+@pytest.mark.parametrize(("container", "codec"), IN_STREAMS)
+def test_sound_that_starts_late_keeps_the_clock_of_the_file(tmp_path, container, codec):
+    path = _video(tmp_path / "x.bin", container=container, codec=codec, delay=0.7)
+    decoded = decode(path, rates=[None])
+    (y,) = decoded.waveforms.values()
+    first = np.flatnonzero(np.abs(y) > 0.05)[0] / decoded.native_sr
+    assert first == pytest.approx(0.7, abs=0.01)
+    assert [note.code for note in decoded.notes] == ["starts-late"]
+
+
+@pytest.mark.parametrize(("container", "codec"), IN_STREAMS)
+@pytest.mark.parametrize("default", [0, 1])
+def test_of_several_streams_the_default_one_is_read(tmp_path, container, codec, default):
+    path = _video(
+        tmp_path / "x.bin", container=container, codec=codec,
+        frequencies=(440.0, 880.0), default=default,
+    )  # fmt: skip
+    decoded = decode(path, rates=[None])
+    (y,) = decoded.waveforms.values()
+    spectrum = np.abs(np.fft.rfft(y))
+    heard = np.argmax(spectrum) * decoded.native_sr / len(y)
+    assert heard == pytest.approx((440.0, 880.0)[default], abs=2.0)
+    assert "other-streams" in [note.code for note in decoded.notes]
+
+
+@pytest.mark.parametrize(("container", "codec"), [("matroska", "mp2"), ("avi", "mp3")])
+def test_a_damaged_middle_is_noted(tmp_path, container, codec):
+    path = _video(tmp_path / "x.bin", container=container, codec=codec)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) * 3 // 5] = bytes(len(data) * 3 // 5 - len(data) // 2)
+    path.write_bytes(bytes(data))
+    assert "damaged-frames" in [note.code for note in decode(path, rates=[]).notes]
 
 
 def test_contradictory_frame_size_is_a_lying_header(put, sources):

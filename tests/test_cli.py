@@ -425,10 +425,10 @@ def test_doctor_lists_every_package_once():
 
 def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
     killers = {
-        "exit": ("import os; os._exit(7)", "ends Python with exit code 7"),
+        "exit": ("import os; os._exit(7)", "the process ended itself with exit code 7"),
         "crash": (
             "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
-            "kills Python with SIGSEGV",
+            "the process died by SIGSEGV",
         ),
         "hang": ("import time; time.sleep(600)", "no answer within 3 s"),
         "misspelt": (BROKEN["misspelt"][0], "BROKEN: misspells a hook"),

@@ -85,6 +85,43 @@ def test_wrong_waveforms_are_refused(cheap: Any, y: Any, message: str) -> None:
         cheap(y, 8000)
 
 
+def test_list_of_waveforms_gives_a_list_of_results(cheap: Any, rng: Any) -> None:
+    waveforms = [rng.standard_normal(n).astype(np.float32) for n in (8000, 8000, 900)]
+    results = cheap(waveforms, 8000)
+    assert [features["stats"][3] for features in results] == [8000, 8000, 900]
+    assert np.array_equal(results[1]["stats"], cheap(waveforms[1], 8000)["stats"])
+
+
+class Tensor:
+    """Looks like a tensor of torch."""
+
+
+Tensor.__module__ = "torch"
+
+
+@pytest.mark.parametrize(
+    ("y", "remedy"),
+    [
+        ([0.0, 0.1], r"got list\. Use np\.asarray\(y, dtype=np\.float32\)"),
+        (Tensor(), r"got torch\.Tensor\. Use y\.detach\(\)\.cpu\(\)\.numpy\(\)"),
+        (np.zeros(9, np.int16), r"dtype int16\. Scale it to \[-1, 1\]: y / 32768"),
+        (np.zeros(9, np.uint8), r"y / 128 - 1"),
+        (np.zeros((8000, 2)), r"got shape \(8000, 2\), .* Channels come first: y\.T"),
+        ("a.wav", r"Load the file with featx\.Audio\.load"),
+        (featx.Audio(y=np.zeros((1, 9), np.float32), sr=8000), r"Give its y and its sr"),
+    ],
+)
+def test_other_types_are_refused_with_a_remedy(cheap: Any, y: Any, remedy: str) -> None:
+    with pytest.raises(ParameterError, match=remedy):
+        cheap(y, 8000)
+
+
+@pytest.mark.parametrize("path", ["song.mp3", Path("song")])
+def test_paths_of_audio_files_are_pointed_to_what_reads_them(path: Any) -> None:
+    with pytest.raises(ParameterError, match=r"featx\.Audio\.load.*\.file\(path\)"):
+        featx.open_extractor(path)
+
+
 def test_short_waveforms_are_refused() -> None:
     with (
         featx.open_extractor("choosy") as choosy,
@@ -113,11 +150,11 @@ def test_untrained_extractors_warn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"name": "cheap", "threads": 0}, ParameterError, "threads must be"),
-        ({"name": "cheap", "device": "cuda"}, ParameterError, "device must be"),
-        ({"name": "cheap", "features": ("x",)}, ParameterError, "feature of 'cheap'"),
-        ({"name": "cheap", "params": {"gian": 2}}, ParameterError, "Did you mean 'gain'"),
-        ({"name": "stubborn"}, PluginError, "no model today"),
+        ({"extractor": "cheap", "threads": 0}, ParameterError, "threads must be"),
+        ({"extractor": "cheap", "device": "cuda"}, ParameterError, "device must be"),
+        ({"extractor": "cheap", "features": ("x",)}, ParameterError, "feature of 'cheap'"),
+        ({"extractor": "cheap", "params": {"gian": 2}}, ParameterError, "Did you mean 'gain'"),
+        ({"extractor": "stubborn"}, PluginError, "no model today"),
     ],
 )
 def test_wrong_arguments(arguments: Any, kind: type[Exception], message: str) -> None:

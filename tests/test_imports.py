@@ -27,7 +27,10 @@ HEAVY = ("h5py", "numba", "numpy", "scipy", "torch")
 
 #: the ground floor knows no other room, except that interfaces describe what it holds
 GROUND = frozenset(
-    {"_version", "errors", "types", "params", "annotations", "manifest", "progress", "guarded"}
+    {
+        *("_version", "errors", "types", "params", "annotations", "manifest", "progress"),
+        *("guarded", "notebook"),
+    }
 )
 SPECS = GROUND | {"interfaces", "hookspecs", "registry"}
 ENGINE = SPECS | {"audio", "frontend", "kernels", "store", "weights"}
@@ -49,15 +52,18 @@ def room(
 
 
 ALL_ROOMS = ENGINE | {
-    *("analysis", "commands", "index", "engine", "plotting", "neural", "training", "testing", "cli")
+    *("analysis", "commands", "index", "engine", "neural", "training", "testing", "cli")
 }
 ROOMS = {
-    **{name: Room(rooms=GROUND) for name in ("_version", "errors", "types", "params", "manifest")},
+    **{
+        name: Room(rooms=GROUND)
+        for name in ("_version", "errors", "types", "params", "manifest", "notebook")
+    },
     "annotations": room("numpy"),
     "progress": room("rich"),
     "guarded": Room(),
     "kernels": room("numpy", "numba", "llvmlite"),  # numba's own compiler, comes with it
-    "interfaces": room("pluggy", rooms=SPECS),
+    "interfaces": room("pluggy", rooms=SPECS | {"frontend"}),  # for type checkers only
     "hookspecs": room("pluggy", rooms=SPECS),
     "registry": room("pluggy", rooms=SPECS),
     "frontend": room("numpy", rooms=GROUND | {"kernels"}),
@@ -68,12 +74,13 @@ ROOMS = {
     "neural": room("numpy", rooms=GROUND | {"interfaces"}),
     "index": room("numpy", rooms=SPECS | {"store"}, inside=ENGINE | {"engine"}),
     "engine": room("numpy", "pebble", rooms=ENGINE),
-    "plotting": room("numpy", rooms=GROUND | {"frontend"}),
     "training": room("numpy", "torch", rooms=ALL_ROOMS - {"testing", "commands", "cli"}),
     "commands": room("click", rooms=GROUND | {"registry"}, inside=ALL_ROOMS),
     "testing": room("numpy", rooms=ALL_ROOMS - {"cli"}),
     "cli": room(
-        "click", rooms=frozenset({"_version", "errors", "registry", "commands"}), inside=ALL_ROOMS
+        "click",
+        rooms=frozenset({"_version", "errors", "guarded", "registry", "commands"}),
+        inside=ALL_ROOMS,
     ),
 }
 

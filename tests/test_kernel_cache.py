@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.guarded import Answer, Child
 from featx.kernels import compiling
 
 #: Computes something small and prints the folder.
@@ -168,11 +168,8 @@ def test_other_sources_have_another_folder(monkeypatch) -> None:
 
 
 def test_warming_computes_every_front_end() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "featx.cli.warm"], capture_output=True, text=True, timeout=280,
-        check=False, env={**os.environ, "FEATX_LANES": "0"},
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    told = json.loads(result.stdout.strip().rpartition("\n")[2])
-    assert told["front_ends"] > 20
-    assert told["lanes"] == 0
+    program = "featx.cli.doctor_children:compile_kernels"
+    with Child(program, answers=[Answer], environment={"FEATX_LANES": "0"}) as child:
+        answer = child.receive(seconds=280)
+    assert answer.values["front_ends"] > 20
+    assert answer.values["lanes"] == 0

@@ -131,7 +131,7 @@ def test_file_that_kills_the_check_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = folder.parent / "python"
-    script.write_text("#!/bin/sh\nread request\nkill -9 $$\n")
+    script.write_text("#!/bin/sh\nhead -c 4 > /dev/null\nkill -9 $$\n")
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     with ChildInspector() as child:

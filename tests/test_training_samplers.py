@@ -17,6 +17,7 @@ from featx.training import (
     Augmentation,
     Crop,
     CropSpec,
+    GradientParams,
     JointSampler,
     PositiveSampler,
     SegmentSampler,
@@ -24,7 +25,6 @@ from featx.training import (
     Songs,
     TagTripletSampler,
     TrackSampler,
-    TrainingParams,
 )
 from featx.training.schedules import Schedule
 
@@ -219,28 +219,28 @@ def test_front_end_of_the_whole_recording_needs_a_store() -> None:
 
 
 # ------------------------------------------------------------------------- schedules and views
-def verdicts(options: TrainingParams, losses: list[float]) -> tuple[list[str], list[float]]:
+def verdicts(options: GradientParams, losses: list[float]) -> tuple[list[str], list[float]]:
     schedule = Schedule()
     found = [schedule.observe(loss, step, options) for step, loss in enumerate(losses)]
     return found, [schedule.scale]
 
 
 def test_stages_restart_from_the_best_and_end() -> None:
-    options = TrainingParams(schedule="stages", patience=1, stages=2)
+    options = GradientParams(schedule="stages", patience=1, stages=2)
     found, scale = verdicts(options, [3.0, 2.0, 2.5, 2.5, 1.0, 1.0, 1.0])
     assert found == ["better", "better", "wait", "restart", "better", "wait", "stop"]
     assert scale == [pytest.approx(0.04)]
 
 
 def test_plateau_slows_down_and_stops_early() -> None:
-    options = TrainingParams(schedule="plateau", patience=0, early_stop=3, factor=0.5)
+    options = GradientParams(schedule="plateau", patience=0, early_stop=3, factor=0.5)
     found, scale = verdicts(options, [1.0, 1.0, 1.0, 1.0])
     assert found == ["better", "slower", "slower", "stop"]
     assert scale == [0.25]
 
 
 def test_time_decay_is_that_of_the_papers() -> None:
-    options = TrainingParams(epochs=1, lr=0.1, lr_decay=1e-6)
+    options = GradientParams(epochs=1, lr=0.1, lr_decay=1e-6)
     assert Schedule().lr(10**6, options) == pytest.approx(0.05)
 
 

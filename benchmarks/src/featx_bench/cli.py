@@ -32,7 +32,7 @@ class _Source:
 
     def read(self, columns: list[str]) -> Collection:
         """Read the tracks that were asked for, with the columns that are needed."""
-        from featx.index import column_values
+        from featx.store.records import column_values
         from featx_bench.collection import read_collection
 
         conditions = []

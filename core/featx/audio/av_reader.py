@@ -9,6 +9,7 @@ import numpy as np
 
 from featx.audio.containers.sniff import AV_FALLBACKS, AV_FORMATS
 from featx.audio.files import SourceFile, View
+from featx.audio.limits import Note
 from featx.errors import AudioError
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _SCALES = {
 
 #: seconds by which containers round or pad
 _TOLERANCE_S = 0.25
+#: seconds without sound between two frames that are a gap; timestamps are rounded to less
+_GAP_S = 0.1
+_SILENCE = 1 << 16
 _DEMUXERS = AV_FORMATS | AV_FALLBACKS
 
 
@@ -48,7 +52,11 @@ def _words(error: Exception) -> str:
 
 
 class AvReader:
-    """One audio stream (the first) of anything FFmpeg demuxes, decoded on one thread."""
+    """One audio stream of anything FFmpeg demuxes, decoded on one thread.
+
+    Of several streams it is the one flagged as default, or else the first. Sound keeps the file's
+    clock: silence stands where the stream begins late or has a gap.
+    """
 
     def __init__(self, source: SourceFile, container: str, start: int, *, codec: str) -> None:
         self._av = _import_av(f"{container} ({codec})" if codec else container)
@@ -57,6 +65,7 @@ class AvReader:
         self._pending: FloatArray = np.empty((0, 1), dtype=np.float32)
         self._done = 0
         self._input: Any = None
+        self.notes: list[Note] = []
         try:
             self._open(start)
         except BaseException:
@@ -73,7 +82,7 @@ class AvReader:
             raise AudioError("lying-header", f"{self.container}: {_words(error)}") from None
         if not self._input.streams.audio:
             raise AudioError("not-audio", f"{self.container} without an audio stream")
-        stream = self._input.streams.audio[0]
+        stream = self._choose(self._input.streams.audio)
         context = stream.codec_context
         if context is None:
             raise AudioError("unsupported", f"{self.container} with a codec FFmpeg does not know")
@@ -84,10 +93,22 @@ class AvReader:
         self.frames, self.tolerance = self._declared(stream)
         self._packets = self._decode(stream)
 
+    def _choose(self, streams: Any) -> Any:
+        """Return the stream flagged as default, the first one where none is, and note others."""
+        default = self._av.stream.Disposition.default
+        flagged = [each for each in streams if each.disposition & default]
+        chosen = flagged[0] if len(flagged) == 1 else streams[0]
+        if len(streams) > 1:
+            which = "the default one" if len(flagged) == 1 else "the first"
+            text = f"{len(streams)} audio streams, {which} is read"
+            self.notes.append(Note(code="other-streams", text=text))
+        return chosen
+
     def _declared(self, stream: Any) -> tuple[int | None, int | None]:
         """Return the declared frames and a tolerance; None where the format only estimates."""
         if self.container == "MP4" and stream.duration and stream.time_base:
-            seconds = float(stream.duration * stream.time_base)
+            late = max(stream.start_time or 0, 0) if self.container == "MP4" else 0
+            seconds = float((stream.duration + late) * stream.time_base)
         elif (
             self.container == "MATROSKA"
             and self._input.duration
@@ -99,14 +120,44 @@ class AvReader:
         return round(seconds * self.sr), round(_TOLERANCE_S * self.sr)
 
     def _decode(self, stream: Any) -> Iterator[FloatArray]:
-        """Yield (n, channels) float32 blocks."""
+        """Yield (n, channels) float32 blocks, with silence where the clock has no sound."""
+        # in these the clock starts at 0, in others wherever the first timestamp happens to be
+        absolute = self.container in ("MP4", "MATROSKA")
+        origin = 0.0 if absolute else (self._input.start_time or 0) / self._av.time_base
+        done = 0
         try:
             for frame in self._input.decode(stream):
-                yield self._to_float(frame)
+                block = self._to_float(frame)
+                if frame.time is not None:
+                    missing = round((frame.time - origin) * self.sr) - done
+                    if missing > _GAP_S * self.sr:
+                        self._note_gap(done, missing)
+                        done += missing
+                        yield from self._silence(missing)
+                done += len(block)
+                yield block
         except self._av.EOFError:
-            return
+            pass
         except (self._av.FFmpegError, ValueError) as error:
             raise AudioError("decode-error", f"{self.container}: {_words(error)}") from None
+        if self.container == "AVI" and stream.duration and stream.time_base:
+            seconds = float(stream.duration * stream.time_base)  # unreliable: no more than a note
+            if seconds - done / self.sr > _TOLERANCE_S:
+                text = f"{seconds:.3f} s declared, {done / self.sr:.3f} s found"
+                self.notes.append(Note(code="damaged-frames", text=text))
+
+    def _note_gap(self, done: int, missing: int) -> None:
+        seconds = missing / self.sr
+        if done == 0:
+            text = f"the sound begins {seconds:.3f} s after the start of the file"
+            self.notes.append(Note(code="starts-late", text=text))
+        else:
+            text = f"{seconds:.3f} s are missing at {done / self.sr:.3f} s, silence stands there"
+            self.notes.append(Note(code="damaged-frames", text=text))
+
+    def _silence(self, count: int) -> Iterator[FloatArray]:
+        for first in range(0, count, _SILENCE):
+            yield np.zeros((min(_SILENCE, count - first), self.channels), dtype=np.float32)
 
     def _to_float(self, frame: Any) -> FloatArray:
         name = frame.format.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ _FULL_SCALE = np.float32(32767 / 32768)
 #: no waveform has samples like this; their powers overflow float32
 _ABSURD = 2.0**31
 _DEFAULT = Limits()
+#: share of the energy that a mix must keep; unrelated channels keep half, equal ones all
+_CANCELLED = 0.1
+#: what headers promise beyond what decodes is no loss, up to the smaller of both
+_SLACK_SECONDS, _SLACK_SHARE = 0.5, 0.01
 
 
 @contextlib.contextmanager
@@ -91,12 +96,30 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = _DEFAULT) -> AudioIn
 
 
 class _Meter:
-    """Peak, clipping and finiteness over all blocks."""
+    """Peak, clipping and finiteness over all blocks, and what mixing down took away."""
 
     def __init__(self) -> None:
         self.peak = 0.0
         self.clipped = 0
         self.samples = 0
+        self._before = self._after = 0.0  # energy of the mean channel, energy of the mix
+
+    def mixed(self, block: FloatArray, mono: FloatArray) -> None:
+        """Compare the energy of a mix with that of its channels."""
+        if block.shape[1] > 1:
+            flat = block.reshape(-1)
+            self._before += float(np.dot(flat, flat)) / block.shape[1]
+            self._after += float(np.dot(mono, mono))
+
+    def mix_notes(self) -> tuple[Note, ...]:
+        """Return a note where the channels cancel each other."""
+        if self._after >= self._before * _CANCELLED:
+            return ()
+        lost = "all of it" if self._after == 0 else f"{self._lost():.1f} dB"
+        return (Note(code="cancelled-mix", text=f"the mean over channels loses {lost}"),)
+
+    def _lost(self) -> float:
+        return 10 * math.log10(self._before / self._after)
 
     def update(self, block: FloatArray, *, first_frame: int, sr: int) -> None:
         peak = float(max(block.max(), -block.min()))  # NaN wins in numpy's max and min
@@ -128,6 +151,11 @@ def _blocks(reader: Reader | _Ending, limits: Limits, meter: _Meter) -> Iterator
         yield block
 
 
+def _slack(reader: Reader, declared: int) -> float:
+    """Return the frames by which a file may fall short of ``declared``."""
+    return max(reader.tolerance or 0, min(_SLACK_SECONDS * reader.sr, _SLACK_SHARE * declared))
+
+
 def _check_complete(reader: Reader, structure: Structure, n_frames: int) -> tuple[Note, ...]:
     """Compare what was decoded with what was declared; return a note on a tolerated shortage."""
     declared = reader.frames
@@ -138,7 +166,7 @@ def _check_complete(reader: Reader, structure: Structure, n_frames: int) -> tupl
             raise AudioError("decode-error", "no frame could be decoded")
         return ()
     text = f"{declared} frames declared, {n_frames} decoded"
-    if declared - n_frames <= reader.tolerance and n_frames > 0:
+    if declared - n_frames <= _slack(reader, declared) and n_frames > 0:
         return (Note(code="short", text=text),)
     counted = structure.frames
     whole = reader.container == "OGG" or (
@@ -193,12 +221,14 @@ def decode(
         for block in _blocks(reader, limits, meter):
             mono = mixed[: len(block)]
             mix_into(block, mono)
+            meter.mixed(block, mono)
             for sink in sinks.values():
                 sink.write(mono)
             if digest is not None:  # 16 bits: what a lossless copy in any container keeps
                 digest.update(np.rint(np.clip(mono, -1, 1) * 32767).astype("<i2").tobytes())
         n_frames = meter.samples // reader.channels
-        notes = structure.notes + _check_complete(reader, structure, n_frames)
+        short = _check_complete(reader, structure, n_frames)
+        notes = (*structure.notes, *reader.notes, *short, *meter.mix_notes())
         content = source.content_hash()
         source.check_unchanged()
         return Decoded(
@@ -329,6 +359,6 @@ def _read_part(
     wanted = expected if count is None or expected is None else min(count, expected)
     if done == 0 and not wanted:
         raise AudioError("empty", f"no audio frames from {offset:g} s on")
-    if wanted is not None and done < wanted - (reader.tolerance or 0):
+    if wanted is not None and known is not None and done < wanted - _slack(reader, known):
         raise AudioError("truncated", f"{wanted} frames expected, {done} found")
     return np.concatenate(parts, axis=-1)

@@ -11,6 +11,7 @@ from featx.audio.containers.mpeg import MPEG_TOLERANCE, first_frame, frame_sampl
 from featx.audio.containers.sniff import AV_FALLBACKS, AV_FORMATS, skip_id3
 from featx.audio.containers.structure import Structure
 from featx.audio.files import SourceFile, View
+from featx.audio.limits import Note
 from featx.errors import AudioError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Reader(Protocol):
     """Reads one stream front to back in blocks.
 
     ``frames`` is the declared or counted length; a file may fall short of it by ``tolerance``
-    frames, or by any number where that is None.
+    frames, or by any number where that is None. ``notes`` grow while the stream is read.
     """
 
     container: str
@@ -45,6 +46,7 @@ class Reader(Protocol):
     channels: int
     frames: int | None
     tolerance: int | None
+    notes: list[Note]
 
     def read(self, out: FloatArray) -> int:
         """Fill ``out`` (n, channels) from the start; return the frames written, 0 at the end."""
@@ -71,15 +73,14 @@ class SndfileReader:
     ) -> None:
         self._source = source
         self.container = container
+        self.notes: list[Note] = []
         os.lseek(source.fd, 0, os.SEEK_SET)
         padded = container == "MP3" and start != skip_id3(source)
-        self._file = self._open(View(source, start=start) if padded else source.fd)
-        counted = None if structure.frames_exact else structure.frames
-        if counted and self._file.frames < counted:
-            head = xing_frame(first_frame(source, start), counted // frame_samples(source, start))
-            if head:
-                self._file.close()
-                self._file = self._open(View(source, start=start, head=head))
+        if structure.head:
+            self._file = self._open(View(source, start=structure.audio_start, head=structure.head))
+        else:
+            self._file = self._open(View(source, start=start) if padded else source.fd)
+        counted = self._recount(source, start, structure) if container == "MP3" else None
         self.subtype: str = self._file.subtype
         self.sr: int = self._file.samplerate
         self.channels: int = self._file.channels
@@ -93,6 +94,24 @@ class SndfileReader:
         elif container == "OGG" and structure.frames:
             by_pages = structure.frames * self.sr // (structure.frames_sr or self.sr)
             self.frames = max(self.frames or 0, by_pages)
+
+    def _recount(self, source: SourceFile, start: int, structure: Structure) -> int | None:
+        """Make the decoder read every frame where it believes in fewer than were counted.
+
+        It estimates where nothing is declared, overlooks a declaration behind a stray byte, and
+        stops at a declared end although frames follow. Returns the length to hold it to.
+        """
+        believed, counted = self._file.frames, structure.frames or 0
+        slack = MPEG_TOLERANCE if structure.frames_exact else 0
+        if believed < counted - slack:
+            samples = frame_samples(source, start)
+            head = xing_frame(first_frame(source, start), counted // samples)
+            if head:
+                self._file.close()
+                view = View(source, start=structure.audio_start, head=head)
+                self._file = self._open(view)
+            return counted
+        return None if structure.frames_exact else structure.frames
 
     def _open(self, file: int | View) -> _Sequential:
         try:

@@ -1,17 +1,14 @@
 """``featx doctor``: what is installed, what works, and which plugin kills or blocks Python.
 
-No plugin is imported here: each is loaded by a child process with a time limit.
+No plugin is imported here: each is loaded by a child process with limits.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import platform
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -111,19 +108,19 @@ def _dependencies() -> Iterator[Finding]:
     core: dict[str, str] = {}
     extras: dict[str, str] = {}
     for requirement in requires("featx") or ():
-        found = re.match(r"[\w.-]+", requirement)
-        name = found.group() if found else requirement
+        start = re.match(r"[\w.-]+", requirement)
+        name = start.group() if start else requirement
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", requirement)
         if extra and extra.group(1) in _DEVELOPMENT:
             continue
         try:
-            told = f"{name} {version(name)}"
+            text = f"{name} {version(name)}"
         except PackageNotFoundError:
             if extra is None:
                 yield Finding(check="dependency", status="FAILED", detail=f"{name} is missing")
                 continue
-            told = f"{name} is not installed (extra {extra.group(1)})"
-        (core if extra is None else extras).setdefault(name, told)
+            text = f"{name} is not installed (extra {extra.group(1)})"
+        (core if extra is None else extras).setdefault(name, text)
     yield Finding(check="dependencies", status="ok", detail=", ".join(core.values()))
     yield Finding(check="extras", status="ok", detail=", ".join(extras.values()))
 
@@ -177,89 +174,72 @@ def _plugin(found: Found, disabled: str, timeout: float) -> list[Finding]:
     if found.entry is None:
         return [Finding(check=check, status="FAILED", detail=found.problem)]
     started = time.perf_counter()
-    told, problem = _child(["featx.cli.probe", found.distribution, found.name], timeout)
+    place = (found.distribution, found.name)
+    answer, problem = _child("featx.cli.doctor_children:load_plugin", timeout, place)
     seconds = time.perf_counter() - started
-    if told is None:
+    if answer is None:
         advice = f"Leave it out with --no-plugin {found.name}."
         return [Finding(check=check, status="FAILED", detail=f"{problem}. {advice}")]
-    if told["status"] == "broken":
-        return [Finding(check=check, status="FAILED", detail=f"BROKEN: {told['reason']}")]
-    names = [*told["extractors"], *told["losses"], *told["indexes"]]
+    if answer["status"] == "broken":
+        return [Finding(check=check, status="FAILED", detail=f"BROKEN: {answer['reason']}")]
+    names = [*answer["extractors"], *answer["losses"], *answer["indexes"]]
     detail = f"{found.version}: {', '.join(names)} ({seconds:.2f} s)"
     findings = [Finding(check=check, status="ok", detail=detail)]
-    if told["heavy"]:
-        heavy = f"imports {', '.join(told['heavy'])} when it is listed, which slows every command"
+    if answer["heavy"]:
+        heavy = f"imports {', '.join(answer['heavy'])} when it is listed, which slows every command"
         findings = [Finding(check=check, status="note", detail=f"{detail}; {heavy}")]
-    for state in told["weights"]:
+    for state in answer["weights"]:
         status: Literal["note", "FAILED", "ok"] = "note"
         if state["status"] in {"cached", "shipped"}:
             status = "ok"
         elif state["status"] == "damaged":
             status = "FAILED"
-        told_of = f"{state['status']}. {state['note'] or state['path']}"
-        findings.append(Finding(check=f"weights {state['name']}", status=status, detail=told_of))
+        text = f"{state['status']}. {state['note'] or state['path']}"
+        findings.append(Finding(check=f"weights {state['name']}", status=status, detail=text))
     return findings
 
 
-def _child(arguments: list[str], timeout: float) -> tuple[dict[str, Any] | None, str]:
-    """Run ``python -m arguments``; return the JSON of its last line, or None and what happened."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        return None, f"blocks Python: no answer within {timeout:g} s"
-    finally:
-        if process.poll() is None:
-            # the group, because the plugin may have started processes that hold the pipes
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    try:
-        told = json.loads(out.strip().rpartition("\n")[2])
-    except ValueError:
-        told = None
-    if process.returncode == 0 and isinstance(told, dict):
-        return told, ""
-    last = err.strip().rpartition("\n")[2]
-    if process.returncode < 0:
-        return None, f"kills Python with {signal.Signals(-process.returncode).name}"
-    ending = f"ends Python with exit code {process.returncode}"
-    return None, f"{ending}: {last}" if last else ending
+def _child(
+    program: str, timeout: float, arguments: tuple[str, ...] = ()
+) -> tuple[dict[str, Any] | None, str]:
+    """Run ``program`` in a child; return its answer, or None and what happened."""
+    from featx.guarded import Answer, Child, ChildDiedError, Request
+
+    with Child(program, answers=[Answer]) as child:
+        try:
+            child.send(Request(values={"arguments": arguments}), seconds=timeout)
+            answer: Answer = child.receive(seconds=timeout)
+        except ChildDiedError as error:
+            return None, error.reason
+        return dict(answer.values), ""
 
 
 # ---------------------------------------------------------------- one second of sound
 def _selftest() -> Iterator[Finding]:
-    told, problem = _child(["featx.cli.selftest"], _SELFTEST_SECONDS)
-    if told is None:
+    answer, problem = _child("featx.cli.doctor_children:compute_features", _SELFTEST_SECONDS)
+    if answer is None:
         yield Finding(check="sound to features", status="FAILED", detail=problem)
         return
-    missing = [name for name in _FORMATS if name not in told["formats"]]
+    missing = [name for name in _FORMATS if name not in answer["formats"]]
     lacks = f"; lacks {', '.join(missing)}" if missing else ""
     yield Finding(
         check="libsndfile",
         status="note" if missing else "ok",
-        detail=f"{told['libsndfile']}: {', '.join(told['formats'])}{lacks}",
+        detail=f"{answer['libsndfile']}: {', '.join(answer['formats'])}{lacks}",
     )
     yield Finding(
         check="sound to features",
-        status="ok",
-        detail=f"tone decoded, {told['shape']} mel bands, tone found in band {told['band']}",
+        status="ok" if answer["right"] else "FAILED",
+        detail=f"tone decoded, {answer['shape']} mel bands, tone found in band {answer['band']}",
     )
 
 
 # ---------------------------------------------------------------- kernels ahead of time
 def _warm() -> Finding:
-    told, problem = _child(["featx.cli.warm"], _WARM_SECONDS)
-    if told is None:
+    answer, problem = _child("featx.cli.doctor_children:compile_kernels", _WARM_SECONDS)
+    if answer is None:
         return Finding(check="kernels", status="FAILED", detail=problem)
-    ready = f"{told['front_ends']} front ends ready after {told['seconds']:.1f} s"
-    if not told["lanes"]:
+    ready = f"{answer['front_ends']} front ends ready after {answer['seconds']:.1f} s"
+    if not answer["lanes"]:
         return Finding(check="kernels", status="note", detail=f"{ready}, without vectors")
-    return Finding(check="kernels", status="ok", detail=f"{ready}, {told['lanes']} lanes")
+    return Finding(check="kernels", status="ok", detail=f"{ready}, {answer['lanes']} lanes")

@@ -12,6 +12,7 @@ from featx.registry.entrypoints import normalise
 
 if TYPE_CHECKING:
     from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
+    from featx.registry.local import LocalModule
 
     AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
 
@@ -41,12 +42,16 @@ class PluginRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Registered(Generic[SpecT]):
-    """A spec and where it comes from; stores and recipes record ``full_name``."""
+    """A spec and where it comes from; stores and recipes record ``full_name``.
+
+    ``module`` says where the class is found of an extractor that no plugin gives.
+    """
 
     full_name: str
     distribution: str
     plugin: str
     spec: SpecT
+    module: LocalModule | None = None
 
 
 class Registry:

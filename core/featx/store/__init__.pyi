@@ -1,6 +1,7 @@
 from .catalogue import LedgerView as LedgerView
 from .catalogue import read_ledger as read_ledger
 from .exporting import export as export
+from .filenames import refuse_existing as refuse_existing
 from .locking import lock_store as lock_store
 from .merging import merge as merge
 from .reading import Store as Store

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from featx.errors import StoreError
+from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx.store.catalogue import LedgerView
 from featx.store.layout import regular_file, shard_path
 from featx.store.trust import seal_fits, user_key
@@ -79,7 +74,7 @@ class ChildInspector:
 
     def __init__(self, *, time_limit: float = TIME_LIMIT) -> None:
         self._time_limit = time_limit
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     def __enter__(self) -> ChildInspector:
         return self
@@ -88,74 +83,41 @@ class ChildInspector:
         self.close()
 
     def inspect(self, path: Path, *, kind: str, size: int) -> dict[str, Any]:
-        """Return what the child says of ``path``, or ``{"refused": reason}``."""
+        """Return what the child finds in ``path``, or ``{"refused": reason}``."""
         limit = self._time_limit + size / _BYTES_PER_SECOND
-        request = {"path": os.fsencode(path).hex(), "kind": kind, "seconds": limit}
+        request = Request(values={"path": os.fspath(path), "kind": kind})
         reason = ""
         for _ in range(2):  # a child may also be killed for reasons of the machine
-            process = self._start()
+            child = self._start()
             try:
-                line = self._ask(process, json.dumps(request).encode() + b"\n", limit)
+                child.send(request, seconds=limit)
+                answer: Answer = child.receive(seconds=limit)
+            except ChildDiedError as error:
+                self._child = None
+                if error.cause == "timeout":
+                    return {"refused": f"its check did not end within {limit:.0f} s"}
+                reason = f"opening it fails: {error.reason}"
             except BaseException:
-                self._kill()
+                self.close()
                 raise
-            if line is None:
-                self._kill()
-                return {"refused": f"its check did not end within {limit:.0f} s"}
-            if line.endswith(b"\n"):
-                answer = json.loads(line)
-                return answer if isinstance(answer, dict) else {"refused": "the check is confused"}
-            code = process.wait()
-            self._kill()
-            name = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            reason = f"opening it ends the process ({name})"
+            else:
+                return dict(answer.values)
         return {"refused": reason}
 
-    def _ask(self, process: subprocess.Popen[bytes], request: bytes, limit: float) -> bytes | None:
-        """Return the answer, part of one if the child died, or None if time ran out."""
-        if process.stdin is None or process.stdout is None:
-            raise StoreError("the checking process has no pipes.")
-        stdout = process.stdout
-        try:
-            process.stdin.write(request)
-            process.stdin.flush()
-        except BrokenPipeError:
-            return b""
-        answers: list[bytes] = []
-        reader = threading.Thread(
-            target=lambda: answers.append(stdout.readline()), name="featx-check", daemon=True
-        )
-        reader.start()
-        reader.join(limit)
-        return answers[0] if answers else None
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self._kill()
-            places = os.pathsep.join(place for place in sys.path if place)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "featx.store.inspection"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": places, "HDF5_PLUGIN_PRELOAD": "::"},
+    def _start(self) -> Child:
+        if self._child is None:
+            self._child = Child(
+                "featx.store.inspection:serve",
+                answers=[Answer],
+                environment={"HDF5_PLUGIN_PRELOAD": "::"},
             )
-        return self._process
-
-    def _kill(self) -> None:
-        if self._process is None:
-            return
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
-        self._process = None
+        return self._child
 
     def close(self) -> None:
         """End the child."""
-        self._kill()
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
 
 
 def check_hashes(view: LedgerView) -> None:

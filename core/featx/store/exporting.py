@@ -11,6 +11,7 @@ from featx.errors import ParameterError, StoreError
 from featx.store.events import audacity_files, jams_files, write_audacity, write_jams
 from featx.store.filenames import refuse_existing, safe_name
 from featx.store.reading import FeatureView, Store
+from featx.store.selecting import choose_features
 from featx.store.tables import (
     projector_files,
     write_csv,
@@ -57,7 +58,6 @@ def export(
         events, one file per track; ``projector`` takes clip features for TensorBoard.
     features : sequence of str
         ``extractor`` or ``extractor.feature``; none means all that the format can hold.
-
     overwrite : bool
         Replace files that exist. Otherwise nothing is written if one of them does.
 
@@ -76,7 +76,7 @@ def export(
     if format not in FORMATS:
         raise ParameterError(f"format must be one of {list(FORMATS)}, got {format!r}.")
     kind = FORMATS[format]
-    chosen = choose_features(store, features, kinds=kind.kinds, format_name=format)
+    chosen = choose_features(store, features, kinds=kind.kinds, purpose=format)
     out = Path(out)
     try:
         if kind.files is not None:
@@ -101,38 +101,6 @@ def export(
     except OSError as error:
         raise StoreError(f"{out} cannot be written: {error.strerror or error}.") from error
     return written
-
-
-def choose_features(
-    store: Store, names: Sequence[str], *, kinds: Sequence[str], format_name: str
-) -> dict[str, FeatureView]:
-    """Return features by label ``extractor.feature``; without names all of the given kinds."""
-    chosen: dict[str, FeatureView] = {}
-    for name in names or list(store):
-        extractor, feature = _split(store, name)
-        view = store[extractor]
-        for item in [feature] if feature else list(view):
-            if view[item].spec.kind in kinds:
-                chosen[f"{extractor}.{item}"] = view[item]
-            elif feature:
-                raise ParameterError(
-                    f"{format_name} takes {' or '.join(kinds)} features, got {name!r}, "
-                    f"which is of kind {view[item].spec.kind!r}."
-                )
-    if not chosen:
-        raise ParameterError(f"the store has no {' or '.join(kinds)} feature for {format_name}.")
-    return chosen
-
-
-def _split(store: Store, name: str) -> tuple[str, str]:
-    """Split ``extractor.feature``; extractor names may hold dots themselves."""
-    if name in store:
-        return name, ""
-    extractor, _, feature = name.rpartition(".")
-    if extractor in store:
-        return extractor, feature
-    store.recipe(extractor or name)  # raises with a hint
-    return name, ""
 
 
 FORMATS: dict[str, Format] = {

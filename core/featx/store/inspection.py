@@ -1,12 +1,13 @@
 """The child process that opens HDF5 files nobody has vouched for.
 
-It takes requests as JSON lines and answers each with one line. A file that crashes or hangs libhdf5
-takes this process with it and nothing else; `featx.store.checking` names the file and goes on.
+A file that crashes or hangs libhdf5 takes this process with it and nothing else;
+`featx.store.checking` names the file and continues with the next.
 Everything that is not exactly what `featx.store.shard` and `featx.store.merging` write is refused.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ import h5py
 import numpy as np
 
 from featx.errors import FeatxError
+from featx.guarded import Answer, Channel, Request
 from featx.store.records import Recipe, Unit, decode_text, encode_text, listing_hash
 from featx.store.shard import DTYPES, SHARD_FORMAT, SHARD_VERSION, value_digest
 from featx.types import FeatureSpec
@@ -33,7 +35,7 @@ CHUNK_LIMIT = 4 * 2**20
 #: Bytes read at once.
 BLOCK_BYTES = 16 * 2**20
 
-#: Memory and processor time of this process for one file.
+#: Memory of this process.
 MEMORY_LIMIT = 4 * 2**30
 
 _FEATURE_NAME = re.compile(r"[\w-]{1,200}\Z")
@@ -380,13 +382,12 @@ def inspect(path: str, kind: str) -> dict[str, Any]:
 
 
 def limit_resources() -> None:
-    """Bound what a hostile file can cost, even if the parent is gone."""
+    """Bound what a hostile file can cost."""
     if sys.platform == "win32":
         return
     import resource
 
     for which, limit in (
-        (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_DATA, MEMORY_LIMIT),
     ):
@@ -395,29 +396,11 @@ def limit_resources() -> None:
         resource.setrlimit(which, (bound, hard))
 
 
-def main() -> None:
-    """Answer requests until the parent closes the pipe."""
+def serve(channel: Channel) -> None:
+    """Answer requests until the parent hangs up."""
     limit_resources()
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        limit_time(request["seconds"])
-        answer = inspect(os.fsdecode(bytes.fromhex(request["path"])), request["kind"])
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-
-
-def limit_time(seconds: float) -> None:
-    """Let the system end this process when one file costs too much processor time."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    soft = int(used.ru_utime + used.ru_stime + 2 * seconds) + 1
-    bound = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (bound, hard))
-
-
-if __name__ == "__main__":
-    main()
+    with contextlib.suppress(EOFError):
+        while True:
+            request = channel.wait(Request)
+            answer = inspect(request.values["path"], request.values["kind"])
+            channel.send(Answer(values=answer))

@@ -7,16 +7,16 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ParameterError, StoreError
+from featx.errors import ParameterError, StoreError, listed, some
 from featx.store.layout import is_merged_file, is_store_folder
 from featx.store.merged import MergedSource, admit_merged
-from featx.store.records import Recipe, TrackRecord, Unit, encode_text
+from featx.store.records import Recipe, TrackRecord, Unit, column_values, encode_text
 from featx.store.sources import Block, Entry, FolderSource, Source
 from featx.types import FeatureSpec
 
@@ -159,6 +159,24 @@ class FeatureView:
         """Return the rate in Hz that the time axis of one track counts in."""
         return self._axis(track_id)[1]
 
+    def digest(self) -> str:
+        """Return a SHA-256 over all (track, bytes): the state of this feature.
+
+        It does not depend on how tracks were grouped into shards, and other features do not enter.
+        """
+        digest = hashlib.sha256(f"{self.recipe.id}/{self.spec.name}".encode())
+        blocks: dict[int, AnyArray] = {}
+        for entry in self._entries:
+            if entry.container not in blocks:
+                with self._source.lock:
+                    blocks[entry.container] = self._source.block(
+                        entry.container, self.spec.name
+                    ).digests
+            track = encode_text(entry.track_id)
+            digest.update(len(track).to_bytes(8, "little") + track)
+            digest.update(blocks[entry.container][entry.row].tobytes())
+        return digest.hexdigest()
+
     def _axis(self, track_id: str) -> tuple[FeatureSpec, int, int]:
         with self._source.lock:
             block, row = self._locate(track_id)
@@ -247,6 +265,50 @@ class TrackTable(Mapping[str, TrackRecord]):
             getattr(record, name) if hasattr(record, name) else record.tags.get(name)
             for record in self._source.tracks()
         ]
+
+    def where(
+        self,
+        conditions: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        *,
+        among: Container[object] | None = None,
+        **tags: str,
+    ) -> list[str]:
+        """Return the ids of tracks whose columns have these values, such as ``artist="Bach"``.
+
+        In the column ``tags`` it is one of the values between semicolons.
+
+        Parameters
+        ----------
+        conditions : mapping or pairs of column and value, optional
+            All must hold, those in ``tags`` too. Pairs may repeat a column: several tags.
+        among : container of track ids, optional
+            Tracks to choose from, such as a feature.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such track; the message lists the values or columns that there are.
+        """
+        records = list(self.records())
+        left = [record for record in records if among is None or record.track_id in among]
+        pairs = conditions.items() if isinstance(conditions, Mapping) else conditions
+        wanted = [*pairs, *tags.items()]
+        for place, (name, value) in enumerate(wanted, start=1):
+            held = [column_values(name, record.tags.get(name, "")) for record in left]
+            left = [record for record, values in zip(left, held, strict=True) if value in values]
+            if left:
+                continue
+            known = sorted({key for record in records for key in record.tags})
+            values = sorted({one for several in held for one in several})
+            near = difflib.get_close_matches(value, values, n=3)
+            hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
+            if name not in known:
+                hint = f"Columns of this store: {listed(known)}."
+            asked = [f"{key}={text}" for key, text in wanted[:place]]
+            raise ParameterError(
+                f"conditions must hold for some track, got {listed(asked)}. {hint}"
+            )
+        return [record.track_id for record in left]
 
 
 class Store(Mapping[str, ExtractorView]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,13 +12,15 @@ import numpy as np
 
 from featx.audio import Audio, decode, probe
 from featx.errors import AudioError, ParameterError, listed
-from featx.frontend import compute, frame_geometry, n_frames, preset
+from featx.frontend import Decibel, FilterBank, compute, frame_geometry, n_frames, preset
+from featx.frontend.geometry import framing_of
 from featx.store import open_store
 from featx.training.samplers import Crop
 
 if TYPE_CHECKING:
+    from featx.frontend import FrontEnd
     from featx.store.reading import FeatureView, Store
-    from featx.types import FloatArray, FrontEnd
+    from featx.types import FloatArray
 
 __all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
 
@@ -33,8 +34,8 @@ class CropSpec:
 
     Parameters
     ----------
-    length : int > 0
-        Samples of a waveform, or frames of a front end.
+    length : int >= 0
+        Samples of a waveform, or frames of a front end; 0 is the whole song (`FitMethod` only).
     sr : int or None
         Rate of the waveform in Hz; None where ``front_end`` says it.
     front_end : FrontEnd or str, optional
@@ -46,8 +47,8 @@ class CropSpec:
     front_end: FrontEnd | str | None = None
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise ParameterError(f"length must be an integer > 0, got {self.length}.")
+        if self.length < 0:
+            raise ParameterError(f"length must be an integer >= 0, got {self.length}.")
         if (self.sr is None) == (self.front_end is None):
             raise ParameterError(
                 f"sr or front_end must be given, and one only, got {self.sr} and {self.front_end}."
@@ -80,6 +81,8 @@ class CropReader(ABC):
     def read(self, crop: Crop) -> FloatArray:
         """Return float32 ``(length,)`` or ``(length, n_bands)``; a short song is repeated.
 
+        With ``length`` 0 it is the whole song, as long as it is.
+
         Raises
         ------
         AudioError
@@ -99,15 +102,16 @@ class AudioCrops(CropReader):
 
     Front ends are computed on the crop and the samples around it, which gives the frames that the
     whole recording has. Those that look at the whole of a recording (a range below its maximum,
-    an estimated tuning, derivatives, fractional hops) need a store. So do constant-Q transforms.
+    an estimated tuning, derivatives, fractional hops) need a store or whole songs. So do constant-Q
+    transforms.
     """
 
     def __init__(self, spec: CropSpec) -> None:
         self.spec = spec
         self._front_end = None if spec.front_end is None else preset(spec.front_end)
-        if self._front_end is not None:
+        if self._front_end is not None and spec.length:
             _check_local(self._front_end)
-            self._cut = dataclasses.replace(self._front_end, center=False)
+            self._cut = self._front_end.but(center=False)
         self._sr = spec.sr or int(getattr(self._front_end, "sr", None) or 0)
 
     def length(self, track_id: str, path: str) -> int:  # noqa: ARG002
@@ -123,6 +127,9 @@ class AudioCrops(CropReader):
 
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
+        if self.spec.length == 0:
+            y = Audio.load(crop.song.path, sr=self._sr).y
+            return y if self._front_end is None else compute(y, self._front_end, sr=self._sr)
         if self._front_end is None:
             y = self._samples(crop.song.path, crop.start, self.spec.length)
             return _repeated(y, self.spec.length)
@@ -150,27 +157,26 @@ class AudioCrops(CropReader):
     def _frames(self, path: str, start: int, length: int) -> FloatArray:
         fe = self._front_end
         assert fe is not None
-        hop, half = int(fe.hop_length), fe.n_fft // 2 if fe.center else 0
+        framing = framing_of(fe)
+        hop, half = int(framing.hop_length), framing.left_samples
         first = start * hop - half
-        stop = (start + length - 1) * hop - half + fe.n_fft
+        stop = (start + length - 1) * hop - half + framing.n_fft
         y = self._samples(path, max(first, 0), stop - max(first, 0))
         before, after = max(-first, 0), stop - max(first, 0) - len(y)
         if before or after:
-            reflect = fe.pad_mode == "reflect" and len(y) > max(before, after)
+            reflect = framing.pad_mode == "reflect" and len(y) > max(before, after)
             y = np.pad(y, (before, after), mode="reflect" if reflect else "constant")
         return compute(np.ascontiguousarray(y), self._cut, sr=self._sr)
 
 
 def _check_local(fe: FrontEnd) -> None:
-    hop = fe.hop_length
     for broken, what in (
-        (fe.raw, "raw=True (ask for sr instead)"),
-        (fe.compression == "db" and fe.top_db is not None, "top_db"),
-        (fe.estimate_tuning, "estimate_tuning"),
-        (fe.bank == "cqt", "bank='cqt', whose filters outlast a crop"),
+        (fe.framing is None, f"bank {fe.bank.id!r}, which has no frames"),
+        (isinstance(fe.compression, Decibel) and fe.compression.top_db is not None, "top_db"),
+        (isinstance(fe.bank, FilterBank) and fe.bank.tuned, "estimate_tuning"),
         (fe.deltas > 0, "deltas"),
-        (int(hop) != hop, f"hop_length={hop}"),
-        (fe.fft_padding != "window", f"fft_padding={fe.fft_padding!r}"),
+        (fe.hop.denominator > 1, f"hop_length={fe.hop}"),
+        (fe.framing is not None and fe.framing.fft_padding != "window", "fft_padding='end'"),
     ):
         if broken:
             raise ParameterError(
@@ -215,9 +221,9 @@ class StoreCrops(CropReader):
 
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
-        stop = crop.start + self.spec.length
-        rows = self._view.part(crop.song.track_id, crop.start, stop)
-        return _repeated(np.asarray(rows, np.float32), self.spec.length)
+        length = self.spec.length or crop.song.length
+        rows = self._view.part(crop.song.track_id, crop.start, crop.start + length)
+        return _repeated(np.asarray(rows, np.float32), length)
 
     def close(self) -> None:
         """See `CropReader`."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["LoadedBatch", "Loader", "stream"]
+__all__ = ["LoadedBatch", "Loader", "ahead", "stream"]
+
+T = TypeVar("T")
 
 #: Streams of random numbers; what one draws never depends on another.
 ORDER, EXAMPLE, VALIDATION, MODEL, STEP, VIEW = range(6)
@@ -37,6 +39,27 @@ def stream(seed: int, *numbers: int) -> np.random.Generator:
     """Return the generator that belongs to a seed and some numbers, and to nothing else."""
     # the count comes first because a SeedSequence takes (1, 2) and (1, 2, 0) for the same
     return np.random.default_rng(np.random.SeedSequence((len(numbers), seed, *numbers)))
+
+
+def ahead(
+    make: Callable[[int], T], first: int, stop: int | None, workers: int
+) -> Generator[T, None, None]:
+    """Yield ``make(number)`` from ``first`` on, in order, made ahead by ``workers`` threads."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="featx-crops")
+    waiting: deque[Future[T]] = deque()
+    number = first
+    try:
+        while True:
+            while len(waiting) <= workers and (stop is None or number < stop):
+                waiting.append(pool.submit(make, number))
+                number += 1
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        for item in waiting:
+            item.cancel()
+        pool.shutdown(wait=True)
 
 
 @dataclass(frozen=True)
@@ -112,35 +135,16 @@ class Loader:
 
         An example that cannot be read is replaced by another; which one follows from the seed.
         """
-        return self._ahead(self._training_batch, first_step, None)
+        return ahead(self._training_batch, first_step, None, self.workers)
 
     def validation(self) -> Iterator[LoadedBatch]:
         """Yield every example once, in order, the same draws each time; unreadable ones missing."""
         count = -(-len(self.sampler) // self.batch_size)
-        for batch in self._ahead(self._validation_batch, 0, count):
+        for batch in ahead(self._validation_batch, 0, count, self.workers):
             if len(batch):
                 yield batch
 
     # -------------------------------------------------------------------------- inside
-    def _ahead(
-        self, make: Callable[[int], LoadedBatch], first: int, stop: int | None
-    ) -> Generator[LoadedBatch, None, None]:
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="featx-crops")
-        waiting: deque[Future[LoadedBatch]] = deque()
-        number = first
-        try:
-            while True:
-                while len(waiting) <= self.workers and (stop is None or number < stop):
-                    waiting.append(pool.submit(make, number))
-                    number += 1
-                if not waiting:
-                    return
-                yield waiting.popleft().result()
-        finally:
-            for item in waiting:
-                item.cancel()
-            pool.shutdown(wait=True)
-
     @functools.lru_cache(maxsize=4)  # noqa: B019  (a loader lives as long as its training)
     def _order(self, epoch: int) -> AnyArray:
         return stream(self.seed, ORDER, epoch).permutation(len(self.sampler))
@@ -204,12 +208,7 @@ class Loader:
             if crop.song.track_id in self._failures:
                 return
         error = self.reader.verdict(crop.song.path, error)
-        failure = Failure(
-            track_id=crop.song.track_id,
-            path=crop.song.path,
-            code=error.code,
-            reason=error.reason,
-        )
+        failure = Failure.of(crop.song, error)
         with self._lock:
             self._failures.setdefault(crop.song.track_id, failure)
 

@@ -13,15 +13,63 @@ from featx.params import param, params_class
 if TYPE_CHECKING:
     from featx.registry import Registry
 
-__all__ = ["FREE", "TrainingParams", "find_method", "split_settings"]
+__all__ = [
+    "FREE",
+    "FitParams",
+    "GradientParams",
+    "TrainingParams",
+    "find_method",
+    "options_class",
+    "split_settings",
+]
 
 
 @params_class
 class TrainingParams:
-    """Optimiser, schedule, validation and checkpoints.
+    """What can be set about every training: validation songs, log, checkpoints, seed.
 
     A method may bring other defaults (`featx.MethodSpec`); ``--set`` overrides both.
     """
+
+    split_by: str = param(
+        "artist",
+        "Without songs to validate by in the manifest: hold out whole artists, or single songs.",
+        choices=("artist", "song"),
+    )
+    valid_fraction: float = param(
+        0.1,
+        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
+        ge=0,
+        le=0.5,
+    )
+    checkpoint_minutes: float = param(5.0, "Minutes between two checkpoints, >= 0.", ge=0)
+    export_dtype: str = param(
+        "float32", "Type of the weights that come out.", choices=("float32", "float16")
+    )
+    seed: int = param(0, "Everything random follows from it, >= 0.", ge=0)
+
+
+@params_class
+class FitParams(TrainingParams):
+    """What can be set about every `featx.training.FitMethod`."""
+
+    n_vectors: int = param(
+        1_000_000,
+        "Most vectors that are drawn from the training songs and held in memory, > 0.",
+        gt=0,
+    )
+    steps: int = param(100, "Most steps, where a fit takes several, > 0.", gt=0)
+    valid_fraction: float = param(
+        0.0,
+        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
+        ge=0,
+        le=0.5,
+    )
+
+
+@params_class
+class GradientParams(TrainingParams):
+    """What can be set about every `featx.training.GradientMethod`: optimiser, schedule and more."""
 
     batch_size: int = param(16, "Examples per step, > 0.", gt=0)
     epochs: float | None = param(
@@ -59,23 +107,7 @@ class TrainingParams:
         choices=("float32", "bfloat16", "float16"),
     )
     validate_every: int = param(0, "Steps between two validations, > 0; 0 for once an epoch.", ge=0)
-    split_by: str = param(
-        "artist",
-        "Without songs to validate by in the manifest: hold out whole artists, or single songs.",
-        choices=("artist", "song"),
-    )
-    valid_fraction: float = param(
-        0.1,
-        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
-        ge=0,
-        le=0.5,
-    )
     log_every: int = param(20, "Steps over which a line of the log is the mean, > 0.", gt=0)
-    checkpoint_minutes: float = param(5.0, "Minutes between two checkpoints, >= 0.", ge=0)
-    export_dtype: str = param(
-        "float32", "Type of the weights that come out.", choices=("float32", "float16")
-    )
-    seed: int = param(0, "Everything random follows from it, >= 0.", ge=0)
 
     def __post_init__(self) -> None:
         if self.schedule == "constant" and not (self.epochs or self.steps or self.early_stop):
@@ -90,7 +122,7 @@ class TrainingParams:
             )
 
 
-#: What may change between two runs of one training: when it ends and how it is told.
+#: What may change between two runs of one training: when it ends and how it is written.
 FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")
 
 
@@ -115,10 +147,15 @@ def find_method(registry: Registry, spec: ExtractorSpec, name: str | None) -> Me
     raise ParameterError(f"method must be one of {listed(names)}, got {name!r}.")
 
 
+def options_class(spec: MethodSpec) -> type[TrainingParams]:
+    """Return what can be set about every training of the kind of ``spec``."""
+    return FitParams if spec.kind == "fit" else GradientParams
+
+
 def split_settings(
     spec: MethodSpec, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort settings into those of the method and those of `TrainingParams`.
+    """Sort settings into those of the method and those of `options_class`.
 
     Raises
     ------
@@ -130,7 +167,7 @@ def split_settings(
     import difflib
 
     own = {item.name for item in dataclasses.fields(spec.params)}
-    shared = {item.name for item in dataclasses.fields(TrainingParams)}
+    shared = {item.name for item in dataclasses.fields(options_class(spec))}
     if own & shared or set(spec.defaults) - shared:
         raise PluginError(
             f"method {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "

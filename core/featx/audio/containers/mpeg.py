@@ -152,7 +152,7 @@ def inspect_mpeg(source: SourceFile, start: int) -> Structure:
     if frame is None or not frame.length:
         return Structure(frames_exact=False)
     declared = _declared(window, start, frame)
-    offset = start + frame.length if declared is not None else start
+    offset = audio_start = start + frame.length if declared is not None else start
     count, skipped, short, kind = 0, 0, max(offset - source.size, 0), frame.kind
     notes = []
     while offset < source.size:
@@ -175,12 +175,16 @@ def inspect_mpeg(source: SourceFile, start: int) -> Structure:
     if short:
         notes.append(Note(code="short", text=f"the last frame lacks {short} bytes"))
     known = declared is not None and declared > 0
-    if known and count > (declared or 0) + TOLERANCE_FRAMES:
-        text = f"{declared} frames declared, {count} found; those behind the end are not read"
-        notes.append(Note(code="trailing-data", text=text))
+    if known and count > (declared or 0) + TOLERANCE_FRAMES:  # such as two files joined
+        text = f"{declared} frames declared, {count} found and read"
+        notes.append(Note(code="more-frames", text=text))
     verdict = None
     if count == 0 and short:
         verdict = AudioError("truncated", "the file ends inside its first frame")
     return Structure(
-        verdict=verdict, notes=tuple(notes), frames=count * frame.samples, frames_exact=known
+        verdict=verdict,
+        notes=tuple(notes),
+        frames=count * frame.samples,
+        frames_exact=known,
+        audio_start=audio_start,
     )

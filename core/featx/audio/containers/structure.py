@@ -18,6 +18,7 @@ from featx.errors import AudioError
 __all__ = ["Structure", "inspect"]
 
 _MAX_CHUNKS = 10_000
+_MAX_HEAD = 1 << 20
 _STREAMED = 0xFFFFFFFF
 _PCM_TAGS = (1, 3)  # integer PCM and IEEE float
 _EXTENSIBLE = 0xFFFE
@@ -57,6 +58,11 @@ class Structure:
         Rate in Hz to which ``frames`` refer, where that is not the native one.
     frames_exact : bool
         The file itself declares its length (MP3: a Xing, Info or VBRI header).
+    audio_start : int
+        Byte at which audio begins (MP3: behind the frame that declares a length).
+    head : bytes
+        What the decoder is given instead of everything before ``audio_start``, where the header
+        itself is unfinished; empty for all others.
     codec : str
         A codec that libsndfile does not know in this container, "" for all others.
     """
@@ -66,6 +72,8 @@ class Structure:
     frames: int | None = None
     frames_sr: int | None = None
     frames_exact: bool = True
+    audio_start: int = 0
+    head: bytes = b""
     codec: str = ""
 
 
@@ -113,6 +121,9 @@ def _wav(source: SourceFile, start: int) -> Structure:
         elif name == b"fmt ":
             form = source.read_at(body, min(length, 40))
         elif name == b"data":
+            unfilled = length == 0 and data64 is None and body - start <= _MAX_HEAD
+            if unfilled and not _chunks_to_the_end(source, body, order):
+                return _unfinished_wav(source, start, body, form, order)
             return _wav_data(source, body, length, data64, form, start + 8 + riff_size, order)
         offset = body + length + (length & 1)
     return Structure(verdict=AudioError("lying-header", f"more than {_MAX_CHUNKS} chunks"))
@@ -152,6 +163,36 @@ def _wav_data(
     result = replace(result, codec=codec)
     end = max(riff_end, body + declared)
     return _with_notes(result, note, _trailing(end, source.size))
+
+
+def _chunks_to_the_end(source: SourceFile, offset: int, order: str) -> bool:
+    """Return whether well-formed chunks, or nothing, fill the file from ``offset`` on."""
+    for _ in range(_MAX_CHUNKS):
+        if source.size - offset <= 1:  # a padding byte
+            return True
+        head = source.read_at(offset, 8)
+        if len(head) < 8 or not (head[:4].isascii() and head[:4].decode().isprintable()):
+            return False
+        length = struct.unpack(order + "I", head[4:])[0]
+        offset += 8 + length + (length & 1)
+        if offset > source.size + 1:
+            return False
+    return False
+
+
+def _unfinished_wav(
+    source: SourceFile, start: int, body: int, form: bytes, order: str
+) -> Structure:
+    """Return the structure of a recording whose sizes were never filled in: audio to the end."""
+    text = f"the data chunk declares 0 bytes, {source.size - body} follow and are read as audio"
+    head = source.read_at(start, body - 4 - start) + struct.pack(order + "I", _STREAMED)
+    streamed = _wav_data(source, body, _STREAMED, None, form, body, order)
+    return replace(
+        streamed,
+        notes=(Note(code="odd-header", text=text),),
+        audio_start=body,
+        head=head,
+    )
 
 
 def _w64(source: SourceFile, start: int) -> Structure:

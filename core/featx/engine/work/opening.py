@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.engine.planning.preparing import full_front_end, resolve_checked
+from featx.engine.planning.resolving import resolve_checked
 from featx.engine.tasks import Outputs, PreparedExtractor
 from featx.errors import ExtractionError, FeatxError, PluginError, WeightsError
+from featx.frontend import preset
 from featx.interfaces import Context, Extractor, Resolved
 from featx.registry import import_object
 from featx.weights import file_sha256, load_weights
 
 if TYPE_CHECKING:
-    from featx.frontend import Spectra
-    from featx.types import AnyArray, FeatureSpec, FloatArray, FrontEnd
+    from featx.frontend import FrontEnd, Spectra
+    from featx.types import AnyArray, FeatureSpec, FloatArray
 
 __all__ = ["HostTrack", "OpenExtractor"]
 
@@ -48,9 +48,9 @@ class HostTrack:
 
     def spectra(self, front_end: FrontEnd | str) -> FloatArray:
         """Return the representation, computed once per track for all extractors, read-only."""
-        front_end = full_front_end(front_end)
+        front_end = preset(front_end)
         if front_end.sr is None:
-            front_end = dataclasses.replace(front_end, sr=self._sr)
+            front_end = front_end.but(sr=self._sr)
         return self._spectra(front_end)
 
 
@@ -123,7 +123,7 @@ class OpenExtractor:
     def rates(self) -> set[int | None]:
         """Return the rates in Hz that tracks are wanted at; None is the file's own."""
         own = self.job.resolved.sr
-        front_ends = (full_front_end(item).sr for item in self.job.resolved.front_ends)
+        front_ends = (preset(item).sr for item in self.job.resolved.front_ends)
         return {own, *(sr for sr in front_ends if sr is not None)}
 
     def too_short(self, waveforms: Mapping[int, FloatArray], *, duration: float) -> str:

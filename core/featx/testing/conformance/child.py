@@ -1,28 +1,30 @@
-"""The process in which a plugin is checked: ``python -m featx.testing.conformance.child JOB``.
+"""The process in which a plugin is checked.
 
-JOB is a JSON file; every outcome is a line of JSON in the file that it names, so that what was
-found before a crash is kept. Nothing heavy is imported before the job asks for it, because some
-jobs look at what a plugin imports.
+Every outcome is a message of its own, so that what was found before a crash is kept. Nothing heavy
+is imported before the job asks for it, because some jobs look at what a plugin imports.
 """
 
 from __future__ import annotations
 
-import json
-import sys
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from featx.guarded import Answer, Channel, Request
 from featx.testing.conformance.recording import CheckFailed, Recorder
 from featx.testing.conformance.target import Target
 
+#: Seconds that one of two processes may take to extract from the standard signals.
+_PAIR_SECONDS = 300.0
 
-def main(path: str) -> None:
-    """Run the job in file ``path``."""
-    job = json.loads(Path(path).read_text(encoding="utf-8"))
-    recorder = Recorder(Path(job["outcomes"]))
-    target = Target(**job["target"])
-    _jobs()[job["job"]](target, job, recorder)
+
+def serve(channel: Channel) -> None:
+    """Run the job that is asked for."""
+    job = channel.wait(Request).values
+    recorder = Recorder(lambda outcome: channel.send(Answer(values=outcome, last=False)))
+    _jobs()[job["job"]](Target(**job["target"]), job, recorder)
+    channel.send(Answer(values={}))
 
 
 def _jobs() -> dict[str, Callable[[Target, Mapping[str, Any], Recorder], None]]:
@@ -73,34 +75,25 @@ def _index(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
 
 
 def _pair(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
-    """Start two spawned processes at once; each saves what it extracts."""
-    import multiprocessing
+    """Start two processes at once; each saves what it extracts."""
+    from featx.guarded import Child, ChildDiedError
+    from featx.testing.conformance.pair import compare_files
 
-    from featx.testing.conformance.pair import extract_to_file
-
-    with recorder.check("processes"):
-        context = multiprocessing.get_context("spawn")
+    with recorder.check("processes"), contextlib.ExitStack() as stack:
         files = [f"{job['out']}/process-{n}.npz" for n in range(2)]
-        workers = [
-            context.Process(target=extract_to_file, args=(target.to_json(), file)) for file in files
-        ]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        codes = [worker.exitcode for worker in workers]
-        if any(codes):
+        program = "featx.testing.conformance.pair:serve"
+        children = [stack.enter_context(Child(program, answers=[Answer])) for _ in files]
+        try:
+            for child, file in zip(children, files, strict=True):
+                request = Request(values={"target": target.to_json(), "file": file})
+                child.send(request, seconds=_PAIR_SECONDS)
+            for child in children:
+                child.receive(seconds=_PAIR_SECONDS)
+        except ChildDiedError as error:
             raise CheckFailed(
-                f"two spawned processes must both succeed, got exit codes {codes}. "
-                "If the other checks pass, something is shared between processes, such as a file "
-                "or a port."
-            )
-        from featx.testing.conformance.pair import compare_files
-
+                f"two processes at once must both succeed, but {error.reason}. If the other checks "
+                "pass, something is shared between processes, such as a file or a port."
+            ) from error
         difference = compare_files(files[0], files[1], tolerance=target.spec["tolerance"])
         if difference:
             raise CheckFailed(f"two processes at once must agree, but {difference}.")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

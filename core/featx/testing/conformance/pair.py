@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
+from featx.guarded import Answer, Channel, Request
 from featx.testing.conformance.host import Session, compare
 from featx.testing.conformance.stimuli import standard
 from featx.testing.conformance.target import Target
 from featx.types import Features
 
 
-def extract_to_file(target: Mapping[str, Any], path: str) -> None:
+def serve(channel: Channel) -> None:
     """Extract from every standard signal, and save the features as one npz file."""
-    session = Session(Target(**target))
+    request = channel.wait(Request).values
+    session = Session(Target(**request["target"]))
     signals = standard(session.sr, min_duration=session.spec.min_duration)
     with session.opened() as extractor:
         results = session.batch(extractor, list(signals.values()))
@@ -24,7 +23,8 @@ def extract_to_file(target: Mapping[str, Any], path: str) -> None:
         for signal, features in zip(signals, results, strict=True)
         for feature, value in features.items()
     }
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    np.savez(request["file"], **arrays)  # type: ignore[arg-type]
+    channel.send(Answer(values={}))
 
 
 def compare_files(a: str, b: str, *, tolerance: float) -> str:

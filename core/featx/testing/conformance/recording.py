@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -19,20 +17,21 @@ class CheckSkipped(Exception):  # noqa: N818
 
 
 class Recorder:
-    """Writes outcomes as they happen."""
+    """Reports outcomes as they happen.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Parameters
+    ----------
+    report : callable
+        Takes ``{"begin": check}``, ``{"note": text}`` or the fields of an `Outcome`.
+    """
 
-    def write(self, **line: Any) -> None:
-        """Append one line."""
-        with self._path.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(line) + "\n")
+    def __init__(self, report: Callable[[dict[str, Any]], object]) -> None:
+        self._report = report
 
     @contextlib.contextmanager
     def check(self, name: str) -> Iterator[None]:
         """Run the body as check ``name``; whatever it raises becomes its outcome."""
-        self.write(begin=name)
+        self._report({"begin": name})
         started = time.perf_counter()
         status, message = "pass", ""
         try:
@@ -44,11 +43,11 @@ class Recorder:
         except Exception as error:  # a stranger's code may raise anything; it is the finding
             status, message = "fail", f"raised {type(error).__name__}: {_first_line(error)}"
         seconds = round(time.perf_counter() - started, 3)
-        self.write(id=name, status=status, message=message, seconds=seconds)
+        self._report({"id": name, "status": status, "message": message, "seconds": seconds})
 
     def note(self, text: str) -> None:
         """Tell the reader of the report something."""
-        self.write(note=text)
+        self._report({"note": text})
 
 
 def _first_line(error: BaseException) -> str:

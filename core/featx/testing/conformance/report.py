@@ -45,7 +45,7 @@ EXTRACTOR_CHECKS: Mapping[str, str] = {
     "no-pickle": "nothing is unpickled",
     "no-network": "the network is not used",
     "no-writes": "nothing is written outside the temporary and cache folders",
-    "processes": "two spawned processes at once give the same numbers",
+    "processes": "two processes at once give the same numbers",
     "hour-long": "an hour of audio is handled in bounded memory",
 }
 

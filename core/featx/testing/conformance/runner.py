@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featx.errors import ParameterError, PluginError
+from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx.registry.specs import spec_to_json
 from featx.testing.conformance.report import (
     EXTRACTOR_CHECKS,
@@ -90,11 +87,9 @@ class _Runner:
 
     def child(self, job: str, checks: list[str]) -> list[Outcome]:
         """Run ``job``. What stopped it fails the check it was at; later ones are skipped."""
-        path = self.folder / "out" / f"{job}.jsonl"
-        stopped = self._run(job, path)
-        outcomes, begun = self._read(path)
-        found = {outcome.id for outcome in outcomes}
-        missing = [name for name in checks if name not in found]
+        outcomes, begun, stopped = self._run(job)
+        done = {outcome.id for outcome in outcomes}
+        missing = [name for name in checks if name not in done]
         if stopped:
             culprit = begun or (missing or [checks[-1]])[0]
             outcomes = [item for item in outcomes if item.id != culprit]
@@ -106,71 +101,46 @@ class _Runner:
         outcomes += [Outcome(id=name, status="skip", message=reason) for name in missing]
         return outcomes
 
-    def _run(self, job: str, outcomes: Path) -> str:
-        """Run a child, and say what stopped it, or nothing."""
+    def _run(self, job: str) -> tuple[list[Outcome], str, str]:
+        """Run a child; return outcomes, the check that did not end, and what stopped it."""
         from featx.weights import cache_folder
 
         description = {
             "job": job,
             "target": self.target.to_json(),
-            "outcomes": str(outcomes),
             "out": str(self.folder / "out"),
             "long": self.long,
             "allowed": [str(self.folder / "tmp"), str(self.folder / "out"), str(cache_folder())],
         }
-        file = self.folder / f"{job}.json"
-        file.write_text(json.dumps(description), encoding="utf-8")
-        errors = self.folder / "out" / f"{job}.stderr"
-        with errors.open("wb") as handle:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "featx.testing.conformance.child", str(file)],
-                cwd=self.folder / "cwd",
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=handle,
-                start_new_session=True,
-            )
+        outcomes: list[Outcome] = []
+        begun = ""
+        with Child(
+            "featx.testing.conformance.child:serve",
+            answers=[Answer],
+            environment=self._environment(),
+            folder=self.folder / "cwd",
+        ) as child:
             try:
-                code = process.wait(self.timeout)
-            except BaseException as error:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                if isinstance(error, subprocess.TimeoutExpired):
-                    return f"took longer than {self.timeout:g} s and was stopped"
-                raise
-        if code == 0:
-            return ""
-        lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = f": {lines[-1]}" if lines else ""
-        if code < 0:
-            return f"the process died of {signal.Signals(-code).name}{said}"
-        return f"the process ended with exit code {code}{said}"
+                child.send(Request(values=description), seconds=self.timeout)
+                while not (answer := child.receive(seconds=self.timeout)).last:
+                    item = answer.values
+                    if "begin" in item:
+                        begun = item["begin"]
+                    elif "note" in item:
+                        self.notes.append(item["note"])
+                    else:
+                        outcomes.append(Outcome(**item))
+                        begun = ""
+            except ChildDiedError as error:
+                return outcomes, begun, error.reason
+        return outcomes, begun, ""
 
     def _environment(self) -> dict[str, str]:
         return {
-            **os.environ,
             "FEATX_OFFLINE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path),
             "TMPDIR": str(self.folder / "tmp"),
         }
-
-    def _read(self, path: Path) -> tuple[list[Outcome], str]:
-        """Return outcomes, and the check that was begun but not finished."""
-        outcomes: list[Outcome] = []
-        begun = ""
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
-            item: dict[str, Any] = json.loads(line)
-            if "begin" in item:
-                begun = item["begin"]
-            elif "note" in item:
-                self.notes.append(item["note"])
-            else:
-                outcomes.append(Outcome(**item))
-                begun = ""
-        return outcomes, begun
 
 
 def find_target(
