@@ -51,7 +51,7 @@ def test_waveforms_are_mixed_and_resampled_and_left_alone(cheap: Any, rng: Any) 
 
 
 def test_waveform_without_a_sample_at_the_extractors_rate_is_refused(cheap: Any) -> None:
-    with pytest.raises(ParameterError, match="long enough .* not one sample at 8000 Hz"):
+    with pytest.raises(ParameterError, match=r"long enough .* not one sample at 8000 Hz"):
         cheap(np.ones(1, np.float32), 48000)
 
 
