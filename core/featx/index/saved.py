@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.errors import DigestError, ParameterError, PluginError, StoreError
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
-from featx.store.layout import TEMPORARY, sync_folder
+from featx.store.paths import TEMPORARY, sync_folder
 from featx.store.selecting import clip_feature
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ from .records import Recipe as Recipe
 from .records import ShardInfo as ShardInfo
 from .records import TrackRecord as TrackRecord
 from .records import Unit as Unit
+from .records import column_values as column_values
+from .records import split_tags as split_tags
 from .verification import VerifyReport as VerifyReport
 from .verification import verify as verify
 from .writer import StoreWriter as StoreWriter

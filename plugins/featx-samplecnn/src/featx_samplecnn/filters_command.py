@@ -94,7 +94,7 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
     import torch
 
     from featx import load_weights
-    from featx.engine.planning.preparing import match_params_and_weights
+    from featx.engine import match_params_and_weights
     from featx.neural import check_config, load_tensors
     from featx_samplecnn import featx_extractors
     from featx_samplecnn.extractor import SampleCNNExtractor
