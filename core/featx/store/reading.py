@@ -7,20 +7,27 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.annotations import Events
 from featx.errors import ParameterError, StoreError, listed, some
+from featx.store.html import html_table
+from featx.store.labels import decode, recode
 from featx.store.merged import MergedSource, admit_merged
 from featx.store.paths import is_merged_file, is_store_folder
-from featx.store.records import Recipe, TrackRecord, Unit, column_values, encode_text
+from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit, column_values, encode_text
 from featx.store.sources import Block, Entry, FolderSource, Source
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
+    import pandas
+
+    from featx.store.datasets import FeatureDataset
+    from featx.store.verification import VerifyReport
     from featx.types import AnyArray, DoubleArray
 
 #: Hexadecimal digits of a recipe that ``name@recipe`` must give at least.
@@ -43,6 +50,18 @@ class FeatureView:
     def __repr__(self) -> str:
         name = f"{self.recipe.extractor}@{self.recipe.id}"
         return f"<{self.spec.kind} feature {self.spec.name!r} of {name}, {len(self)} tracks>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        name = f"{self.recipe.extractor}@{self.recipe.id}"
+        return _reopen, (self._source.path, name, self.spec.name)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (track_id, " x ".join(map(str, self[track_id].shape)), self[track_id].dtype)
+            for track_id in self.ids[:5]
+        ]
+        title = f"{self.recipe.short_name}.{self.spec.name}: {self.spec.kind}, {len(self)} tracks"
+        return html_table(title, ("track", "shape", "dtype"), rows)
 
     @functools.cached_property
     def _entries(self) -> list[Entry]:
@@ -90,16 +109,20 @@ class FeatureView:
                 offsets[np.array(members) + 1] = lengths[[entries[i].row for i in members]]
             np.cumsum(offsets, out=offsets)
         values = np.empty((int(offsets[-1]), self.spec.dim), self.spec.dtype)
+        labels = self._source.labels(self.spec, groups)
         for container, members in groups.items():
             with self._source.lock:
                 block = self._source.block(container, self.spec.name)
                 rows, starts = block.read_all(), block.offsets
+                rows = recode(self.spec, rows, block.labels, labels)
             if self.spec.kind == "clip":
                 values[members] = rows[[entries[i].row for i in members]]
                 continue
             for i in members:
                 row = entries[i].row
                 values[offsets[i] : offsets[i + 1]] = rows[starts[row] : starts[row + 1]]
+        if self.spec.has_labels:
+            values = decode(self.spec, values, labels)
         return values, offsets
 
     def __len__(self) -> int:
@@ -112,11 +135,13 @@ class FeatureView:
         return isinstance(track_id, str) and self._find(track_id) is not None
 
     def __getitem__(self, track_id: str) -> AnyArray:
-        """Return one track: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events."""
+        """Return one track: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events.
+
+        Events with labels are structured arrays ``(N,)`` with a field per column.
+        """
         with self._source.lock:
             block, row = self._locate(track_id)
-            rows = block.rows(row)
-        return rows[0] if self.spec.kind == "clip" else rows
+            return self._values(block, block.rows(row))
 
     def lengths(self) -> dict[str, int]:
         """Return the rows of every track by its id, reading no values; 1 for a clip feature."""
@@ -136,14 +161,23 @@ class FeatureView:
             raise ParameterError(f"start and stop must be 0 <= start <= stop, got {start}, {stop}.")
         with self._source.lock:
             block, row = self._locate(track_id)
-            return block.part(row, start, stop)
+            rows = block.part(row, start, stop)
+            return decode(self.spec, rows, block.labels) if self.spec.has_labels else rows
 
     def items(self) -> Iterator[tuple[str, AnyArray]]:
         """Yield ``(track_id, values)`` in the order of `ids`."""
         for entry in self._entries:
             with self._source.lock:
-                rows = self._source.block(entry.container, self.spec.name).rows(entry.row)
-            yield entry.track_id, rows[0] if self.spec.kind == "clip" else rows
+                block = self._source.block(entry.container, self.spec.name)
+                values = self._values(block, block.rows(entry.row))
+            yield entry.track_id, values
+
+    def events(self, track_id: str, *, name: str = "") -> Events:
+        """Return the events of one track with the meaning of their columns, as `Events.of`.
+
+        ``name`` is what they are called, by default as the feature.
+        """
+        return Events.of(self.spec, self[track_id], name=name)
 
     def times(self, track_id: str) -> DoubleArray:
         """Return the centres of the frames of one track in seconds, shape ``(T,)``."""
@@ -158,6 +192,81 @@ class FeatureView:
     def sr(self, track_id: str) -> int:
         """Return the rate in Hz that the time axis of one track counts in."""
         return self._axis(track_id)[1]
+
+    @property
+    def tracks(self) -> TrackTable:
+        """The tracks of the store, also those without this feature."""
+        return TrackTable(self._source)
+
+    def to_frame(self, *, metadata: bool | Sequence[str] = True) -> pandas.DataFrame:
+        """Return a table of pandas: what is known of the tracks, then the feature.
+
+        One row per track of a clip feature, per frame, or per event. The index is the track id;
+        frames have a column ``time`` in seconds.
+
+        Parameters
+        ----------
+        metadata : bool or sequence of str
+            Columns about tracks that stand before the feature: all (path, duration, rate, channels
+            and every tag such as ``artist``), none, or those named. One that has the name of a
+            column of the feature is called ``track.NAME``.
+
+        Raises
+        ------
+        ParameterError
+            If pandas is not installed, or the store knows no such column.
+        """
+        from featx.store.frames import feature_frame
+
+        return feature_frame(self, metadata=metadata)
+
+    def labels(self, column: str) -> AnyArray:
+        """Return the value of a column such as ``artist`` for every track, in the order of `ids`.
+
+        Returns
+        -------
+        array of str, shape (n_tracks,)
+            Empty text where nothing is known.
+
+        Raises
+        ------
+        ParameterError
+            If no track has this column.
+        """
+        from featx.store.frames import label_array
+
+        return label_array(self, column)
+
+    def dataset(
+        self,
+        *,
+        label: str | None = None,
+        n_frames: int | None = None,
+        among: Sequence[str] | None = None,
+    ) -> FeatureDataset:
+        """Return a data set for `torch.utils.data.DataLoader`.
+
+        Item i is the tensor of one track, or with ``label`` the pair of it and the index of its
+        class; its `ids` and `classes` name them.
+
+        Parameters
+        ----------
+        label : str, optional
+            A column of the manifest, such as ``artist``, that every track must have.
+        n_frames : int > 0, optional
+            Take so many frames from a random place (by torch's generator), so that tracks can be
+            stacked; zeros follow a shorter track. By default all frames.
+        among : sequence of track ids, optional
+            Only these tracks, such as ``store.tracks.where(split="train")``.
+
+        Raises
+        ------
+        ParameterError
+            For events, or if a label is missing.
+        """
+        from featx.store.datasets import FeatureDataset
+
+        return FeatureDataset(self, label=label, n_frames=n_frames, among=among)
 
     def digest(self) -> str:
         """Return a SHA-256 over all (track, bytes): the state of this feature.
@@ -183,10 +292,21 @@ class FeatureView:
             count = int(block.offsets[row + 1] - block.offsets[row])
             return block.spec(row), int(block.sr[row]), count
 
+    def _values(self, block: Block, rows: AnyArray) -> AnyArray:
+        """Return the rows of one track as users see them."""
+        if self.spec.has_labels:
+            return decode(self.spec, rows, block.labels)
+        return rows[0] if self.spec.kind == "clip" else rows
+
     def _find(self, track_id: str) -> Entry | None:
         return self._source.locate(self.recipe.id, self.spec.name, track_id)
 
     def _locate(self, track_id: str) -> tuple[Block, int]:
+        if not isinstance(track_id, str):
+            raise ParameterError(
+                f"track_id must be text such as {next(iter(self.ids), 'a.ogg')!r}, got "
+                f"{track_id!r}. Row i of feature.values belongs to feature.ids[i]."
+            )
         entry = self._find(track_id)
         if entry is None:
             for unit in self._source.units(track_id, self.recipe.id):
@@ -218,10 +338,19 @@ class ExtractorView(Mapping[str, FeatureView]):
     def __repr__(self) -> str:
         return f"<{self.name} ({self.recipe.extractor}@{self.recipe.id}): {', '.join(self)}>"
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, view.spec.kind, view.spec.dim, view.spec.unit, len(view), view.spec.description)
+            for name, view in self.items()
+        ]
+        columns = ("feature", "kind", "columns", "unit", "tracks", "description")
+        return html_table(f"{self.name} ({self.recipe.extractor}@{self.recipe.id})", columns, rows)
+
     def __getitem__(self, feature: str) -> FeatureView:
         if feature not in self._features:
             raise ParameterError(
                 f"feature of {self.name!r} must be one of {list(self._features)}, got {feature!r}."
+                f"{_hint(str(feature), self._features)}"
             )
         return self._features[feature]
 
@@ -265,6 +394,23 @@ class TrackTable(Mapping[str, TrackRecord]):
             getattr(record, name) if hasattr(record, name) else record.tags.get(name)
             for record in self._source.tracks()
         ]
+
+    def to_frame(self, *, columns: Sequence[str] | None = None) -> pandas.DataFrame:
+        """Return a table of pandas with a row per track and its id as index.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Tags and fields; by default every tag, path, duration, rate and channels.
+
+        Raises
+        ------
+        ParameterError
+            If pandas is not installed, or the store knows no such column.
+        """
+        from featx.store.frames import track_frame
+
+        return track_frame(self, columns=columns)
 
     def where(
         self,
@@ -337,6 +483,15 @@ class Store(Mapping[str, ExtractorView]):
     def __repr__(self) -> str:
         return f"<store {self.path}: {len(self.tracks)} tracks, {', '.join(self)}>"
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, feature, view.spec.kind, view.spec.dim, len(view))
+            for name, views in self.items()
+            for feature, view in views.items()
+        ]
+        title = f"{self.path}: {len(self.tracks)} tracks"
+        return html_table(title, ("extractor", "feature", "kind", "columns", "tracks"), rows)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return open_store, (self.path,)
 
@@ -376,8 +531,16 @@ class Store(Mapping[str, ExtractorView]):
             If there is none, or the short name belongs to extractors of several distributions, or
             the recipe's digits fit several.
         """
+        if not isinstance(name, str):
+            raise ParameterError(f"extractor must be one of {list(self._labels)}, got {name!r}.")
         matches = self._matches(name)
         if not matches:
+            extractor, dot, feature = name.rpartition(".")
+            if dot and self._matches(extractor):
+                raise ParameterError(
+                    f"extractor must be named alone, got {name!r}. "
+                    f"Write store[{extractor!r}][{feature!r}]."
+                )
             raise ParameterError(
                 f"extractor must be one of {list(self._labels)}, got {name!r}."
                 f"{_hint(name, self._labels)}"
@@ -439,6 +602,31 @@ class Store(Mapping[str, ExtractorView]):
                 digest.update(part)
         return digest.hexdigest()
 
+    def verify(self) -> VerifyReport:
+        """Check every byte of the store; see `featx.store.verify`, which also repairs."""
+        from featx.store.verification import verify
+
+        return verify(self.path)
+
+    def merge(self, out: str | os.PathLike[str], *, overwrite: bool = False) -> ShardInfo:
+        """Write everything into one HDF5 file; see `featx.store.merge`."""
+        from featx.store.merging import merge
+
+        return merge(self.path, out, overwrite=overwrite)
+
+    def export(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        format: str,  # noqa: A002  (the word users know)
+        features: Sequence[str] = (),
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Write features in another format; see `featx.store.export`."""
+        from featx.store.exporting import export
+
+        return export(self, out, format=format, features=features, overwrite=overwrite)
+
     def close(self) -> None:
         """Close all files."""
         self._source.close()
@@ -463,6 +651,8 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         If it is no store, or damaged. Shards that this user did not write here are checked first,
         as ``featx verify`` does, once.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(f"path must be a store folder or a merged file, got {path!r}.")
     path = Path(path).resolve()
     if is_store_folder(path):
         return Store(FolderSource(path))
@@ -470,6 +660,10 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         admit_merged(path)
         return Store(MergedSource(path))
     raise StoreError(f"store must be a store folder or a merged file, got {path}.")
+
+
+def _reopen(path: Path, extractor: str, feature: str) -> FeatureView:
+    return open_store(path)[extractor][feature]
 
 
 def label_recipes(recipes: list[Recipe]) -> dict[str, Recipe]:
