@@ -26,7 +26,8 @@ from featx.training.samplers import Crop
 
 if TYPE_CHECKING:
     from featx.frontend import FrontEnd
-    from featx.store.reading import FeatureView, Store
+    from featx.store.reading import Store
+    from featx.store.views import FeatureView
     from featx.types import FloatArray
 
 __all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
