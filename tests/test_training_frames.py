@@ -317,7 +317,8 @@ def test_stretched_time_is_refused_where_targets_lie_in_time(manifest: Path) -> 
 def test_another_annotation_is_another_training(manifest: Path) -> None:
     learn(manifest, steps=2)
     path = manifest.parent / "0.jams"
-    path.write_text(path.read_text("utf-8").replace('"confidence": 1.0', '"confidence": 0.5'), encoding="utf-8")
+    text = path.read_text("utf-8").replace('"confidence": 1.0', '"confidence": 0.5')
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ParameterError, match="the songs of 'train' changed"):
         learn(manifest, steps=4)
 

@@ -97,9 +97,9 @@ class FrameTargets(ABC):
     Parameters
     ----------
     kind : str
-        Which events of a JAMS or MIDI file: those whose name begins so, such as ``beat``,
-        ``chord``, ``segment`` or ``note``; several are joined. Tables hold one kind, which is
-        taken. Empty takes all.
+        Which events of a JAMS file: those whose namespace begins so, such as ``beat``, ``chord``,
+        ``segment`` or ``note``; several are joined. Other files hold one kind, which is taken.
+        Empty takes all.
     """
 
     kind: str = ""
@@ -347,10 +347,11 @@ def _read(songs: Songs, targets: Mapping[str, FrameTargets]) -> list[dict[str, E
 
 def _joined(groups: Sequence[Events], kind: str, path: str) -> Events:
     """Return the events of a kind in one group, in the order of their starts."""
-    several = Path(path).suffix.lower() in {".jams", ".mid", ".midi"}
-    chosen = [item for item in groups if not several or item.name.startswith(kind)]
+    chosen = list(groups)
+    if Path(path).suffix.lower() == ".jams":
+        chosen = [item for item in groups if (item.namespace or item.name).startswith(kind)]
     if not chosen:
-        names = listed(item.name for item in groups)
+        names = listed(item.namespace or item.name for item in groups)
         raise ParameterError(f"events must be called {kind}..., got {names}")
     if len(chosen) == 1:
         return _sorted(chosen[0])
