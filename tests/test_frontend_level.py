@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from featx.frontend import (
     Decibel,
     Framing,
     Level,
+    Ln,
+    Log10,
     Mel,
     Spectra,
     Waveform,
@@ -155,3 +158,21 @@ def test_crops_of_audio_refuse_what_depends_on_the_whole(name: str) -> None:
 
     with pytest.raises(ParameterError, match="front_end must not depend on the whole recording"):
         AudioCrops(CropSpec(length=10, front_end=FREE[name][0]))
+
+
+@pytest.mark.parametrize("lanes", ["default", "0", "4", "8"])
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 640])
+@pytest.mark.parametrize(
+    "logarithm", [Log10(gain=3.0), Ln(offset=0.0, amin=1e-5), Decibel()], ids=lambda x: x.id
+)
+def test_logarithms_are_those_of_numpy(logarithm, n: int, lanes: str, rng, monkeypatch) -> None:
+    if lanes != "default":
+        if "NUMBA_DISABLE_JIT" in os.environ:
+            pytest.skip("an intrinsic has no Python form")
+        monkeypatch.setenv("FEATX_LANES", lanes)
+    S = (10.0 ** rng.uniform(-12, 4, (n, 1))).astype(np.float32)
+    S[0] = 0.0
+    per_decade, gain, offset, amin = logarithm.curve
+    expected = per_decade * np.log10(np.maximum(offset + 0.5 * gain * S.astype(np.float64), amin))
+    logarithm.apply(S, scale=0.5)
+    np.testing.assert_allclose(S, expected, rtol=2e-6, atol=1e-6)
