@@ -7,6 +7,7 @@ from .planning.inputs import InputTrack as InputTrack
 from .planning.inputs import discover as discover
 from .planning.plan import Plan as Plan
 from .planning.plan import PlanCounts as PlanCounts
+from .planning.preparing import match_params_and_weights as match_params_and_weights
 from .reporting import Reporter as Reporter
 from .reporting import RunSummary as RunSummary
 from .reporting import choose_progress as choose_progress
@@ -19,4 +20,5 @@ from .tasks import RunSettings as RunSettings
 from .tasks import ShardSummary as ShardSummary
 from .tasks import ShardTask as ShardTask
 from .tasks import TrackTask as TrackTask
+from .transformer import ClipTransformer as ClipTransformer
 from .work.runner import run_shard as run_shard

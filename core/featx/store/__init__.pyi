@@ -1,5 +1,6 @@
 from .catalogue import LedgerView as LedgerView
 from .catalogue import read_ledger as read_ledger
+from .datasets import FeatureDataset as FeatureDataset
 from .exporting import export as export
 from .filenames import refuse_existing as refuse_existing
 from .locking import lock_store as lock_store
@@ -10,6 +11,8 @@ from .records import Recipe as Recipe
 from .records import ShardInfo as ShardInfo
 from .records import TrackRecord as TrackRecord
 from .records import Unit as Unit
+from .records import column_values as column_values
+from .records import split_tags as split_tags
 from .verification import VerifyReport as VerifyReport
 from .verification import verify as verify
 from .writer import StoreWriter as StoreWriter

@@ -118,7 +118,7 @@ def command(
 
 def _values(store: Store, ids: Sequence[str], color: str, manifest: Path | None) -> list[str]:
     """Return the value of every track, empty where nothing is known."""
-    from featx.store.records import split_tags
+    from featx.store import split_tags
 
     column, _, tag = color.partition(":")
     if manifest is not None:
