@@ -338,8 +338,8 @@ def compute_blocks(
     ----------
     source : float32 array, shape (n_samples,), or iterable of such arrays
         A mono waveform, or its pieces one after the other, of any lengths. Where something about
-        the whole must be known first (``level``, ``top_db``, a mean, a tuning), pieces are read more
-        than once: hand over a list, or an object whose ``__iter__`` begins anew. A constant-Q
+        the whole must be known first (``level``, ``top_db``, a mean, a tuning), pieces are read
+        more than once: hand over a list, or an object whose ``__iter__`` begins anew. A constant-Q
         transform needs a whole waveform.
     front_end : FrontEnd or str
         A preset name, or a front end of your own.
