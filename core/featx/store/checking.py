@@ -173,8 +173,7 @@ def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:
         If one is damaged or missing; the first few are named.
     """
     key = user_key()
-    rows = view.query("SELECT sid, size, mtime_ns, ino FROM verified")
-    verified = {sid: tuple(facts) for sid, *facts in rows}
+    verified = view.verified()
     problems = []
     admitted = []
     with ChildInspector(time_limit=time_limit) as inspector:
