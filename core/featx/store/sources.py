@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 from featx.errors import StoreError
+from featx.store.admission import admit_shards
 from featx.store.catalogue import Current, LedgerView
-from featx.store.checking import admit_shards
 from featx.store.labels import Vocabularies, join
 from featx.store.records import Recipe, TrackRecord, Unit
 from featx.types import FeatureSpec
