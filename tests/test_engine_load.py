@@ -16,8 +16,9 @@ import featx
 from featx import AudioError, ExtractionError, ParameterError, PluginError
 from featx.engine import UntrainedWarning
 from featx.engine.planning.preparing import prepare_extractors
-from featx.engine.tasks import DECODE, RunSettings
+from featx.engine.tasks import DECODE
 from featx.engine.work.child import _Worker
+from featx.engine.work.messages import DecodedFile, End, Open, Result, UndecodedFile
 from featx.registry import load_registry
 
 
@@ -48,6 +49,11 @@ def test_waveforms_are_mixed_and_resampled_and_left_alone(cheap: Any, rng: Any) 
     assert cheap(y, 16000)["stats"][3] == 8000
     assert np.array_equal(y, before)
     assert y.flags.writeable
+
+
+def test_waveform_without_a_sample_at_the_extractors_rate_is_refused(cheap: Any) -> None:
+    with pytest.raises(ParameterError, match=r"long enough .* not one sample at 8000 Hz"):
+        cheap(np.ones(1, np.float32), 48000)
 
 
 def test_own_array_stays_writeable(cheap: Any) -> None:
@@ -120,7 +126,7 @@ def test_paths_of_audio_files_are_pointed_to_what_reads_them(path: Any) -> None:
 def test_short_waveforms_are_refused() -> None:
     with (
         featx.open_extractor("choosy") as choosy,
-        pytest.raises(ParameterError, match="at least 1 s"),
+        pytest.raises(ParameterError, match="needs 1 s"),
     ):
         choosy(np.zeros(100, np.float32), 8000)
 
@@ -170,16 +176,14 @@ def test_prepared_extractor_survives_json_and_pickle(name: str, params: dict[str
 def worker(*plugins: str) -> _Worker:
     extractors = prepare_extractors(load_registry(), plugins)
     return _Worker(
-        RunSettings(
-            token="t",
-            store="",
-            extractors=extractors,
+        Open(
+            extractors=tuple(extractor.to_json() for extractor in extractors),
             limits=featx.audio.Limits(),
             quality="HQ",
             threads=1,
-            timeout=1.0,
-            open_timeout=1.0,
             memory=0,
+            seed=0,
+            fingerprint=False,
         )
     )
 
@@ -207,7 +211,7 @@ def test_file_is_decoded_once_and_spectra_are_shared(
     names = ("mfcc", "melspectrogram", "featx-faulty:cheap", "native")
     with worker(*names) as opened:
         answers = list(opened.work(0, str(path), tuple(range(len(names)))))
-    assert [answer[0] for answer in answers].count("result") == len(names)
+    assert [type(answer) for answer in answers].count(Result) == len(names)
     assert calls["decode"] == [{None, 8000, 22050}]
     assert len(calls["compute"]) == len({*calls["compute"]}) == 2
 
@@ -215,19 +219,11 @@ def test_file_is_decoded_once_and_spectra_are_shared(
 def test_child_says_what_it_holds_before_it_begins(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav")
     with worker("cheap", "faulty") as opened:
-        kinds = [
-            answer[:3] if answer[0] == "hold" else answer[0]
-            for answer in opened.work(5, str(path), (0, 1))
-        ]
-    assert kinds == [
-        ("hold", 5, DECODE),
-        "decoded",
-        ("hold", 5, 0),
-        "result",
-        ("hold", 5, 1),
-        "result",
-        "done",
+        answers = list(opened.work(5, str(path), (0, 1)))
+    assert [getattr(answer, "step", type(answer)) for answer in answers] == [
+        *(DECODE, DecodedFile, 0, 0, 1, 1, End),
     ]
+    assert {answer.key for answer in answers} == {5}
 
 
 def test_decoder_that_raises_anything_costs_the_track(
@@ -239,6 +235,8 @@ def test_decoder_that_raises_anything_costs_the_track(
     monkeypatch.setattr(featx.audio, "decode", broken)
     with worker("cheap") as opened:
         answers = list(opened.work(0, str(write_wav(tmp_path / "a.wav")), (0,)))
-    _, _, facts, code, reason = answers[1]
-    assert (code, reason) == ("decode-error", "ZeroDivisionError: in a decoder")
-    assert len(facts.content) == 32
+    undecoded = answers[1]
+    assert isinstance(undecoded, UndecodedFile)
+    reason = "ZeroDivisionError: in a decoder"
+    assert (undecoded.code, undecoded.reason) == ("decode-error", reason)
+    assert len(undecoded.properties.content) == 32

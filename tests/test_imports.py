@@ -71,9 +71,9 @@ ROOMS = {
     "store": room("numpy", "h5py", rooms=GROUND | {"kernels"}),
     "analysis": room("numpy", rooms=GROUND | {"frontend", "kernels"}),
     "weights": room("numpy", "safetensors", "h5py"),
-    "neural": room("numpy"),
+    "neural": room("numpy", rooms=GROUND | {"interfaces"}),
     "index": room("numpy", rooms=SPECS | {"store"}, inside=ENGINE | {"engine"}),
-    "engine": room("numpy", "pebble", rooms=ENGINE),
+    "engine": room("numpy", rooms=ENGINE),
     "training": room("numpy", "torch", rooms=ALL_ROOMS - {"testing", "commands", "cli"}),
     "commands": room("click", rooms=GROUND | {"registry"}, inside=ALL_ROOMS),
     "testing": room("numpy", rooms=ALL_ROOMS - {"cli"}),
@@ -202,7 +202,7 @@ PICKLE = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     [
         path
         for path in CORE_FILES
-        if path.relative_to(CORE).parts[0] in {"store", "weights", "index"}
+        if path.relative_to(CORE).parts[0] in {"store", "weights", "index", "engine", "guarded"}
     ],
     ids=_name,
 )

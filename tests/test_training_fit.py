@@ -23,6 +23,7 @@ from featx.errors import AudioError, ParameterError, PluginError, TrainingError
 from featx.testing import synthesise
 from featx.training import CropReader, CropSpec, Song, Songs, train
 from featx.training.fitting import draw_vectors
+from featx.training.loader import STEP, stream
 
 DOCS = Path(__file__).parents[1] / "docs" / "training.md"
 BLOCK = re.compile(r"^```python\n# src/(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -232,6 +233,20 @@ def test_validation_vectors_are_measured(noise: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("known")
+def test_a_fit_learns_from_changed_songs(noise: Path) -> None:
+    plain, louder = (
+        featx.load_weights(fit(noise, out, last=1, **settings).weights)[0]["sum"]
+        for out, settings in (
+            ("plain", {}),
+            ("louder", {"augment_gain_db": "20,20"}),
+        )
+    )
+    drawn = stream(0, STEP, 0).normal(size=2)  # what the method adds to the mean
+    means = [value - drawn for value in (plain, louder)]
+    np.testing.assert_allclose(means[1], 10 * means[0], rtol=0.02)
+
+
+@pytest.mark.usefixtures("known")
 def test_device_other_than_the_cpu_is_refused(noise: Path) -> None:
     with pytest.raises(ParameterError, match="device must be 'cpu' for method 'walk'"):
         train(noise, noise.parent / "out", plugin="tiny", device="cuda")
@@ -249,7 +264,10 @@ class Counted(CropReader):
     def length(self, track_id: str, path: str) -> int:
         raise NotImplementedError
 
-    def read(self, crop: Any) -> Any:
+    def finish(self, raw: Any) -> Any:
+        return raw
+
+    def raw(self, crop: Any) -> Any:
         if crop.song.track_id in self.broken:
             raise AudioError("truncated", "cut")
         number = np.full(crop.song.length, int(crop.song.track_id))

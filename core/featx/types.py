@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from featx.annotations import Events
+
     FloatArray: TypeAlias = npt.NDArray[np.float32]
     DoubleArray: TypeAlias = npt.NDArray[np.float64]
     AnyArray: TypeAlias = npt.NDArray[Any]
@@ -52,8 +54,9 @@ class Column:
     labels: tuple[str, ...] | Literal["open"] | None = None
 
     def __post_init__(self) -> None:
+        name: Any = self.name
         labels: Any = self.labels
-        if not self.name:
+        if not isinstance(name, str) or not name:
             raise ParameterError(f"name of a column must be text, got {self.name!r}.")
         if labels is None:
             return
@@ -332,8 +335,10 @@ class WeightsSpec:
 class Features(dict[str, "AnyArray"]):
     """What an extractor returns for one track: feature name to array.
 
-    ``clip`` arrays are ``(D,)``, ``frames`` ``(T, D)``, ``events`` ``(N, k)``. The object returned
-    by ``featx.open_extractor(name)(y, sr)`` also knows its time axes.
+    ``clip`` arrays are ``(D,)``, ``frames`` are ``(T, D)``. ``events`` are a mapping of columns,
+    such as ``{"time": [0.0, 1.5], "end": [1.5, 3.0], "label": ["C:maj", "N"]}``, or, without
+    labels, ``(N, k)``. The object returned by ``featx.open_extractor(name)(y, sr)`` also knows its
+    time axes; events with labels are structured arrays there, which `events` makes easy to use.
     """
 
     def __init__(
@@ -365,3 +370,14 @@ class Features(dict[str, "AnyArray"]):
                 f"known: {listed(sorted(self.specs))}."
             )
         return self.specs[name].times(len(self[name]), sr=self.sr)
+
+    def events(self, name: str) -> Events:
+        """Return the events of feature ``name``: times, labels and further columns."""
+        from featx.annotations import Events
+
+        if name not in self.specs:
+            raise ParameterError(
+                f"events must be asked of a feature with a spec, got {name!r}; "
+                f"known: {listed(sorted(self.specs))}."
+            )
+        return Events.of(self.specs[name], self[name])

@@ -76,6 +76,11 @@ class PreparedExtractor:
     device: str = "cpu"
     module: LocalModule | None = None
 
+    @property
+    def output_specs(self) -> tuple[FeatureSpec, ...]:
+        """The specs of ``features``, for files of the resolved rate."""
+        return tuple(self.resolved.output(name) for name in self.features)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `from_json` reads them back, also in another process."""
         from featx.registry.specs import spec_to_json
@@ -132,7 +137,8 @@ class RunSettings:
     ``timeout`` holds for decoding one track and for each extractor on it, ``open_timeout`` for
     opening all extractors, both in seconds. ``memory`` is in bytes of RSS per worker. A worker
     stops after its current track once ``stop_file`` exists. Results are committed at the end of a
-    shard and whenever ``commit_seconds`` or ``commit_bytes`` have gathered.
+    shard and whenever ``commit_seconds`` or ``commit_bytes`` have gathered. Without extractors the
+    files are examined, for a scan, and ``fingerprint`` asks for hashes of their samples.
     """
 
     token: str
@@ -145,6 +151,7 @@ class RunSettings:
     open_timeout: float
     memory: int
     seed: int = 0
+    fingerprint: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stop_file: str = ""
     commit_seconds: float = 60.0
@@ -174,7 +181,7 @@ class ShardTask:
     """A shard of tracks; any executor may run it with `run_shard`."""
 
     number: int
-    setup: RunSettings
+    settings: RunSettings
     tracks: tuple[TrackTask, ...]
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from featx.errors import DigestError, ParameterError, PluginError, StoreError
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
-from featx.store.layout import TEMPORARY, sync_folder
+from featx.store.paths import TEMPORARY, sync_folder
 from featx.store.selecting import clip_feature
 
 if TYPE_CHECKING:
     from featx.store import Store
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
 
 __all__ = [
     "IndexDescription",

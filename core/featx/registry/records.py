@@ -1,4 +1,4 @@
-"""What loading found, and looking things up in it by name."""
+"""Loaded plugins, and what they give, looked up by name."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ class Registry:
         for record in self.plugins:
             if distribution and normalise(distribution) != record.distribution:
                 continue
-            given: tuple[str, ...] = getattr(record, plural)
+            names: tuple[str, ...] = getattr(record, plural)
             if record.status != "ok":
-                if short in (*given, record.name, record.distribution):
+                if short in (*names, record.name, record.distribution):
                     why = f"broken: {record.reason}" if record.status == "broken" else record.reason
                     return (
                         f"{kind} {name!r} is not available: plugin {record.name!r} "
@@ -141,7 +141,7 @@ class Registry:
             elif name in (record.name, record.distribution):
                 return (
                     f"{kind} {name!r} is not installed, but a plugin of that name is; "
-                    f"its {plural}: {_listed(given)}."
+                    f"its {plural}: {_listed(names)}."
                 )
         import difflib
 

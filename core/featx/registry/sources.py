@@ -191,10 +191,10 @@ def _has_lazy_annotations(cls: type) -> bool:
 
 
 def _is_importable(value: Any) -> bool:
-    found: Any = sys.modules.get(value.__module__)
+    current: Any = sys.modules.get(value.__module__)
     for part in value.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is value and value.__module__ != "__main__"
+        current = getattr(current, part, None)
+    return current is value and value.__module__ != "__main__"
 
 
 def _is_literal(value: Any) -> bool:

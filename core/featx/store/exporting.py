@@ -1,4 +1,4 @@
-"""featx export: features of a store as tables, JAMS, Audacity labels or projector files."""
+"""featx export: features of a store as tables, annotation files or projector files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import ParameterError, StoreError
-from featx.store.events import audacity_files, jams_files, write_audacity, write_jams
+from featx.store.event_files import (
+    AUDACITY,
+    LAB,
+    are_notes,
+    jams_files,
+    midi_files,
+    write_jams,
+    write_midi,
+)
 from featx.store.filenames import refuse_existing, safe_name
-from featx.store.reading import FeatureView, Store
+from featx.store.reading import Store
 from featx.store.selecting import choose_features
 from featx.store.tables import (
     projector_files,
@@ -19,11 +27,15 @@ from featx.store.tables import (
     write_parquet,
     write_projector,
 )
+from featx.store.views import FeatureView
+from featx.types import FeatureSpec
 
 
 @dataclass(frozen=True)
 class Format:
     """An export format: file suffix, kinds of features it can hold, and what writes it.
+
+    Of its kinds of features it holds those that it ``fits``; ``needs`` says what these have.
 
     ``write`` gets the store, the chosen features by label and the target: a file for formats of
     tables (one feature each), a folder for the others, for which ``files`` tells beforehand what
@@ -34,6 +46,8 @@ class Format:
     kinds: tuple[str, ...]
     write: Callable[[Store, dict[str, FeatureView], Path], list[Path]]
     files: Callable[[dict[str, FeatureView], Path], list[Path]] | None = None
+    fits: Callable[[FeatureSpec], bool] = lambda _: True
+    needs: str = ""
 
 
 def export(
@@ -53,9 +67,11 @@ def export(
     out : path
         A file for ``npz``, ``csv`` and ``parquet`` if it has their suffix, and then one feature
         must be chosen; otherwise a folder, made if need be.
-    format : {'npz', 'csv', 'parquet', 'jams', 'audacity', 'projector'}
-        Tables hold one row per track (clip), frame or event; ``jams`` and ``audacity`` take
-        events, one file per track; ``projector`` takes clip features for TensorBoard.
+    format : {'npz', 'csv', 'parquet', 'jams', 'lab', 'audacity', 'midi', 'projector'}
+        Tables hold one row per track (clip), frame or event. ``jams`` and ``midi`` take events,
+        one file per track, and ``midi`` only notes: events with a pitch and an end; ``lab`` and
+        ``audacity`` take events, one file per track and feature. ``projector`` takes clip features
+        for TensorBoard.
     features : sequence of str
         ``extractor`` or ``extractor.feature``; none means all that the format can hold.
     overwrite : bool
@@ -76,7 +92,9 @@ def export(
     if format not in FORMATS:
         raise ParameterError(f"format must be one of {list(FORMATS)}, got {format!r}.")
     kind = FORMATS[format]
-    chosen = choose_features(store, features, kinds=kind.kinds, purpose=format)
+    chosen = choose_features(
+        store, features, kinds=kind.kinds, purpose=format, fits=kind.fits, needs=kind.needs
+    )
     out = Path(out)
     try:
         if kind.files is not None:
@@ -108,6 +126,8 @@ FORMATS: dict[str, Format] = {
     "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
     "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet),
     "jams": Format(".jams", ("events",), write_jams, jams_files),
-    "audacity": Format(".txt", ("events",), write_audacity, audacity_files),
+    "lab": Format(".lab", ("events",), LAB.write, LAB.files),
+    "audacity": Format(".txt", ("events",), AUDACITY.write, AUDACITY.files),
+    "midi": Format(".mid", ("events",), write_midi, midi_files, are_notes, "pitch and end"),
     "projector": Format(".tsv", ("clip",), write_projector, projector_files),
 }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
-    from featx.store.reading import FeatureView, Store
+    from featx.store.reading import Store
+    from featx.store.views import FeatureView
+    from featx.types import FeatureSpec
 
 
 def split_name(store: Store, name: str) -> tuple[str, str]:
@@ -24,23 +26,35 @@ def split_name(store: Store, name: str) -> tuple[str, str]:
 
 
 def choose_features(
-    store: Store, names: Sequence[str], *, kinds: Sequence[str], purpose: str
+    store: Store,
+    names: Sequence[str],
+    *,
+    kinds: Sequence[str],
+    purpose: str,
+    fits: Callable[[FeatureSpec], bool] = lambda _: True,
+    needs: str = "",
 ) -> dict[str, FeatureView]:
-    """Return features by label ``extractor.feature``; without names all of the given kinds."""
+    """Return features by label ``extractor.feature``; without names all that ``purpose`` takes.
+
+    It takes features of the given kinds that it ``fits``, in words those that have what it needs.
+    """
     chosen: dict[str, FeatureView] = {}
+    wanted = f"{' or '.join(kinds)} features{' with ' * bool(needs)}{needs}"
     for name in names or list(store):
         extractor, feature = split_name(store, name)
         view = store[extractor]
         for item in [feature] if feature else list(view):
-            if view[item].spec.kind in kinds:
+            spec = view[item].spec
+            if spec.kind in kinds and fits(spec):
                 chosen[f"{extractor}.{item}"] = view[item]
             elif feature:
+                columns = f" with the columns {listed(spec.column_names)}" * (spec.kind in kinds)
                 raise ParameterError(
-                    f"{purpose} takes {' or '.join(kinds)} features, got {name!r}, "
-                    f"which is of kind {view[item].spec.kind!r}."
+                    f"{purpose} takes {wanted}, got {name!r}, "
+                    f"which is of kind {spec.kind!r}{columns}."
                 )
     if not chosen:
-        raise ParameterError(f"the store has no {' or '.join(kinds)} feature for {purpose}.")
+        raise ParameterError(f"the store has no {wanted} for {purpose}.")
     return chosen
 
 

@@ -1,4 +1,5 @@
-from .augmenting import Augmentation as Augmentation
+from .augmenting import BandAugmentation as BandAugmentation
+from .augmenting import WaveformAugmentation as WaveformAugmentation
 from .classes import ArtistClasses as ArtistClasses
 from .classes import Classes as Classes
 from .classes import ClassifierMethod as ClassifierMethod
@@ -16,6 +17,7 @@ from .method import GradientMethod as GradientMethod
 from .method import Method as Method
 from .metrics import macro_roc_auc as macro_roc_auc
 from .metrics import roc_auc as roc_auc
+from .options import AugmentParams as AugmentParams
 from .options import FitParams as FitParams
 from .options import GradientParams as GradientParams
 from .options import TrainingParams as TrainingParams

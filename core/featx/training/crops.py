@@ -13,13 +13,21 @@ import numpy as np
 from featx.audio import Audio, decode, probe
 from featx.errors import AudioError, ParameterError, listed
 from featx.frontend import Decibel, FilterBank, compute, frame_geometry, n_frames, preset
-from featx.frontend.geometry import framing_of
 from featx.store import open_store
+from featx.training.augmenting import (
+    Augmentation,
+    BandAugmentation,
+    WaveformAugmentation,
+    choose_domain,
+)
+from featx.training.bands import compress, expand, without_compression
+from featx.training.options import UNCHANGED, AugmentParams
 from featx.training.samplers import Crop
 
 if TYPE_CHECKING:
     from featx.frontend import FrontEnd
-    from featx.store.reading import FeatureView, Store
+    from featx.store.reading import Store
+    from featx.store.views import FeatureView
     from featx.types import FloatArray
 
 __all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
@@ -66,6 +74,8 @@ class CropReader(ABC):
     """Reads crops; safe to call from several threads."""
 
     spec: CropSpec
+    #: what may change crops at random; None for nothing
+    augmentation: Augmentation | None = None
 
     @abstractmethod
     def length(self, track_id: str, path: str) -> int:
@@ -78,16 +88,25 @@ class CropReader(ABC):
         """
 
     @abstractmethod
-    def read(self, crop: Crop) -> FloatArray:
-        """Return float32 ``(length,)`` or ``(length, n_bands)``; a short song is repeated.
-
-        With ``length`` 0 it is the whole song, as long as it is.
+    def raw(self, crop: Crop) -> FloatArray:
+        """Return what `augmentation` changes: samples, or bands before their compression.
 
         Raises
         ------
         AudioError
             If the file cannot be read at this place.
         """
+
+    @abstractmethod
+    def finish(self, raw: FloatArray) -> FloatArray:
+        """Return float32 ``(length,)`` or ``(length, n_bands)``; a short song is repeated.
+
+        With ``length`` 0 it is the whole song, as long as it is.
+        """
+
+    def read(self, crop: Crop) -> FloatArray:
+        """Return a crop as it is; shapes as `finish`, errors as `raw`."""
+        return self.finish(self.raw(crop))
 
     def verdict(self, path: str, error: AudioError) -> AudioError:  # noqa: ARG002
         """Return what ``error`` of a crop says about the whole file; `featx run` says the same."""
@@ -106,13 +125,23 @@ class AudioCrops(CropReader):
     transforms.
     """
 
-    def __init__(self, spec: CropSpec) -> None:
-        self.spec = spec
-        self._front_end = None if spec.front_end is None else preset(spec.front_end)
-        if self._front_end is not None and spec.length:
-            _check_local(self._front_end)
-            self._cut = self._front_end.but(center=False)
-        self._sr = spec.sr or int(getattr(self._front_end, "sr", None) or 0)
+    def __init__(self, spec: CropSpec, augment: AugmentParams = UNCHANGED) -> None:
+        self.spec, self._sr = spec, spec.sr or 0
+        self._front_end = self._bands = None
+        if spec.front_end is not None:
+            fe = preset(spec.front_end)
+            self._sr = fe.sr or 0
+            if spec.length:
+                _check_local(fe)
+            self._front_end = fe
+            self._bands = without_compression(fe)
+        domain = choose_domain(augment, bands=self._bands is not None, samples=True)
+        if domain != "bands":
+            self._bands = None
+        elif self._bands is not None:
+            self.augmentation = BandAugmentation(augment, power=self._bands.power)
+        if domain == "samples":
+            self.augmentation = WaveformAugmentation(augment, sr=self._sr)
 
     def length(self, track_id: str, path: str) -> int:  # noqa: ARG002
         """See `CropReader`; reads the header, and the whole file only if that does not say."""
@@ -125,16 +154,23 @@ class AudioCrops(CropReader):
             raise AudioError("empty", "the file has no audio frames")
         return samples if self._front_end is None else n_frames(samples, self._front_end)
 
+    def raw(self, crop: Crop) -> FloatArray:
+        """See `CropReader`."""
+        y = self._samples_of(crop)
+        return y if self._bands is None else self._computed(y, self._bands)
+
+    def finish(self, raw: FloatArray) -> FloatArray:
+        """See `CropReader`."""
+        fe = self._front_end
+        if fe is not None:
+            raw = self._computed(raw, fe) if self._bands is None else compress(raw, fe)
+        return _repeated(raw, self.spec.length or len(raw))
+
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
-        if self.spec.length == 0:
-            y = Audio.load(crop.song.path, sr=self._sr).y
-            return y if self._front_end is None else compute(y, self._front_end, sr=self._sr)
-        if self._front_end is None:
-            y = self._samples(crop.song.path, crop.start, self.spec.length)
-            return _repeated(y, self.spec.length)
-        S = self._frames(crop.song.path, crop.start, min(crop.song.length, self.spec.length))
-        return _repeated(S, self.spec.length)
+        y = self._samples_of(crop)
+        S = y if self._front_end is None else self._computed(y, self._front_end)
+        return _repeated(S, self.spec.length or len(S))
 
     def verdict(self, path: str, error: AudioError) -> AudioError:
         """See `CropReader`; decodes the file, because a crop sees a part of what is wrong."""
@@ -154,19 +190,29 @@ class AudioCrops(CropReader):
             raise AudioError("truncated", f"no samples from {start / self._sr:.3f} s on")
         return y
 
-    def _frames(self, path: str, start: int, length: int) -> FloatArray:
-        fe = self._front_end
-        assert fe is not None
-        framing = framing_of(fe)
-        hop, half = int(framing.hop_length), framing.left_samples
-        first = start * hop - half
-        stop = (start + length - 1) * hop - half + framing.n_fft
+    def _samples_of(self, crop: Crop) -> FloatArray:
+        """Return the samples of a crop, with those around it that its frames need."""
+        length, path = self.spec.length, crop.song.path
+        if length == 0:
+            return Audio.load(path, sr=self._sr).y
+        if self._front_end is None:
+            return self._samples(path, crop.start, length)
+        framing = self._front_end.framing
+        assert framing is not None
+        hop, half = int(framing.hop_length), framing.n_fft // 2 if framing.center else 0
+        first = crop.start * hop - half
+        last = crop.start + min(crop.song.length, length) - 1
+        stop = last * hop - half + framing.n_fft
         y = self._samples(path, max(first, 0), stop - max(first, 0))
         before, after = max(-first, 0), stop - max(first, 0) - len(y)
         if before or after:
             reflect = framing.pad_mode == "reflect" and len(y) > max(before, after)
             y = np.pad(y, (before, after), mode="reflect" if reflect else "constant")
-        return compute(np.ascontiguousarray(y), self._cut, sr=self._sr)
+        return np.ascontiguousarray(y)
+
+    def _computed(self, y: FloatArray, fe: FrontEnd) -> FloatArray:
+        """Return the frames of samples that `_samples_of` gave."""
+        return compute(y, fe.but(center=False) if self.spec.length else fe, sr=self._sr)
 
 
 def _check_local(fe: FrontEnd) -> None:
@@ -201,14 +247,26 @@ class StoreCrops(CropReader):
         end as frames, such as ``melspectrogram``.
     spec : CropSpec
         With a front end.
+    augment : AugmentParams, optional
+        Changes of `raw` crops, in bands before their compression.
     """
 
-    def __init__(self, path: str | os.PathLike[str], spec: CropSpec) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        spec: CropSpec,
+        augment: AugmentParams = UNCHANGED,
+    ) -> None:
         if spec.front_end is None:
             raise ParameterError("store must be left out: this method reads waveforms.")
         self.spec = spec
+        self._front_end = preset(spec.front_end)
+        bands = without_compression(self._front_end)
+        domain = choose_domain(augment, bands=bands is not None, samples=False)
+        if domain and bands is not None:
+            self.augmentation = BandAugmentation(augment, power=bands.power)
         self._store = open_store(path)
-        self._view = _matching(self._store, preset(spec.front_end))
+        self._view = _matching(self._store, self._front_end)
         self._lengths = self._view.lengths()
 
     def length(self, track_id: str, path: str) -> int:
@@ -219,11 +277,23 @@ class StoreCrops(CropReader):
         del path
         return found
 
+    def raw(self, crop: Crop) -> FloatArray:
+        """See `CropReader`."""
+        return expand(self._rows(crop), self._front_end)
+
+    def finish(self, raw: FloatArray) -> FloatArray:
+        """See `CropReader`."""
+        return _repeated(compress(raw, self._front_end), self.spec.length or len(raw))
+
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
+        rows = self._rows(crop)
+        return _repeated(rows, self.spec.length or len(rows))
+
+    def _rows(self, crop: Crop) -> FloatArray:
         length = self.spec.length or crop.song.length
         rows = self._view.part(crop.song.track_id, crop.start, crop.start + length)
-        return _repeated(np.asarray(rows, np.float32), length)
+        return np.asarray(rows, np.float32)
 
     def close(self) -> None:
         """See `CropReader`."""

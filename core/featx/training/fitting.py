@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import AudioError, PluginError, TrainingError
+from featx.training.augmenting import Augmenter
 from featx.training.checkpoints import State, load_state, save_state
 from featx.training.crops import CropReader
-from featx.training.loader import EXAMPLE, STEP, VALIDATION, ahead, stream
+from featx.training.loader import EXAMPLE, STEP, VALIDATION, VIEW, ahead, stream
 from featx.training.logs import TRAINING_LOG, Log
 from featx.training.method import FitMethod, Fitted
 from featx.training.options import FitParams
@@ -181,6 +182,7 @@ class Fitter:
             workers=self.workers,
             reporter=self.reporter,
             limit=limit,
+            augment=number == EXAMPLE,
         )
         self._failures |= {item.track_id: item for item in failures}
         return vectors
@@ -242,6 +244,7 @@ def draw_vectors(
     workers: int,
     reporter: TrainingReporter,
     limit: _Limit | None = None,
+    augment: bool = True,
 ) -> tuple[FloatArray | None, list[Failure]]:
     """Draw up to ``most`` vectors from songs, in proportion to their lengths.
 
@@ -263,14 +266,24 @@ def draw_vectors(
     ends = list(accumulate((song.length for song in songs), initial=0))
     shares = [b - a for a, b in pairwise(end * most // max(ends[-1], 1) for end in ends)]
     length = method.crops().length
+    augmenter = Augmenter(reader, songs) if augment and reader.augmentation else None
 
     def read(number: int) -> FloatArray | Failure:
-        song, rng = songs[number], stream(seed[0], *seed[1:], number)
-        start = random_start(song, length, rng) if length else 0
+        rng = stream(*seed, number)
+        song, reading = songs[number], Crop(songs[number], 0)
+
+        def raw(crop: Crop) -> FloatArray:
+            nonlocal reading
+            reading = crop
+            return reader.raw(crop)
+
+        crop = Crop(song, random_start(song, length, rng) if length else 0)
         try:
-            values = reader.read(Crop(song, start))
+            changes = stream(*seed, number, VIEW)  # the same vectors, whatever is changed
+            values = augmenter.read(crop, changes, raw) if augmenter else reader.read(crop)
         except AudioError as error:
-            return Failure.of(song, reader.verdict(song.path, error))
+            failed = reading.song
+            return Failure.of(failed, reader.verdict(failed.path, error))
         vectors = _checked(method.vectors(values))
         chosen = rng.choice(len(vectors), min(shares[number], len(vectors)), replace=False)
         return vectors[np.sort(chosen)]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from featx.errors import ParameterError, listed
+from featx.training.augmenting import Augmenter
 from featx.training.crops import CropReader
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.memory import pages_kept
@@ -71,6 +72,7 @@ def make_trainer(
             f"{len(songs.valid)} songs are held out, but method {identity['method']!r} cannot "
             f"validate by them: {method.validates_by}."
         )
+    augmenter = Augmenter(reader, songs.train) if reader.augmentation else None
     loaders = [
         None
         if sampler is None
@@ -80,7 +82,7 @@ def make_trainer(
             batch_size=options.batch_size,
             seed=options.seed,
             workers=workers,
-            augment=method.augment,
+            augmenter=augmenter,
         )
         for sampler in samplers
     ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from featx.errors import AudioError, TrainingError
+from featx.training.augmenting import Augmenter
 from featx.training.crops import CropReader
 from featx.training.samplers import Crop, Example, Sampler
 from featx.training.songs import Failure
@@ -32,7 +33,9 @@ ORDER, EXAMPLE, VALIDATION, MODEL, STEP, VIEW = range(6)
 #: Examples drawn in place of one that cannot be read, before the training gives up.
 _ATTEMPTS = 50
 
-Augment = Callable[["FloatArray", np.random.Generator], "FloatArray"]
+
+class _UnreadableError(Exception):
+    """A file that an example needs cannot be read; the note about it is made."""
 
 
 def stream(seed: int, *numbers: int) -> np.random.Generator:
@@ -104,8 +107,8 @@ class Loader:
         Everything that is drawn follows from it and the number of the example.
     workers : int > 0
         Threads.
-    augment : callable, optional
-        ``augment(crop, rng)``, for crops that are views.
+    augmenter : Augmenter, optional
+        Changes crops at random.
     """
 
     def __init__(
@@ -116,11 +119,11 @@ class Loader:
         batch_size: int,
         seed: int,
         workers: int = 1,
-        augment: Augment | None = None,
+        augmenter: Augmenter | None = None,
     ) -> None:
         self.sampler, self.reader = sampler, reader
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
-        self.augment = augment
+        self.augmenter = augmenter
         self._failures: dict[str, Failure] = {}
         self._lock = threading.Lock()
 
@@ -162,7 +165,7 @@ class Loader:
             else:
                 place = int(rng.integers(len(self.sampler)))
             example = self.sampler.example(place, rng)
-            arrays = self._read(example)
+            arrays = self._read(example, number, attempt, train=True)
             if arrays is not None:
                 return example, arrays
         raise TrainingError(
@@ -175,33 +178,39 @@ class Loader:
         rows = []
         for place in range(first, min(first + self.batch_size, len(self.sampler))):
             example = self.sampler.example(place, stream(self.seed, VALIDATION, place))
-            arrays = self._read(example)
+            arrays = self._read(example, place, train=False)
             if arrays is not None:
                 rows.append((example, arrays))
         return _stacked(rows)
 
-    def _read(self, example: Example) -> dict[str, AnyArray] | None:
+    def _read(self, example: Example, *key: int, train: bool) -> dict[str, AnyArray] | None:
         """Return the arrays of one example, or None and a note about the file that failed."""
         arrays: dict[str, AnyArray] = {}
-        for role, crops in example.crops.items():
-            single = isinstance(crops, Crop)
-            read = []
-            for crop in (crops,) if isinstance(crops, Crop) else crops:
-                try:
-                    read.append(self._view(crop))
-                except AudioError as error:
-                    self._note(crop, error)
-                    return None
-            arrays[role] = read[0] if single else np.stack(read)
+        count = 0
+        try:
+            for role, crops in example.crops.items():
+                read = []
+                for crop in (crops,) if isinstance(crops, Crop) else crops:
+                    read.append(self._crop(crop, stream(self.seed, VIEW, *key, count), train))
+                    count += 1
+                arrays[role] = read[0] if isinstance(crops, Crop) else np.stack(read)
+        except _UnreadableError:
+            return None
         for role, value in example.targets.items():
             arrays[role] = np.asarray(value)
         return arrays
 
-    def _view(self, crop: Crop) -> FloatArray:
-        values = self.reader.read(crop)
-        if crop.view is None or self.augment is None:
-            return values
-        return self.augment(values, stream(self.seed, VIEW, crop.view))
+    def _crop(self, crop: Crop, rng: np.random.Generator, train: bool) -> FloatArray:
+        if self.augmenter is None or not (train if crop.augment is None else crop.augment):
+            return self._noted(self.reader.read, crop)
+        return self.augmenter.read(crop, rng, lambda piece: self._noted(self.reader.raw, piece))
+
+    def _noted(self, read: Callable[[Crop], FloatArray], crop: Crop) -> FloatArray:
+        try:
+            return read(crop)
+        except AudioError as error:
+            self._note(crop, error)
+            raise _UnreadableError from error
 
     def _note(self, crop: Crop, error: AudioError) -> None:
         with self._lock:

@@ -67,14 +67,6 @@ class GradientMethod(Method):
         a method cannot validate, the second is None.
         """
 
-    def augment(self, values: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return another view of one crop, of the same shape; called for crops that ask for it.
-
-        Runs in several threads at once and must draw from ``rng`` alone.
-        """
-        del rng
-        return values
-
     @abstractmethod
     def build(self, generator: torch.Generator) -> torch.nn.Module:
         """Return the module on the CPU, its parameters drawn from ``generator``."""

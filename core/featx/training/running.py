@@ -14,11 +14,11 @@ from featx.errors import ParameterError, listed
 from featx.guarded.limits import available_cores
 from featx.progress import LineMeter
 from featx.registry import load_registry
-from featx.store.layout import is_store_folder
+from featx.store.paths import is_store_folder
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.fitting import Fitter
 from featx.training.logs import write_failures
-from featx.training.method import FitMethod, GradientMethod, Method
+from featx.training.method import FitMethod, GradientMethod
 from featx.training.options import FitParams, GradientParams
 from featx.training.planning import TrainingPlan, plan_training
 from featx.training.progress import MeterProgress, TrainingReporter
@@ -106,7 +106,7 @@ def train(
         raise ParameterError(
             f"out must be a folder for checkpoints, got {folder}, which is a store of features."
         )
-    with _made(folder), _reader(plan.method, store) as reader, _settings(plan, threads, device):
+    with _made(folder), _reader(plan, store) as reader, _settings(plan, threads, device):
         songs = read_songs(
             manifest, length_of=reader.length, needs=plan.method.needs, options=plan.options
         )
@@ -166,9 +166,10 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _reader(method: Method, store: str | os.PathLike[str] | None) -> Iterator[CropReader]:
-    spec = method.crops()
-    reader = AudioCrops(spec) if store is None else StoreCrops(store, spec)
+def _reader(plan: TrainingPlan, store: str | os.PathLike[str] | None) -> Iterator[CropReader]:
+    spec, augment = plan.method.crops(), plan.options
+    reader: CropReader
+    reader = AudioCrops(spec, augment) if store is None else StoreCrops(store, spec, augment)
     try:
         yield reader
     finally:

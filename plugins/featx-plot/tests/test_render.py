@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +11,10 @@ import pytest
 from matplotlib import colors
 
 from featx import Column, FeatureSpec, FrontEnd, ParameterError
-from featx.annotations import Events, read_events
+from featx.annotations import Events
 from featx.frontend import PRESETS, Bins, Erb, preset
 from featx_plot import (
     Frames,
-    events_panel,
     frames_panel,
     render,
     save,
@@ -202,69 +200,6 @@ def test_frames_panel_takes_columns_and_unit_from_the_spec() -> None:
     assert panel.unit == "dB"
 
 
-@pytest.mark.parametrize(
-    ("columns", "ends", "frequencies"),
-    [
-        (("time", "position"), None, None),
-        (("start", "end"), [3.0], None),
-        (("onset", "duration"), [4.0], None),
-        (("start", "end", "pitch"), [3.0], [440.0]),
-        (("start", "end", "frequency"), [3.0], [69.0]),
-    ],
-)
-def test_events_panel_goes_by_the_names_of_columns(columns, ends, frequencies) -> None:
-    spec = FeatureSpec(
-        name="e",
-        kind="events",
-        dim=len(columns),
-        columns=tuple(Column(name, "s") for name in columns),
-    )
-    events = events_panel(spec, np.array([[1.0, 3.0, 69.0][: len(columns)]]))
-    assert events.starts.tolist() == [1.0]
-    for given, expected in ((events.ends, ends), (events.frequencies, frequencies)):
-        assert (None if given is None else given.tolist()) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "starts", "ends", "labels"),
-    [
-        ("0.5\n1.0\n", [0.5, 1.0], None, ()),
-        ("2.000\t1\n2.600\t2\n", [2.0, 2.6], None, ("1", "2")),
-        ("5.42 1\n6.29 2\n", [5.42, 6.29], None, ("1", "2")),
-        ("0.5\t1.5\tverse one\n", [0.5], [1.5], ("verse one",)),
-        ("# comment\n0.0,1.5\n1.5,2.5\n", [0.0, 1.5], [1.5, 2.5], ()),
-        ("0.5\t0.5\tclick\n", [0.5], None, ("click",)),
-        ("time,label\n1.0,a\n2.0,b\n", [1.0, 2.0], None, ("a", "b")),
-        ("0.0 1.0 C:maj\n1.0 2.0 N\n", [0.0, 1.0], [1.0, 2.0], ("C:maj", "N")),
-        ("", [], None, ()),
-    ],
-)
-def test_read_events_understands_the_tables_of_the_field(
-    tmp_path: Path, text, starts, ends, labels
-) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text(text)
-    (events,) = read_events(path)
-    assert events.name == "a"
-    assert events.starts.tolist() == starts
-    assert (None if events.ends is None else events.ends.tolist()) == ends
-    assert events.labels == labels
-
-
-def test_read_events_understands_jams(tmp_path: Path) -> None:
-    path = tmp_path / "a.jams"
-    beat = {"time": 0.5, "duration": 0.0, "value": 1, "confidence": None}
-    note = {"time": 0.5, "duration": 1.0, "value": 81.0, "confidence": None}
-    annotations = [
-        {"namespace": "beat", "data": [beat]},
-        {"namespace": "note_midi", "data": [note]},
-    ]
-    path.write_text(json.dumps({"annotations": annotations}))
-    beats, notes = read_events(path)
-    assert (beats.name, beats.ends, beats.labels) == ("beat", None, ("1",))
-    assert notes.frequencies.tolist() == [880.0]
-
-
 # ---------------------------------------------------------------- files and errors
 def test_png_has_the_size_of_the_figure(tmp_path: Path) -> None:
     figure = render(title="x.wav", y=tone(), sr=SR)
@@ -317,29 +252,6 @@ def test_save_refuses_other_suffixes_and_folders(tmp_path: Path, name: str) -> N
     figure = render(y=tone(), sr=SR)
     with pytest.raises(ParameterError, match="output must"):
         save(figure, tmp_path / name)
-
-
-@pytest.mark.parametrize(
-    ("text", "match"),
-    [
-        ("1.0\tx\n2.0\n", "2 columns"),
-        ("1.0 x a\n", "second column"),
-        ("place,label\n1,2\n", "columns"),
-        ("2.0 1.0 a\n", "ends"),
-    ],
-)
-def test_read_events_names_the_line_that_is_wrong(tmp_path: Path, text, match) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text(text)
-    with pytest.raises(ParameterError, match=match):
-        read_events(path)
-
-
-def test_read_events_refuses_other_json(tmp_path: Path) -> None:
-    path = tmp_path / "a.jams"
-    path.write_text('{"annotations": [1]}')
-    with pytest.raises(ParameterError, match="JAMS"):
-        read_events(path)
 
 
 # ---------------------------------------------------------------- spectrograms

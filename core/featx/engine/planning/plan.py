@@ -17,7 +17,7 @@ from featx.errors import StoreError
 from featx.notebook import html_table
 from featx.store.catalogue import LedgerView
 from featx.store.checking import check_sizes
-from featx.store.layout import is_store_folder
+from featx.store.paths import is_store_folder
 
 __all__ = ["Plan", "PlanCounts"]
 

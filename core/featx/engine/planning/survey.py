@@ -15,7 +15,7 @@ from featx.audio import content_hash, file_state
 from featx.engine.planning.inputs import Inputs, InputTrack
 from featx.errors import AudioError, ParameterError
 from featx.store.catalogue import LedgerView
-from featx.store.layout import is_store_folder
+from featx.store.paths import is_store_folder
 from featx.store.records import TrackRecord
 
 __all__ = ["Survey", "check_identity", "is_elsewhere", "survey"]

@@ -160,11 +160,11 @@ class Execution:
             tracks.append(track)
             size += max(track.size, 0)
             if len(tracks) >= self.shard_tracks or size >= SHARD_BYTES:
-                yield ShardTask(number=number, setup=self.setup, tracks=tuple(tracks))
+                yield ShardTask(number=number, settings=self.setup, tracks=tuple(tracks))
                 number, size, tracks = number + 1, 0, []
         self.summary.inputs = inputs  # files may have come or gone since they were counted
         if tracks:
-            yield ShardTask(number=number, setup=self.setup, tracks=tuple(tracks))
+            yield ShardTask(number=number, settings=self.setup, tracks=tuple(tracks))
 
     def _count_known(self, planned: PlannedTrack, *, counted: bool) -> None:
         """Count what needs no work; the whole file only where nothing of it does."""

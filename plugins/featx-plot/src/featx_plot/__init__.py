@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from featx_plot.figure import render, save
 from featx_plot.maps import LAYOUTS, layout, render_map
-from featx_plot.panels import Frames, events_panel, frames_panel
+from featx_plot.panels import Frames, frames_panel
 from featx_plot.spectrogram import band_frequencies, spectrogram_panel
 
 __all__ = [
     "LAYOUTS",
     "Frames",
     "band_frequencies",
-    "events_panel",
     "frames_panel",
     "layout",
     "render",

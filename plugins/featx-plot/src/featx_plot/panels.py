@@ -1,4 +1,4 @@
-"""What a picture is made of: values on a time grid, and events. Arrays in, arrays out."""
+"""What a picture is made of besides events: values on a time grid. Arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.annotations.events import Events, events_from_columns, printable
+from featx.annotations.events import printable
 from featx.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -105,26 +105,6 @@ def frames_panel(
         times=times,
         labels=spec.column_names,
         unit=_unit_text(units.pop()) if len(units) == 1 else "",
-    )
-
-
-def events_panel(spec: FeatureSpec, values: AnyArray, *, name: str = "") -> Events:
-    """Return an ``events`` feature by the names of its columns.
-
-    A column called time, start or onset is the start; end or offset the end, duration the length;
-    pitch or midi (semitones), frequency or f0 (Hz) make notes; label or position are written.
-
-    Raises
-    ------
-    ParameterError
-        If ``spec`` is not of kind ``events`` or no column says when an event starts.
-    """
-    if spec.kind != "events":
-        raise ParameterError(f"feature {spec.name!r} must be events, got {spec.kind}.")
-    table = np.asarray(values, dtype=np.float64).reshape(-1, spec.dim)
-    return events_from_columns(
-        {column: table[:, index] for index, column in enumerate(spec.column_names)},
-        name=name or spec.name,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from featx.annotations import Events
     from featx.store import Store
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
     from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
     from featx_plot import Frames
 
@@ -174,7 +174,7 @@ def _events(text: str) -> list[Events]:
 
 def _answers_to(group: Events, name: str) -> bool:
     """Tell whether ``beat`` or ``note_midi`` means the group ``note_midi bass``."""
-    return name in (group.name, group.name.partition(" ")[0])
+    return name in (group.name, group.name.partition(" ")[0], group.namespace)
 
 
 def _open(path: Path | None) -> Store:
@@ -211,7 +211,7 @@ def _view(store: Store, name: str) -> tuple[FeatureView, list[str]]:
 
 
 def _add(store: Store, name: str, track: str, panels: list[Frames], events: list[Events]) -> None:
-    from featx_plot import events_panel, frames_panel
+    from featx_plot import frames_panel
 
     view, columns = _view(store, name)
     if view.spec.kind == "clip":
@@ -220,7 +220,7 @@ def _add(store: Store, name: str, track: str, panels: list[Frames], events: list
             "track. Use featx show or featx export."
         )
     if view.spec.kind == "events":
-        events.append(events_panel(view.spec, view[track], name=name))
+        events.append(view.events(track, name=name))
         return
     spec, values = _choose(view.spec, view[track], columns)
     panel = frames_panel(spec, values, view.times(track), name=name)
