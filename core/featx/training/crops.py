@@ -217,6 +217,11 @@ class AudioCrops(CropReader):
 
 def _check_local(fe: FrontEnd) -> None:
     for broken, what in (
+        (fe.level is not None, "level"),
+        (
+            isinstance(fe.compression, Decibel) and fe.compression.reference != "one",
+            "reference='mean'",
+        ),
         (fe.framing is None, f"bank {fe.bank.id!r}, which has no frames"),
         (isinstance(fe.compression, Decibel) and fe.compression.top_db is not None, "top_db"),
         (isinstance(fe.bank, FilterBank) and fe.bank.tuned, "estimate_tuning"),
