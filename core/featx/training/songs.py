@@ -250,7 +250,7 @@ def read_songs(
         notes=(*_notes(lacking, sides), _standing(sides, options)),
     )
     if not split.train:
-        told = "".join(f" {note}" for note in split.notes)
+        told = "".join(f" {note}" for note in split.notes[:-1])
         unread = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:_TOLD])
         raise ParameterError(
             f"manifest {manifest} must hold at least one song of split 'train', got none "
