@@ -3,6 +3,8 @@ from .catalogue import read_ledger as read_ledger
 from .datasets import FeatureDataset as FeatureDataset
 from .exporting import export as export
 from .filenames import refuse_existing as refuse_existing
+from .integrity import VerifyReport as VerifyReport
+from .integrity import verify as verify
 from .locking import lock_store as lock_store
 from .merging import merge as merge
 from .reading import Store as Store
@@ -15,6 +17,4 @@ from .records import column_values as column_values
 from .records import split_tags as split_tags
 from .summary import describe_track as describe_track
 from .summary import summarise as summarise
-from .verification import VerifyReport as VerifyReport
-from .verification import verify as verify
 from .writer import StoreWriter as StoreWriter
