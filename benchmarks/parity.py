@@ -9,7 +9,6 @@ if one breaks a tolerance. Resampling is the same for both sides, so only the fr
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ import librosa
 import numpy as np
 
 from featx import Audio, FrontEnd
-from featx.frontend import PRESETS, compute
+from featx.frontend import PRESETS, Decibel, Ln, Log10, compute
 
 #: Linear power; log10(1 + 10 x); dB; ln(max(x, amin)).
 FRONT_ENDS = ("librosa", "fe-artist", "fe-won-96", "fe-onf")
@@ -38,29 +37,31 @@ SECONDS = 8.0
 
 def librosa_mel(y: np.ndarray, fe: FrontEnd) -> np.ndarray:
     """Return librosa's mel bands, time first, called with the preset's explicit padding."""
-    norm = None if fe.norm == "none" else "slaney"
+    framing, bank = fe.framing, fe.bank
     return librosa.feature.melspectrogram(
-        y=y, sr=fe.sr, n_fft=fe.n_fft, hop_length=int(fe.hop_length), win_length=fe.win_length,
-        window="hann", center=fe.center, pad_mode=fe.pad_mode, power=fe.power, n_mels=fe.n_bands,
-        fmin=fe.fmin, fmax=fe.fmax, htk=fe.scale == "htk", norm=norm,
+        y=y, sr=fe.sr, n_fft=framing.n_fft, hop_length=int(framing.hop_length),
+        win_length=framing.win_length, window="hann", center=framing.center,
+        pad_mode=framing.pad_mode, power=fe.power, n_mels=bank.n_bands, fmin=bank.fmin,
+        fmax=bank.fmax, htk=bank.scale == "htk", norm=None if bank.norm == "none" else bank.norm,
     ).T  # fmt: skip
 
 
 def deviations(y: np.ndarray, fe: FrontEnd) -> dict[str, float]:
     """Return the largest deviation by kind of tolerance."""
     theirs = librosa_mel(y, fe)
-    linear = compute(y, dataclasses.replace(fe, compression="none"), sr=fe.sr)
+    linear = compute(y, fe.but(compression=None), sr=fe.sr)
     peak = float(theirs.max())
     out = {"linear": float(np.abs(linear - theirs).max() / peak)}
     ours = compute(y, fe, sr=fe.sr)
-    if fe.compression == "log10":
-        out["log10"] = float(np.abs(ours - np.log10(1 + fe.gain * theirs)).max())
-    if fe.compression == "db":
-        level = librosa.power_to_db(theirs, amin=fe.amin, top_db=None)
+    logarithm = fe.compression
+    if isinstance(logarithm, Log10):
+        out["log10"] = float(np.abs(ours - np.log10(1 + logarithm.gain * theirs)).max())
+    if isinstance(logarithm, Decibel):
+        level = librosa.power_to_db(theirs, amin=logarithm.amin, top_db=None)
         loud = level > 10 * np.log10(peak) - RANGE_DB
         out["dB"] = float(np.abs(ours - level)[loud].max())
-    if fe.compression == "ln":
-        level = 20 * np.log10(np.maximum(theirs, fe.amin))
+    if isinstance(logarithm, Ln):
+        level = 20 * np.log10(np.maximum(theirs, logarithm.amin))
         loud = level > 20 * np.log10(peak) - RANGE_DB
         out["dB"] = float(np.abs(ours * (20 / np.log(10)) - level)[loud].max())
     return out

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featx.plotting import Events, render, save, spectrogram_panel
+from featx.annotations import Events
 from featx.testing import Piece, synthesise, write_collection
+from featx_plot import render, save, spectrogram_panel
 
 STATIC = Path(__file__).parent / "_static"
 SR = 22050

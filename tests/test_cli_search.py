@@ -50,6 +50,46 @@ def test_another_file_finds_the_nearest_tone(collection: tuple[Path, Path], tmp_
     assert search(collection[1], path)[0]["track_id"] == "high.wav"
 
 
+def test_a_file_is_a_query_in_python(collection: tuple[Path, Path], tmp_path: Path) -> None:
+    music, store = collection
+    path = tmp_path / "other.wav"
+    sf.write(path, tone(1700, duration=0.8, sr=22050), 22050)
+    for query in (path, str(path)):
+        assert featx.search(store, query)[0].track_id == "high.wav"
+    mixed = featx.search(store, ["low.wav", music / "high.wav"], fusion="max")
+    assert [item.track_id for item in mixed] == ["high.wav", "middle.wav"]
+
+
+def test_text_is_a_track_before_it_is_a_file(
+    collection: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sf.write(tmp_path / "low.wav", tone(1760, duration=1.0, sr=22050), 22050)
+    monkeypatch.chdir(tmp_path)
+    assert featx.search(collection[1], "low.wav")[0].track_id == "middle.wav"
+    assert featx.search(collection[1], Path("low.wav"))[0].track_id == "high.wav"
+
+
+def test_an_extractor_is_opened_once_for_many_files(
+    collection: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx import engine
+    from featx.index import Gallery
+
+    opened = []
+    original = engine.open_extractor
+    monkeypatch.setattr(
+        engine,
+        "open_extractor",
+        lambda *args, **named: opened.append(1) or original(*args, **named),
+    )
+    with featx.open_store(collection[1]) as store:
+        gallery = Gallery(store, feature="mfcc.summary", zscore=True)
+        for name in FREQUENCIES:
+            found = gallery.search(collection[0] / f"{name}.wav", k=1)
+            assert found[0].track_id == f"{name}.wav"
+    assert opened == [1]
+
+
 def test_files_and_tracks_mix(collection: tuple[Path, Path]) -> None:
     music, store = collection
     found = search(store, "low.wav", music / "high.wav", "--fusion", "max")

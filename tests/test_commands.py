@@ -22,6 +22,7 @@ from featx.commands import (
     meter,
     one_output,
     output_option,
+    parse_mapping,
     parse_pairs,
     parse_size,
     parse_weights,
@@ -128,6 +129,9 @@ def test_group_takes_subcommands_of_plugins(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------- options
 def test_pairs_are_split_at_the_first_equals_sign():
     assert parse_pairs("--where", ["a=b=c", "a=d"]) == [("a", "b=c"), ("a", "d")]
+    assert parse_mapping("--set", ["a=1", "b=2", "a=1"]) == {"a": "1", "b": "2"}
+    with pytest.raises(ParameterError, match=r"--set must give a once, got '1' and '2'"):
+        parse_mapping("--set", ["a=1", "a=2"])
 
 
 @pytest.mark.parametrize("text", ["a", "=b", "a="])

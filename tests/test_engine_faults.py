@@ -41,7 +41,7 @@ def go(music: Path, store: Path, *plugins: str, **more: Any) -> RunSummary:
     ("samples", "code", "reason"),
     [
         (SEGFAULT, "crash", "died by SIGSEGV in _extract (featx_faulty_extractors.py, line"),
-        (HANG, "timeout", "no answer within 2 s"),
+        (HANG, "timeout", "no answer within 1 s"),
         (HOG, "memory", "allocate"),
         (LEAK, "memory", "the limit is 1024"),
         (RAISE, "extractor-error", "ValueError: this track is not to my taste (featx_faulty_"),
@@ -62,7 +62,7 @@ def test_a_fault_costs_one_track_of_one_extractor(
     music: Path, tmp_path: Path, samples: int, code: str, reason: str
 ) -> None:
     write_wav(music / "a/bad.wav", samples=samples)
-    summary = go(music, tmp_path / "s", timeout=2.0 if samples == HANG else 30.0)
+    summary = go(music, tmp_path / "s", timeout=1.0 if samples == HANG else 30.0)
     assert summary.line == "6 in = 5 ok + 1 failed + 0 skipped"
     (failure,) = summary.failures
     assert (failure.track_id, failure.extractor, failure.code) == ("a/bad.wav", "faulty", code)

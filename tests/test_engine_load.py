@@ -16,8 +16,9 @@ import featx
 from featx import AudioError, ExtractionError, ParameterError, PluginError
 from featx.engine import UntrainedWarning
 from featx.engine.planning.preparing import prepare_extractors
-from featx.engine.tasks import DECODE, RunSettings
+from featx.engine.tasks import DECODE
 from featx.engine.work.child import _Worker
+from featx.engine.work.messages import DecodedFile, End, Open, Result, UndecodedFile
 from featx.registry import load_registry
 
 
@@ -80,6 +81,43 @@ def test_wrong_waveforms_are_refused(cheap: Any, y: Any, message: str) -> None:
         cheap(y, 8000)
 
 
+def test_list_of_waveforms_gives_a_list_of_results(cheap: Any, rng: Any) -> None:
+    waveforms = [rng.standard_normal(n).astype(np.float32) for n in (8000, 8000, 900)]
+    results = cheap(waveforms, 8000)
+    assert [features["stats"][3] for features in results] == [8000, 8000, 900]
+    assert np.array_equal(results[1]["stats"], cheap(waveforms[1], 8000)["stats"])
+
+
+class Tensor:
+    """Looks like a tensor of torch."""
+
+
+Tensor.__module__ = "torch"
+
+
+@pytest.mark.parametrize(
+    ("y", "remedy"),
+    [
+        ([0.0, 0.1], r"got list\. Use np\.asarray\(y, dtype=np\.float32\)"),
+        (Tensor(), r"got torch\.Tensor\. Use y\.detach\(\)\.cpu\(\)\.numpy\(\)"),
+        (np.zeros(9, np.int16), r"dtype int16\. Scale it to \[-1, 1\]: y / 32768"),
+        (np.zeros(9, np.uint8), r"y / 128 - 1"),
+        (np.zeros((8000, 2)), r"got shape \(8000, 2\), .* Channels come first: y\.T"),
+        ("a.wav", r"Load the file with featx\.Audio\.load"),
+        (featx.Audio(y=np.zeros((1, 9), np.float32), sr=8000), r"Give its y and its sr"),
+    ],
+)
+def test_other_types_are_refused_with_a_remedy(cheap: Any, y: Any, remedy: str) -> None:
+    with pytest.raises(ParameterError, match=remedy):
+        cheap(y, 8000)
+
+
+@pytest.mark.parametrize("path", ["song.mp3", Path("song")])
+def test_paths_of_audio_files_are_pointed_to_what_reads_them(path: Any) -> None:
+    with pytest.raises(ParameterError, match=r"featx\.Audio\.load.*\.file\(path\)"):
+        featx.open_extractor(path)
+
+
 def test_short_waveforms_are_refused() -> None:
     with (
         featx.open_extractor("choosy") as choosy,
@@ -108,11 +146,11 @@ def test_untrained_extractors_warn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
-        ({"name": "cheap", "threads": 0}, ParameterError, "threads must be"),
-        ({"name": "cheap", "device": "cuda"}, ParameterError, "device must be"),
-        ({"name": "cheap", "features": ("x",)}, ParameterError, "feature of 'cheap'"),
-        ({"name": "cheap", "params": {"gian": 2}}, ParameterError, "Did you mean 'gain'"),
-        ({"name": "stubborn"}, PluginError, "no model today"),
+        ({"extractor": "cheap", "threads": 0}, ParameterError, "threads must be"),
+        ({"extractor": "cheap", "device": "cuda"}, ParameterError, "device must be"),
+        ({"extractor": "cheap", "features": ("x",)}, ParameterError, "feature of 'cheap'"),
+        ({"extractor": "cheap", "params": {"gian": 2}}, ParameterError, "Did you mean 'gain'"),
+        ({"extractor": "stubborn"}, PluginError, "no model today"),
     ],
 )
 def test_wrong_arguments(arguments: Any, kind: type[Exception], message: str) -> None:
@@ -133,16 +171,14 @@ def test_prepared_extractor_survives_json_and_pickle(name: str, params: dict[str
 def worker(*plugins: str) -> _Worker:
     extractors = prepare_extractors(load_registry(), plugins)
     return _Worker(
-        RunSettings(
-            token="t",
-            store="",
-            extractors=extractors,
+        Open(
+            extractors=tuple(extractor.to_json() for extractor in extractors),
             limits=featx.audio.Limits(),
             quality="HQ",
             threads=1,
-            timeout=1.0,
-            open_timeout=1.0,
             memory=0,
+            seed=0,
+            fingerprint=False,
         )
     )
 
@@ -170,7 +206,7 @@ def test_file_is_decoded_once_and_spectra_are_shared(
     names = ("mfcc", "melspectrogram", "featx-faulty:cheap", "native")
     with worker(*names) as opened:
         answers = list(opened.work(0, str(path), tuple(range(len(names)))))
-    assert [answer[0] for answer in answers].count("result") == len(names)
+    assert [type(answer) for answer in answers].count(Result) == len(names)
     assert calls["decode"] == [{None, 8000, 22050}]
     assert len(calls["compute"]) == len({*calls["compute"]}) == 2
 
@@ -178,19 +214,11 @@ def test_file_is_decoded_once_and_spectra_are_shared(
 def test_child_says_what_it_holds_before_it_begins(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav")
     with worker("cheap", "faulty") as opened:
-        kinds = [
-            answer[:3] if answer[0] == "hold" else answer[0]
-            for answer in opened.work(5, str(path), (0, 1))
-        ]
-    assert kinds == [
-        ("hold", 5, DECODE),
-        "decoded",
-        ("hold", 5, 0),
-        "result",
-        ("hold", 5, 1),
-        "result",
-        "done",
+        answers = list(opened.work(5, str(path), (0, 1)))
+    assert [getattr(answer, "step", type(answer)) for answer in answers] == [
+        *(DECODE, DecodedFile, 0, 0, 1, 1, End),
     ]
+    assert {answer.key for answer in answers} == {5}
 
 
 def test_decoder_that_raises_anything_costs_the_track(
@@ -202,6 +230,8 @@ def test_decoder_that_raises_anything_costs_the_track(
     monkeypatch.setattr(featx.audio, "decode", broken)
     with worker("cheap") as opened:
         answers = list(opened.work(0, str(write_wav(tmp_path / "a.wav")), (0,)))
-    _, _, facts, code, reason = answers[1]
-    assert (code, reason) == ("decode-error", "ZeroDivisionError: in a decoder")
-    assert len(facts.content) == 32
+    undecoded = answers[1]
+    assert isinstance(undecoded, UndecodedFile)
+    reason = "ZeroDivisionError: in a decoder"
+    assert (undecoded.code, undecoded.reason) == ("decode-error", reason)
+    assert len(undecoded.properties.content) == 32

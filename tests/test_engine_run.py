@@ -19,7 +19,7 @@ from engine_tools import install_faulty, write_folder, write_wav
 import featx
 from featx import ParameterError, PluginError, StoreError, WeightsError, open_store
 from featx.engine import PlanCounts, RunSummary, UntrainedWarning, plan, run
-from featx.engine.planning.plan import recipe_changes
+from featx.engine.planning.changes import recipe_changes
 from featx.store import lock_store, verify
 
 
@@ -275,6 +275,24 @@ def test_untrained_extractor_says_so(music: Path, tmp_path: Path) -> None:
     assert open_store(tmp_path / "s")["seeded"].recipe.weights == "untrained:seed=0"
 
 
+def test_plan_and_summary_are_readable_in_a_shell_and_in_a_notebook(
+    music: Path, tmp_path: Path
+) -> None:
+    before = plan(music, tmp_path / "s", extractors=["cheap", "slow"])
+    assert repr(before).splitlines()[1:] == ["cheap: stats", "slow: level"]
+    assert repr(before.counts()).splitlines() == [
+        "PlanCounts(6 of 6 files to do)",
+        "cheap: 6 new",
+        "slow: 6 new",
+    ]
+    assert "<td>cheap</td><td>stats</td><td>0</td><td>6</td>" in before._repr_html_()
+    summary = go(music, tmp_path / "s")
+    assert "6 in = 6 ok + 0 failed + 0 skipped</b>" in summary._repr_html_()
+    assert "<td>cheap</td><td>6 ok</td>" in summary._repr_html_()
+    after = plan(music, tmp_path / "s", extractors="cheap", params={"gain": 2})
+    assert "cheap: 6 stale (parameter gain 1.0 -&gt; 2.0)" in after._repr_html_()
+
+
 # ---------------------------------------------------------------------------------- refusals
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
@@ -402,7 +420,7 @@ def test_run_says_that_the_training_of_its_weights_is_unfinished(
         "metrics": {},
         "finished": finished,
     }
-    card = {"extractor": "featx-faulty:weighty", "recipe": "tags", "results": results}
+    card = {"extractor": "featx-faulty:weighty", "method": "tags", "results": results}
     (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
     notes = go(music, tmp_path / "s", "weighty", weights=tmp_path).notes
     told = f"weighty: the training of {path} is unfinished, after 70 steps; "

@@ -10,56 +10,58 @@ import numpy as np
 import pytest
 from engine_tools import install_faulty
 
-from featx.audio import Limits
+from featx.audio import Health, Limits
 from featx.engine.planning.preparing import prepare_extractors
 from featx.engine.tasks import (
     DECODE,
     FileProperties,
-    Outputs,
     RunSettings,
     ShardSummary,
     ShardTask,
     TrackTask,
 )
-from featx.engine.work import runner as module
-from featx.engine.work.process import ChildDiedError
+from featx.engine.work import messages, supervising
+from featx.engine.work.messages import TrackWork
+from featx.engine.work.runner import ShardRunner
+from featx.guarded import ChildDiedError
 from featx.registry import load_registry
 
 FACTS = FileProperties(content="0" * 32, size=1, mtime_ns=1, duration=1.0, sr=8000, channels=1)
 
 
-class FakeChild:
+class FakeWorker:
     """Answers as a child does; ``dies(path, step, age)`` says when it dies, and how."""
 
     opened = 0
     sent: list[list[str]]
 
-    def __init__(self, setup: RunSettings) -> None:
+    def __init__(self, settings: RunSettings) -> None:
         type(self).opened += 1
-        self.setup = setup
+        self.settings = settings
         self.tracks_done = 0
 
-    def send(self, message: tuple[str, list[tuple[int, str, tuple[int, ...]]]]) -> None:
-        self.sent.append([Path(path).name for _, path, _ in message[1]])
-        self.answers = self._work(message[1])
+    def send(self, tracks: list[TrackWork]) -> None:
+        self.sent.append([Path(track.path).name for track in tracks])
+        self.answers = self._work(tracks)
 
-    def receive(self, *, seconds: float) -> Any:
+    def receive(self) -> Any:
         return next(self.answers)
 
-    def _work(self, items: list[tuple[int, str, tuple[int, ...]]]) -> Any:
-        spec = self.setup.extractors[0].resolved.outputs[0]
-        for key, path, steps in items:
-            self.die(Path(path).name, None)
-            yield "hold", key, DECODE
-            self.die(Path(path).name, DECODE)
-            yield "decoded", key, FACTS
-            for step in steps:
-                yield "hold", key, step
-                self.die(Path(path).name, step)
-                values = {spec.name: np.zeros(4, np.float32)}
-                yield "result", key, step, Outputs(values=values, specs=(spec,), sr=8000)
-            yield "done", key
-        yield "idle", 0
+    def _work(self, tracks: list[TrackWork]) -> Any:
+        spec = self.settings.extractors[0].resolved.outputs[0]
+        for track in tracks:
+            name, key = Path(track.path).name, track.key
+            self.die(name, None)
+            yield messages.Begin(key=key, step=DECODE)
+            self.die(name, DECODE)
+            yield messages.DecodedFile(key=key, properties=FACTS)
+            for step in track.steps:
+                yield messages.Begin(key=key, step=step)
+                self.die(name, step)
+                arrays = {spec.name: np.zeros(4, np.float32)}
+                yield messages.Result(key=key, step=step, sr=8000, specs=None, arrays=arrays)
+            yield messages.End(key=key)
+        yield messages.Idle(peak_rss=0)
 
     def die(self, name: str, step: int | None) -> None:
         cause = self.dies(name, step, self.tracks_done)
@@ -77,11 +79,11 @@ class FakeChild:
 @pytest.fixture
 def trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., tuple[ShardSummary, type[FakeChild]]]:
+) -> Callable[..., tuple[ShardSummary, type[FakeWorker]]]:
     monkeypatch.syspath_prepend(install_faulty(tmp_path_factory.mktemp("site")))
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     extractors = prepare_extractors(load_registry(), ["cheap"])
-    setup = RunSettings(
+    settings = RunSettings(
         token="t",
         store=str(tmp_path / "s"),
         extractors=extractors,
@@ -94,12 +96,12 @@ def trial(
     )
 
     def run(dies: Callable[[str, int | None, int], str], count: int = 8) -> Any:
-        class Child(FakeChild):
+        class Child(FakeWorker):
             pass
 
         Child.sent = []
         Child.dies = staticmethod(dies)  # type: ignore[assignment]
-        monkeypatch.setattr(module, "ChildProcess", Child)
+        monkeypatch.setattr(supervising, "Worker", Child)
         tracks = tuple(
             TrackTask(
                 track_id=str(number),
@@ -110,7 +112,7 @@ def trial(
             )
             for number in range(count)
         )
-        summary = module.ShardRunner(setup).run(ShardTask(number=0, setup=setup, tracks=tracks))
+        summary = ShardRunner(settings).run(ShardTask(number=0, settings=settings, tracks=tracks))
         return summary, Child
 
     return run
@@ -145,10 +147,41 @@ def test_death_in_silence_is_narrowed_down_by_halving(trial: Any) -> None:
     assert child.sent == [list("01234567"), ["5"], ["5"], ["6", "7"]]
 
 
-def test_timeout_is_blamed_at_once(trial: Any) -> None:
+def test_timeout_is_tried_once_more_alone(trial: Any) -> None:
     summary, child = trial(lambda name, step, done: "timeout" if (name, step) == ("3", 0) else "")
     assert summary.failures[0].code == "timeout"
-    assert child.sent == [list("01234567"), list("4567")]
+    assert child.sent == [list("01234567"), ["3"], list("4567")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        messages.Begin(key=99, step=DECODE),
+        messages.Begin(key=0, step=7),
+        messages.Result(key=0, step=0, sr=8000, specs=None),
+        messages.End(key=0),
+        messages.Idle(peak_rss=0),
+        messages.Ready(),
+        messages.Failed(key=0, step=0, code="crash", reason="made up"),
+        messages.ExaminedFile(key=0, health=Health(path="")),
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_answer_that_does_not_fit_the_work_is_a_crash(
+    trial: Any, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    real = FakeWorker._work
+
+    def confused(self: FakeWorker, tracks: list[TrackWork]) -> Any:
+        for number, right in enumerate(real(self, tracks)):
+            yield answer if (number, Path(tracks[0].path).name) == (1, "0") else right
+
+    monkeypatch.setattr(FakeWorker, "_work", confused)
+    summary, _ = trial(lambda name, step, done: "")
+    assert (summary.ok, summary.failed) == (7, 1)
+    (failure,) = summary.failures
+    assert (failure.track_id, failure.code) == ("0", "crash")
+    assert failure.reason.startswith("the process sent what does not fit its work")
 
 
 def test_memory_of_earlier_tracks_is_not_blamed_on_the_last(trial: Any) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +14,20 @@ import pytest
 from featx import FrontEnd, ParameterError
 from featx.frontend import (
     PRESETS,
+    Bank,
+    Bins,
+    Cepstrum,
+    Decibel,
     EmptyBandWarning,
+    Erb,
+    FilterBank,
+    Framing,
+    Ln,
+    LogFrequency,
+    Mel,
+    PowerLaw,
     Spectra,
+    Waveform,
     compute,
     frame_geometry,
     frames_spec,
@@ -23,10 +35,9 @@ from featx.frontend import (
     mel_frequencies,
     n_frames,
     preset,
-    validate,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::featx.frontend.banks.EmptyBandWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::featx.frontend.filters.EmptyBandWarning")
 
 #: Two sums of float64 weights printed with six decimals.
 PRINTED = 6e-7
@@ -109,7 +120,7 @@ def test_artist_front_end_of_impulses() -> None:
 
 @pytest.mark.parametrize(("pad_mode", "mean"), [("constant", -2.370613), ("reflect", -2.356752)])
 def test_nafp_front_end_of_a_sine(pad_mode: str, mean: float) -> None:
-    fe = dataclasses.replace(PRESETS["fe-nafp"], pad_mode=pad_mode)
+    fe = PRESETS["fe-nafp"].but(pad_mode=pad_mode)
     S = compute(sine(1000, sr=8000, n=8000), fe, sr=8000)
     S = np.maximum(S - S.max(), -80.0)
     assert S.shape == (32, 256)
@@ -131,14 +142,18 @@ def test_preset_has_its_dimension(name: str, dim: int) -> None:
 
 def test_presets_that_share_a_computation_differ_in_name_only() -> None:
     artist = PRESETS["fe-artist"]
-    assert dataclasses.replace(PRESETS["fe-csn"], name="fe-artist") == artist
-    assert dataclasses.replace(PRESETS["fe-zsl"], name="fe-artist") == artist
+    assert PRESETS["fe-csn"].but(name="fe-artist") == artist
+    assert PRESETS["fe-zsl"].but(name="fe-artist") == artist
 
 
 # ---------------------------------------------------------------- edges
+def size(fe: FrontEnd) -> int:
+    return 2048 if fe.framing is None else fe.framing.n_fft
+
+
 def edge_lengths(fe: FrontEnd) -> list[int]:
     hop, length, _, _ = frame_geometry(fe)
-    half = fe.n_fft // 2
+    half = size(fe) // 2
     around = [0, length, half, int(hop), int(4 * hop), length + int(hop)]
     return sorted({max(0, n + d) for n in around for d in (-1, 0, 1)} | {0, 1, 2, 3})
 
@@ -160,7 +175,7 @@ def test_every_length_has_its_frames_and_finite_values(name: str, rng) -> None:
 @pytest.mark.parametrize("name", ALL_PRESETS)
 def test_silence_is_finite_and_constant_over_time(name: str) -> None:
     fe = PRESETS[name]
-    S = compute(np.zeros(3 * fe.n_fft, np.float32), fe, sr=fe.sr)
+    S = compute(np.zeros(3 * size(fe), np.float32), fe, sr=fe.sr)
     assert np.isfinite(S).all()
     assert (S[0] == S).all()
 
@@ -168,16 +183,16 @@ def test_silence_is_finite_and_constant_over_time(name: str) -> None:
 @pytest.mark.parametrize("name", ALL_PRESETS)
 def test_the_loudest_input_allowed_is_finite(name: str) -> None:
     fe = PRESETS[name]
-    y = np.full(3 * fe.n_fft, 1e9, np.float32)
+    y = np.full(3 * size(fe), 1e9, np.float32)
     assert np.isfinite(compute(y, fe, sr=fe.sr)).all()
 
 
 @pytest.mark.parametrize("name", ALL_PRESETS)
 def test_blocks_and_one_shot_are_identical(name: str, rng, monkeypatch) -> None:
     fe = PRESETS[name]
-    y = (0.1 * rng.standard_normal(6 * fe.n_fft)).astype(np.float32)
+    y = (0.1 * rng.standard_normal(6 * size(fe))).astype(np.float32)
     whole = compute(y, fe, sr=fe.sr)
-    monkeypatch.setattr("featx.frontend.blocks.BLOCK_SAMPLES", 3 * fe.n_fft)
+    monkeypatch.setattr("featx.frontend.blocks.BLOCK_SAMPLES", 3 * size(fe))
     np.testing.assert_array_equal(compute(y, fe, sr=fe.sr), whole)
 
 
@@ -228,14 +243,14 @@ def test_frames_spec_has_the_frame_times_of_the_front_end() -> None:
 
 
 def test_not_centred_frames_must_be_complete() -> None:
-    fe = FrontEnd(name="", n_fft=1024, hop_length=256, center=False)
+    fe = FrontEnd(name="", framing=Framing(n_fft=1024, hop_length=256, center=False))
     assert [n_frames(n, fe) for n in (0, 1023, 1024, 1279, 1280)] == [0, 0, 1, 1, 2]
 
 
 def test_centred_frames_follow_their_formula() -> None:
-    fe = FrontEnd(name="", n_fft=1024, hop_length=256)
+    fe = FrontEnd(name="", framing=Framing(n_fft=1024, hop_length=256))
     assert [n_frames(n, fe) for n in (0, 1, 255, 256, 512)] == [0, 1, 1, 2, 3]
-    inside = dataclasses.replace(fe, end_frame=False)
+    inside = fe.but(end_frame=False)
     assert [n_frames(n, inside) for n in (0, 1, 255, 256, 257)] == [0, 1, 1, 1, 2]
 
 
@@ -248,32 +263,40 @@ def test_centred_frames_follow_their_formula() -> None:
         ({"win_length": 4096}, "win_length must be an integer <= n_fft = 2048, got 4096"),
         ({"window": "kaiser"}, "window must be one of"),
         ({"pad_mode": "edge"}, "pad_mode"),
-        ({"bank": "gammatone"}, "bank"),
+        ({"bank": "mel"}, "bank must be a Bank of featx.frontend, got 'mel'"),
         ({"power": 3.0}, "power"),
-        ({"compression": "ln-floor"}, "compression"),
+        ({"compression": "ln"}, "compression must be a Compression or None .* got 'ln'"),
+        ({"framing": None}, "framing must be a Framing for bank 'mel', got None"),
+        ({"framming": None}, "changes must name fields .* 'framming'. Did you mean framing"),
+        ({"top_dB": 80.0}, "got 'top_dB'"),
         ({"fmin": 9000.0, "fmax": 8000.0}, "fmax must be a finite number > fmin"),
         (
             {"fmax": 12000.0},
             r"must lie within 0\.\.sr / 2 = 11025 Hz, got 0\.\.12000",
         ),
         ({"fmin": 11025.0}, "fmin and fmax must lie within"),
-        ({"bank": "logfreq"}, "fmin must be > 0 for bank 'logfreq'"),
-        ({"bank": "logfreq", "fmin": 20.0, "fmax": 21.0}, "at least 3 distinct bins"),
-        ({"amin": 0.0}, "amin"),
-        ({"offset": -1.0}, "offset"),
-        ({"top_db": -1.0}, "top_db"),
-        ({"n_mfcc": 129}, "n_mfcc must be <= the 128 bands, got 129"),
+        ({"bank": LogFrequency(), "fmin": 0.0}, "fmin must be a finite number > 0, got 0.0"),
+        ({"bank": LogFrequency(fmin=20.0, fmax=21.0)}, "at least 3 distinct bins"),
+        ({"compression": Ln(), "amin": 0.0}, "amin"),
+        ({"compression": Ln(), "offset": -1.0}, "offset"),
+        ({"compression": Decibel(), "top_db": -1.0}, "top_db"),
+        ({"cepstrum": Cepstrum(n_mfcc=129)}, "n_mfcc must be <= the 128 bands, got 129"),
         ({"deltas": 1, "delta_width": 8}, "delta_width must be an odd integer >= 3, got 8"),
         ({"estimate_tuning": True}, "estimate_tuning"),
-        ({"exponent": 0.0}, "exponent must be a number > 0 and <= 1, got 0.0"),
-        ({"exponent": 1.5}, "exponent"),
-        ({"raw": True, "deltas": 1}, "n_mfcc and deltas must be 0 for a raw front end"),
+        (
+            {"compression": PowerLaw(), "exponent": 0.0},
+            "exponent must be a number > 0 and <= 1, got 0.0",
+        ),
+        ({"compression": PowerLaw(), "exponent": 1.5}, "exponent"),
+        (
+            {"framing": None, "bank": Waveform(), "deltas": 1},
+            "cepstrum must be None and deltas 0 for the waveform itself",
+        ),
     ],
 )
 def test_broken_rules_are_named(changes: dict, message: str) -> None:
-    fe = FrontEnd(name="mine", **changes)
     with pytest.raises(ParameterError, match=message):
-        frame_geometry(fe)
+        frame_geometry(FrontEnd(name="mine").but(**changes))
 
 
 def test_unknown_preset_suggests_the_nearest() -> None:
@@ -283,9 +306,76 @@ def test_unknown_preset_suggests_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", ALL_PRESETS)
 def test_presets_are_valid_and_survive_json(name: str) -> None:
-    fe = validate(name)
+    fe = preset(name)
     assert fe.name == name
     assert FrontEnd.from_json(json.loads(json.dumps(fe.to_json()))) == fe
+
+
+def test_but_changes_fields_of_parts_and_keeps_the_rest() -> None:
+    fe = PRESETS["fe-artist"].but(name="mine", hop_length=256, n_bands=64, gain=5.0)
+    assert (fe.framing.n_fft, fe.framing.hop_length) == (1024, 256)
+    assert (fe.bank.n_bands, fe.compression.gain, fe.name) == (64, 5.0, "mine")
+    assert PRESETS["fe-artist"].framing.hop_length == 512
+    assert fe.but(bank=Erb(), n_bands=12).bank == Erb(n_bands=12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": "gammatone"}, "id must be one of .*mel.*, got 'gammatone'"),
+        ({"id": "log10"}, "id must be one of"),
+        ({"n_mels": 40}, "fields of 'mel' must be .* n_mels"),
+    ],
+)
+def test_json_of_another_kind_is_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        Bank.from_json({**Mel().to_json(), **changes})
+    plain = FrontEnd(name="x").to_json()
+    with pytest.raises(ParameterError, match=message):
+        FrontEnd.from_json({**plain, "bank": {**plain["bank"], **changes}})
+
+
+def test_json_names_every_part_by_its_id() -> None:
+    plain = PRESETS["fe-superflux"].to_json()
+    assert plain["framing"]["hop_length"] == "441/2"
+    assert plain["bank"] == {
+        "id": "logfreq", "bands_per_octave": 24, "fmin": 30.0, "fmax": 17000.0, "norm": "none",
+        "fref": 440.0,
+    }  # fmt: skip
+    assert plain["compression"] == {"id": "log10", "gain": 1.0, "offset": 1.0, "amin": 1e-10}
+    assert plain["cepstrum"] is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Octaves(FilterBank, id="test-octaves"):
+    """A bank of a plugin: the mean of every octave below half of the rate."""
+
+    n_bands: int = 5
+
+    def n_columns(self, framing, *, sr):
+        return self.n_bands
+
+    def matrix(self, *, sr, n_fft, tuning=0.0):
+        share = np.arange(n_fft // 2 + 1) / (n_fft / 2)
+        tops = 2.0 ** -np.arange(self.n_bands)[:, np.newaxis]
+        inside = (share <= tops) & (share > tops / 2)
+        return inside / inside.sum(axis=1, keepdims=True)
+
+
+def test_a_bank_of_a_plugin_is_one_class(rng) -> None:
+    fe = FrontEnd(name="octaves", sr=8000, bank=Octaves(n_bands=4), compression=Decibel())
+    y = rng.standard_normal(8000).astype(np.float32)
+    power = compute(y, fe.but(compression=None), sr=8000)
+    linear = compute(y, FrontEnd(name="bins", sr=8000, bank=Bins()), sr=8000)
+    expected = linear @ fe.bank.matrix(sr=8000, n_fft=2048).T
+    np.testing.assert_allclose(power, expected, rtol=1e-5)
+    assert frames_spec("octaves", fe).dim == 4
+    assert FrontEnd.from_json(json.loads(json.dumps(fe.to_json()))) == fe
+
+
+def test_ids_of_parts_are_unique() -> None:
+    with pytest.raises(ParameterError, match="id of a part must be new, got 'mel'"):
+        type("Other", (FilterBank,), {}, id="mel")
 
 
 # ---------------------------------------------------------------- sharing

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from featx import FrontEnd, ParameterError
 from featx.frontend import (
     PRESETS,
-    bark_filter_bank,
+    Bark,
+    Bins,
+    Chroma,
+    ConstantQ,
+    Erb,
+    Framing,
+    LibrosaChroma,
+    LogFrequency,
+    Mel,
+    Samples,
     bark_frequencies,
     bark_to_hz,
     chroma,
-    chroma_filter_bank,
     compute,
     deltas,
-    erb_filter_bank,
     erb_to_hz,
     estimate_tuning,
     filter_spectrogram,
@@ -25,7 +30,6 @@ from featx.frontend import (
     hz_to_bark,
     hz_to_erb,
     hz_to_mel,
-    log_filter_bank,
     log_frequencies,
     mel_filter_bank,
     mel_to_hz,
@@ -94,9 +98,9 @@ def test_bark_scale_counts_critical_bands() -> None:
     np.testing.assert_allclose(hz_to_bark(edges), np.arange(2, 24), atol=BARK)
 
 
-@pytest.mark.parametrize("norm", ["slaney", "area", None])
-def test_bark_bank_peaks_at_its_frequencies(norm: str | None) -> None:
-    bank = bark_filter_bank(sr=SR, n_fft=8192, n_bands=20, fmin=50.0, norm=norm)
+@pytest.mark.parametrize("norm", ["slaney", "area", "none"])
+def test_bark_bank_peaks_at_its_frequencies(norm: str) -> None:
+    bank = Bark(n_bands=20, fmin=50.0, norm=norm).matrix(sr=SR, n_fft=8192)
     centres = bark_frequencies(22, fmin=50.0, fmax=SR / 2)[1:-1]
     assert bank.shape == (20, 4097)
     np.testing.assert_allclose(bank.argmax(axis=1) * SR / 8192, centres, atol=SR / 8192)
@@ -105,10 +109,10 @@ def test_bark_bank_peaks_at_its_frequencies(norm: str | None) -> None:
 
 
 def test_bark_front_end_is_its_bank(y) -> None:
-    fe = FrontEnd(name="bark", bank="bark", n_bands=20, fmin=50.0)
-    bank = bark_filter_bank(sr=SR, n_fft=fe.n_fft, n_bands=20, fmin=50.0)
+    fe = FrontEnd(name="bark", bank=Bark(n_bands=20, fmin=50.0))
+    bank = fe.bank.matrix(sr=SR, n_fft=2048)
     got = compute(y, fe, sr=SR)
-    expected = compute(y, dataclasses.replace(fe, bank="none"), sr=SR) @ bank.T
+    expected = compute(y, fe.but(bank=Bins()), sr=SR) @ bank.T
     np.testing.assert_allclose(got, expected, rtol=0, atol=LINEAR * expected.max())
 
 
@@ -153,9 +157,7 @@ def test_mel_bank_is_librosas(n_fft: int, htk: bool, norm: str | None) -> None:
 
 def test_mel_triangles_may_be_straight_in_mel() -> None:
     """Kaldi's loop over filters and bins, written out."""
-    bank = mel_filter_bank(
-        sr=16000, n_fft=512, n_mels=23, fmin=20.0, htk=True, norm=None, linear_in="mel"
-    )
+    bank = PRESETS["kaldi"].bank.matrix(sr=16000, n_fft=512)
     low, high = hz_to_mel(20.0, htk=True), hz_to_mel(8000.0, htk=True)
     step = (high - low) / 24
     expected = np.zeros((23, 257))
@@ -169,27 +171,28 @@ def test_mel_triangles_may_be_straight_in_mel() -> None:
 
 def log_bank_by_hand(fe: FrontEnd, sr: int) -> np.ndarray:
     """Nearest bins of the notes, made unique, and a triangle over every three of them."""
-    bins = np.arange(fe.n_fft // 2) * (sr / fe.n_fft)
-    notes = log_frequencies(fe.bands_per_octave, fmin=fe.fmin, fmax=fe.fmax)
+    n_fft = fe.framing.n_fft
+    bins = np.arange(n_fft // 2) * (sr / n_fft)
+    notes = log_frequencies(fe.bank.bands_per_octave, fmin=fe.bank.fmin, fmax=fe.bank.fmax)
     nearest = np.unique([np.argmin(np.abs(bins - note)) for note in notes])
-    bank = np.zeros((len(nearest) - 2, fe.n_fft // 2 + 1))
+    bank = np.zeros((len(nearest) - 2, n_fft // 2 + 1))
     for i in range(len(bank)):
         a, b, c = nearest[i : i + 3]
         bank[i, a:b] = np.linspace(0, 1, b - a, endpoint=False)
         bank[i, b:c] = np.linspace(1, 0, c - b, endpoint=False)
-    return bank / bank.sum(axis=1, keepdims=True) if fe.norm == "area" else bank
+    return bank / bank.sum(axis=1, keepdims=True) if fe.bank.norm == "area" else bank
 
 
 @pytest.mark.parametrize("name", ["fe-log81", "fe-superflux", "fe-key"])
 def test_log_bank_is_the_one_written_out(name: str) -> None:
     fe = PRESETS[name]
-    bank = log_filter_bank(fe, sr=44100)
+    bank = fe.bank.matrix(sr=44100, n_fft=fe.framing.n_fft)
     np.testing.assert_allclose(bank, log_bank_by_hand(fe, 44100), atol=1e-14)
     assert bank.shape[0] == frame_geometry(fe)[3]
 
 
 def test_erb_bank_covers_its_range() -> None:
-    bank = erb_filter_bank(sr=16000, n_fft=2048, n_bands=40, fmin=80.0, fmax=7000.0, norm=None)
+    bank = Erb(n_bands=40, fmin=80.0, fmax=7000.0, norm="none").matrix(sr=16000, n_fft=2048)
     assert bank.shape == (40, 1025)
     frequencies = np.arange(1025) * 16000 / 2048
     inside = (frequencies > 150) & (frequencies < 6200)
@@ -199,26 +202,48 @@ def test_erb_bank_covers_its_range() -> None:
 
 
 def test_chroma_bank_weighs_by_distance_in_semitones() -> None:
-    bank = chroma_filter_bank(sr=1200, n_fft=1200, fmin=55.0, fmax=500.0)
+    chroma_bank = Chroma(fmin=55.0, fmax=500.0)
+    bank = chroma_bank.matrix(sr=1200, n_fft=1200)
     assert bank[9, 440] == 1.0
     assert bank[9, 220] == 1.0
     assert bank[10, 440] == pytest.approx(np.exp(-0.5))
     assert bank[3, 440] == pytest.approx(np.exp(-18.0))
     assert not bank[:, :55].any()
     assert not bank[:, 501:].any()
-    shifted = chroma_filter_bank(sr=1200, n_fft=1200, fmin=55.0, fmax=500.0, tuning=0.5)
+    shifted = chroma_bank.matrix(sr=1200, n_fft=1200, tuning=0.5)
     assert shifted[9, 440] == pytest.approx(np.exp(-0.125))
 
 
-@pytest.mark.parametrize("bank", ["mel", "erb", "logfreq", "chroma", "chroma-librosa", "none"])
-def test_every_bank_has_as_many_columns_as_its_geometry(bank: str, y) -> None:
-    fe = FrontEnd(name=bank, bank=bank, n_bands=12, fmin=60.0)
+@pytest.mark.parametrize(
+    "bank",
+    [Mel(), Bark(), Erb(), LogFrequency(fmin=60.0), Chroma(), LibrosaChroma(), Bins(), Samples()],
+    ids=lambda bank: bank.id,
+)
+def test_every_bank_has_as_many_columns_as_its_geometry(bank, y) -> None:
+    fe = FrontEnd(name=bank.id, bank=bank)
     assert compute(y, fe, sr=SR).shape[1] == frame_geometry(fe)[3]
 
 
-@pytest.mark.parametrize(("fmin", "fmax"), [(-1.0, None), (500.0, 400.0)])
+@pytest.mark.parametrize(
+    "bank", [Mel(), Bark(), Erb(), LogFrequency(), Bins()], ids=lambda bank: bank.id
+)
+def test_bands_peak_at_their_frequencies(bank) -> None:
+    frequencies = bank.frequencies(sr=SR, n_fft=8192)
+    weights = np.eye(4097) if bank.id == "bins" else bank.matrix(sr=SR, n_fft=8192)
+    assert len(frequencies) == len(weights)
+    np.testing.assert_allclose(weights.argmax(axis=1) * SR / 8192, frequencies, atol=SR / 8192)
+
+
+def test_constant_q_bands_are_notes() -> None:
+    np.testing.assert_allclose(
+        ConstantQ(fmin=55.0).frequencies(sr=SR, n_fft=0)[::12], 55.0 * 2.0 ** np.arange(7)
+    )
+    assert ConstantQ(harmonics=(1.0, 2.0)).frequencies(sr=SR, n_fft=0) is None
+
+
+@pytest.mark.parametrize(("fmin", "fmax"), [(-1.0, None), (500.0, 400.0), (0.0, 20_000.0)])
 def test_empty_ranges_are_refused(fmin: float, fmax: float | None) -> None:
-    with pytest.raises(ParameterError, match="fmin must lie within"):
+    with pytest.raises(ParameterError, match=r"fmin|fmax"):
         mel_filter_bank(sr=SR, n_fft=1024, fmin=fmin, fmax=fmax)
 
 
@@ -275,7 +300,7 @@ def test_chroma_follows_the_tuning() -> None:
     t = np.arange(SR) / SR
     y = (0.5 * np.sin(2 * np.pi * 440.0 * 2 ** (0.4 / 12) * t)).astype(np.float32)
     tuned = compute(y, "fe-chroma-stft", sr=SR)
-    plain = compute(y, dataclasses.replace(PRESETS["fe-chroma-stft"], estimate_tuning=False), sr=SR)
+    plain = compute(y, PRESETS["fe-chroma-stft"].but(estimate_tuning=False), sr=SR)
     assert tuned[5, 9] > plain[5, 9]
     assert tuned[5, 8] == pytest.approx(tuned[5, 10], rel=0.1)
 
@@ -314,7 +339,7 @@ def test_mfcc_vq_is_mfcc_and_its_derivatives(y) -> None:
 
 def test_filter_spectrogram_is_a_product(y) -> None:
     S = spectrogram(y)
-    bank = erb_filter_bank(sr=SR, n_fft=2048, n_bands=20)
+    bank = Erb(n_bands=20).matrix(sr=SR, n_fft=2048)
     got = filter_spectrogram(S, bank)
     np.testing.assert_allclose(got, S @ bank.T.astype(np.float32), rtol=1e-5, atol=1e-6)
 
@@ -333,7 +358,7 @@ def test_filter_spectrogram_checks_shapes(S, bank, message: str) -> None:
 
 def test_spectrum_blocks_are_the_spectrogram(y, monkeypatch) -> None:
     monkeypatch.setattr("featx.frontend.blocks.BLOCK_SAMPLES", 5 * 2048)
-    fe = FrontEnd(name="magnitudes", bank="none", power=1.0, pad_mode="constant")
+    fe = FrontEnd(name="magnitudes", framing=Framing(pad_mode="constant"), power=1.0, bank=Bins())
     blocks = [(first, S.copy()) for first, S in spectrum_blocks(y, fe, sr=SR)]
     assert len(blocks) > 1
     assert [first for first, _ in blocks] == [*np.cumsum([0, *(len(S) for _, S in blocks[:-1])])]
@@ -346,7 +371,7 @@ def test_spectrum_blocks_are_the_spectrogram(y, monkeypatch) -> None:
 def test_htk_front_end_is_the_one_written_out(rng) -> None:
     """HTK's FBANK: pre-emphasis and Hamming per frame, magnitudes, log of at least 1."""
     y = (0.1 * rng.standard_normal(1000)).astype(np.float32)
-    bank = mel_filter_bank(sr=16000, n_fft=512, n_mels=26, htk=True, norm=None, linear_in="mel")
+    bank = PRESETS["htk"].bank.matrix(sr=16000, n_fft=512)
     expected = []
     for start in range(0, 1000 - 400 + 1, 160):
         frame = y[start : start + 400].astype(np.float64) * 32768
@@ -374,6 +399,6 @@ def test_crepe_front_end_is_the_padded_frames(y) -> None:
 def test_superflux_frames_sit_on_half_samples() -> None:
     y = np.zeros(44100, np.float32)
     y[441] = 1.0
-    fe = dataclasses.replace(PRESETS["fe-superflux"], bank="frames", window="rectangular")
+    fe = PRESETS["fe-superflux"].but(bank=Samples(), window="rectangular")
     S = compute(y, fe, sr=44100)
     assert S[:4].argmax(axis=1).tolist() == [1024 + 441, 1024 + 221, 1024, 1024 - 220]

@@ -8,81 +8,92 @@ import numpy as np
 import pytest
 
 from featx import FrontEnd
-from featx.frontend import PRESETS, EmptyBandWarning, compute, frame_geometry
+from featx.frontend import (
+    PRESETS,
+    ConstantQ,
+    Decibel,
+    EmptyBandWarning,
+    LibrosaChroma,
+    LogFrequency,
+    Mel,
+    Samples,
+    Waveform,
+    compute,
+    frame_geometry,
+)
 from featx.frontend.constantq.filters import quality
 
 PAGE = Path(__file__).parent.parent / "docs" / "frontend.md"
 
 
 def sizes(fe: FrontEnd) -> str:
-    if fe.bank == "cqt":
-        return f"{fe.window} of {quality(fe.bands_per_octave):.1f} periods"
-    window = fe.window if fe.periodic or fe.window == "rectangular" else f"symmetric {fe.window}"
-    if fe.win_length in (None, fe.n_fft):
-        return f"{fe.n_fft} {window}"
-    place = "centred" if fe.fft_padding == "window" else "zeros behind"
-    return f"{fe.win_length} {window} in {fe.n_fft}, {place}"
+    if isinstance(fe.bank, ConstantQ):
+        return f"hann of {quality(fe.bank.bands_per_octave):.1f} periods"
+    framing = fe.framing
+    plain = framing.periodic or framing.window == "rectangular"
+    window = framing.window if plain else f"symmetric {framing.window}"
+    if framing.win_length in (None, framing.n_fft):
+        return f"{framing.n_fft} {window}"
+    place = "centred" if framing.fft_padding == "window" else "zeros behind"
+    return f"{framing.win_length} {window} in {framing.n_fft}, {place}"
 
 
 def padding(fe: FrontEnd) -> str:
-    if not fe.center:
+    if isinstance(fe.bank, ConstantQ):
+        return fe.bank.pad_mode
+    if not fe.framing.center:
         return "complete frames"
-    mode = "zero" if fe.pad_mode == "constant" else fe.pad_mode
-    return mode if fe.end_frame else f"{mode}, centres inside"
+    mode = "zero" if fe.framing.pad_mode == "constant" else fe.framing.pad_mode
+    return mode if fe.framing.end_frame else f"{mode}, centres inside"
 
 
 def bank(fe: FrontEnd) -> str:
-    if fe.bank == "frames":
+    own = fe.bank
+    if isinstance(own, Samples):
         return "none: the frames"
-    if fe.bank == "cqt":
-        several = ", ".join(f"{item:g}" for item in fe.harmonics)
-        harmonics = f", harmonics {several}" if len(fe.harmonics) > 1 else ""
-        start = f"{fe.bands_per_octave}/octave from {fe.fmin:.1f} Hz"
-        return f"{fe.n_bands} constant-Q at {start}{harmonics}"
-    span = f"{fe.fmin:g}–{fe.fmax or fe.sr / 2:g} Hz"
-    if fe.bank == "mel":
-        straight = ", straight in mel" if fe.linear_in == "mel" else ""
-        return f"{fe.n_bands} mel {fe.scale}, norm {fe.norm}, {span}{straight}"
-    if fe.bank == "logfreq":
-        return (
-            f"{frame_geometry(fe)[3]} bins at {fe.bands_per_octave}/octave, norm {fe.norm}, {span}"
-        )
-    if fe.bank == "chroma":
-        return f"{fe.n_bands} chroma, σ {fe.sigma:g} semitone, {span}, tuned"
-    return f"{fe.n_bands} chroma as librosa, tuned"
+    if isinstance(own, ConstantQ):
+        several = ", ".join(f"{item:g}" for item in own.harmonics)
+        harmonics = f", harmonics {several}" if len(own.harmonics) > 1 else ""
+        start = f"{own.bands_per_octave}/octave from {own.fmin:.1f} Hz"
+        return f"{own.n_bands} constant-Q at {start}{harmonics}"
+    if isinstance(own, LibrosaChroma):
+        return f"{own.n_bands} chroma as librosa, tuned"
+    span = f"{own.fmin:g}–{own.fmax or fe.sr / 2:g} Hz"
+    if isinstance(own, Mel):
+        straight = ", straight in mel" if own.linear_in == "mel" else ""
+        return f"{own.n_bands} mel {own.scale}, norm {own.norm}, {span}{straight}"
+    if isinstance(own, LogFrequency):
+        bins = f"{frame_geometry(fe)[3]} bins at {own.bands_per_octave}/octave"
+        return f"{bins}, norm {own.norm}, {span}"
+    return f"{own.n_bands} chroma, σ {own.sigma:g} semitone, {span}, tuned"
 
 
 def before_the_bank(fe: FrontEnd) -> str:
-    if fe.bank == "frames":
+    if isinstance(fe.bank, Samples):
         return "–"
     steps = [f"× {fe.spectrum_gain:g}"] if fe.spectrum_gain != 1 else []
-    steps += ["DC removed"] if fe.remove_dc else []
-    steps += [f"pre-emphasis {fe.preemphasis:g}"] if fe.preemphasis else []
+    if fe.framing is not None:
+        steps += ["DC removed"] if fe.framing.remove_dc else []
+        steps += [f"pre-emphasis {fe.framing.preemphasis:g}"] if fe.framing.preemphasis else []
     return ", ".join([f"power {fe.power:g}", *steps])
 
 
 def after_the_bank(fe: FrontEnd) -> str:
-    gain = "" if fe.gain == 1 else f"{fe.gain:g} "
-    floored = {"db": f"10 log10(max(x, {fe.amin:.2g}))", "ln": f"ln(max(x, {fe.amin:.2g}))"}
-    steps = []
-    if fe.compression == "db":
-        steps.append(floored["db"])
-    elif fe.compression != "none":
-        plain = f"{fe.compression}({fe.offset:g} + {gain}x)"
-        steps.append(plain if fe.offset else floored[fe.compression])
-    steps += [f"{fe.top_db:g} dB range"] if fe.top_db is not None else []
-    steps += [f"{fe.n_mfcc} DCT-II"] if fe.n_mfcc else []
+    steps = [fe.compression.formula()] if fe.compression is not None else []
+    if isinstance(fe.compression, Decibel) and fe.compression.top_db is not None:
+        steps += [f"{fe.compression.top_db:g} dB range"]
+    steps += [f"{fe.cepstrum.n_mfcc} DCT-II"] if fe.cepstrum is not None else []
     steps += ["Δ, ΔΔ"] if fe.deltas == 2 else []
     steps += [f"frame norm {fe.frame_norm}"] if fe.frame_norm != "none" else []
     return ", ".join(steps) or "–"
 
 
 def row(fe: FrontEnd) -> str:
-    if fe.raw:
+    if isinstance(fe.bank, Waveform):
         cells = [f"`{fe.name}`", str(fe.sr), "–", "1", "–", "–", "the waveform", "–", "1"]
     else:
         cells = [
-            f"`{fe.name}`", str(fe.sr), sizes(fe), f"{float(fe.hop_length):g}", padding(fe),
+            f"`{fe.name}`", str(fe.sr), sizes(fe), f"{float(fe.hop):g}", padding(fe),
             before_the_bank(fe), bank(fe), after_the_bank(fe), str(frame_geometry(fe)[3]),
         ]  # fmt: skip
     return f"| {' | '.join(cells)} |"

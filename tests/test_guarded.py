@@ -67,6 +67,8 @@ def test_arrays_keep_shape_dtype_and_values() -> None:
     assert message.arrays["empty"].shape == (0, 5)
     assert np.array_equal(message.arrays["large"], np.arange(3_000_000.0))
     assert message.arrays["flags"].tolist() == [True, False]
+    assert message.arrays["labels"].tolist() == [(0.5, "C:maj"), (1.5, "ä")]
+    assert message.arrays["labels"].dtype.names == ("time", "chord")
 
 
 def test_objects_are_not_sent() -> None:

@@ -27,7 +27,10 @@ HEAVY = ("h5py", "numba", "numpy", "scipy", "torch")
 
 #: the ground floor knows no other room, except that interfaces describe what it holds
 GROUND = frozenset(
-    {"_version", "errors", "types", "params", "annotations", "manifest", "progress", "guarded"}
+    {
+        *("_version", "errors", "types", "params", "annotations", "manifest", "progress"),
+        *("guarded", "notebook"),
+    }
 )
 SPECS = GROUND | {"interfaces", "hookspecs", "registry"}
 ENGINE = SPECS | {"audio", "frontend", "kernels", "store", "weights"}
@@ -49,15 +52,18 @@ def room(
 
 
 ALL_ROOMS = ENGINE | {
-    *("analysis", "commands", "index", "engine", "plotting", "neural", "training", "testing", "cli")
+    *("analysis", "commands", "index", "engine", "neural", "training", "testing", "cli")
 }
 ROOMS = {
-    **{name: Room(rooms=GROUND) for name in ("_version", "errors", "types", "params", "manifest")},
+    **{
+        name: Room(rooms=GROUND)
+        for name in ("_version", "errors", "types", "params", "manifest", "notebook")
+    },
     "annotations": room("numpy"),
     "progress": room("rich"),
     "guarded": Room(),
     "kernels": room("numpy", "numba", "llvmlite"),  # numba's own compiler, comes with it
-    "interfaces": room("pluggy", rooms=SPECS),
+    "interfaces": room("pluggy", rooms=SPECS | {"frontend"}),  # for type checkers only
     "hookspecs": room("pluggy", rooms=SPECS),
     "registry": room("pluggy", rooms=SPECS),
     "frontend": room("numpy", rooms=GROUND | {"kernels"}),
@@ -67,8 +73,7 @@ ROOMS = {
     "weights": room("numpy", "safetensors", "h5py"),
     "neural": room("numpy"),
     "index": room("numpy", rooms=SPECS | {"store"}, inside=ENGINE | {"engine"}),
-    "engine": room("numpy", "pebble", rooms=ENGINE),
-    "plotting": room("numpy", rooms=GROUND | {"frontend"}),
+    "engine": room("numpy", rooms=ENGINE),
     "training": room("numpy", "torch", rooms=ALL_ROOMS - {"testing", "commands", "cli"}),
     "commands": room("click", rooms=GROUND | {"registry"}, inside=ALL_ROOMS),
     "testing": room("numpy", rooms=ALL_ROOMS - {"cli"}),
@@ -197,7 +202,7 @@ PICKLE = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     [
         path
         for path in CORE_FILES
-        if path.relative_to(CORE).parts[0] in {"store", "weights", "index"}
+        if path.relative_to(CORE).parts[0] in {"store", "weights", "index", "engine", "guarded"}
     ],
     ids=_name,
 )
@@ -214,7 +219,7 @@ def plugin_packages(folder: Path) -> list[Path]:
 ALL_PACKAGES = {package.name for folder in PLUGINS for package in plugin_packages(folder)}
 PLUGIN_FILES = [
     (package, path)
-    for folder in PLUGINS
+    for folder in (*PLUGINS, ROOT / "benchmarks")  # featx-bench is a plugin that brings a command
     for package in plugin_packages(folder)
     for path in sorted(package.rglob("*.py"))
 ]

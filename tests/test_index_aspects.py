@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx import ParameterError
-from featx.index import AspectIndex, AspectQuery, ExactIndex, unit_rows
+from featx.index import AspectIndex, AspectQuery, ExactIndex, aspect_rows, unit_rows
 
 ASPECTS = {"genre": (0, 4), "mood": (4, 9), "tempo": (9, 12)}
 N = 40
@@ -24,9 +24,9 @@ def vectors(rng: np.random.Generator) -> np.ndarray:
 
 
 def built(vectors: np.ndarray) -> AspectIndex:
-    index = AspectIndex(ASPECTS)
-    index.build(vectors, IDS)
-    return index
+    index = ExactIndex()
+    index.build(aspect_rows(vectors, ASPECTS), IDS)
+    return AspectIndex(ASPECTS, index, dim=vectors.shape[1])
 
 
 def cosines(query: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -148,4 +148,4 @@ def test_unknown_notion_is_named(vectors: np.ndarray) -> None:
 
 def test_vectors_too_short_for_the_aspects_are_refused() -> None:
     with pytest.raises(ParameterError, match="at least 12 columns"):
-        AspectIndex(ASPECTS).build(np.ones((2, 11), np.float32), ["a", "b"])
+        aspect_rows(np.ones((2, 11), np.float32), ASPECTS)

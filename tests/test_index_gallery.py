@@ -12,8 +12,9 @@ from click.testing import CliRunner
 import featx
 from featx import Column, FeatureSpec, ParameterError, search
 from featx.cli import main
-from featx.index import Gallery, column_scaling, column_values, tracks_where
+from featx.index import Gallery, column_scaling
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store
+from featx.store.records import column_values
 
 IDS = [f"{name}.ogg" for name in "abcdefgh"]
 ARTISTS = dict(zip(IDS, ["Ada", "Ada", "Ada", "Bob", "Bob", "Cyd", "Cyd", "Cyd"], strict=True))
@@ -75,7 +76,7 @@ def ranked(query: np.ndarray, vectors: np.ndarray) -> tuple[list[str], np.ndarra
 
 
 def test_search_by_track_leaves_the_track_out(store: Path, vectors: np.ndarray) -> None:
-    found = search(store, "net", query="c.ogg", k=3)
+    found = search(store, "c.ogg", k=3)
     names, distances = ranked(vectors[2], vectors)
     assert [item.track_id for item in found] == names[1:4]
     assert [item.distance for item in found] == pytest.approx(distances[1:4], abs=1e-6)
@@ -83,19 +84,19 @@ def test_search_by_track_leaves_the_track_out(store: Path, vectors: np.ndarray) 
 
 
 def test_search_can_keep_the_track(store: Path) -> None:
-    found = search(store, "net", query="c.ogg", k=1, exclude=())
+    found = search(store, "c.ogg", k=1, exclude=())
     assert (found[0].track_id, found[0].distance) == ("c.ogg", 0.0)
 
 
 def test_excluded_tracks_are_replaced(store: Path) -> None:
-    whole = [item.track_id for item in search(store, "net", query="c.ogg", k=7)]
-    rest = search(store, "net", query="c.ogg", k=3, exclude=[whole[0], "c.ogg", "unknown"])
+    whole = [item.track_id for item in search(store, "c.ogg", k=7)]
+    rest = search(store, "c.ogg", k=3, exclude=[whole[0], "c.ogg", "unknown"])
     assert [item.track_id for item in rest] == whole[1:4]
 
 
 def test_only_the_tracks_asked_for_are_ranked(store: Path) -> None:
-    whole = [item.track_id for item in search(store, "net", query="c.ogg", k=7)]
-    some = search(store, "net", query="c.ogg", k=7, among=["b.ogg", "c.ogg", "f.ogg", "unknown"])
+    whole = [item.track_id for item in search(store, "c.ogg", k=7)]
+    some = search(store, "c.ogg", k=7, among=["b.ogg", "c.ogg", "f.ogg", "unknown"])
     assert [item.track_id for item in some] == [x for x in whole if x in ("b.ogg", "f.ogg")]
 
 
@@ -106,11 +107,11 @@ def test_only_the_tracks_asked_for_are_ranked_by_tag(store: Path) -> None:
 
 
 def test_k_beyond_the_store_gives_all_others(store: Path) -> None:
-    assert len(search(store, "net", query="a.ogg", k=100)) == len(IDS) - 1
+    assert len(search(store, "a.ogg", k=100)) == len(IDS) - 1
 
 
 def test_search_by_vector(store: Path, vectors: np.ndarray) -> None:
-    found = search(store, "net", query=vectors[4] * 3, k=8)
+    found = search(store, vectors[4] * 3, k=8)
     assert [item.track_id for item in found] == ranked(vectors[4], vectors)[0]
 
 
@@ -118,13 +119,13 @@ def test_several_queries_are_fused_by_mean_of_unit_vectors(
     store: Path, vectors: np.ndarray
 ) -> None:
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = search(store, "net", query=["a.ogg", vectors[1] * 50], k=8, exclude=())
+    found = search(store, ["a.ogg", vectors[1] * 50], k=8, exclude=())
     assert [item.track_id for item in found] == ranked(unit[0] + unit[1], vectors)[0]
 
 
 def test_prototype_is_the_plain_mean_of_a_set(store: Path, vectors: np.ndarray) -> None:
     with open_store(store) as opened:
-        set_ = tracks_where(opened, artist="Ada")
+        set_ = opened.tracks.where(artist="Ada")
         found = Gallery(opened, "net").search(set_, fusion="prototype", exclude=(), k=8)
     assert set_ == ["a.ogg", "b.ogg", "c.ogg"]
     assert [item.track_id for item in found] == ranked(vectors[:3].mean(axis=0), vectors)[0]
@@ -132,16 +133,20 @@ def test_prototype_is_the_plain_mean_of_a_set(store: Path, vectors: np.ndarray) 
 
 def test_tags_are_met_one_by_one(store: Path) -> None:
     with open_store(store) as opened:
-        assert tracks_where(opened, tags="even", artist="Ada") == ["a.ogg", "c.ogg"]
-        assert tracks_where(opened, tags="all") == list(IDS)
-        assert tracks_where(opened, tags="even; all") == []
+        assert opened.tracks.where(tags="even", artist="Ada") == ["a.ogg", "c.ogg"]
+        assert opened.tracks.where(tags="all") == list(IDS)
+        pairs = [("tags", "all"), ("tags", "even"), ("artist", "Cyd")]
+        assert opened.tracks.where(pairs) == ["g.ogg"]
+        assert opened.tracks.where({"tags": "even"}, among=["c.ogg", "d.ogg"]) == ["c.ogg"]
+        with pytest.raises(ParameterError, match=r"got tags=even; all\. Values of tags: even, all"):
+            opened.tracks.where(tags="even; all")
     assert column_values("tags", "odd;; all ") == ("odd", "all")
     assert column_values("artist", "Simon; Garfunkel") == ("Simon; Garfunkel",)
     assert column_values("artist", "") == ()
 
 
 def test_max_fusion_takes_the_nearest_to_any(store: Path, vectors: np.ndarray) -> None:
-    found = search(store, "net", query=["a.ogg", "e.ogg"], fusion="max", k=4)
+    found = search(store, ["a.ogg", "e.ogg"], fusion="max", k=4)
     nearest = {
         name: min(dict(zip(*ranked(vectors[row], vectors), strict=True))[name] for row in (0, 4))
         for name in IDS
@@ -151,12 +156,12 @@ def test_max_fusion_takes_the_nearest_to_any(store: Path, vectors: np.ndarray) -
 
 
 def test_a_single_aspect_compares_its_slice(store: Path, vectors: np.ndarray) -> None:
-    found = search(store, "net", query="a.ogg", weights={"mood": 2.0}, k=8, exclude=())
+    found = search(store, "a.ogg", weights={"mood": 2.0}, k=8, exclude=())
     assert [item.track_id for item in found] == ranked(vectors[0, 3:], vectors[:, 3:])[0]
 
 
 def test_mix_and_match_takes_another_track_per_aspect(store: Path, vectors: np.ndarray) -> None:
-    found = search(store, "net", query={"genre": "a.ogg", "mood": "f.ogg"}, k=8)
+    found = search(store, {"genre": "a.ogg", "mood": "f.ogg"}, k=8)
     mixed = np.concatenate(
         [vectors[:, s] / np.linalg.norm(vectors[:, s], axis=1, keepdims=True)
          for s in (slice(0, 3), slice(3, 6))], axis=1
@@ -167,8 +172,8 @@ def test_mix_and_match_takes_another_track_per_aspect(store: Path, vectors: np.n
 
 
 def test_beta_one_equals_the_search_by_whole_vectors(store: Path) -> None:
-    plain = search(store, "net", query="a.ogg", k=8)
-    mixed = search(store, "net", query="a.ogg", weights={"mood": 1.0}, beta=1.0, k=8)
+    plain = search(store, "a.ogg", k=8)
+    mixed = search(store, "a.ogg", weights={"mood": 1.0}, beta=1.0, k=8)
     assert [item.track_id for item in mixed] == [item.track_id for item in plain]
     assert [item.distance for item in mixed] == pytest.approx(
         [item.distance for item in plain], abs=1e-6
@@ -177,7 +182,7 @@ def test_beta_one_equals_the_search_by_whole_vectors(store: Path) -> None:
 
 def test_negative_weights_need_the_flag(store: Path) -> None:
     with pytest.raises(ParameterError, match="signed=True"):
-        search(store, "net", query="a.ogg", weights={"mood": 1.0, "genre": -1.0})
+        search(store, "a.ogg", weights={"mood": 1.0, "genre": -1.0})
 
 
 def test_tag_ranks_by_its_column(store: Path) -> None:
@@ -203,7 +208,7 @@ def test_tag_ranks_by_its_column(store: Path) -> None:
 )
 def test_search_refuses(arguments: dict, message: str, store: Path) -> None:
     with pytest.raises(ParameterError, match=message):
-        search(store, "net", **arguments)
+        search(store, **arguments)
 
 
 def test_the_feature_must_be_named_where_there_are_several(
@@ -211,12 +216,12 @@ def test_the_feature_must_be_named_where_there_are_several(
 ) -> None:
     write(tmp_path / "s", "featx-x:stats", {"mean": vectors, "std": vectors})
     with pytest.raises(ParameterError, match=r"must be named, one of \['mean', 'std'\]"):
-        search(tmp_path / "s", "stats", query="a.ogg")
+        search(tmp_path / "s", "a.ogg", extractor="stats")
 
 
 def test_a_feature_without_aspects_cannot_be_weighted(store: Path) -> None:
     with pytest.raises(ParameterError, match="aspects must name at least one notion"):
-        search(store, "net", "tags", query="a.ogg", weights={"mood": 1.0})
+        search(store, "a.ogg", extractor="net", feature="tags", weights={"mood": 1.0})
 
 
 def run(*arguments: str | Path) -> str:
@@ -227,14 +232,14 @@ def run(*arguments: str | Path) -> str:
 
 def test_command_prints_a_table(store: Path) -> None:
     lines = run(store, "c.ogg", "-k", "2").splitlines()
-    found = search(store, "net", query="c.ogg", k=2)
+    found = search(store, "c.ogg", k=2)
     assert lines[0].split() == ["rank", "distance", "track", "artist", "tags"]
     assert [line.split()[2] for line in lines[1:]] == [item.track_id for item in found]
 
 
 def test_command_writes_json(store: Path) -> None:
     found = json.loads(run(store, "c.ogg", "-k", "2", "--json"))
-    expected = search(store, "net", query="c.ogg", k=2)
+    expected = search(store, "c.ogg", k=2)
     assert found["neighbours"] == [item.to_json() for item in expected]
     assert (found["extractor"], found["feature"], found["tracks"]) == (
         "featx-x:net",
@@ -262,7 +267,7 @@ def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], st
         (("a.ogg", "--where", "artist=cyd"), "Values of artist: Cyd, Ada, Bob."),
         (("--query-where", "genre=rock"), "got genre=rock. Columns of this store: artist"),
         (("--where", "artist=Bob"), "--where says which tracks are ranked"),
-        (("a.ogg", "--where", "artist=Bob", "--where", "artist=Cyd"), "'Bob' and 'Cyd'"),
+        (("a.ogg", "--where", "artist=Bob", "--where", "artist=Cyd"), "Values of artist: Bob."),
         (("a.ogg", "--where", "artist"), "--where must look like name=value"),
         (
             ("--feature", "tags", "--tag", "piano", "--zscore"),
@@ -305,12 +310,12 @@ def test_scaled_columns_count_alike(store: Path, vectors: np.ndarray) -> None:
     names, distances = ranked(z[3], z)
     wide = store.parent / "wide"
     for query in ("d.ogg", vectors[3]):
-        found = search(wide, "net", query=query, k=8, exclude=(), zscore=True)
+        found = search(wide, query, k=8, exclude=(), zscore=True)
         assert [item.track_id for item in found] == names
         np.testing.assert_allclose([item.distance for item in found], distances, atol=ROUNDING)
     told = json.loads(run(wide, "d.ogg", "--zscore", "--json"))
     assert ([item["track_id"] for item in told["neighbours"]], told["zscore"]) == (names[1:], True)
-    assert [item.track_id for item in search(wide, "net", query="d.ogg", k=7)] != names[1:]
+    assert [item.track_id for item in search(wide, "d.ogg", k=7)] != names[1:]
 
 
 def test_command_knows_all_kinds_of_queries(store: Path) -> None:
@@ -322,8 +327,7 @@ def test_command_knows_all_kinds_of_queries(store: Path) -> None:
     )  # fmt: skip
     expected = search(
         store,
-        "net",
-        query={"genre": "a.ogg", "mood": "b.ogg"},
+        {"genre": "a.ogg", "mood": "b.ogg"},
         weights={"genre": 1.0, "mood": -1.0},
         signed=True,
     )
@@ -357,5 +361,5 @@ def test_command_asks_for_the_extractor_where_there_are_several(
     write(store, "featx-x:other", {"embedding": vectors})
     result = CliRunner().invoke(main, ["search", str(store), "a.ogg"])
     assert result.exit_code == 2
-    assert "--plugin must name one of" in result.output
+    assert "extractor must be named, one of" in result.output
     assert featx.open_store(store)["other"].name in run(store, "a.ogg", "-p", "other", "--json")

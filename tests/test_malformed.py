@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import subprocess
 import sys
+from pathlib import Path
 
 import malformed
-import pebble
 import pytest
+
+from featx.guarded import Answer, Child, ChildDiedError, Request
 
 N_FILES = 90
 SEED = 11
 TIMEOUT_S = 20.0
+PROGRAM = "guarded_programs:decode_files"
 #: what 8 kB that declare 2^36 - 1 frames may cost on top of an importing process
 BOMB_SECONDS = 1.0
 BOMB_MEGABYTES = 200
@@ -30,18 +33,6 @@ except AudioError as error:
 """
 
 
-def answer(path: str) -> str:
-    """Decode in this (child) process; return ``ok`` or the failure code."""
-    from featx.audio import decode
-    from featx.errors import AudioError
-
-    try:
-        decode(path, rates=[None, 16000])
-    except AudioError as error:
-        return error.code
-    return "ok"
-
-
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     folder = tmp_path_factory.mktemp("malformed") / "corpus"
@@ -50,18 +41,20 @@ def cases(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(cases):
-    """The answers of one child that reads the whole corpus: a code, or what it died of."""
+    """The answers of children that read the whole corpus: a code, or what one died of."""
     folder, found = cases
-    context = multiprocessing.get_context("spawn")
     answers = {}
-    with pebble.ProcessPool(max_workers=1, context=context) as pool:
-        futures = {
-            case.name: pool.schedule(answer, args=(str(folder / case.name),), timeout=TIMEOUT_S)
-            for case in found
-        }
-        for name, future in futures.items():
-            error = future.exception()
-            answers[name] = future.result() if error is None else f"{type(error).__name__}: {error}"
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.syspath_prepend(str(Path(__file__).parent / "subjects"))
+        child = None
+        for case in found:
+            child = child or stack.enter_context(Child(PROGRAM, answers=[Answer]))
+            try:
+                request = Request(values={"path": str(folder / case.name)})
+                child.send(request, seconds=TIMEOUT_S)
+                answers[case.name] = child.receive(seconds=TIMEOUT_S).values["code"]
+            except ChildDiedError as error:
+                answers[case.name], child = f"{error.cause}: {error.reason}", None
     return answers
 
 

@@ -7,23 +7,26 @@ import shutil
 
 import malformed
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from click.testing import CliRunner
 
 from featx.audio import Limits, examine
 from featx.cli.scan import command
-from featx.engine import scan as scan_module
 from featx.engine.scan import scan
 from featx.errors import ParameterError
 
 SR = 22050
 
+#: a child's Python runs this before anything else
 _EVIL = """
 import os, signal, time
-from featx.audio import examine
+import featx.audio
 
-def task(path, limits, same_audio):
+examine = featx.audio.examine
+
+def evil(path, **more):
     name = os.path.basename(path)
     if name == "crash.wav":
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -31,7 +34,11 @@ def task(path, limits, same_audio):
         time.sleep(60)
     if name == "hog.wav":
         bytearray(1 << 36)
-    return examine(path)
+    if name == "raise.wav":
+        raise ZeroDivisionError("in a decoder")
+    return examine(path, **more)
+
+featx.audio.examine = evil
 """
 
 
@@ -104,17 +111,36 @@ def test_limits_reach_the_children(write, tmp_path):
 
 def test_what_kills_a_child_costs_one_file(write, tmp_path, monkeypatch):
     (tmp_path / "modules").mkdir()
-    (tmp_path / "modules" / "evil_examine.py").write_text(_EVIL)
-    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
-    import evil_examine  # type: ignore[import-not-found]
-
-    monkeypatch.setattr(scan_module, "_examine", evil_examine.task)
-    names = ["0.wav", "crash.wav", "1.wav", "hang.wav", "2.wav", "hog.wav", "3.wav"]
+    (tmp_path / "modules" / "sitecustomize.py").write_text(_EVIL)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    names = ["0.wav", "crash.wav", "1.wav", "hang.wav", "2.wav", "hog.wav", "3.wav", "raise.wav"]
     for number, name in enumerate(names, 1):
         write(name, gain=0.1 * number)
-    with scan([str(tmp_path / name) for name in names], jobs=2, timeout=3.0) as report:
-        assert report.counts() == {"crash": 1, "timeout": 1, "memory": 1}
+    with scan([str(tmp_path / name) for name in names], jobs=2, timeout=1.0) as report:
+        assert report.counts() == {"crash": 1, "timeout": 1, "memory": 1, "decode-error": 1}
         assert report.n_ok == 4
+        (error,) = report.findings("decode-error")
+    assert error.text == "ZeroDivisionError: in a decoder"
+
+
+def test_files_are_reported_in_the_order_of_the_inputs(write, tmp_path):
+    paths = [str(write(f"{number:02}.wav", gain=0.01 * number)) for number in range(1, 40)]
+    seen = []
+    with scan(paths, jobs=2, on_file=lambda report: seen.append(report.n_files)) as report:
+        assert report.n_ok == 39
+    assert seen == list(range(1, 40))
+
+
+def test_interrupted_scan_leaves_no_process(write, tmp_path):
+    paths = [str(write(f"{number:02}.wav", gain=0.01 * number)) for number in range(1, 40)]
+
+    def interrupt(report):
+        raise KeyboardInterrupt
+
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with pytest.raises(KeyboardInterrupt):
+        scan(paths, jobs=2, on_file=interrupt)
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
 
 
 def test_inputs_are_those_of_a_run(write, tmp_path):

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from featx.annotations import Events
+from featx.annotations.writing import namespace_of
 from featx.cli import main
 from featx.cli.export import command as export_command
 from featx.cli.ls import command as ls_command
@@ -22,7 +24,6 @@ from featx.cli.verify import command as verify_command
 from featx.commands import column_widths
 from featx.errors import ParameterError
 from featx.store import Recipe, Store, StoreWriter, TrackRecord, Unit, export, open_store
-from featx.store.events import namespace_of
 from featx.store.filenames import safe_name
 from featx.types import Column, FeatureSpec
 
@@ -187,7 +188,7 @@ def test_projector_lines_of_vectors_and_metadata_match(store: Store, tmp_path: P
 def test_audacity_labels_have_start_end_and_value(store: Store, tmp_path: Path) -> None:
     export(store, tmp_path / "out", format="audacity")
     path = tmp_path / "out" / "two.wav.toy.notes.txt"
-    assert path.read_text() == "0.500000\t1.250000\t440\n"
+    assert path.read_text() == "0.5\t1.25\t\n\\\t440.0\t440.0\n"
     assert (tmp_path / "out" / "a" / "one.wav.toy.notes.txt").read_text() == ""
 
 
@@ -265,8 +266,8 @@ def test_jams_notes_keep_their_numbers(store: Store, tmp_path: Path) -> None:
     [
         (("time",), ("s",), "onset"),
         (("time", "position"), ("s", "1"), "beat"),
-        (("onset", "offset", "pitch"), ("s", "s", "midi"), "note_midi"),
-        (("time", "pitch"), ("s", "Hz"), "pitch_hz"),
+        (("onset", "offset", "pitch"), ("s", "s", "midi"), "note_hz"),
+        (("time", "pitch"), ("s", "Hz"), "pitch_contour"),
         (("time", "tempo"), ("s", "bpm"), "tempo"),
         (("start", "end"), ("s", "s"), "segment_open"),
         (("time", "x", "y"), ("s", "1", "1"), "vector"),
@@ -278,7 +279,7 @@ def test_namespaces_follow_the_columns(
     spec = FeatureSpec(
         name="things", kind="events", dim=len(columns), columns=tuple(map(Column, columns, units))
     )
-    assert namespace_of(spec) == namespace
+    assert namespace_of(Events.of(spec, np.zeros((1, spec.dim)))) == namespace
 
 
 @pytest.mark.parametrize(

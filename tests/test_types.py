@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from featx.errors import ParameterError
-from featx.types import Column, Features, FeatureSpec, FrontEnd
+from featx.types import Column, Features, FeatureSpec
 
 
 def frames(**changes: object) -> FeatureSpec:
@@ -93,11 +93,6 @@ def test_features_know_their_times() -> None:
 def test_features_without_a_spec_say_so() -> None:
     with pytest.raises(ParameterError, match="times must be asked"):
         Features(mel=np.zeros((3, 4), np.float32)).times("mel")
-
-
-def test_front_end_survives_json() -> None:
-    front_end = FrontEnd(name="test", n_fft=729, top_db=80.0)
-    assert FrontEnd.from_json(json.loads(json.dumps(front_end.to_json()))) == front_end
 
 
 def test_features_show_their_shapes_instead_of_pages_of_numbers():

@@ -12,7 +12,7 @@ import torch
 
 from featx import API_VERSION, ExtractorSpec, MethodSpec, WeightsSpec, param, params_class
 from featx.registry import Registered, Registry
-from featx.training import CropSpec, Method, PositiveSampler, SegmentSampler, Songs
+from featx.training import CropSpec, GradientMethod, PositiveSampler, SegmentSampler, Songs
 
 SR, LENGTH = 4000, 1024
 
@@ -37,7 +37,7 @@ class TinyNet(torch.nn.Module):
         return self.head(self.dropout(x))  # (batch, n_classes)
 
 
-class TinyMethod(Method):
+class TinyMethod(GradientMethod):
     needs = ("artist",)
     calls = 0
 

@@ -13,10 +13,10 @@ import argparse
 import collections
 import importlib.util
 import json
-import os
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 TIMEOUT_S = 20.0
@@ -49,32 +49,42 @@ def _answer(path: str) -> tuple[str, str, float, int]:
     return code, reason, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
 
-def _quiet() -> None:
-    """Decoders print to standard error; that is not what is looked at here."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+def serve(channel) -> None:
+    """Answer for one file after the other; the program of the child."""
+    from featx.guarded import Answer, Request
+
+    while True:
+        request = channel.wait(Request)
+        channel.send(Answer(values={"answer": _answer(request.values["path"])}))
+
+
+def _answers(paths: list[Path]) -> Iterator[tuple[str, str, float, int]]:
+    """Yield what children say of each path."""
+    from featx.guarded import Answer, Child, ChildDiedError, Request
+
+    child = None
+    for path in paths:
+        child = child or Child(f"{_HERE.stem}:serve", answers=[Answer])
+        try:
+            child.send(Request(values={"path": str(path)}), seconds=TIMEOUT_S)
+            yield tuple(child.receive(seconds=TIMEOUT_S).values["answer"])
+        except ChildDiedError as error:
+            child = None
+            yield error.cause.upper(), error.reason, 0.0, 0
+    if child is not None:
+        child.kill()
 
 
 def check(corpus: Path, expected: dict[str, dict]) -> int:
     """Decode every file in children; print a table; return the number of wrong answers."""
-    from pebble import ProcessPool
-
     table: collections.Counter[str] = collections.Counter()
     wrong, slowest, largest = [], (0.0, ""), (0, "")
-    with ProcessPool(max_workers=1, initializer=_quiet) as pool:
-        futures = {
-            n: pool.schedule(_answer, [str(corpus / n)], timeout=TIMEOUT_S) for n in expected
-        }
-        for name, future in futures.items():
-            try:
-                code, reason, seconds, memory = future.result()
-            except TimeoutError:
-                code, reason, seconds, memory = "TIMEOUT", "", TIMEOUT_S, 0
-            except Exception as error:  # a crash of the child, or an exception without a code
-                code, reason, seconds, memory = type(error).__name__, str(error), 0.0, 0
-            table[code] += 1
-            slowest, largest = max(slowest, (seconds, name)), max(largest, (memory, name))
-            if code not in expected[name]["allowed"]:
-                wrong.append(f"{name}: {code} ({reason}), allowed {expected[name]['allowed']}")
+    answers = _answers([corpus / name for name in expected])
+    for name, (code, reason, seconds, memory) in zip(expected, answers, strict=True):
+        table[code] += 1
+        slowest, largest = max(slowest, (seconds, name)), max(largest, (memory, name))
+        if code not in expected[name]["allowed"]:
+            wrong.append(f"{name}: {code} ({reason}), allowed {expected[name]['allowed']}")
     for code, count in table.most_common():
         print(f"{code:20} {count:5}")
     print(f"{'files':20} {len(expected):5}")

@@ -11,19 +11,31 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from featx.frontend import PRESETS, compute, cqt_magnitude, mel_filter_bank
-from featx.types import FrontEnd
+from featx.frontend import (
+    PRESETS,
+    Bins,
+    Framing,
+    FrontEnd,
+    Ln,
+    compute,
+    cqt_magnitude,
+    mel_filter_bank,
+)
 
 SR = 22050
 LOG_MEL = PRESETS["fe-artist"]
 STFT = FrontEnd(
-    name="stft", sr=SR, n_fft=2048, hop_length=512, pad_mode="constant", power=1.0, bank="none"
+    name="stft",
+    sr=SR,
+    framing=Framing(n_fft=2048, hop_length=512, pad_mode="constant"),
+    power=1.0,
+    bank=Bins(),
 )
 MFCC = PRESETS["librosa-mfcc"]
 KALDI = PRESETS["kaldi"]
@@ -301,10 +313,10 @@ def _essentia() -> Iterator[Contender]:
         return np.array([constant_q(taper(frame)) for frame in cut]) / np.sqrt(lengths)
 
     of = partial(Contender, peer="Essentia", rows=_plain)
-    zeros = replace(LOG_MEL, name="log-mel, zeros at the ends", pad_mode="constant")
+    zeros = LOG_MEL.but(name="log-mel, zeros at the ends", pad_mode="constant")
     yield of(feature="log-mel", run=log_mel, ours=zeros, notes="zeros at the ends")
     yield of(feature="STFT", run=magnitude, ours=STFT)
-    open_ended = replace(MFCC, name="mfcc without top_db", top_db=None)
+    open_ended = MFCC.but(name="mfcc without top_db", top_db=None)
     yield of(feature="MFCC", run=mfcc, ours=open_ended, notes="no top_db")
     yield of(
         feature="CQT", run=cqt, ours="cqt", notes="SpectrumCQ over the root of the filter lengths"
@@ -345,11 +357,11 @@ def _audioflux() -> Iterator[Contender]:
 
     of = partial(Contender, peer="audioflux", rows=_turned)
     whole = "complete frames, HTK's mel scale"
-    ours = replace(LOG_MEL, name=f"log-mel, {whole}", center=False, scale="htk")
+    ours = LOG_MEL.but(name=f"log-mel, {whole}", center=False, scale="htk")
     yield of(feature="log-mel", run=log_mel, ours=ours, notes=whole)
-    ours = replace(STFT, name="stft, complete frames", center=False)
+    ours = STFT.but(name="stft, complete frames", center=False)
     yield of(feature="STFT", run=magnitude, ours=ours, notes="complete frames")
-    ours = replace(MFCC, name=f"mfcc, {whole}", center=False, scale="htk", top_db=None, amin=1e-8)
+    ours = MFCC.but(name=f"mfcc, {whole}", center=False, scale="htk", top_db=None, amin=1e-8)
     # its power, not its magnitude, is twice as large with two threads: another floor of the log
     own = "log10 of power, at least 1e-8; one thread only"
     yield of(feature="MFCC", run=mfcc, ours=ours, notes=f"{whole}, {own}")
@@ -402,7 +414,7 @@ def _kaldi() -> Iterator[Contender]:
 
     lists = "takes samples as a list of Python floats"
     of = partial(Contender, peer="kaldi-native-fbank", rows=_plain)
-    ours = replace(LOG_MEL, name="log-mel, complete frames", center=False)
+    ours = LOG_MEL.but(name="log-mel, complete frames", center=False)
     yield of(feature="log-mel", run=log_mel, ours=ours, notes=f"complete frames; {lists}")
     yield of(
         feature="STFT",
@@ -411,10 +423,8 @@ def _kaldi() -> Iterator[Contender]:
         ours=STFT,
         notes=f"{lists}, gives spectra as such lists",
     )
-    ours = replace(
-        MFCC, name="mfcc, complete frames", center=False, top_db=None, compression="ln",
-        offset=0.0, amin=2.0**-23,
-    )  # fmt: skip
+    logarithm = Ln(offset=0.0, amin=2.0**-23)
+    ours = MFCC.but(name="mfcc, complete frames", center=False, compression=logarithm)
     yield of(feature="MFCC", run=mfcc, ours=ours, notes=f"complete frames, ln of power; {lists}")
     yield of(
         feature="Kaldi fbank",

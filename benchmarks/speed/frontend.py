@@ -34,7 +34,9 @@ from numba import njit
 from featx import FrontEnd
 from featx.frontend import (
     PRESETS,
-    bark_filter_bank,
+    Bark,
+    Framing,
+    PowerLaw,
     chroma,
     compute,
     cqt,
@@ -53,10 +55,9 @@ LOG_MEL = PRESETS["fe-artist"]
 BANK = mel_filter_bank(sr=SR, n_fft=N_FFT, n_mels=N_MELS).astype(np.float32)
 WINDOW = librosa.filters.get_window("hann", N_FFT).astype(np.float32)
 BARK = FrontEnd(
-    name="bark", sr=SR, pad_mode="constant", bank="bark", n_bands=24, fmin=20.0,
-    compression="power-law",
-)  # fmt: skip
-BARK_BANK = bark_filter_bank(sr=SR, n_fft=BARK.n_fft).astype(np.float32)
+    name="bark", sr=SR, framing=Framing(pad_mode="constant"), bank=Bark(), compression=PowerLaw()
+)
+BARK_BANK = Bark().matrix(sr=SR, n_fft=2048).astype(np.float32)
 TORCH_BANK, TORCH_WINDOW = torch.from_numpy(BANK), torch.from_numpy(WINDOW)
 
 Work = Callable[[np.ndarray], object]

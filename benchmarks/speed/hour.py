@@ -27,7 +27,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,9 @@ import h5py
 import numpy as np
 import soundfile
 
+from featx import FrontEnd
 from featx.audio import decode
 from featx.frontend import PRESETS, compute, n_frames
-from featx.types import FrontEnd
 
 SR, NATIVE = 22050, 44100
 LOG_MEL = PRESETS["fe-artist"]
@@ -67,14 +66,15 @@ def blocks(
     transformed in pairs: an odd last one gets the partner that it has in one shot, which would
     otherwise be zeros and change its rounding.
     """
-    inner = replace(fe, name=f"{fe.name}, complete frames", center=False)
-    hop, left, total = int(fe.hop_length), fe.n_fft // 2, n_frames(n, fe)
-    out = np.empty((min(rows, total + 1), fe.n_bands), np.float32)
+    inner = fe.but(name=f"{fe.name}, complete frames", center=False)
+    n_fft, hop, total = fe.framing.n_fft, int(fe.hop), n_frames(n, fe)
+    left = n_fft // 2
+    out = np.empty((min(rows, total + 1), fe.n_bands()), np.float32)
     for first in range(0, total, rows):
         count = min(rows, total - first)
         whole = count + count % 2
         start = first * hop - left
-        stop = start + (whole - 1) * hop + fe.n_fft
+        stop = start + (whole - 1) * hop + n_fft
         parts = [read(max(start, 0), min(stop, n))]
         if start < 0:
             parts.insert(0, read(1, 1 - start)[::-1])
@@ -112,7 +112,7 @@ def one_shot(_: Path, n: int) -> dict[str, Any]:
     for piece in pieces(n):
         y[done : done + len(piece)] = piece
         done += len(piece)
-    out = np.zeros((n_frames(n, LOG_MEL), LOG_MEL.n_bands), np.float32)
+    out = np.zeros((n_frames(n, LOG_MEL), LOG_MEL.n_bands()), np.float32)
     out += 1.0  # its pages are in memory from now on
     with Watch() as watch:
         compute(y, LOG_MEL, sr=SR, out=out)
@@ -131,7 +131,7 @@ def from_disk(folder: Path, n: int) -> dict[str, Any]:
             file.seek(start)
             return file.read(stop - start, dtype="float32")
 
-        shape = (n_frames(n, LOG_MEL), LOG_MEL.n_bands)
+        shape = (n_frames(n, LOG_MEL), LOG_MEL.n_bands())
         values = store.create_dataset("values", shape, "f4", chunks=(256, shape[1]))
         done = 0
         for block in blocks(read, n, LOG_MEL):

@@ -75,7 +75,7 @@ def inputs(network: Network, batch: int) -> Tensor:
     config = network.config
     shape: tuple[int, ...] = (batch, config.length)
     if config.front_end is not None:
-        shape = (*shape, config.front_end.n_bands)
+        shape = (*shape, config.front_end.n_bands())
     return 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 

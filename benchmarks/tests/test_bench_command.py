@@ -7,7 +7,6 @@ import json
 import re
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import soundfile
@@ -90,7 +89,7 @@ def test_collection_notes_tracks_without_features(tones, tmp_path):
 def test_retrieval_finds_tones_of_one_pitch(tones, tmp_path):
     store, manifest = tones
     output = run("retrieval", store, "-m", manifest, "--features", "mfcc,melspectrogram",
-                 "--json", tmp_path / "report.json", "--cluster", "artist")  # fmt: skip
+                 "-o", tmp_path / "report.json", "--cluster", "artist")  # fmt: skip
     report = json.loads((tmp_path / "report.json").read_text())
     found = {(r["feature"], r["metric"]): r for r in report["results"]}
     assert found["mfcc", "recall@1"]["value"] == 1.0
@@ -104,7 +103,7 @@ def test_retrieval_finds_tones_of_one_pitch(tones, tmp_path):
 def test_retrieval_leaves_out_the_own_song(tones, tmp_path):
     store, manifest = tones
     run("retrieval", store, "-m", manifest, "--features", "mfcc", "--label", "song",
-        "--json", tmp_path / "a.json")  # fmt: skip
+        "-o", tmp_path / "a.json")  # fmt: skip
     with pytest.raises(ParameterError, match="queries"):
         run("retrieval", store, "-m", manifest, "--features", "mfcc", "--label", "song",
             "--exclude", "song")  # fmt: skip
@@ -120,7 +119,7 @@ def test_retrieval_of_tags_gives_recall_at_k(tones):
 def test_probe_learns_the_artist(tones, tmp_path):
     store, manifest = tones
     run("probe", store, "-m", manifest, "--features", "mfcc", "--label", "artist", "-k", 3,
-        "--scaling", "dimension", "--trials", 2, "--json", tmp_path / "p.json")  # fmt: skip
+        "--scaling", "dimension", "--trials", 2, "-o", tmp_path / "p.json")  # fmt: skip
     results = json.loads((tmp_path / "p.json").read_text())["results"]
     assert [r["metric"] for r in results] == ["kNN 3", "softmax"]
     assert all(r["value"] == 1.0 and r["n"] == 16 for r in results)
@@ -142,7 +141,7 @@ def test_probe_tells_how_far_it_is(tones, monkeypatch):
 def test_probe_by_folds_tests_every_track_once(tones, tmp_path):
     store, manifest = tones
     run("probe", store, "-m", manifest, "--features", "mfcc", "--label", "kind", "--folds", 3,
-        "--group", "song", "--trials", 1, "--json", tmp_path / "p.json")  # fmt: skip
+        "--group", "song", "--trials", 1, "-o", tmp_path / "p.json")  # fmt: skip
     results = json.loads((tmp_path / "p.json").read_text())["results"]
     assert {r["n"] for r in results} == {32}
 
@@ -157,7 +156,7 @@ def test_probe_without_splits_asks_for_folds(tones):
 
 def test_tagging_scores_both_tags(tones, tmp_path):
     store, manifest = tones
-    run("tagging", store, "-m", manifest, "--features", "mfcc", "--json", tmp_path / "t.json")
+    run("tagging", store, "-m", manifest, "--features", "mfcc", "-o", tmp_path / "t.json")
     results = json.loads((tmp_path / "t.json").read_text())["results"]
     assert results[0]["metric"] == "ROC-AUC"
     assert results[0]["value"] > 0.9
@@ -165,7 +164,7 @@ def test_tagging_scores_both_tags(tones, tmp_path):
 
 def test_holdout_prefers_the_same_artist(tones, tmp_path):
     store, manifest = tones
-    run("holdout", store, "-m", manifest, "--features", "mfcc", "--json", tmp_path / "h.json")
+    run("holdout", store, "-m", manifest, "--features", "mfcc", "-o", tmp_path / "h.json")
     (result,) = json.loads((tmp_path / "h.json").read_text())["results"]
     assert result["value"] == 1.0
     assert result["chance"] == pytest.approx(0.2)
@@ -174,7 +173,7 @@ def test_holdout_prefers_the_same_artist(tones, tmp_path):
 def test_tracks_are_narrowed_down(tones, tmp_path):
     store, manifest = tones
     run("retrieval", store, "-m", manifest, "--features", "mfcc", "--where", "kind=even",
-        "--under", "0", "--label", "song", "--json", tmp_path / "r.json")  # fmt: skip
+        "--under", "0", "--label", "song", "-o", tmp_path / "r.json")  # fmt: skip
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["origin"]["n_tracks"] == 8
     assert report["settings"]["where"] == ["kind=even"]
@@ -183,10 +182,9 @@ def test_tracks_are_narrowed_down(tones, tmp_path):
 def test_conditions_that_leave_nothing_are_refused(tones):
     store, manifest = tones
     words = ("retrieval", store, "-m", manifest, "--features", "mfcc")
-    told = r"got kind=blue\. Values of kind: even, odd\."
-    with pytest.raises(click.UsageError, match=told):
+    with pytest.raises(ParameterError, match=r"got 'blue'\. Values of kind: even, odd\."):
         run(*words, "--where", "kind=blue")
-    with pytest.raises(click.UsageError, match="--under must leave some tracks, got 'x/'"):
+    with pytest.raises(ParameterError, match=r"prefix of track ids must .*, got 'x/'"):
         run(*words, "--where", "kind=even", "--under", "x/")
 
 
@@ -248,10 +246,11 @@ def test_robustness_measures_every_perturbation(tones, tmp_path):
     _, manifest = tones
     args = ("robustness", tmp_path / "work", "-m", manifest, "--features", "mfcc.summary",
             "--split", "test", "--limit", 4, "--exclude", "artist")  # fmt: skip
-    run(*args, "--json", tmp_path / "r.json")
+    run(*args, "-o", tmp_path / "r.json")
     report = json.loads((tmp_path / "r.json").read_text())
     found = {r["metric"]: r["value"] for r in report["results"]}
     assert len(found) == 2 * (len(PERTURBATIONS) - 1)
     assert all(found[f"{name} moved"] > 0 for name in list(PERTURBATIONS)[1:])
     assert all(0 <= found[f"{name} found"] <= 1 for name in list(PERTURBATIONS)[1:])
     assert run(*args).splitlines()[0].startswith("| feature")
+    assert json.loads(run(*args, "--json")) == report

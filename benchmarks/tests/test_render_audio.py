@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -256,12 +254,3 @@ def test_fluidsynth_complains_about_a_broken_font(real_synth, tmp_path):
     mido.MidiFile(tracks=[track]).save(tmp_path / "short.mid")
     with pytest.raises(SynthError):
         play(tmp_path / "short.mid", soundfont=broken, room=0.5, damp=0.5)
-
-
-def test_module_runs_as_a_program():
-    done = subprocess.run(
-        [sys.executable, "-m", "featx_bench.render", "--help"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "--test-soundfont" in done.stdout

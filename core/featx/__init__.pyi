@@ -15,6 +15,7 @@ from .errors import PluginError as PluginError
 from .errors import StoreError as StoreError
 from .errors import TrainingError as TrainingError
 from .errors import WeightsError as WeightsError
+from .frontend import FrontEnd as FrontEnd
 from .hookspecs import hookimpl as hookimpl
 from .index import search as search
 from .interfaces import API_VERSION as API_VERSION
@@ -35,7 +36,6 @@ from .store import open_store as open_store
 from .types import Column as Column
 from .types import Features as Features
 from .types import FeatureSpec as FeatureSpec
-from .types import FrontEnd as FrontEnd
 from .types import WeightsSpec as WeightsSpec
 from .weights import load_weights as load_weights
 from .weights import read_keras_h5 as read_keras_h5

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from featx.errors import ParameterError, listed
 from featx.params import NoParams
-from featx.types import Features, FeatureSpec, FrontEnd, WeightsSpec
+from featx.types import Features, FeatureSpec, WeightsSpec
 
 if TYPE_CHECKING:
+    from featx.frontend import FrontEnd
     from featx.types import AnyArray, FloatArray
 
 #: Version of the spec dataclasses below. A plugin states the one it was written for.
@@ -60,14 +61,16 @@ class MethodSpec:
     summary : str
         One line.
     factory : str
-        ``package.module:Class`` of a `featx.training.Method`, called with the parameters as its
-        only argument; resolved only when used.
+        ``package.module:Class`` of a `featx.training.GradientMethod` or `featx.training.FitMethod`,
+        called with the parameters as its only argument; resolved only when used.
+    kind : {'gradient', 'fit'}
+        Which of the two: steps over batches, or a fit to one sample of vectors.
     params : type
         A `params_class`: what ``--set`` changes about model, labels and crops. No field may have a
-        name of `featx.training.TrainingParams`.
+        name of the options that follow.
     defaults : mapping
-        Fields of `featx.training.TrainingParams` whose defaults differ for this method, such as
-        ``{"lr": 0.01, "schedule": "stages"}``.
+        Options (`featx.training.GradientParams` or `featx.training.FitParams`) whose defaults
+        differ for this method, such as ``{"lr": 0.01, "schedule": "stages"}``.
     reference : str
         The paper.
     """
@@ -75,6 +78,7 @@ class MethodSpec:
     name: str
     summary: str
     factory: str
+    kind: str = "gradient"
     params: type = NoParams
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     reference: str = ""
@@ -235,7 +239,42 @@ class Context:
 
 
 class Extractor(ABC):
-    """Maps tracks to features. One instance lives in one worker; it is never pickled."""
+    """Maps tracks to features. One instance lives in one worker; it is never pickled.
+
+    In a plugin the `ExtractorSpec` describes it, and nothing here has to be set. A class without a
+    package describes itself by these attributes and is used as it is:
+    ``featx.run("music", "features", extractors=[MyExtractor])``.
+
+    Attributes
+    ----------
+    name : str
+        Short name; by default that of the class in lower case, ``OnsetRate`` is ``onset-rate``.
+    sr : int or None
+        Rate in Hz of `Track.y`; None for the file's own.
+    outputs : tuple of FeatureSpec
+        What `extract` returns.
+    front_ends : tuple of FrontEnd or str
+        What `extract` asks `Track.spectra` for.
+    params : type
+        A `params_class`; an instance is `Context.params`.
+    version : str
+        Bump it to recompute; edits of the class do so by themselves.
+    min_duration : float >= 0
+        Seconds; shorter tracks are skipped.
+    """
+
+    name: ClassVar[str] = ""
+    sr: ClassVar[int | None] = None
+    outputs: ClassVar[tuple[FeatureSpec, ...]] = ()
+    front_ends: ClassVar[tuple[FrontEnd | str, ...]] = ()
+    params: ClassVar[type] = NoParams
+    version: ClassVar[str] = "1"
+    min_duration: ClassVar[float] = 0.0
+
+    @classmethod
+    def resolve(cls, params: Any, native_sr: int | None) -> Resolved:  # noqa: ARG003
+        """Return rate, outputs and front ends; override where they depend on parameters."""
+        return Resolved(sr=cls.sr, outputs=cls.outputs, front_ends=cls.front_ends)
 
     def open(self, context: Context) -> None:
         """Prepare for extraction: build the model, take the device. Called once per worker."""

@@ -50,8 +50,11 @@ def param(
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(param, field))
 def params_class(cls: type[T]) -> type[T]:
-    """Make ``cls`` a frozen, keyword-only dataclass whose `param` rules hold on construction."""
-    own_check = cls.__dict__.get("__post_init__")
+    """Make ``cls`` a frozen, keyword-only dataclass whose `param` rules hold on construction.
+
+    Rules between fields go into ``__post_init__``, which is inherited like any method.
+    """
+    own_check = getattr(cls, "__post_init__", None)
 
     def check(self: Any) -> None:
         check_params(self)

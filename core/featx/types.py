@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from featx.annotations import Events
+
     FloatArray: TypeAlias = npt.NDArray[np.float32]
     DoubleArray: TypeAlias = npt.NDArray[np.float64]
     AnyArray: TypeAlias = npt.NDArray[Any]
@@ -52,8 +54,9 @@ class Column:
     labels: tuple[str, ...] | Literal["open"] | None = None
 
     def __post_init__(self) -> None:
+        name: Any = self.name
         labels: Any = self.labels
-        if not self.name:
+        if not isinstance(name, str) or not name:
             raise ParameterError(f"name of a column must be text, got {self.name!r}.")
         if labels is None:
             return
@@ -287,163 +290,6 @@ class FeatureSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontEnd:
-    """A frozen description of a time-frequency representation; presets are values of this.
-
-    One description, one array ``(n_frames, n_bands)``, float32. `featx.frontend.presets` holds the
-    named ones; derive others with `dataclasses.replace`. Normalisation by data-set statistics is
-    the extractor's business and not part of it. The values are checked where they are used, by
-    `featx.frontend`.
-
-    Parameters
-    ----------
-    name : str
-        Preset name, or anything for a derived one (not part of the identity).
-    sr : int or None
-        Rate in Hz at which it is computed; None follows the extractor's resolved rate.
-    n_fft, win_length : int > 0
-        Sizes in samples; ``win_length`` None is ``n_fft``.
-    hop_length : int or Fraction > 0
-        Samples between two frames; frame t starts from sample ``floor(t * hop_length)``.
-    window : {'hann', 'hamming', 'povey', 'rectangular'}
-        Periodic unless ``periodic`` is False.
-    center : bool
-        Frame t is centred on sample ``t * hop_length``; ``n_fft // 2`` samples are padded. False
-        starts frame t there, and keeps complete frames only.
-    pad_mode : {'reflect', 'constant'}
-        Constant is zero. Signals too short to reflect are padded with zeros.
-    end_frame : bool
-        Centred frames only. True also gives the frame centred on the sample just past the end
-        (``1 + N // hop``, even ``n_fft``), False stops inside (``ceil(N / hop)``).
-    fft_padding : {'window', 'end'}
-        For ``win_length < n_fft``. ``window`` frames ``n_fft`` samples under a window padded with
-        zeros on both sides; ``end`` frames ``win_length`` samples and appends zeros.
-    remove_dc : bool
-        Subtract the mean of every frame.
-    preemphasis : float
-        a in ``y[n] - a y[n - 1]``, within every frame, the first sample against itself; 0 is none.
-    bank : {'none', 'frames', 'mel', 'bark', 'erb', 'logfreq', 'chroma', 'chroma-librosa', 'cqt'}
-        Banded filter bank over the spectrum; ``none`` keeps the ``n_fft // 2 + 1`` bins, ``frames``
-        keeps the windowed samples and computes no spectrum. ``cqt`` is a constant-Q transform of
-        its own: ``n_fft`` and what goes with it are ignored.
-    n_bands : int
-        Rows of the bank. Ignored for ``none`` and ``frames``; follows from the range for
-        ``logfreq``; for ``cqt`` the bins of every harmonic.
-    fmin, fmax : float
-        Range of the bank in Hz; ``fmax`` None is sr / 2. ``cqt`` begins at ``fmin`` and takes no
-        ``fmax``.
-    scale : {'slaney', 'htk'}
-        Mel scale.
-    linear_in : {'hz', 'mel'}
-        Whether the sides of a mel triangle are straight in Hz or in mel.
-    norm : {'slaney', 'area', 'none'}
-        Row normalisation: by bandwidth in Hz, to a sum of 1, or unit peaks.
-    bands_per_octave : int
-        For ``logfreq`` and ``cqt``.
-    harmonics : tuple of float > 0
-        For ``cqt``: factors of ``fmin``, one transform each. Column ``bin * len(harmonics) + i`` is
-        a bin of ``harmonics[i]``, so that ``S.reshape(n_frames, n_bands, -1)`` parts them.
-    fref : float
-        A4 in Hz, for ``logfreq`` and ``chroma``.
-    sigma : float > 0
-        Standard deviation of ``chroma`` in semitones.
-    estimate_tuning : bool
-        Shift a chroma bank by the deviation from A4 = 440 Hz that is estimated over the clip.
-    power : float
-        1 for magnitudes, 2 for power, applied before the bank.
-    spectrum_gain : float
-        Factor on the magnitude spectrum, such as 1/sqrt(n_fft).
-    compression : {'none', 'log10', 'ln', 'db', 'power-law'}
-        ``log10`` and ``ln`` are the logarithm of ``max(offset + gain x, amin)``, ``db`` is
-        ``10 log10(max(x, amin))`` clipped at ``top_db`` below the clip's maximum, ``power-law`` is
-        ``(gain x) ** exponent``.
-    gain, offset, amin : float
-        Constants of the compression.
-    exponent : float
-        For ``power-law``, > 0 and <= 1.
-    top_db : float or None
-        Dynamic range for ``db``; None keeps everything.
-    frame_norm : {'none', 'l2', 'max'}
-        Norm to which every frame is scaled; silent frames stay zero.
-    n_mfcc : int
-        0 for none; otherwise the orthonormal DCT-II of the compressed bands, first n kept.
-    lifter : float
-        Cepstral lifter ``1 + lifter / 2 sin(pi (k + 1) / lifter)``, 0 for none.
-    deltas : {0, 1, 2}
-        Derivatives appended after the static coefficients.
-    delta_width : int
-        Odd number of frames of the Savitzky-Golay derivative.
-    raw : bool
-        True means no representation at all: the waveform itself, ``(n_samples, 1)``.
-    """
-
-    name: str
-    sr: int | None = 22050
-    n_fft: int = 2048
-    win_length: int | None = None
-    hop_length: int | Fraction = 512
-    window: str = "hann"
-    periodic: bool = True
-    center: bool = True
-    pad_mode: str = "reflect"
-    end_frame: bool = True
-    fft_padding: str = "window"
-    remove_dc: bool = False
-    preemphasis: float = 0.0
-    bank: str = "mel"
-    n_bands: int = 128
-    fmin: float = 0.0
-    fmax: float | None = None
-    scale: str = "slaney"
-    linear_in: str = "hz"
-    norm: str = "slaney"
-    bands_per_octave: int = 12
-    harmonics: tuple[float, ...] = (1.0,)
-    fref: float = 440.0
-    sigma: float = 1.0
-    estimate_tuning: bool = False
-    power: float = 2.0
-    spectrum_gain: float = 1.0
-    compression: str = "none"
-    gain: float = 1.0
-    offset: float = 1.0
-    amin: float = 1e-10
-    exponent: float = 1.0 / 3.0
-    top_db: float | None = None
-    frame_norm: str = "none"
-    n_mfcc: int = 0
-    lifter: float = 0.0
-    deltas: int = 0
-    delta_width: int = 9
-    raw: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return every parameter as plain values, the name included; a Fraction as ``"441/2"``.
-
-        ``exponent`` is there for a power law only, ``harmonics`` where they are not the default:
-        recipes of other front ends are older than these.
-        """
-        plain = dataclasses.asdict(self)
-        if self.compression != "power-law":
-            del plain["exponent"]
-        if isinstance(self.hop_length, Fraction):
-            plain["hop_length"] = str(self.hop_length)
-        plain["harmonics"] = list(self.harmonics)
-        if self.harmonics == (1.0,):
-            del plain["harmonics"]
-        return plain
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> FrontEnd:
-        """Read what `to_json` wrote."""
-        values = dict(plain)
-        hop = values["hop_length"]
-        values["hop_length"] = Fraction(hop) if isinstance(hop, str) else hop
-        values["harmonics"] = tuple(values.get("harmonics", (1.0,)))
-        return cls(**values)
-
-
-@dataclass(frozen=True, kw_only=True)
 class WeightsSpec:
     """Where an extractor's weights come from and what they must be.
 
@@ -489,8 +335,10 @@ class WeightsSpec:
 class Features(dict[str, "AnyArray"]):
     """What an extractor returns for one track: feature name to array.
 
-    ``clip`` arrays are ``(D,)``, ``frames`` ``(T, D)``, ``events`` ``(N, k)``. The object returned
-    by ``featx.open_extractor(name)(y, sr)`` also knows its time axes.
+    ``clip`` arrays are ``(D,)``, ``frames`` are ``(T, D)``. ``events`` are a mapping of columns,
+    such as ``{"time": [0.0, 1.5], "end": [1.5, 3.0], "label": ["C:maj", "N"]}``, or, without
+    labels, ``(N, k)``. The object returned by ``featx.open_extractor(name)(y, sr)`` also knows its
+    time axes; events with labels are structured arrays there, which `events` makes easy to use.
     """
 
     def __init__(
@@ -522,3 +370,14 @@ class Features(dict[str, "AnyArray"]):
                 f"known: {listed(sorted(self.specs))}."
             )
         return self.specs[name].times(len(self[name]), sr=self.sr)
+
+    def events(self, name: str) -> Events:
+        """Return the events of feature ``name``: times, labels and further columns."""
+        from featx.annotations import Events
+
+        if name not in self.specs:
+            raise ParameterError(
+                f"events must be asked of a feature with a spec, got {name!r}; "
+                f"known: {listed(sorted(self.specs))}."
+            )
+        return Events.of(self.specs[name], self[name])

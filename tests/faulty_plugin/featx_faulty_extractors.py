@@ -112,7 +112,7 @@ class Faulty(Extractor):
         elif what == GARBAGE:
             for descriptor in range(3, 64):
                 with contextlib.suppress(OSError):
-                    os.write(descriptor, b"\0\0\0\5hello")
+                    os.write(descriptor, b"\0\0\0\5hello, here is nothing to read")
         elif what == CLOSE:
             os.closerange(3, 256)
         elif what == DAEMON:  # keeps everything open, and lives on

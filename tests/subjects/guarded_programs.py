@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -42,6 +43,7 @@ def numbers(channel: Channel) -> None:
         "empty": np.zeros((0, 5), np.float32),
         "large": np.arange(3_000_000, dtype=np.float64),
         "flags": np.array([True, False]),
+        "labels": np.array([(0.5, "C:maj"), (1.5, "ä")], [("time", "<f8"), ("chord", "<U5")]),
     }
     channel.send(Numbers(name="\udcff ä", size=None, pair=(1, 0.1), arrays=arrays))
 
@@ -171,3 +173,18 @@ def work(channel: Channel) -> None:
     while time.process_time() < until:
         pass
     channel.send(Answer(values={"done": True}))
+
+
+def decode_files(channel: Channel) -> None:
+    """Decodes every file that it is sent, and answers ``ok`` or the failure code."""
+    from featx.audio import decode
+    from featx.errors import AudioError
+
+    with contextlib.suppress(EOFError):
+        while True:
+            code = "ok"
+            try:
+                decode(channel.wait(Request).values["path"], rates=[None, 16000])
+            except AudioError as error:
+                code = error.code
+            channel.send(Answer(values={"code": code}))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.errors import some
+from featx.commands import echo_json, json_option, meter, parse_pairs, split_names
 from featx_bench.render.command import command as render_command
 
 if TYPE_CHECKING:
@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from featx_bench.reports import Report
 
 _STORE = click.argument("store", type=click.Path(exists=True, path_type=Path))
+_REPORT = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report as JSON to this file as well.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """What the options that all tasks share say about tracks and features."""
+    """The tracks and features that the options of every task choose."""
 
     store: Path
     manifest: Path
@@ -31,38 +38,20 @@ class _Source:
     where: tuple[str, ...]
 
     def read(self, columns: list[str]) -> Collection:
-        """Read the tracks that were asked for, with the columns that are needed."""
-        from featx.index import column_values
+        """Read the chosen tracks, with the columns that are needed."""
         from featx_bench.collection import read_collection
 
-        conditions = []
-        for text in self.where:
-            column, mark, value = text.partition("=")
-            if not mark:
-                raise click.UsageError(f"--where must be COLUMN=VALUE, got {text!r}.")
-            conditions.append((column, value))
+        conditions = parse_pairs("--where", self.where)
         wanted = [*columns, *(column for column, _ in conditions)]
         collection = read_collection(
             self.store,
             self.manifest,
-            _names(self.features),
+            split_names("--features", [self.features]),
             columns=[name for name in dict.fromkeys(wanted) if name],
         )
-        if self.under:
-            collection = collection.where([name.startswith(self.under) for name in collection.ids])
+        collection = collection.under(self.under)
         for column, value in conditions:
-            values = collection.column(column)
-            collection = collection.where(
-                [value in column_values(column, found) for found in values]
-            )
-            if values and not len(collection):
-                known = {one for found in values for one in column_values(column, found)}
-                raise click.UsageError(
-                    f"--where must leave some tracks, got {column}={value}. "
-                    f"Values of {column}: {some(sorted(known))}."
-                )
-        if not len(collection):
-            raise click.UsageError(f"--under must leave some tracks, got {self.under!r}.")
+            collection = collection.having(column, value)
         return collection
 
     def to_json(self) -> dict[str, Any]:
@@ -90,13 +79,8 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Callable[..., Any] = call
     for option in (
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
-        click.option(
-            "--json",
-            "json_path",
-            metavar="FILE",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="Write the report there as well.",
-        ),
+        _REPORT,
+        json_option,
         click.option(
             "--cluster",
             default="",
@@ -174,7 +158,8 @@ def retrieval(
     exclude: str,
     zscore: bool,
     cluster: str,
-    json_path: Path | None,
+    output: Path | None,
+    as_json: bool,
     seed: int,
 ) -> None:
     """Rank the tracks of STORE by each of them: MAP, recall@1, or Recall@K."""
@@ -183,7 +168,7 @@ def retrieval(
     collection = source.read([label, exclude, cluster])
     chosen = _scaled(collection, split, zscore)
     report = retrieval_task(chosen, label=label, exclude=exclude, cluster=cluster, seed=seed)
-    _tell(report, json_path, split=split, zscore=zscore, **source.to_json())
+    _show(report, output, as_json, split=split, zscore=zscore, **source.to_json())
 
 
 @command.command("holdout")
@@ -206,7 +191,8 @@ def holdout(
     exclude: str,
     zscore: bool,
     cluster: str,
-    json_path: Path | None,
+    output: Path | None,
+    as_json: bool,
     seed: int,
 ) -> None:
     """Win of a positive against four negatives; chance is 0.2."""
@@ -215,7 +201,7 @@ def holdout(
     collection = source.read([concept, exclude, cluster])
     chosen = _scaled(collection, split, zscore)
     report = holdout_task(chosen, concept=concept, exclude=exclude, cluster=cluster, seed=seed)
-    _tell(report, json_path, split=split, zscore=zscore, **source.to_json())
+    _show(report, output, as_json, split=split, zscore=zscore, **source.to_json())
 
 
 @command.command("tagging")
@@ -230,7 +216,8 @@ def tagging(
     split: str,
     zscore: bool,
     cluster: str,
-    json_path: Path | None,
+    output: Path | None,
+    as_json: bool,
     seed: int,
 ) -> None:
     """Score tags by prototypes of the training split: ROC-AUC and PR-AUC, macro means."""
@@ -241,9 +228,10 @@ def tagging(
     if zscore:
         train, test = train.standardised(train), test.standardised(train)
     report = tagging_task(train, test, cluster=cluster, seed=seed)
-    _tell(
+    _show(
         report,
-        json_path,
+        output,
+        as_json,
         train_split=train_split,
         split=split,
         zscore=zscore,
@@ -283,18 +271,17 @@ def probe(
     group: str,
     trials: int,
     cluster: str,
-    json_path: Path | None,
+    output: Path | None,
+    as_json: bool,
     seed: int,
 ) -> None:
     """Classify by nearest neighbours and by a linear softmax probe."""
-    from featx.progress import choose_meter
     from featx_bench.probes import ProbeOptions
     from featx_bench.tasks import probe_task
 
     collection = source.read([label, group, cluster])
     options = ProbeOptions(trials=trials, seed=seed)
-    meter = choose_meter("classifications")
-    try:
+    with meter("classifications") as shown:
         report = probe_task(
             collection,
             label=label,
@@ -304,11 +291,9 @@ def probe(
             group=group,
             cluster=cluster,
             options=options,
-            progress=meter,
+            progress=shown,
         )
-    finally:
-        meter.end()
-    _tell(report, json_path, **source.to_json())
+    _show(report, output, as_json, **source.to_json())
 
 
 @command.command("robustness")
@@ -321,9 +306,8 @@ def probe(
 @_EXCLUDE
 @click.option("--limit", type=click.IntRange(0), default=0, help="At most so many tracks.")
 @click.option("--weights", multiple=True, metavar="EXTRACTOR=FILE", help="Weights to use.")
-@click.option(
-    "--json", "json_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
-)
+@_REPORT
+@json_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def robustness(
     work: Path,
@@ -333,37 +317,28 @@ def robustness(
     exclude: str,
     limit: int,
     weights: tuple[str, ...],
-    json_path: Path | None,
+    output: Path | None,
+    as_json: bool,
     seed: int,
 ) -> None:
-    """Degrade tracks (64 kbit/s MP3, -12 dB, noise, 8 kHz) and tell how far features move.
+    """Degrade tracks (64 kbit/s MP3, -12 dB, noise, 8 kHz) and measure how far features move.
 
     WORK keeps the degraded copies and their features.
     """
     from featx_bench.robustness import robustness_task
 
-    given = {}
-    for text in weights:
-        name, mark, path = text.partition("=")
-        if not mark:
-            raise click.UsageError(f"--weights must be EXTRACTOR=FILE, got {text!r}.")
-        given[name] = Path(path)
     report = robustness_task(
         manifest,
         work,
-        _names(features),
+        split_names("--features", [features]),
         split=split,
         exclude=exclude,
-        weights=given or None,
+        weights=dict(parse_pairs("--weights", weights)) or None,
         limit=limit,
         seed=seed,
         progress=True,
     )
-    _tell(report, json_path)
-
-
-def _names(features: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in features.split(",") if name.strip()))
+    _show(report, output, as_json)
 
 
 def _scaled(collection: Collection, split: str, zscore: bool) -> Collection:
@@ -374,8 +349,11 @@ def _scaled(collection: Collection, split: str, zscore: bool) -> Collection:
     return chosen.standardised(collection.where(train) if any(train) else chosen)
 
 
-def _tell(report: Report, json_path: Path | None, **settings: Any) -> None:
+def _show(report: Report, output: Path | None, as_json: bool, **settings: Any) -> None:
     report.settings = {**report.settings, **settings}
-    if json_path is not None:
-        report.write(json_path)
-    click.echo(report.to_table())
+    if output is not None:
+        report.write(output)
+    if as_json:
+        echo_json(report.to_json())
+    else:
+        click.echo(report.to_table())

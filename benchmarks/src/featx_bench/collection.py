@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import featx
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError, listed, some
 from featx.index import Gallery
 from featx.manifest import MANIFEST_COLUMNS, read_manifest
-from featx.store.records import split_tags
+from featx.store import column_values, split_tags
 
 if TYPE_CHECKING:
     from featx.types import FloatArray
@@ -79,6 +79,25 @@ class Collection:
             known = sorted({value for value in self.column("split") if value})
             raise ParameterError(f"split must be one of {listed(known)}, got {name!r}.")
         return found
+
+    def under(self, prefix: str) -> Collection:
+        """Return the tracks whose ids begin with ``prefix``."""
+        chosen = self.where([name.startswith(prefix) for name in self.ids])
+        if not len(chosen):
+            raise ParameterError(f"prefix of track ids must leave some tracks, got {prefix!r}.")
+        return chosen
+
+    def having(self, column: str, value: str) -> Collection:
+        """Return the tracks with ``value`` in a column, which may hold several between ``;``."""
+        held = [column_values(column, text) for text in self.column(column)]
+        chosen = self.where([value in values for values in held])
+        if not len(chosen):
+            known = sorted({one for values in held for one in values})
+            raise ParameterError(
+                f"{column} must have the value for some tracks, got {value!r}. "
+                f"Values of {column}: {some(known)}."
+            )
+        return chosen
 
     def standardised(self, reference: Collection) -> Collection:
         """Return features as z-scores per dimension, by mean and deviation of ``reference``."""

@@ -134,7 +134,7 @@ def robustness_task(
     *,
     split: str = "",
     exclude: str = "",
-    weights: dict[str, Path] | None = None,
+    weights: dict[str, str] | None = None,
     limit: int = 0,
     seed: int = 0,
     progress: bool = False,

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.frontend.geometry import frame_samples, validate
+from featx.frontend.banks import Mel
+from featx.frontend.compression import Decibel
+from featx.frontend.framing import Framing
+from featx.frontend.front_end import FrontEnd
+from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import frame_window
 from featx.frontend.pipeline import compute
-from featx.types import FrontEnd
+from featx.frontend.presets import preset
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
@@ -147,9 +151,12 @@ def onset_strength(
         _check_integer(name, value, at_least=1)
     if y is not None:
         fe = FrontEnd(
-            name="onset_strength", sr=sr, n_fft=n_fft, hop_length=hop_length, n_bands=n_mels,
-            fmin=fmin, fmax=fmax, pad_mode="constant", compression="db", top_db=80.0,
-        )  # fmt: skip
+            name="onset_strength",
+            sr=sr,
+            framing=Framing(n_fft=n_fft, hop_length=hop_length, pad_mode="constant"),
+            bank=Mel(n_bands=n_mels, fmin=fmin, fmax=fmax),
+            compression=Decibel(top_db=80.0),
+        )
         levels = compute(y, fe, sr=sr)
     elif S is not None:
         levels = S
@@ -202,7 +209,7 @@ def superflux(
     ----------
     Böck, Widmer. "Maximum filter vibrato suppression for onset detection". DAFx, 2013.
     """
-    fe = validate(front_end)
+    fe = preset(front_end)
     return spectral_flux(compute(y, fe, sr=sr), lag=overlap_lag(fe, ratio=ratio), max_size=max_size)
 
 
@@ -224,13 +231,13 @@ def overlap_lag(front_end: FrontEnd | str, *, ratio: float = 0.5) -> int:
     ParameterError
         If ``ratio`` is out of range, or the front end breaks a rule.
     """
-    fe = validate(front_end)
+    framing = framing_of(preset(front_end))
     if not 0.0 <= ratio < 1.0:
         raise ParameterError(f"ratio must lie within 0..1, 1 excluded, got {ratio!r}.")
-    taper = frame_window(fe)
+    taper = frame_window(framing)
     first = int(np.argmax(taper > ratio * taper.max()))
-    distance = Fraction(frame_samples(fe), 2) - first
-    return max(1, round(distance / Fraction(fe.hop_length)))
+    distance = Fraction(framing.frame_samples, 2) - first
+    return max(1, round(distance / Fraction(framing.hop_length)))
 
 
 def peak_pick(

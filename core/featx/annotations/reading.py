@@ -1,4 +1,4 @@
-"""Events from files: JAMS, Audacity labels, and tables of times as the field writes them."""
+"""Events from files: JAMS, MIDI, Audacity labels, and tables as the field writes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.annotations.events import Events, events_from_columns, midi_to_hz
+from featx.annotations.midi import read_midi
 from featx.errors import ParameterError
 
 #: Larger annotation files are refused; an hour of frame-wise annotations is far below.
@@ -18,11 +19,11 @@ MAX_BYTES = 64 * 2**20
 def read_events(path: str | Path) -> list[Events]:
     """Read the events of one annotation file.
 
-    ``.jams`` files give one group per annotation. Everything else is read as a table, separated
-    by tabs, commas, semicolons or blanks: with a header line the columns are found by name (see
-    `events_panel`); without one they are ``time``, ``time label``, ``start end`` or
-    ``start end label``, the last two being Audacity's labels and the ``.lab`` files of MIR.
-    Lines that begin with ``#`` are comments.
+    ``.jams`` files give one group per annotation, ``.mid`` files one per track with notes.
+    Everything else is read as a table, separated by tabs, commas, semicolons or blanks: with a
+    header line the columns are found by name (see `events_from_columns`); without one they are
+    ``time``, ``time label``, ``start end`` or ``start end label``, the last two being Audacity's
+    labels and the ``.lab`` files of MIR. Lines that begin with ``#`` are comments.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ def read_events(path: str | Path) -> list[Events]:
     Returns
     -------
     list of Events
-        Named after the file; in JAMS after the namespace, and the instrument if one is given.
+        Named after the file or track; in JAMS as featx wrote them, or else after the namespace,
+        and the instrument if one is given.
 
     Raises
     ------
@@ -43,6 +45,8 @@ def read_events(path: str | Path) -> list[Events]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ParameterError(f"annotation file must be at most 64 MiB, got {path}.")
+        if path.suffix.lower() in {".mid", ".midi"}:
+            return read_midi(path)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ParameterError(
@@ -55,6 +59,7 @@ def read_events(path: str | Path) -> list[Events]:
 
 def _from_table(text: str, path: Path) -> Events:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines, frequencies = _without_selections(lines)
     if not lines:
         return Events(name=path.stem, starts=_array([]))
     rows = _split(lines)
@@ -78,7 +83,26 @@ def _from_table(text: str, path: Path) -> Events:
             f"the second column of {path} must hold times in seconds, got {rows[0][1]!r}."
         )
     labels = [" ".join(row[2:]) for row in rows] if width > 2 else []
-    return _points_or_spans(path.stem, starts, _array([end or 0.0 for end in ends]), labels)
+    labels = labels if any(labels) else []
+    points = bool((starts == _array(ends)).all())  # Audacity writes a point as an empty span
+    return Events(
+        name=path.stem,
+        starts=starts,
+        ends=None if points else _array(ends),
+        labels=labels,
+        frequencies=frequencies if frequencies is None else _array(frequencies),
+    )
+
+
+def _without_selections(lines: list[str]) -> tuple[list[str], list[float] | None]:
+    """Part labels from the frequencies that Audacity writes below each in a line of its own."""
+    selections = [line.split("\t") for line in lines if line.startswith("\\\t")]
+    labels = [line for line in lines if not line.startswith("\\\t")]
+    ranges = [[_number(cell) for cell in row[1:3]] for row in selections]
+    edges = [[edge for edge in row if edge is not None and edge > 0] for row in ranges]
+    if not labels or len(edges) != len(labels) or not all(edges):
+        return labels, None
+    return labels, [math.sqrt(row[0] * row[-1]) for row in edges]
 
 
 def _from_header(rows: list[list[str]], path: Path) -> Events:
@@ -100,18 +124,13 @@ def _are_ends(rows: list[list[str]], ends: list[float | None]) -> bool:
     )
 
 
-def _points_or_spans(name: str, starts: Any, ends: Any, labels: list[str]) -> Events:
-    """Audacity writes a point as a span of length zero."""
-    points = bool((starts == ends).all())
-    return Events(name=name, starts=starts, ends=None if points else ends, labels=labels)
-
-
 def _split(lines: list[str]) -> list[list[str]]:
     for separator in ("\t", ",", ";"):
         if separator in lines[0]:
-            return [
-                [cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)
-            ]
+            rows = csv.reader(lines, delimiter=separator)
+            if separator == "\t":  # quotes are part of a label
+                rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
+            return [[cell.strip() for cell in row] for row in rows]
     return [line.split() for line in lines]
 
 
@@ -128,31 +147,61 @@ def _from_jams(text: str, path: Path) -> list[Events]:
 
 def _jams_annotation(annotation: dict[str, Any]) -> Events:
     namespace = str(annotation["namespace"])
-    instrument = (annotation.get("sandbox") or {}).get("instrument", "")
+    sandbox = annotation.get("sandbox") or {}
+    kept = sandbox.get("featx") or {}
     data = annotation["data"]
-    if isinstance(data, dict):  # JAMS 0.1 kept columns
+    if isinstance(data, dict):  # a dense annotation keeps columns
         data = [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
     starts = _array([float(item["time"]) for item in data])
     lengths = _array([float(item.get("duration") or 0.0) for item in data])
     values = [item.get("value") for item in data]
+    sure = [_confidence(item.get("confidence")) for item in data]
+    confident = kept.get("confidence", any(value is not None for value in sure))
     spans = bool((lengths > 0).any())
-    frequencies = _jams_frequencies(namespace, values) if spans else None
-    labels = [_text(value) for value in values]
+    columns = dict(kept.get("columns") or {})
+    frequencies, labels = kept.get("frequencies"), kept.get("labels", [])
+    if namespace in _PITCHES:
+        frequencies = _jams_frequencies(namespace, values, columns)
+    elif namespace == "tempo":
+        columns["tempo"] = _array([float(value) for value in values])
+    elif namespace == "vector":
+        if not columns and values:
+            rows = zip(*values, strict=True)
+            columns = {f"value_{number}": _array(list(row)) for number, row in enumerate(rows)}
+    elif namespace != "onset" and not labels:
+        labels = [_text(value) for value in values]
+    name = kept.get("name") or f"{namespace} {sandbox.get('instrument', '')}".strip()
+    if namespace == "segment_open" and set(labels) == {name}:
+        labels = []  # spans without labels were given their name
     return Events(
-        name=f"{namespace} {instrument}".strip(),
+        name=name,
         starts=starts,
         ends=starts + lengths if spans else None,
-        labels=[] if frequencies is not None or namespace == "onset" or not any(labels) else labels,
+        labels=labels if any(labels) else [],
         frequencies=frequencies,
+        confidences=_array(sure) if confident else None,
+        columns=columns,
+        namespace=namespace,
     )
 
 
-def _jams_frequencies(namespace: str, values: list[Any]) -> Any:
-    numbers = [value.get("frequency") if isinstance(value, dict) else value for value in values]
-    if namespace not in ("note_midi", "note_hz", "pitch_hz", "pitch_contour", "pitch_midi"):
-        return None
+_PITCHES = ("note_midi", "note_hz", "pitch_hz", "pitch_contour", "pitch_midi")
+
+
+def _jams_frequencies(namespace: str, values: list[Any], columns: dict[str, Any]) -> Any:
+    """Return frequencies in Hz; what else contours say goes to ``columns``."""
+    contours = [value for value in values if isinstance(value, dict)]
+    numbers = [value["frequency"] if isinstance(value, dict) else value for value in values]
     pitches = _array([float(number or 0.0) for number in numbers])
+    if contours and any(item.get("index") for item in contours):
+        columns["index"] = _array([float(item["index"]) for item in contours])
+    if any(item.get("voiced") != (item["frequency"] > 0) for item in contours):
+        columns["voiced"] = _array([float(item["voiced"]) for item in contours])
     return midi_to_hz(pitches) if namespace.endswith("midi") else pitches
+
+
+def _confidence(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _text(value: Any) -> str:

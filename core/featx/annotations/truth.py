@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.annotations.events import Events, midi_to_hz
+from featx.annotations.writing import jams_annotation, jams_document, jams_text
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
@@ -113,53 +116,60 @@ class Truth:
     hits: tuple[Hit, ...]
     sections: tuple[Section, ...]
 
-    def to_jams(self) -> dict[str, Any]:
-        """Return the truth as a JAMS document of plain values."""
+    def events(self) -> list[Events]:
+        """Return beats, onsets, chords, sections, key, tempo, notes by instrument, and drums.
+
+        They are named as the namespaces of JAMS; loudness (0..1) is the confidence.
+        """
         bar = np.searchsorted(self.downbeats, self.beats + 1e-9)
         place = np.arange(len(self.beats)) - np.searchsorted(self.beats, self.downbeats)[bar - 1]
-        beats = [
-            _observation(time, 0.0, int(position) + 1)
-            for time, position in zip(self.beats, place, strict=True)
+        whole: dict[str, Any] = {"starts": [0.0], "ends": [self.duration]}
+        groups = [
+            _group("beat", starts=self.beats, labels=[str(number + 1) for number in place]),
+            _group("onset", starts=self.onsets),
+            _spans("chord", self.chords),
+            _spans("segment_open", self.sections),
+            _group("key_mode", **whole, labels=[self.key]),
+            _group("tempo", **whole, columns={"tempo": [self.tempo]}),
         ]
-        spans: dict[str, list[tuple[float, float, Any]]] = {
-            "chord": [(chord.start, chord.end, chord.label) for chord in self.chords],
-            "segment_open": [(part.start, part.end, part.label) for part in self.sections],
-            "key_mode": [(0.0, self.duration, self.key)],
-            "tempo": [(0.0, self.duration, self.tempo)],
-        }
-        annotations = [
-            _annotation("beat", beats),
-            _annotation("onset", [_observation(time, 0.0, 1.0) for time in self.onsets]),
-        ]
-        for namespace, items in spans.items():
-            data = [_observation(start, end - start, value) for start, end, value in items]
-            annotations.append(_annotation(namespace, data))
         for instrument in sorted({note.instrument for note in self.notes}):
-            data = [
-                _observation(n.onset, n.offset - n.onset, n.pitch, n.velocity)
-                for n in self.notes
-                if n.instrument == instrument
-            ]
-            annotations.append(_annotation("note_midi", data, instrument=instrument))
-        data = [_observation(hit.time, 0.0, hit.drum, hit.velocity) for hit in self.hits]
-        annotations.append(_annotation("tag_open", data, instrument="drums"))
-        return {
-            "file_metadata": {
-                "title": self.title,
-                "artist": self.artist,
-                "duration": self.duration,
-                "release": "",
-                "identifiers": {},
-                "jams_version": "0.3.4",
-            },
-            "annotations": annotations,
-            "sandbox": {},
+            notes = [note for note in self.notes if note.instrument == instrument]
+            groups.append(
+                _group(
+                    "note_midi",
+                    name=f"note_midi {instrument}",
+                    starts=[note.onset for note in notes],
+                    ends=[note.offset for note in notes],
+                    frequencies=midi_to_hz(np.array([note.pitch for note in notes], np.float64)),
+                    confidences=[note.velocity for note in notes],
+                )
+            )
+        drums = {
+            "starts": [hit.time for hit in self.hits],
+            "labels": [hit.drum for hit in self.hits],
+            "confidences": [hit.velocity for hit in self.hits],
         }
+        return [*groups, _group("tag_open", name="tag_open drums", **drums)]
+
+    def to_jams(self) -> dict[str, Any]:
+        """Return the truth as a JAMS document of plain values."""
+        metadata = {
+            "curator": {"name": "featx.testing", "email": ""},
+            "data_source": "synthesis",
+            "annotation_tools": "featx.testing",
+            "annotation_rules": "exact by construction",
+        }
+        made = []
+        for group in self.events():
+            instrument = group.name.partition(" ")[2]
+            sandbox = {"instrument": instrument} if instrument else {}
+            made.append(jams_annotation(group, metadata=metadata, sandbox=sandbox))
+        names = {"title": self.title, "artist": self.artist}
+        return jams_document(made, duration=self.duration, metadata=names)
 
     def write(self, path: Path) -> None:
         """Write `to_jams` to ``path``."""
-        text = json.dumps(self.to_jams(), indent=1, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(jams_text(self.to_jams()), encoding="utf-8")
 
 
 def read_truth(path: Path) -> Truth:
@@ -217,28 +227,14 @@ def read_truth(path: Path) -> Truth:
     )
 
 
-def _observation(time: float, duration: float, value: Any, confidence: float = 1.0) -> Any:
-    return {
-        "time": float(time),
-        "duration": float(duration),
-        "value": value,
-        "confidence": confidence,
-    }
+def _group(namespace: str, *, name: str = "", **fields: Any) -> Events:
+    return Events(name=name or namespace, namespace=namespace, **fields)
 
 
-def _annotation(namespace: str, data: list[Any], *, instrument: str = "") -> dict[str, Any]:
-    return {
-        "namespace": namespace,
-        "data": data,
-        "annotation_metadata": {
-            "annotator": {},
-            "curator": {"name": "featx.testing", "email": ""},
-            "data_source": "synthesis",
-            "annotation_tools": "featx.testing",
-            "annotation_rules": "exact by construction",
-            "corpus": "",
-            "validation": "",
-            "version": "1",
-        },
-        "sandbox": {"instrument": instrument} if instrument else {},
-    }
+def _spans(namespace: str, items: Sequence[Chord | Section]) -> Events:
+    return _group(
+        namespace,
+        starts=[item.start for item in items],
+        ends=[item.end for item in items],
+        labels=[item.label for item in items],
+    )

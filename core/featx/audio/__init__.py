@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from featx.audio.containers.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.decoding import Audio, decode, probe
-from featx.audio.files import content_hash
+from featx.audio.files import content_hash, file_state
 from featx.audio.health import WARNING_CODES, Health, examine
 from featx.audio.limits import NOTE_CODES, AudioInfo, Decoded, Limits, Note
 from featx.audio.tags import read_tags, tags_and_error
@@ -30,6 +30,7 @@ __all__ = [
     "content_hash",
     "decode",
     "examine",
+    "file_state",
     "probe",
     "read_tags",
     "resample",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from featx.errors import AudioError
 
-__all__ = ["SourceFile", "View", "content_hash", "open_regular"]
+__all__ = ["SourceFile", "View", "content_hash", "file_state", "open_regular"]
 
 _CHUNK = 1 << 20
 _CODES = {
@@ -134,6 +134,15 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
         raise _from_os(error) from error
     finally:
         os.close(fd)
+
+
+def file_state(path: str) -> tuple[int, int]:
+    """Return size in bytes and modification time in ns; -1 and -1 where there is no such file."""
+    try:
+        state = os.stat(path)  # noqa: PTH116  (names may be undecodable; strings keep them)
+    except (OSError, ValueError):
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:

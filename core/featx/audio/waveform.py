@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ RESAMPLER = "soxr"
 #: Qualities of `resample`, from fast to exact.
 QUALITIES = ("QQ", "LQ", "MQ", "HQ", "VHQ")
 
+#: Rows of a two-dimensional array that may be channels, however short it is.
+_MOST_CHANNELS = 32
 _GROWTH = 1.25
 _FIRST = 1 << 16
 
@@ -38,13 +41,35 @@ def check_rate(name: str, sr: int) -> int:
 
 
 def _check_waveform(y: AnyArray) -> FloatArray:
-    y = np.asarray(y)
+    """Return ``y`` as float32; a message says how to convert what is no waveform."""
+    _check_type(y)
+    rule = "y must be floating point of shape (n,) or (channels, n)"
+    state = f"got shape {y.shape}, dtype {y.dtype}"
+    if y.dtype.kind in "iu":
+        scale = -np.iinfo(y.dtype).min or np.iinfo(y.dtype).max // 2 + 1
+        offset = "" if y.dtype.kind == "i" else " - 1"
+        raise ParameterError(f"{rule}, {state}. Scale it to [-1, 1]: y / {scale}{offset}")
+    if y.ndim == 2 and y.shape[0] > max(y.shape[1], _MOST_CHANNELS):
+        raise ParameterError(f"{rule}, {state}. Channels come first: y.T")
     if y.ndim not in (1, 2) or not np.issubdtype(y.dtype, np.floating) or 0 in y.shape[:-1]:
-        raise ParameterError(
-            f"y must be floating point of shape (n,) or (channels, n), "
-            f"got shape {y.shape}, dtype {y.dtype}."
-        )
+        raise ParameterError(f"{rule}, {state}.")
     return np.asarray(y, dtype=np.float32)
+
+
+def _check_type(y: object) -> None:
+    if isinstance(y, np.ndarray):
+        return
+    kind = f"{type(y).__module__}.{type(y).__qualname__}".removeprefix("builtins.")
+    remedy = ""
+    if isinstance(y, (list, tuple)):
+        remedy = " Use np.asarray(y, dtype=np.float32)."
+    elif isinstance(y, (str, os.PathLike)):
+        remedy = " Load the file with featx.Audio.load, or use the method file of an extractor."
+    elif kind == "torch.Tensor":
+        remedy = " Use y.detach().cpu().numpy()."
+    elif hasattr(y, "y") and hasattr(y, "sr"):
+        remedy = " Give its y and its sr."
+    raise ParameterError(f"y must be a numpy array, got {kind}.{remedy}")
 
 
 def mix_into(block: FloatArray, out: FloatArray) -> None:
@@ -78,7 +103,7 @@ def to_mono(y: AnyArray) -> FloatArray:
     Raises
     ------
     ParameterError
-        For another shape, or integers.
+        For another type or shape, and for integers; the message says how to convert it.
     """
     y = _check_waveform(y)
     if y.ndim == 1:

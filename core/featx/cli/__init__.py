@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("featx.cli.export", "Write features as npz, csv, parquet, JAMS, labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
-    "plot": ("featx.cli.plot", "Draw a recording with spectrograms, features and events."),
+    "index": ("featx.cli.index", "Build indexes for quick search, and list them."),
     "train": ("featx.cli.train", "Train the weights of an extractor from a manifest."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
     "doctor": ("featx.cli.doctor", "Check this installation and every plugin."),
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 #: first-party commands that come with other distributions: command -> (distribution, help)
 PACKAGES: dict[str, tuple[str, str]] = {
+    "plot": ("featx-plot", "Draw a recording with spectrograms, features and events."),
     "bench": ("featx-bench", "Measure features, and render music to measure them on."),
 }
 

@@ -28,7 +28,7 @@ from featx.commands import (
     no_plugin_option,
     session,
 )
-from featx.registry import PLUGIN_GROUP, Found, discover
+from featx.registry import PLUGIN_GROUP, InstalledEntry, discover
 
 #: formats that the core reads with libsndfile
 _FORMATS = ("AIFF", "AU", "CAF", "FLAC", "MP3", "OGG", "WAV")
@@ -167,11 +167,11 @@ def _plugins(timeout: float) -> Iterator[Finding]:
             yield from findings
 
 
-def _plugin(found: Found, disabled: str, timeout: float) -> list[Finding]:
+def _plugin(found: InstalledEntry, disabled: str, timeout: float) -> list[Finding]:
     check = f"plugin {found.distribution}:{found.name}"
     if disabled:
         return [Finding(check=check, status="note", detail=disabled)]
-    if found.entry is None:
+    if found.entry_point is None:
         return [Finding(check=check, status="FAILED", detail=found.problem)]
     started = time.perf_counter()
     place = (found.distribution, found.name)

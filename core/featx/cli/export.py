@@ -16,7 +16,7 @@ from featx.commands import (
     split_names,
 )
 
-_FORMATS = ("npz", "csv", "parquet", "jams", "audacity", "projector")
+_FORMATS = ("npz", "csv", "parquet", "jams", "lab", "audacity", "midi", "projector")
 
 
 @click.command("export")
@@ -49,8 +49,8 @@ def command(
     """Write features of STORE to OUT.
 
     npz, csv and parquet write one file per feature: OUT is that file, or a folder for several.
-    jams and audacity write the events of every track, projector the vectors and metadata that
-    TensorBoard's projector loads, all into the folder OUT.
+    jams, lab, audacity and midi write the events of every track (midi: notes), projector the
+    vectors and metadata that TensorBoard's projector loads, all into the folder OUT.
     """
     from featx.store import export, open_store
 

@@ -26,9 +26,10 @@ from featx.errors import PluginError, WeightsError, listed, some
 from featx.registry import Registered, import_object
 
 if TYPE_CHECKING:
+    from featx.frontend import FrontEnd
     from featx.interfaces import Resolved
     from featx.registry import Registry
-    from featx.types import Column, FeatureSpec, FrontEnd
+    from featx.types import Column, FeatureSpec
 
 _MANY_COLUMNS, _MANY_VALUES = 8, 4
 #: Columns of prose in pipes and files.
@@ -138,10 +139,10 @@ def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
 
     if not isinstance(spec, ExtractorSpec) or spec.weights is None:
         return parse_params(spec.params, settings)
-    from featx.engine.planning.preparing import choose
+    from featx.engine.planning.preparing import match_params_and_weights
 
     try:
-        return choose(name, spec, dict(settings))[0]
+        return match_params_and_weights(name, spec, settings).params
     except WeightsError:  # missing or damaged ones are told by their state
         return parse_params(spec.params, settings)
 
@@ -235,13 +236,15 @@ def _show_method(
 ) -> None:
     """Show what ``--set`` changes about a training: parameters of the method, then of every one."""
     from featx.params import parse_params
-    from featx.training.options import TrainingParams, find_method, split_settings
+    from featx.training.options import find_method, options_class, split_settings
 
     spec = find_method(known, known.extractor(name).spec, method)
     own, shared = split_settings(spec, settings)
     chosen: list[tuple[str, Any]] = [("params", parse_params(spec.params, own))]
+    options = options_class(spec)
     # the end of a training may be left to the user, so that it has to be given
-    chosen.append(("options", parse_params(TrainingParams, {"epochs": 1, **shared})))
+    assumed = {"epochs": 1} if spec.kind == "gradient" else {}
+    chosen.append(("options", parse_params(options, {**assumed, **shared})))
     tables = {
         key: [_param(field, values) for field in dataclasses.fields(values)]
         for key, values in chosen
@@ -287,8 +290,10 @@ def _against_preset(front_end: dict[str, Any]) -> str:
     name = str(front_end["name"])
     if name not in PRESETS:
         return name
-    preset = PRESETS[name].to_json()
-    changed = [f"{key}={value}" for key, value in front_end.items() if value != preset.get(key)]
+    preset = _flat(PRESETS[name].to_json())
+    changed = [
+        f"{key}={value}" for key, value in _flat(front_end).items() if value != preset.get(key)
+    ]
     return f"{name} with {', '.join(changed)}" if changed else name
 
 
@@ -297,24 +302,28 @@ def _show_presets(presets: list[dict[str, Any]], as_json: bool) -> None:
         echo_json(presets)
         return
     columns = ("name", "sr", "n_fft", "hop_length", "bank", "n_bands", "n_mfcc")
-    echo_table(columns, [[_cell(preset[key]) for key in columns] for preset in presets])
+    rows = [_flat(preset) for preset in presets]
+    echo_table(columns, [[_cell(row.get(key)) for key in columns] for row in rows])
 
 
 def _show_preset(front_end: FrontEnd, as_json: bool) -> None:
-    from featx.frontend.fields import relevant_fields
-
     plain = front_end.to_json()
     if as_json:
         echo_json({"kind": "front end", **plain})
         return
-    click.echo(f"{plain['name']}: a preset of a front end\n")
-    # JSON leaves out what newer fields have by default
-    shown = {
-        name: plain.get(name, getattr(front_end, name))
-        for name in relevant_fields(front_end)
-        if name != "name"
-    }
-    echo_table(("parameter", "value"), [(name, _cell(value)) for name, value in shown.items()])
+    click.echo(f"{plain.pop('name')}: a preset of a front end\n")
+    echo_table(("parameter", "value"), [(key, _cell(value)) for key, value in _flat(plain).items()])
+
+
+def _flat(front_end: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a front end and of its parts in one mapping; a part is its id."""
+    flat: dict[str, Any] = {}
+    for name, value in front_end.items():
+        if isinstance(value, dict):
+            flat |= {name: value["id"]} | {key: value[key] for key in value if key != "id"}
+        else:
+            flat[name] = value
+    return flat
 
 
 def _cell(value: Any) -> str:

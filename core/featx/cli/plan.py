@@ -32,54 +32,58 @@ def command(as_json: bool, listing: bool, **options: Any) -> None:
     planned = plan(**parse_run_options(**options))
     counts = PlanCounts.of(planned.extractors)
     with planned.inputs:
-        found = planned.survey(gone=True)
+        survey = planned.survey(gone=True)
         for track in planned:
-            counts.add(track, planned.extractors)
+            counts.add(track)
             if listing and not as_json:
                 _list(planned, track)
     if as_json:
-        echo_json(_as_json(planned, counts, found))
+        echo_json(_as_json(planned, counts, survey))
     else:
-        _show(planned, counts, found)
+        _show(planned, counts, survey)
 
 
 def _list(planned: Plan, track: PlannedTrack) -> None:
     for unit in track.units:
         if unit.state != "fresh":
-            name = planned.extractors[unit.job].name
+            name = planned.extractors[unit.extractor].name
             why = f": {unit.reason}" if unit.reason else ""
             click.echo(printable(f"{track.source.track_id}  {name}  {unit.state}{why}"))
 
 
-def _as_json(planned: Plan, counts: PlanCounts, found: Survey) -> dict[str, Any]:
+def _as_json(planned: Plan, counts: PlanCounts, survey: Survey) -> dict[str, Any]:
     return {
         "store": str(planned.store),
         "files": counts.tracks,
         "to_do": counts.to_do,
-        "elsewhere": found.elsewhere,
-        "gone": found.gone,
+        "elsewhere": survey.elsewhere,
+        "gone": survey.gone,
         "extractors": [
             {
-                "name": job.name,
-                "full_name": job.full_name,
-                "recipe": job.recipe.id,
-                "weights": job.recipe.weights,
-                "features": list(job.features),
-                "states": {state: counts.states[job.name][state] for state in _COLUMNS},
-                "stale": dict(counts.stale[job.name]),
+                "name": extractor.name,
+                "full_name": extractor.full_name,
+                "recipe": extractor.recipe.id,
+                "weights": extractor.recipe.weights,
+                "features": list(extractor.features),
+                "states": {state: counts.states[extractor.name][state] for state in _COLUMNS},
+                "stale": dict(counts.stale[extractor.name]),
             }
-            for job in planned.extractors
+            for extractor in planned.extractors
         ],
     }
 
 
-def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
+def _show(planned: Plan, counts: PlanCounts, survey: Survey) -> None:
     from featx.engine.planning.preparing import untrained_message
 
-    rows = []
-    for job in planned.extractors:
-        states = counts.states[job.name]
-        rows.append([job.name, ", ".join(job.features), *(str(states[name]) for name in _COLUMNS)])
+    rows = [
+        [
+            extractor.name,
+            ", ".join(extractor.features),
+            *(str(counts.states[extractor.name][state]) for state in _COLUMNS),
+        ]
+        for extractor in planned.extractors
+    ]
     shown = [
         index
         for index, name in enumerate(_COLUMNS, 2)
@@ -92,9 +96,9 @@ def _show(planned: Plan, counts: PlanCounts, found: Survey) -> None:
     for name, reasons in counts.stale.items():
         for reason, count in reasons.most_common():
             click.echo(f"{name}: {count} stale ({reason})")
-    for job in planned.extractors:
-        if text := untrained_message(job):
+    for extractor in planned.extractors:
+        if text := untrained_message(extractor):
             click.echo(text)
-    for note in found.notes():
+    for note in survey.notes():
         click.echo(printable(note))
-    click.echo(f"{counts.to_do} of {counts.tracks} files to do")
+    click.echo(counts.line)

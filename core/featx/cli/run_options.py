@@ -86,11 +86,26 @@ def parse_run_options(
     ParameterError
         For ``--set``, ``--features`` or ``--weights`` of a wrong form.
     """
+    by_name = _extractors(plugins)
     return {
         **others,
-        "extractors": plugins,
+        "extractors": list(by_name.values()),
         "features": split_names("--features", features) or None,
-        "params": parse_settings(settings, plugins),
+        "params": parse_settings(settings, list(by_name)),
         "weights": parse_weights(weights),
         "disabled": session().disabled,
     }
+
+
+def _extractors(plugins: tuple[str, ...]) -> dict[str, Any]:
+    """Return names of extractors as they are, and classes for ``folder/file.py:Class``, by name."""
+    by_name: dict[str, Any] = {}
+    for plugin in plugins:
+        if not plugin.rpartition(":")[0].endswith(".py"):
+            by_name[plugin] = plugin
+            continue
+        from featx.registry.local import class_of_file, local_extractor
+
+        cls = class_of_file(plugin)
+        by_name[local_extractor(cls).spec.name] = cls
+    return by_name

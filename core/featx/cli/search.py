@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.commands import echo_json, echo_table, json_option, only_extractor
-from featx.errors import ParameterError, listed, some
+from featx.commands import (
+    echo_json,
+    echo_table,
+    json_option,
+    no_plugin_option,
+    parse_mapping,
+    parse_pairs,
+    session,
+)
+from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
-    from featx.engine import LoadedExtractor
     from featx.index import Gallery, Neighbour
-    from featx.store import Store
 
 
 @click.command("search")
@@ -32,7 +36,22 @@ if TYPE_CHECKING:
 @click.option(
     "--feature",
     metavar="NAME",
-    help="Clip feature; by default 'embedding' or the only one, or that with the column of --tag.",
+    help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding', the only "
+    "one, or that with the column of --tag.",
+)
+@click.option(
+    "--index",
+    metavar="NAME|FOLDER",
+    default="exact",
+    show_default=True,
+    help="An installed index, or the folder of a saved one, which says what the feature is.",
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set a parameter of the index. May be repeated.",
 )
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
@@ -89,12 +108,15 @@ if TYPE_CHECKING:
     help="Weights for audio files as queries, a file or the folder of a training; by default those "
     "that 'featx run' would take.",
 )
+@no_plugin_option
 @json_option
 def command(
     store: Path,
     queries: tuple[str, ...],
     extractor: str | None,
     feature: str | None,
+    index: str,
+    settings: tuple[str, ...],
     k: int,
     fusion: str,
     where: tuple[str, ...],
@@ -108,35 +130,44 @@ def command(
     weights_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the tracks of STORE that are nearest to QUERY, exactly, by cosine distance.
+    """Find the tracks of STORE that are nearest to QUERY by cosine distance.
 
-    QUERY is a track id of the store, or an audio file: its features are then computed as the
-    store's were.
+    QUERY is the id of a track in the store, or an audio file: its features are then computed as
+    the store's were.
     """
     from featx.index import Gallery
     from featx.store import open_store
+    from featx.store.selecting import clip_feature
 
     with open_store(store) as opened:
-        extractor = extractor or only_extractor(opened)
         if tag is not None and feature is None:
-            feature = _feature_with(opened, extractor, tag)
-        gallery = Gallery(opened, extractor, feature, zscore=zscore)
+            feature = clip_feature(opened, extractor, column=tag).spec.name
+        gallery = Gallery(
+            opened,
+            extractor,
+            feature,
+            zscore=zscore or None,
+            index=index,
+            index_params=parse_mapping("--set", settings),
+            weights_file=weights_file,
+            disabled=session().disabled,
+        )
         if gallery.view.recipe.weights.startswith("untrained"):
             click.echo(
-                f"{extractor} is UNTRAINED in this store: its distances are those of a random "
-                "network. featx ls lists what else is there.",
+                f"{gallery.view.recipe.short_name} is UNTRAINED in this store: its distances are "
+                "those of a random network. featx ls lists what else is there.",
                 err=True,
             )
-        asked = _pairs("--aspect", aspects)
-        if asked and (queries or query_where):
+        parts = parse_mapping("--aspect", aspects)
+        if parts and (queries or query_where):
             raise click.UsageError("Give QUERY or --aspect, not both.")
-        among = _having(gallery, "--where", where) if where else None
-        vectors = _Vectors(gallery, weights_file)
-        examples: Any = vectors.of([*queries])
+        tracks = opened.tracks
+        among = None
+        if where:
+            among = tracks.where(parse_pairs("--where", where), among=gallery)
+        examples: Any = parts or [*queries]
         if query_where:
-            examples += _having(gallery, "--query-where", query_where)
-        if asked:
-            examples = dict(zip(asked, vectors.of([*asked.values()]), strict=True))
+            examples += tracks.where(parse_pairs("--query-where", query_where), among=gallery)
         if tag is not None:
             if examples or weights or zscore:
                 raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
@@ -155,125 +186,17 @@ def command(
                 signed=signed,
             )
         if not found:
-            told = f"tracks with {listed(where)}" if where else "tracks"
-            click.echo(f"Nothing is left to rank: all {told} are queries themselves.", err=True)
+            ranked = f"tracks with {listed(where)}" if where else "tracks"
+            click.echo(f"Nothing is left to rank: all {ranked} are queries themselves.", err=True)
         if as_json:
-            ranked = len(gallery) if among is None else len(among)
-            _echo_answer(gallery, found, ranked=ranked, where=where, zscore=zscore)
+            _echo_answer(gallery, found, ranked=len(among or gallery), where=where)
         elif found:
             _show(found)
 
 
-class _Vectors:
-    """Track ids stay as they are; audio files become vectors."""
-
-    def __init__(self, gallery: Gallery, weights: Path | None) -> None:
-        self.gallery = gallery
-        self.weights = weights
-
-    def of(self, queries: list[str]) -> list[Any]:
-        files = [name for name in queries if name not in self.gallery and Path(name).is_file()]
-        if not files:
-            return queries
-        with self._extractor() as extractor:
-            feature = self.gallery.view.spec.name
-            vectors = {name: extractor.file(name)[feature] for name in files}
-        return [vectors.get(name, name) for name in queries]
-
-    def _extractor(self) -> LoadedExtractor:
-        """Open the extractor of the store; its results must be those of the store's recipe."""
-        from featx.engine import UntrainedWarning, open_extractor
-        from featx.engine.planning.preparing import UNTRAINED
-
-        recipe = self.gallery.view.recipe
-        untrained = recipe.weights.startswith(UNTRAINED)
-        with warnings.catch_warnings():
-            # the command has said so already
-            warnings.simplefilter("ignore", UntrainedWarning)
-            extractor = open_extractor(
-                recipe.extractor,
-                features=(self.gallery.view.spec.name,),
-                weights=UNTRAINED if untrained and self.weights is None else self.weights,
-                quality=recipe.resampler.partition(":")[2] or "HQ",
-                params=recipe.params,
-            )
-        if extractor.recipe.id != recipe.id:
-            extractor.close()
-            ours, theirs = extractor.recipe.to_json(), recipe.to_json()
-            changed = [
-                f"{name} {_short(ours[name])} instead of {_short(theirs[name])}"
-                for name in theirs
-                if ours[name] != theirs[name]
-            ]
-            raise ParameterError(
-                f"audio files as queries must be computed as the store was, but here there are "
-                f"{', '.join(changed)}. Run the extraction again, or name the weights with "
-                "--weights-file."
-            )
-        return extractor
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else f"{text[:16]}…"
-
-
-def _feature_with(store: Store, extractor: str, tag: str) -> str:
-    """Return the clip feature of ``extractor`` that has this column; a default one first."""
-    clips = {name: view for name, view in store[extractor].items() if view.spec.kind == "clip"}
-    having = [name for name, view in clips.items() if tag in view.spec.column_names]
-    if len(having) == 1 or "embedding" in having:
-        return "embedding" if "embedding" in having else having[0]
-    if having:
-        raise ParameterError(
-            f"--feature must say whose column {tag!r} is meant, one of {listed(having)}, got none."
-        )
-    known = [column for view in clips.values() for column in view.spec.column_names]
-    near = difflib.get_close_matches(tag, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" Columns: {listed(known)}."
-    raise ParameterError(f"--tag must be a column of a clip feature, got {tag!r}.{hint}")
-
-
-def _having(gallery: Gallery, option: str, conditions: Sequence[str]) -> list[str]:
-    """Return the tracks of ``gallery`` with these values; there must be some."""
-    from featx.index import column_values
-
-    records = list(gallery.store.tracks.records())
-    left = [record for record in records if record.track_id in gallery]
-    for place, (name, value) in enumerate(_pairs(option, conditions).items(), start=1):
-        held = [column_values(name, record.tags.get(name, "")) for record in left]
-        values = sorted({found for several in held for found in several})
-        left = [record for record, several in zip(left, held, strict=True) if value in several]
-        if left:
-            continue
-        known = sorted({key for record in records for key in record.tags})
-        near = difflib.get_close_matches(value, values, n=3)
-        hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
-        raise ParameterError(
-            f"{option} must hold for a track with {gallery.view.spec.name!r}, got "
-            f"{listed(conditions[:place])}. "
-            f"{hint if name in known else f'Columns of this store: {listed(known)}.'}"
-        )
-    return [record.track_id for record in left]
-
-
-def _pairs(option: str, values: Sequence[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for value in values:
-        name, equals, content = value.partition("=")
-        if not (name and equals and content):
-            raise ParameterError(f"{option} must look like name=value, got {value!r}.")
-        if pairs.get(name, content) != content:
-            raise ParameterError(
-                f"{option} must give {name} once, got {pairs[name]!r} and {content!r}."
-            )
-        pairs[name] = content
-    return pairs
-
-
 def _numbers(weights: Sequence[str]) -> dict[str, float]:
     numbers: dict[str, float] = {}
-    for name, text in _pairs("--weight", weights).items():
+    for name, text in parse_mapping("--weight", weights).items():
         try:
             numbers[name] = float(text)
         except ValueError:
@@ -289,7 +212,6 @@ def _echo_answer(
     *,
     ranked: int,
     where: Sequence[str],
-    zscore: bool,
 ) -> None:
     recipe = gallery.view.recipe
     echo_json(
@@ -298,7 +220,8 @@ def _echo_answer(
             "recipe": recipe.id,
             "feature": gallery.view.spec.name,
             "metric": "cosine",
-            "zscore": zscore,
+            "index": gallery.choice.full_name,
+            "zscore": gallery.zscore,
             "tracks": ranked,
             "where": list(where),
             "neighbours": [item.to_json() for item in found],

@@ -101,12 +101,17 @@ def describe(store: Store, track_id: str, *, values: bool = False) -> dict[str, 
 
 
 def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:
+    import numpy as np
+
     from featx.store.tables import column_names
 
     values = view[track_id]
     listed: dict[str, Any] = {}
     if pairs and view.spec.kind == "clip":
         listed["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
+    shape = [len(values), view.spec.dim] if view.spec.has_labels else list(values.shape)
+    if view.spec.has_labels:
+        values = np.stack([values[c.name] for c in view.spec.columns if not c.is_label])
     numbers: dict[str, float | None] = dict.fromkeys(_STATISTICS)
     if values.size:
         wide = values.astype(float)
@@ -115,7 +120,7 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
         "extractor": name,
         "feature": view.spec.name,
         "kind": view.spec.kind,
-        "shape": list(values.shape),
+        "shape": shape,
         "dtype": str(values.dtype),
         "unit": view.spec.unit,
         **numbers,

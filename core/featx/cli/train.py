@@ -35,8 +35,9 @@ _SHOWN_FAILURES = 20
 _REASONS = {
     "limit": "all steps done",
     "schedule": "the schedule ended it",
-    "time": "out of time; run again to go on",
-    "interrupted": "interrupted; run again to go on",
+    "done": "the fit is done",
+    "time": "out of time; run again to resume",
+    "interrupted": "interrupted; run again to resume",
 }
 
 
@@ -161,8 +162,10 @@ def _show(summary: TrainingSummary) -> None:
             click.echo(f"... {len(summary.failures)} in all, listed in failures.csv.")
     told = ", ".join(f"{name} {value:.4g}" for name, value in summary.metrics.items())
     if told:
-        click.echo(f"best validation, after step {summary.best_step}: {told}")
+        best = summary.best_step
+        click.echo(f"{f'best validation, after step {best}' if best > 0 else 'metrics'}: {told}")
     click.echo(
         f"{counted(summary.steps, 'step')}, {summary.epochs:.2f} epochs: {_REASONS[summary.reason]}"
     )
-    click.echo(f"{summary.sha256[:16]}  {summary.weights}")
+    if summary.weights:
+        click.echo(f"{summary.sha256[:16]}  {summary.weights}")

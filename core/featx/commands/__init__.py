@@ -15,6 +15,7 @@ from featx.commands.options import (
     only_extractor,
     output_option,
     overwrite_option,
+    parse_mapping,
     parse_pairs,
     parse_settings,
     parse_size,
@@ -31,6 +32,7 @@ from featx.commands.output import (
     meter,
     printable,
     progress,
+    replacing,
 )
 from featx.commands.session import (
     EXIT_DAMAGED,
@@ -64,6 +66,7 @@ __all__ = [
     "only_extractor",
     "output_option",
     "overwrite_option",
+    "parse_mapping",
     "parse_pairs",
     "parse_settings",
     "parse_size",
@@ -73,6 +76,7 @@ __all__ = [
     "printable",
     "progress",
     "registry",
+    "replacing",
     "session",
     "set_option",
     "split_names",

@@ -10,7 +10,7 @@ import click
 
 from featx.commands.session import Session
 from featx.errors import PluginError
-from featx.registry import COMMAND_GROUP, Found, disabled_by_environment, discover
+from featx.registry import COMMAND_GROUP, InstalledEntry, disabled_by_environment, discover
 
 _CACHE = "featx.commands.plugin_commands"
 
@@ -39,7 +39,7 @@ class CommandGroup(click.Group):
         self.table = table
         self.prefix = prefix
 
-    def claims(self, ctx: click.Context) -> dict[str, list[Found]]:
+    def claims(self, ctx: click.Context) -> dict[str, list[InstalledEntry]]:
         """Return the entry points of plugins for this group, by short and by full name."""
         found = {}
         for name, claims in sorted(plugin_commands(ctx).items()):
@@ -94,22 +94,22 @@ class CommandGroup(click.Group):
         ]
 
 
-def plugin_commands(ctx: click.Context) -> dict[str, list[Found]]:
+def plugin_commands(ctx: click.Context) -> dict[str, list[InstalledEntry]]:
     """Return the commands of plugins that are not switched off, by short and by full name."""
     if _CACHE not in ctx.meta:
         disabled = [*disabled_by_environment(), *ctx.ensure_object(Session).disabled]
-        commands: dict[str, list[Found]] = {}
+        commands: dict[str, list[InstalledEntry]] = {}
         for found in discover(COMMAND_GROUP):
-            if found.entry is None or any(found.answers_to(name) for name in disabled):
+            if found.entry_point is None or any(found.answers_to(name) for name in disabled):
                 continue
             commands.setdefault(found.name, []).append(found)
             commands.setdefault(f"{found.distribution}:{found.name}", []).append(found)
         ctx.meta[_CACHE] = commands
-    known: dict[str, list[Found]] = ctx.meta[_CACHE]
+    known: dict[str, list[InstalledEntry]] = ctx.meta[_CACHE]
     return known
 
 
-def load_command(name: str, claims: list[Found]) -> click.Command:
+def load_command(name: str, claims: list[InstalledEntry]) -> click.Command:
     """Import a plugin's command.
 
     Raises
@@ -124,10 +124,10 @@ def load_command(name: str, claims: list[Found]) -> click.Command:
             "Use one of these full names."
         )
     (found,) = claims
-    assert found.entry is not None
+    assert found.entry_point is not None
     origin = f"command {name!r} of {found.distribution} {found.version}"
     try:
-        command = found.entry.load()
+        command = found.entry_point.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -47,7 +47,8 @@ def plugin_option(function: Decorated) -> Decorated:
         required=True,
         metavar="NAME",
         shell_complete=complete_extractor,
-        help="Extractor to use, such as 'mfcc' or 'featx-spectral:mfcc'. May be repeated.",
+        help="Extractor to use, such as 'mfcc', 'featx-spectral:mfcc' or 'my/file.py:MyClass'. "
+        "May be repeated.",
     )(function)
 
 
@@ -182,6 +183,23 @@ def parse_pairs(option: str, values: Sequence[str]) -> list[tuple[str, str]]:
             raise ParameterError(f"{option} must look like name=value, got {value!r}.")
         pairs.append((name, content))
     return pairs
+
+
+def parse_mapping(option: str, values: Sequence[str]) -> dict[str, str]:
+    """Split values as `parse_pairs` does, where every name may be given once.
+
+    Raises
+    ------
+    ParameterError
+        If a value has another form, or a name has two contents.
+    """
+    mapping: dict[str, str] = {}
+    for name, content in parse_pairs(option, values):
+        if mapping.setdefault(name, content) != content:
+            raise ParameterError(
+                f"{option} must give {name} once, got {mapping[name]!r} and {content!r}."
+            )
+    return mapping
 
 
 def parse_weights(values: Sequence[str]) -> str | dict[str, str] | None:

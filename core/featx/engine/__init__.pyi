@@ -1,12 +1,13 @@
 from .loading import LoadedExtractor as LoadedExtractor
 from .loading import open_extractor as open_extractor
+from .planning.comparing import PlannedTrack as PlannedTrack
+from .planning.comparing import PlannedUnit as PlannedUnit
 from .planning.inputs import Inputs as Inputs
 from .planning.inputs import InputTrack as InputTrack
 from .planning.inputs import discover as discover
 from .planning.plan import Plan as Plan
 from .planning.plan import PlanCounts as PlanCounts
-from .planning.plan import PlannedTrack as PlannedTrack
-from .planning.plan import PlannedUnit as PlannedUnit
+from .planning.preparing import match_params_and_weights as match_params_and_weights
 from .reporting import Reporter as Reporter
 from .reporting import RunSummary as RunSummary
 from .reporting import choose_progress as choose_progress

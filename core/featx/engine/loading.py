@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from featx.audio import Limits, decode, resample, to_mono
+from featx.audio import AUDIO_SUFFIXES, Limits, decode, resample, to_mono
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
+from featx.engine.planning.selecting import ExtractorChoice
 from featx.engine.running import UntrainedWarning
 from featx.engine.work.opening import OpenExtractor
 from featx.errors import ParameterError
@@ -31,19 +33,19 @@ class LoadedExtractor:
     """
 
     def __init__(
-        self, job: PreparedExtractor, *, threads: int, quality: str, limits: Limits
+        self, prepared: PreparedExtractor, *, threads: int, quality: str, limits: Limits
     ) -> None:
-        self._open = OpenExtractor(job, threads=threads, seed=0)
+        self._open = OpenExtractor(prepared, threads=threads, seed=0)
         self._quality = quality
         self._limits = limits
         #: Full name, ``<distribution>:<name>``.
-        self.name = job.full_name
+        self.name = prepared.full_name
         #: Identity of the results.
-        self.recipe = job.recipe
+        self.recipe = prepared.recipe
         #: Outputs that a call returns.
-        self.features = job.features
+        self.features = prepared.features
         #: Rate in Hz that waveforms are resampled to; None for their own.
-        self.sr = job.resolved.sr
+        self.sr = prepared.resolved.sr
 
     def __enter__(self) -> LoadedExtractor:
         return self
@@ -54,20 +56,27 @@ class LoadedExtractor:
     def __repr__(self) -> str:
         return f"<extractor {self.name}: {', '.join(self.features)}>"
 
-    def __call__(self, y: AnyArray, sr: int) -> Features:
-        """Extract features from a waveform.
+    @overload
+    def __call__(self, y: AnyArray, sr: int) -> Features: ...
+
+    @overload
+    def __call__(self, y: Sequence[AnyArray], sr: int) -> list[Features]: ...
+
+    def __call__(self, y: AnyArray | Sequence[AnyArray], sr: int) -> Features | list[Features]:
+        """Extract features from a waveform, or from each waveform of a list.
 
         Parameters
         ----------
-        y : floating point array, shape (n_samples,) or (channels, n_samples)
-            Down-mixed and resampled as a file would be; left untouched.
+        y : floating point array, shape (n_samples,) or (channels, n_samples), or list of these
+            Channels are down-mixed, and the rate is changed, as for a file. Left untouched.
         sr : int > 0
             Its rate in Hz.
 
         Returns
         -------
-        Features
-            Arrays by name, with time axes.
+        Features or list of Features
+            Arrays by name, with time axes. A list of waveforms, which may differ in length, gives
+            one result for each.
 
         Raises
         ------
@@ -78,7 +87,9 @@ class LoadedExtractor:
         """
         import numpy as np
 
-        mono = to_mono(y)
+        if isinstance(y, (list, tuple)) and all(isinstance(item, np.ndarray) for item in y):
+            return [self(item, sr) for item in y]
+        mono = to_mono(y)  # type: ignore[arg-type]  # refuses lists of anything else
         if mono.size == 0 or not np.isfinite(mono).all():
             raise ParameterError(f"y must hold finite samples, got shape {np.shape(y)}.")
         waveforms = {}
@@ -127,7 +138,7 @@ class LoadedExtractor:
 
 
 def open_extractor(
-    name: str,
+    extractor: ExtractorChoice,
     *,
     params: Mapping[str, Any] | None = None,
     features: Sequence[str] | None = None,
@@ -141,8 +152,8 @@ def open_extractor(
 
     Parameters
     ----------
-    name : str
-        Extractor, short or full.
+    extractor : str or type
+        Short or full name, or an `Extractor` class that no package installs.
     params : mapping, optional
         Parameters by name, such as ``{"n_mfcc": 20}``; those left out keep their defaults.
     features : sequence of str, optional
@@ -174,17 +185,32 @@ def open_extractor(
     """
     if threads < 1:
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
-    registry = load_registry()
-    arguments: dict[str, Any] = {
-        "params": {name: params} if params else None,
-        "weights": weights,
-        "device": device,
-        "quality": quality,
-    }
-    (job,) = prepare_extractors(registry, [name], features=features, **arguments)
+    _refuse_path(extractor)
+    (prepared,) = prepare_extractors(
+        load_registry(),
+        [extractor],
+        params=params,
+        features=features,
+        weights=weights,
+        device=device,
+        quality=quality,
+    )
     if features is None:
-        everything = [spec.name for spec in job.resolved.outputs]
-        (job,) = prepare_extractors(registry, [name], features=everything, **arguments)
-    if text := untrained_message(job):
+        outputs = tuple(spec.name for spec in prepared.resolved.outputs)
+        prepared = dataclasses.replace(prepared, features=outputs)
+    if text := untrained_message(prepared):
         warnings.warn(text, UntrainedWarning, stacklevel=2)
-    return LoadedExtractor(job, threads=threads, quality=quality, limits=limits or Limits())
+    return LoadedExtractor(prepared, threads=threads, quality=quality, limits=limits or Limits())
+
+
+def _refuse_path(extractor: object) -> None:
+    """Raise `ParameterError` for an audio file, which ``load`` takes in other libraries."""
+    is_path = isinstance(extractor, os.PathLike) or (
+        isinstance(extractor, str) and Path(extractor).suffix.lower() in AUDIO_SUFFIXES
+    )
+    if is_path:
+        raise ParameterError(
+            f"extractor must be a name such as 'mfcc', got the path {str(extractor)!r}. Load audio "
+            "with featx.Audio.load(path); features of a file come from "
+            "featx.open_extractor('mfcc').file(path)."
+        )

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and what it says at the end."""
+"""What a run reports while it works, and its summary at the end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from featx.engine.tasks import Failure, ShardSummary
 from featx.errors import DECODE_CODES
+from featx.notebook import html_table
 from featx.progress import Meter, choose_meter
 
 __all__ = ["MeterProgress", "Reporter", "RunSummary", "choose_progress"]
@@ -73,6 +74,16 @@ class RunSummary:
             f"{self.audio / 60:.1f} min of audio in {self.seconds:.1f} s)"
         )
 
+    def _repr_html_(self) -> str:
+        units = [
+            [name, ", ".join(f"{count} {state}" for state, count in counts.items())]
+            for name, counts in self.units.items()
+        ]
+        failures = [": ".join(row) for row in self.failure_rows()]
+        return html_table(
+            f"{self.store}: {self.line}", ("extractor", "units"), units, [*failures, *self.notes]
+        )
+
     @property
     def done(self) -> int:
         """Files that have an answer."""
@@ -91,7 +102,7 @@ class RunSummary:
         self.add_failures(shard.failures)
 
     def add_failures(self, failures: Iterable[Failure]) -> None:
-        """Count failed units, and keep those of the first files in the order of their ids."""
+        """Count failed units, and store those of the first files in the order of their ids."""
         failures = list(failures)
         if not failures:
             return
@@ -101,8 +112,8 @@ class RunSummary:
         )
         for failure in failures:
             bisect.insort(self.failures, failure, key=_place)
-        kept = sorted({failure.track_id for failure in self.failures})[:KEPT_FAILURES]
-        self.failures = [failure for failure in self.failures if failure.track_id <= kept[-1]]
+        first = sorted({failure.track_id for failure in self.failures})[:KEPT_FAILURES]
+        self.failures = [failure for failure in self.failures if failure.track_id <= first[-1]]
 
     def failure_rows(self) -> list[tuple[str, str, str, str]]:
         """Return the kept failures as (track id, extractor, code, reason).
@@ -130,7 +141,7 @@ def _place(failure: Failure) -> tuple[str, str]:
 
 
 class Reporter(Protocol):
-    """Gets told how a run goes."""
+    """Shows how far a run is."""
 
     def begin(self, total: int) -> None:
         """``total`` files were found."""
@@ -146,7 +157,7 @@ class Reporter(Protocol):
 
 
 class MeterProgress:
-    """Counts files on a `featx.engine.Meter`."""
+    """Counts files on a `featx.progress.Meter`."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -160,11 +171,11 @@ class MeterProgress:
         self._meter.note(text)
 
     def update(self, summary: RunSummary) -> None:
-        """Count, and tell what went wrong and how much was heard."""
-        told = f"{summary.audio / 60:.1f} min of audio"
+        """Count files, and say how much audio was decoded and what went wrong."""
+        state = f"{summary.audio / 60:.1f} min of audio"
         for count, word in ((summary.failed, "failed"), (summary.skipped, "skipped")):
-            told += f", {count} {word}" if count else ""
-        self._meter.update(summary.done, told)
+            state += f", {count} {word}" if count else ""
+        self._meter.update(summary.done, state)
 
     def end(self) -> None:
         """Stop showing anything."""

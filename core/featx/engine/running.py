@@ -1,4 +1,4 @@
-"""`featx.run` and the plan behind it: arguments in, a summary out."""
+"""`featx.run` and `featx.plan`: what a call means, and what all workers need to know."""
 
 from __future__ import annotations
 
@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING, Any
 from featx.audio import Limits
 from featx.engine.planning.inputs import Inputs
 from featx.engine.planning.plan import Plan
-from featx.engine.planning.preparing import (
-    ParamsChoice,
-    WeightsChoice,
-    prepare_extractors,
-    untrained_message,
-)
+from featx.engine.planning.preparing import prepare_extractors, untrained_message
+from featx.engine.planning.selecting import ExtractorChoice, ParamsChoice, WeightsChoice
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import PreparedExtractor, RunSettings
 from featx.engine.work.dispatch import Execution
@@ -50,7 +46,7 @@ def plan(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
-    extractors: str | Sequence[str],
+    extractors: ExtractorChoice | Sequence[ExtractorChoice],
     params: ParamsChoice | None = None,
     features: Iterable[str] | None = None,
     device: str = "cpu",
@@ -65,24 +61,23 @@ def plan(
 
     Nothing is written, and the store need not exist. Arguments and errors are those of `run`.
     """
-    jobs = prepare_extractors(
+    prepared = prepare_extractors(
         load_registry(disabled=disabled),
-        [extractors] if isinstance(extractors, str) else extractors,
+        [extractors] if isinstance(extractors, (str, type)) else extractors,
         params=params,
         features=features,
         weights=weights,
         device=device,
         quality=quality,
     )
-    found = Inputs(_listed(inputs), stdin=stdin)
-    return Plan(found, store, jobs, failed=failed, rehash=rehash)
+    return Plan(Inputs(_listed(inputs), stdin=stdin), store, prepared, failed=failed, rehash=rehash)
 
 
 def run(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     store: str | os.PathLike[str],
     *,
-    extractors: str | Sequence[str],
+    extractors: ExtractorChoice | Sequence[ExtractorChoice],
     params: ParamsChoice | None = None,
     features: Iterable[str] | None = None,
     jobs: int | None = None,
@@ -99,7 +94,7 @@ def run(
     progress: Reporter | None = None,
     stdin: BinaryIO | None = None,
 ) -> RunSummary:
-    """Extract features from audio files into a store; what is there already is left alone.
+    """Extract features from audio files into a store, except those that it has already.
 
     Parameters
     ----------
@@ -107,8 +102,8 @@ def run(
         Files, folders, globs, manifests (CSV or Parquet), ``-`` for a list on stdin.
     store : path
         Store folder, created if need be.
-    extractors : str or sequence of str
-        By short or full name.
+    extractors : str, type, or sequence of these
+        Short or full names, and `Extractor` classes that no package installs.
     params : mapping, optional
         Parameters: ``{"mfcc": {"n_mfcc": 20}}`` or ``{"mfcc.n_mfcc": 20}``; without a name where
         there is one extractor.
@@ -139,7 +134,7 @@ def run(
     disabled : iterable of str
         Plugins that are not loaded.
     progress : Reporter, optional
-        Gets told how the run goes.
+        Shows how far the run is.
     stdin : binary stream, optional
         Read for ``-`` instead of the process's own.
 
@@ -156,10 +151,9 @@ def run(
     StoreError
         If another run works on the store, or it cannot be written.
     KeyboardInterrupt
-        After what was finished has been committed; the same call goes on from there.
+        After what was finished has been committed; the same call resumes there.
     """
-    cores = available_cores()
-    workers = _workers(jobs, device, cores)
+    workers = _worker_count(jobs, device)
     if timeout <= 0:
         raise ParameterError(f"timeout must be > 0 seconds, got {timeout}.")
     if memory is not None and memory < 0:
@@ -179,34 +173,54 @@ def run(
         stdin=stdin,
     )
     with planned.inputs:
-        token = uuid.uuid4().hex
-        share = int(_MEMORY_SHARE * physical_memory()) // workers
-        threads = max(1, cores // workers)
-        setup = RunSettings(
-            token=token,
-            store=os.path.abspath(store),  # noqa: PTH100  (workers may live elsewhere)
-            extractors=planned.extractors,
+        settings = _run_settings(
+            planned,
+            workers,
             limits=limits or Limits(),
             quality=quality,
-            threads=threads,
             timeout=timeout,
-            open_timeout=max(timeout, _OPEN_SECONDS),
-            memory=max(share, _LEAST_MEMORY) if memory is None else memory,
-            provenance=_provenance(planned.extractors, threads),
-            stop_file=str(Path(tempfile.gettempdir()) / f"featx-stop-{token}"),
+            memory=memory,
         )
-        _tell_untrained(planned.extractors, progress)
-        found = planned.survey()
-        total = found.files
-        if total == 0:
+        _report_untrained(planned.extractors, progress)
+        survey = planned.survey()
+        if survey.files == 0:
             raise ParameterError(
                 f"inputs must hold at least one audio file, got none in "
-                f"{', '.join(planned.inputs.given)}."
+                f"{', '.join(planned.inputs.names)}."
             )
         with lock_store(store):
-            execution = Execution(planned, setup, workers, total, executor, progress)
-            execution.tell([*_unfinished_notes(planned.extractors), *found.notes()])
+            execution = Execution(planned, settings, workers, survey.files, executor, progress)
+            execution.tell([*_unfinished_notes(planned.extractors), *survey.notes()])
             return execution.execute()
+
+
+def _run_settings(
+    planned: Plan,
+    workers: int,
+    *,
+    limits: Limits,
+    quality: str,
+    timeout: float,
+    memory: int | None,
+) -> RunSettings:
+    """Return what all workers are told, with each worker's share of cores and memory."""
+    token = uuid.uuid4().hex
+    threads = max(1, available_cores() // workers)
+    if memory is None:
+        memory = max(int(_MEMORY_SHARE * physical_memory()) // workers, _LEAST_MEMORY)
+    return RunSettings(
+        token=token,
+        store=os.path.abspath(planned.store),  # noqa: PTH100  (workers may live elsewhere)
+        extractors=planned.extractors,
+        limits=limits,
+        quality=quality,
+        threads=threads,
+        timeout=timeout,
+        open_timeout=max(timeout, _OPEN_SECONDS),
+        memory=memory,
+        provenance=_provenance(planned.extractors, threads),
+        stop_file=str(Path(tempfile.gettempdir()) / f"featx-stop-{token}"),
+    )
 
 
 def _listed(
@@ -215,35 +229,36 @@ def _listed(
     return [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
 
 
-def _workers(jobs: int | None, device: str, cores: int) -> int:
+def _worker_count(jobs: int | None, device: str) -> int:
     if jobs is None:
-        return cores if device == "cpu" else 1
+        return available_cores() if device == "cpu" else 1
     if jobs < 1:
         raise ParameterError(f"jobs must be an integer > 0, got {jobs}.")
     return jobs
 
 
-def _tell_untrained(jobs: Iterable[PreparedExtractor], progress: Reporter | None) -> None:
-    for job in jobs:
-        if text := untrained_message(job):
-            if progress is None:
-                warnings.warn(text, UntrainedWarning, stacklevel=3)
-            else:
-                progress.note(text)
+def _report_untrained(extractors: Iterable[PreparedExtractor], progress: Reporter | None) -> None:
+    for message in filter(None, map(untrained_message, extractors)):
+        if progress is None:
+            warnings.warn(message, UntrainedWarning, stacklevel=3)
+        else:
+            progress.note(message)
 
 
-def _unfinished_notes(jobs: Iterable[PreparedExtractor]) -> list[str]:
-    """Say whose weights come from a training that was cut."""
-    cut = [(job, unfinished(job.weights)) for job in jobs if job.weights]
-    return [
-        f"{job.name}: the training of {found.weights} is unfinished, after {found.steps} steps; "
-        "the same 'featx train' goes on with it."
-        for job, found in cut
-        if found is not None
-    ]
+def _unfinished_notes(extractors: Iterable[PreparedExtractor]) -> list[str]:
+    """Say which weights come from an interrupted training."""
+    notes = []
+    for extractor in extractors:
+        training = unfinished(extractor.weights) if extractor.weights else None
+        if training is not None:
+            notes.append(
+                f"{extractor.name}: the training of {training.weights} is unfinished, after "
+                f"{training.steps} steps; the same 'featx train' resumes it."
+            )
+    return notes
 
 
-def _provenance(jobs: Iterable[PreparedExtractor], threads: int) -> Mapping[str, Any]:
+def _provenance(extractors: Sequence[PreparedExtractor], threads: int) -> Mapping[str, Any]:
     """Return the versions of everything that takes part, for the attributes of shards."""
     import importlib.metadata
 
@@ -252,7 +267,7 @@ def _provenance(jobs: Iterable[PreparedExtractor], threads: int) -> Mapping[str,
     from featx._version import __version__
 
     packages = ["numpy", "numba", "soxr", "soundfile", "h5py"]
-    packages += sorted({job.full_name.partition(":")[0] for job in jobs})
+    packages += sorted({extractor.full_name.partition(":")[0] for extractor in extractors})
     versions = {}
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -263,6 +278,6 @@ def _provenance(jobs: Iterable[PreparedExtractor], threads: int) -> Mapping[str,
         "machine": f"{platform.system()} {platform.machine()}",
         "libsndfile": soundfile.__libsndfile_version__,
         "threads": threads,
-        "devices": {job.name: job.device for job in jobs},
+        "devices": {extractor.name: extractor.device for extractor in extractors},
         "packages": versions,
     }

@@ -1,4 +1,4 @@
-"""The health of a collection: every file decoded in supervised children, findings collected.
+"""The health of a collection: a run without extractors, its findings collected.
 
 Memory does not grow with the collection: results arrive in the order of the inputs, and findings
 and hashes are kept in a temporary database on disk.
@@ -7,22 +7,22 @@ and hashes are kept in a temporary database on disk.
 from __future__ import annotations
 
 import collections
-import multiprocessing
+import contextlib
+import itertools
 import os
-import signal
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import TimeoutError as FutureTimeoutError
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
-import pebble
-
-from featx.audio import WARNING_CODES, Health, Limits, examine
-from featx.engine.planning.inputs import discover
+from featx.audio import WARNING_CODES, Health, Limits
+from featx.engine.planning.inputs import InputTrack, discover
+from featx.engine.tasks import RunSettings, ShardTask, TrackTask
+from featx.engine.work.runner import close_runners, scan_shard
 from featx.errors import FAILURE_CODES, ParameterError
-from featx.guarded.limits import available_cores, die_with_parent, limit_data
+from featx.guarded.limits import available_cores
 
 __all__ = ["FINDING_CODES", "Finding", "ScanReport", "scan"]
 
@@ -33,8 +33,11 @@ FINDING_CODES: Mapping[str, str] = {
     "duplicate-file": "the same bytes as an earlier file",
     "duplicate-audio": "the same samples as an earlier file, in other bytes",
 }
-#: tasks in flight per worker: enough to keep it busy, few enough to stop at once
-_IN_FLIGHT = 8
+#: files that a worker examines at once, and how many such tasks wait for it
+_SHARD_FILES = 8
+_IN_FLIGHT = 2
+#: seconds that a child may take to begin
+_OPEN_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,21 +93,21 @@ class ScanReport:
         self.seconds += health.duration
         if health.code != "ok":
             self.n_failing += 1
-            self._keep(track, health.code, health.reason, fails=True)
+            self._record(track, health.code, health.reason, fails=True)
             return
-        found = [(note.code, note.text) for note in health.warnings]
+        findings = [(note.code, note.text) for note in health.warnings]
         first = self._seen("bytes", health.content, track)
         if first is not None:
-            found.append(("duplicate-file", f"same bytes as {first}"))
+            findings.append(("duplicate-file", f"same bytes as {first}"))
         else:
             first = self._seen("samples", health.fingerprint, track)
             if first is not None:
-                found.append(("duplicate-audio", f"same samples as {first}"))
-        self.n_warned += bool(found)
-        for code, text in found:
-            self._keep(track, code, text, fails=False)
+                findings.append(("duplicate-audio", f"same samples as {first}"))
+        self.n_warned += bool(findings)
+        for code, text in findings:
+            self._record(track, code, text, fails=False)
 
-    def _keep(self, track: str, code: str, text: str, *, fails: bool) -> None:
+    def _record(self, track: str, code: str, text: str, *, fails: bool) -> None:
         self._database.execute(
             "INSERT INTO finding VALUES (?, ?, ?, ?)", (code, _printable(track), text, fails)
         )
@@ -122,8 +125,8 @@ class ScanReport:
     def counts(self) -> dict[str, int]:
         """Return the number of findings by code, in the order of `FINDING_CODES`."""
         query = "SELECT code, COUNT(*) FROM finding GROUP BY code"
-        found = dict(self._database.execute(query).fetchall())
-        return {code: found[code] for code in FINDING_CODES if code in found}
+        counts = dict(self._database.execute(query).fetchall())
+        return {code: counts[code] for code in FINDING_CODES if code in counts}
 
     def findings(self, code: str, *, limit: int | None = None) -> Iterator[Finding]:
         """Yield the findings with ``code`` in the order of the inputs, at most ``limit``."""
@@ -140,37 +143,7 @@ def _printable(track: str) -> str:
     return track.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-# ---------------------------------------------------------------- the children
-def _prepare_child(parent: int, max_memory: int) -> None:
-    """Follow the parent's death, limit memory, silence what decoders print, ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(parent)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 2)
-    os.close(sink)
-    limit_data(max_memory)
-
-
-def _examine(path: str, limits: Limits, same_audio: bool) -> Health:
-    return examine(path, limits=limits, fingerprint=same_audio)
-
-
-def _outcome(path: str, future: Any, timeout: float) -> Health:
-    try:
-        health: Health = future.result()
-        return health
-    except FutureTimeoutError:
-        reason = f"decoding took more than {timeout:g} s"
-        return Health(path=path, code="timeout", reason=reason)
-    except pebble.ProcessExpired as error:
-        reason = f"the decoder ended its process, exit status {error.exitcode}"
-        return Health(path=path, code="crash", reason=reason)
-    except MemoryError:
-        return Health(path=path, code="memory", reason="decoding needs more memory than allowed")
-    except Exception as error:  # whatever a decoder raises in the child belongs to this file
-        return Health(path=path, code="decode-error", reason=f"{type(error).__name__}: {error}")
-
-
+# ---------------------------------------------------------------- a run without extractors
 def scan(
     inputs: Iterable[str | os.PathLike[str]],
     *,
@@ -194,7 +167,7 @@ def scan(
     limits : Limits or None
         None takes the defaults.
     timeout : float > 0
-        Seconds for one file.
+        Seconds of work on one file.
     max_memory : int > 0
         Bytes that decoding one file may take.
     same_audio : bool
@@ -216,39 +189,64 @@ def scan(
     for name, value in (("jobs", jobs), ("timeout", timeout), ("max_memory", max_memory)):
         if value is not None and not value > 0:
             raise ParameterError(f"{name} must be > 0, got {value}.")
-    jobs = jobs or available_cores()
-    limits = limits or Limits()
-    tracks = discover(inputs)
-    report = ScanReport()
-    waiting: collections.deque[tuple[str, Any]] = collections.deque()
-
-    def settle() -> None:
-        path, future = waiting.popleft()
-        report.add(path, _outcome(path, future, timeout))
-        if on_file is not None:
-            on_file(report)
-
-    pool = pebble.ProcessPool(
-        max_workers=jobs,
-        context=multiprocessing.get_context("spawn"),
-        initializer=_prepare_child,
-        initargs=(os.getpid(), max_memory),
+    workers = jobs or available_cores()
+    settings = RunSettings(
+        token=uuid.uuid4().hex,
+        store="",
+        extractors=(),
+        limits=limits or Limits(),
+        quality="HQ",
+        threads=1,
+        timeout=timeout,
+        open_timeout=max(timeout, _OPEN_SECONDS),
+        memory=max_memory,
+        fingerprint=same_audio,
     )
+    report = ScanReport()
     try:
-        for track in tracks:
-            path = track.path
-            arguments = (path, limits, same_audio)
-            waiting.append((path, pool.schedule(_examine, args=arguments, timeout=timeout)))
-            if len(waiting) >= jobs * _IN_FLIGHT:
-                settle()
-        while waiting:
-            settle()
-        pool.close()  # type: ignore[no-untyped-call]
+        with (
+            contextlib.closing(discover(inputs)) as tracks,
+            contextlib.closing(_examined(tracks, settings, workers)) as examined,
+        ):
+            for health in examined:
+                report.add(health.path, health)
+                if on_file is not None:
+                    on_file(report)
     except BaseException:
-        pool.stop()  # type: ignore[no-untyped-call]
         report.close()
         raise
-    finally:
-        pool.join()
-        tracks.close()
     return report
+
+
+def _examined(
+    tracks: Iterable[InputTrack], settings: RunSettings, workers: int
+) -> Generator[Health, None, None]:
+    """Yield the health of every file in the order of ``tracks``."""
+    outstanding: collections.deque[Future[list[Health]]] = collections.deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="featx-scan") as pool:
+        try:
+            for task in _tasks(tracks, settings):
+                outstanding.append(pool.submit(scan_shard, task))
+                if len(outstanding) > workers * _IN_FLIGHT:
+                    yield from outstanding.popleft().result()
+            while outstanding:
+                yield from outstanding.popleft().result()
+        except BaseException:
+            for future in outstanding:
+                future.cancel()
+            close_runners(settings.token, abort=True)
+            raise
+        finally:
+            close_runners(settings.token)
+
+
+def _tasks(tracks: Iterable[InputTrack], settings: RunSettings) -> Iterator[ShardTask]:
+    files = iter(tracks)
+    for number in itertools.count():
+        batch = tuple(
+            TrackTask(track_id=track.path, path=track.path, size=-1, mtime_ns=-1, wanted=())
+            for track in itertools.islice(files, _SHARD_FILES)
+        )
+        if not batch:
+            return
+        yield ShardTask(number=number, settings=settings, tracks=batch)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
 from featx.interfaces import ExtractorSpec, Resolved
+from featx.registry.local import LocalModule, load_module
 from featx.store.records import Recipe
 from featx.types import FeatureSpec
 
@@ -19,7 +20,6 @@ __all__ = [
     "DECODE",
     "Failure",
     "FileProperties",
-    "LocalModule",
     "Outputs",
     "PreparedExtractor",
     "RunSettings",
@@ -30,28 +30,6 @@ __all__ = [
 
 #: The step of a track that comes before every extractor; extractors count from 0.
 DECODE = -1
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalModule:
-    """The module of an extractor that no package installs, so that another process can find it.
-
-    Parameters
-    ----------
-    name : str
-        The module that the strings of the spec name.
-    folder : str
-        Where it is imported from; empty where it cannot be imported.
-    file : str
-        The script that is run as this module instead; empty for none.
-    source : str
-        The text that is run as this module instead, such as a cell of a notebook.
-    """
-
-    name: str
-    folder: str = ""
-    file: str = ""
-    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +76,11 @@ class PreparedExtractor:
     device: str = "cpu"
     module: LocalModule | None = None
 
+    @property
+    def output_specs(self) -> tuple[FeatureSpec, ...]:
+        """The specs of ``features``, for files of the resolved rate."""
+        return tuple(self.resolved.output(name) for name in self.features)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `from_json` reads them back, also in another process."""
         from featx.registry.specs import spec_to_json
@@ -108,7 +91,10 @@ class PreparedExtractor:
         plain["params"] = dataclasses.asdict(self.params)
         plain["features"] = list(self.features)
         plain["recipe"] = self.recipe.to_json()
-        plain["module"] = None if self.module is None else dataclasses.asdict(self.module)
+        if self.module is not None:
+            plain["module"] = dataclasses.asdict(self.module)
+            if self.spec.params.__module__ == self.module.origin:
+                plain["spec"]["params"] = f"{self.module.name}:{self.spec.params.__qualname__}"
         return plain
 
     @classmethod
@@ -120,13 +106,14 @@ class PreparedExtractor:
         PluginError, ParameterError
             If they cannot be imported or resolved here.
         """
-        from featx.engine.planning.preparing import resolve_checked
+        from featx.engine.planning.resolving import resolve_checked
         from featx.params import parse_params
         from featx.registry.specs import spec_from_json
 
         values = dict(plain)
         if values["module"] is not None:
             values["module"] = LocalModule(**values["module"])
+            load_module(values["module"], values["spec"]["factory"].partition(":")[2])
         spec: ExtractorSpec = spec_from_json("extractor", values["spec"])
         params: Any = parse_params(spec.params, values["params"])
         values |= {
@@ -150,7 +137,8 @@ class RunSettings:
     ``timeout`` holds for decoding one track and for each extractor on it, ``open_timeout`` for
     opening all extractors, both in seconds. ``memory`` is in bytes of RSS per worker. A worker
     stops after its current track once ``stop_file`` exists. Results are committed at the end of a
-    shard and whenever ``commit_seconds`` or ``commit_bytes`` have gathered.
+    shard and whenever ``commit_seconds`` or ``commit_bytes`` have gathered. Without extractors the
+    files are examined, for a scan, and ``fingerprint`` asks for hashes of their samples.
     """
 
     token: str
@@ -163,6 +151,7 @@ class RunSettings:
     open_timeout: float
     memory: int
     seed: int = 0
+    fingerprint: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stop_file: str = ""
     commit_seconds: float = 60.0
@@ -192,7 +181,7 @@ class ShardTask:
     """A shard of tracks; any executor may run it with `run_shard`."""
 
     number: int
-    setup: RunSettings
+    settings: RunSettings
     tracks: tuple[TrackTask, ...]
 
 

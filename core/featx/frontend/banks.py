@@ -1,352 +1,535 @@
-"""Filter banks over the one-sided spectrum, dense for people and banded for the kernel."""
+"""What is made of a frame or its spectrum: one class for every kind of bank.
+
+A new kind is one class here, or in a plugin: its fields, its columns and its matrix. Modules with
+numpy are imported by the methods that compute, so that planning stays light.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
-
-import numpy as np
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError
-from featx.frontend.geometry import log_bins
-from featx.frontend.scales import bark_frequencies, erb_frequencies, hz_to_mel, mel_frequencies
+from featx.frontend.constantq.filters import C1, check_range, longest
+from featx.frontend.description import Part, check_choice, check_integer, check_number
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray, FloatArray, FrontEnd
+    from featx.frontend.framing import Framing
+    from featx.types import DoubleArray
 
 __all__ = [
-    "BandedBank",
-    "EmptyBandWarning",
-    "bark_filter_bank",
-    "chroma_filter_bank",
-    "erb_filter_bank",
-    "log_filter_bank",
-    "mel_filter_bank",
+    "Bank",
+    "Bark",
+    "Bins",
+    "Chroma",
+    "ConstantQ",
+    "Erb",
+    "FilterBank",
+    "LibrosaChroma",
+    "LogFrequency",
+    "Mel",
+    "Samples",
+    "Unframed",
+    "Waveform",
 ]
 
+PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
-class EmptyBandWarning(UserWarning):
-    """A row of a filter bank touches no FFT bin: the column is constant."""
+
+class Bank(Part):
+    """What a front end makes of every frame of a waveform, or of the waveform itself."""
+
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        """Return the number of columns, of such frames at that rate."""
+        raise NotImplementedError
+
+    def check_rate(self, sr: int) -> None:
+        """Raise unless the bank lies below half of ``sr``."""
+
+    def frequencies(self, *, sr: int, n_fft: int) -> DoubleArray | None:
+        """Return the centre of every column in Hz, ascending; None if columns are no frequencies.
+
+        Of a constant-Q transform with several harmonics, None.
+        """
+        return None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the columns, where they have any."""
+        return ()
+
+    @property
+    def summary(self) -> str:
+        """Name of the columns in words, such as ``mel bands``."""
+        return f"{self.id} bands"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BandedBank:
-    """A filter bank as the kernel reads it: one run of weights per row.
+class Bins(Bank, id="bins"):
+    """The spectrum as it is, ``n_fft // 2 + 1`` columns."""
 
-    Row i covers the bins ``starts[i] .. starts[i] + lengths[i]`` with the weights that begin at
-    ``offsets[i]``. Empty rows have length 0.
-    """
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        return 0 if framing is None else framing.n_bins
 
-    starts: AnyArray
-    lengths: AnyArray
-    offsets: AnyArray
-    weights: FloatArray
-    n_bins: int
+    def frequencies(self, *, sr: int, n_fft: int) -> DoubleArray:
+        from featx.frontend.filters import bin_frequencies
+
+        return bin_frequencies(sr, n_fft)
 
     @property
-    def arrays(self) -> tuple[AnyArray, AnyArray, AnyArray, FloatArray]:
-        """The arrays in the order in which kernels take them."""
-        return self.starts, self.lengths, self.offsets, self.weights
-
-    @classmethod
-    def from_dense(cls, bank: AnyArray) -> BandedBank:
-        """Take the span from the first to the last non-zero weight of every row."""
-        used = bank != 0
-        filled = used.any(axis=1)
-        starts = np.where(filled, used.argmax(axis=1), 0)
-        stops = np.where(filled, bank.shape[1] - used[:, ::-1].argmax(axis=1), 0)
-        lengths = stops - starts
-        runs = [row[a:b] for row, a, b in zip(bank, starts, stops, strict=True)]
-        return cls(
-            starts=starts.astype(np.int64),
-            lengths=lengths.astype(np.int64),
-            offsets=(np.cumsum(lengths) - lengths).astype(np.int64),
-            weights=np.ascontiguousarray(np.concatenate(runs), dtype=np.float32),
-            n_bins=bank.shape[1],
-        )
-
-    @cached_property
-    def empty(self) -> list[int]:
-        """Rows without a bin."""
-        return [int(row) for row in np.flatnonzero(self.lengths == 0)]
+    def summary(self) -> str:
+        return "bins"
 
 
-def warn_of_empty_rows(rows: list[int], *, stacklevel: int) -> None:
-    """Say which rows touch no bin; they are kept, because networks expect their columns."""
-    if rows:
-        warnings.warn(
-            f"{len(rows)} of the filter bank's rows touch no FFT bin and stay constant: {rows}. "
-            "Use fewer bands or a larger n_fft unless a network expects them.",
-            EmptyBandWarning,
-            stacklevel=stacklevel + 1,
-        )
+@dataclass(frozen=True, kw_only=True)
+class Samples(Bank, id="samples"):
+    """The windowed samples of every frame; no spectrum is computed."""
+
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        return 0 if framing is None else framing.frame_samples
+
+    @property
+    def summary(self) -> str:
+        return "samples"
 
 
-def _triangles(edges: DoubleArray, bins: DoubleArray) -> DoubleArray:
-    """Return unit-peak triangles between neighbouring edges, evaluated at ``bins``."""
-    left, centre, right = edges[:-2, np.newaxis], edges[1:-1, np.newaxis], edges[2:, np.newaxis]
-    rising = (bins - left) / (centre - left)
-    falling = (right - bins) / (right - centre)
-    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)))
+# ---------------------------------------------------------------- filter banks
+class FilterBank(Bank):
+    """Columns that are weighted sums of the bins of a spectrum."""
+
+    def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
+        """Return the weights, shape ``(n_columns, n_fft // 2 + 1)``.
+
+        ``tuning`` is the deviation of a recording from A4 = 440 Hz, in columns, for banks that are
+        `tuned`.
+        """
+        raise NotImplementedError
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the tuning of the recording is estimated for the matrix."""
+        return False
 
 
-def _normalise(bank: DoubleArray, edges: DoubleArray, norm: str) -> DoubleArray:
-    if norm == "slaney":
-        return np.asarray(bank * (2.0 / (edges[2:] - edges[:-2]))[:, np.newaxis])
-    if norm == "area":
-        total = bank.sum(axis=1, keepdims=True)
-        return np.asarray(np.divide(bank, total, out=np.zeros_like(bank), where=total > 0))
-    return bank
+def _check_span(fmin: float, fmax: float | None) -> None:
+    check_number("fmin", fmin, zero=True)
+    if fmax is not None and not fmin < fmax < math.inf:
+        raise ParameterError(f"fmax must be a finite number > fmin = {fmin}, got {fmax}.")
 
 
-def _bin_frequencies(sr: float, n_fft: int) -> DoubleArray:
-    return np.arange(n_fft // 2 + 1, dtype=np.float64) * (sr / n_fft)
-
-
-def _check_range(sr: float, n_fft: int, fmin: float, fmax: float | None) -> float:
-    if sr <= 0 or n_fft < 1:
-        raise ParameterError(f"sr and n_fft must be > 0, got {sr} and {n_fft}.")
+def _check_within(fmin: float, fmax: float | None, sr: int) -> None:
     top = sr / 2 if fmax is None else fmax
-    if not 0 <= fmin < top:
-        raise ParameterError(f"fmin must lie within 0..fmax = {top}, got {fmin}.")
-    return top
+    if not fmin < top <= sr / 2:
+        raise ParameterError(
+            f"fmin and fmax must lie within 0..sr / 2 = {sr / 2:g} Hz, got {fmin:g}..{top:g}."
+        )
 
 
-def mel_filter_bank(
-    *,
-    sr: float,
-    n_fft: int,
-    n_mels: int = 128,
-    fmin: float = 0.0,
-    fmax: float | None = None,
-    htk: bool = False,
-    norm: str | None = "slaney",
-    linear_in: str = "hz",
-) -> DoubleArray:
-    """Return triangular filters equally spaced in mel.
+@dataclass(frozen=True, kw_only=True)
+class _Triangles(FilterBank):
+    """Triangles, straight in Hz, between neighbouring edges: a kind is its `edges`.
 
     Parameters
     ----------
-    sr : float > 0
-        Rate in Hz.
-    n_fft : int > 0
-        Size of the spectrum, odd or even.
-    n_mels : int > 0
+    n_bands : int > 0
         Rows.
     fmin, fmax : float
         Range in Hz; ``fmax`` None is sr / 2.
-    htk : bool
-        HTK's mel scale instead of Slaney's.
-    norm : {'slaney', 'area', None}
-        Divide a row by half its width in Hz, make it sum to 1, or leave unit peaks.
-    linear_in : {'hz', 'mel'}
-        The sides are straight lines in Hz (librosa, torchaudio) or in mel (HTK, Kaldi).
-
-    Returns
-    -------
-    float64 array, shape (n_mels, n_fft // 2 + 1)
-
-    Raises
-    ------
-    ParameterError
-        If the range is empty, or ``n_mels`` is not positive.
-
-    Warns
-    -----
-    EmptyBandWarning
-        If a row touches no bin. The row is kept.
+    norm : {'slaney', 'area', 'none'}
+        Row normalisation: by bandwidth in Hz, to a sum of 1, or unit peaks.
     """
-    bank = _mel_bank(
-        sr, n_fft, n_mels, fmin, fmax, htk=htk, norm=norm or "none", linear_in=linear_in
-    )
-    warn_of_empty_rows([int(i) for i in np.flatnonzero(~bank.any(axis=1))], stacklevel=2)
-    return bank
+
+    n_bands: int = 128
+    fmin: float = 0.0
+    fmax: float | None = None
+    norm: str = "slaney"
+
+    def __post_init__(self) -> None:
+        check_integer("n_bands", self.n_bands)
+        _check_span(self.fmin, self.fmax)
+        check_choice("norm", self.norm, ("slaney", "area", "none"))
+
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        return self.n_bands
+
+    def check_rate(self, sr: int) -> None:
+        _check_within(self.fmin, self.fmax, sr)
+
+    def edges(self, sr: int) -> DoubleArray:
+        """Return the ``n_bands + 2`` edges in Hz."""
+        raise NotImplementedError
+
+    def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
+        from featx.frontend.filters import bin_frequencies, normalised, triangles
+
+        edges = self.edges(sr)
+        return normalised(triangles(edges, bin_frequencies(sr, n_fft)), edges, self.norm)
+
+    def frequencies(self, *, sr: int, n_fft: int) -> DoubleArray:
+        return self.edges(sr)[1:-1]
 
 
-def _mel_bank(
-    sr: float,
-    n_fft: int,
-    n_mels: int,
-    fmin: float,
-    fmax: float | None,
-    *,
-    htk: bool,
-    norm: str,
-    linear_in: str,
-) -> DoubleArray:
-    top = _check_range(sr, n_fft, fmin, fmax)
-    if n_mels < 1:
-        raise ParameterError(f"n_mels must be an integer > 0, got {n_mels}.")
-    edges = mel_frequencies(n_mels + 2, fmin=fmin, fmax=top, htk=htk)
-    bins = _bin_frequencies(sr, n_fft)
-    if linear_in == "mel":
-        bank = _triangles(hz_to_mel(edges, htk=htk), hz_to_mel(bins, htk=htk))
-    else:
-        bank = _triangles(edges, bins)
-    return _normalise(bank, edges, norm)
-
-
-def bark_filter_bank(
-    *,
-    sr: float,
-    n_fft: int,
-    n_bands: int = 24,
-    fmin: float = 20.0,
-    fmax: float | None = None,
-    norm: str | None = "slaney",
-) -> DoubleArray:
-    """Return triangular filters, straight in Hz, whose edges are equally spaced in Bark.
-
-    Parameters and errors as `mel_filter_bank`.
-
-    Returns
-    -------
-    float64 array, shape (n_bands, n_fft // 2 + 1)
-    """
-    return _spaced_bank(bark_frequencies, sr, n_fft, n_bands, fmin, fmax, norm)
-
-
-def _spaced_bank(
-    frequencies: Callable[..., DoubleArray],
-    sr: float,
-    n_fft: int,
-    n_bands: int,
-    fmin: float,
-    fmax: float | None,
-    norm: str | None,
-) -> DoubleArray:
-    top = _check_range(sr, n_fft, fmin, fmax)
-    if n_bands < 1:
-        raise ParameterError(f"n_bands must be an integer > 0, got {n_bands}.")
-    edges = frequencies(n_bands + 2, fmin=fmin, fmax=top)
-    return _normalise(_triangles(edges, _bin_frequencies(sr, n_fft)), edges, norm or "none")
-
-
-def erb_filter_bank(
-    *,
-    sr: float,
-    n_fft: int,
-    n_bands: int = 64,
-    fmin: float = 50.0,
-    fmax: float | None = None,
-    norm: str | None = "slaney",
-) -> DoubleArray:
-    """Return triangular filters, straight in Hz, whose edges are equally spaced in ERB rate.
-
-    Parameters and errors as `mel_filter_bank`.
-
-    Returns
-    -------
-    float64 array, shape (n_bands, n_fft // 2 + 1)
-    """
-    return _spaced_bank(erb_frequencies, sr, n_fft, n_bands, fmin, fmax, norm)
-
-
-def log_filter_bank(fe: FrontEnd, *, sr: int) -> DoubleArray:
-    """Return triangular filters between the unique bins nearest to the notes of a scale.
+@dataclass(frozen=True, kw_only=True)
+class Mel(_Triangles, id="mel"):
+    """Triangles whose edges are equally spaced in mel.
 
     Parameters
     ----------
-    fe : FrontEnd
-        ``bands_per_octave``, ``fmin``, ``fmax``, ``fref``, ``n_fft`` and ``norm`` are read.
-    sr : int > 0
-        Rate in Hz.
+    n_bands, fmin, fmax, norm
+        As of every bank of triangles: rows, range in Hz (``fmax`` None is sr / 2), and
+        normalisation of the rows, 'slaney' (by bandwidth in Hz), 'area' (to a sum of 1) or 'none'.
+    scale : {'slaney', 'htk'}
+        Mel scale.
+    linear_in : {'hz', 'mel'}
+        Whether the sides of a triangle are straight in Hz or in mel.
+    """
 
-    Returns
-    -------
-    float64 array, shape (n_bands, n_fft // 2 + 1)
-        The Nyquist bin is never used.
+    scale: str = "slaney"
+    linear_in: str = "hz"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("scale", self.scale, ("slaney", "htk"))
+        check_choice("linear_in", self.linear_in, ("hz", "mel"))
+
+    def edges(self, sr: int) -> DoubleArray:
+        from featx.frontend.scales import mel_frequencies
+
+        top = sr / 2 if self.fmax is None else self.fmax
+        return mel_frequencies(self.n_bands + 2, fmin=self.fmin, fmax=top, htk=self.scale == "htk")
+
+    def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
+        from featx.frontend.filters import bin_frequencies, normalised, triangles
+        from featx.frontend.scales import hz_to_mel
+
+        if self.linear_in == "hz":
+            return super().matrix(sr=sr, n_fft=n_fft, tuning=tuning)
+        htk, edges, bins = self.scale == "htk", self.edges(sr), bin_frequencies(sr, n_fft)
+        sides = triangles(hz_to_mel(edges, htk=htk), hz_to_mel(bins, htk=htk))
+        return normalised(sides, edges, self.norm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bark(_Triangles, id="bark"):
+    """Triangles whose edges are equally spaced in Bark; parameters as of `Mel`."""
+
+    n_bands: int = 24
+    fmin: float = 20.0
+
+    def edges(self, sr: int) -> DoubleArray:
+        from featx.frontend.scales import bark_frequencies
+
+        top = sr / 2 if self.fmax is None else self.fmax
+        return bark_frequencies(self.n_bands + 2, fmin=self.fmin, fmax=top)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erb(_Triangles, id="erb"):
+    """Triangles whose edges are equally spaced in ERB rate; parameters as of `Mel`."""
+
+    n_bands: int = 64
+    fmin: float = 50.0
+
+    def edges(self, sr: int) -> DoubleArray:
+        from featx.frontend.scales import erb_frequencies
+
+        top = sr / 2 if self.fmax is None else self.fmax
+        return erb_frequencies(self.n_bands + 2, fmin=self.fmin, fmax=top)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogFrequency(FilterBank, id="logfreq"):
+    """Triangles between the unique bins nearest to the notes of a scale, as in madmom.
+
+    Notes are ``fref * 2 ** (i / bands_per_octave)`` within fmin..fmax. The Nyquist bin is not used.
+
+    Parameters
+    ----------
+    bands_per_octave : int > 0
+        Notes in an octave. Low notes share bins, so there are fewer rows.
+    fmin, fmax : float > 0
+        Range in Hz; ``fmax`` None is sr / 2.
+    norm : {'slaney', 'area', 'none'}
+        Row normalisation: by bandwidth in Hz, to a sum of 1, or unit peaks.
+    fref : float > 0
+        A4 in Hz.
 
     References
     ----------
     Böck, Korzeniowski, Schlüter, Krebs, Widmer. "madmom". ACM Multimedia, 2016.
     """
-    edges = np.asarray(log_bins(fe, sr), dtype=np.float64)
-    bank = _triangles(edges, np.arange(fe.n_fft // 2 + 1, dtype=np.float64))
-    return _normalise(bank, edges * (sr / fe.n_fft), fe.norm)
+
+    bands_per_octave: int = 12
+    fmin: float = 30.0
+    fmax: float | None = None
+    norm: str = "area"
+    fref: float = 440.0
+
+    def __post_init__(self) -> None:
+        check_integer("bands_per_octave", self.bands_per_octave)
+        check_number("fmin", self.fmin)
+        _check_span(self.fmin, self.fmax)
+        check_choice("norm", self.norm, ("slaney", "area", "none"))
+        check_number("fref", self.fref)
+
+    def check_rate(self, sr: int) -> None:
+        _check_within(self.fmin, self.fmax, sr)
+
+    def bins(self, *, n_fft: int, sr: int) -> tuple[int, ...]:
+        """Return the unique bins nearest to the notes, edges included.
+
+        A note half-way between two bins takes the upper one.
+        """
+        fmax = sr / 2 if self.fmax is None else self.fmax
+        first = math.floor(math.log2(self.fmin / self.fref) * self.bands_per_octave)
+        last = math.ceil(math.log2(fmax / self.fref) * self.bands_per_octave)
+        notes = (self.fref * 2.0 ** (i / self.bands_per_octave) for i in range(first, last + 1))
+        top = n_fft // 2 - 1
+        bins = (math.floor(note * n_fft / sr + 0.5) for note in notes if self.fmin <= note <= fmax)
+        return tuple(sorted({min(max(k, 0), top) for k in bins}))
+
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        if sr is None or framing is None:
+            raise ParameterError("sr must be given to count the bands of LogFrequency, got None.")
+        n_fft = framing.n_fft
+        bands = len(self.bins(n_fft=n_fft, sr=sr)) - 2
+        if bands < 1:
+            raise ParameterError(
+                f"fmax must leave at least 3 distinct bins between fmin = {self.fmin} and fmax, "
+                f"got {self.fmax} with n_fft {n_fft}."
+            )
+        return bands
+
+    def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
+        import numpy as np
+
+        from featx.frontend.filters import normalised, triangles
+
+        edges = np.asarray(self.bins(n_fft=n_fft, sr=sr), dtype=np.float64)
+        sides = triangles(edges, np.arange(n_fft // 2 + 1, dtype=np.float64))
+        return normalised(sides, edges * (sr / n_fft), self.norm)
+
+    def frequencies(self, *, sr: int, n_fft: int) -> DoubleArray:
+        from featx.frontend.filters import bin_frequencies
+
+        return bin_frequencies(sr, n_fft)[list(self.bins(n_fft=n_fft, sr=sr)[1:-1])]
+
+    @property
+    def summary(self) -> str:
+        return "bands, logarithmic in frequency"
 
 
-def chroma_filter_bank(
-    *,
-    sr: float,
-    n_fft: int,
-    n_chroma: int = 12,
-    fmin: float = 55.0,
-    fmax: float | None = 1760.0,
-    sigma: float = 1.0,
-    tuning: float = 0.0,
-    fref: float = 440.0,
-) -> DoubleArray:
-    """Return Gaussians around the pitch classes, C first.
+@dataclass(frozen=True, kw_only=True)
+class _PitchClasses(FilterBank):
+    n_bands: int = 12
+    estimate_tuning: bool = False
+
+    def __post_init__(self) -> None:
+        check_integer("n_bands", self.n_bands)
+
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        return self.n_bands
+
+    @property
+    def tuned(self) -> bool:
+        return self.estimate_tuning
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return PITCH_CLASSES if self.n_bands == len(PITCH_CLASSES) else ()
+
+    @property
+    def summary(self) -> str:
+        return "chroma bands"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chroma(_PitchClasses, id="chroma"):
+    """Gaussians around the pitch classes, C first.
 
     A bin within fmin..fmax counts for every class with ``exp(-d ** 2 / (2 sigma ** 2))``, d its
     circular distance in semitones.
 
     Parameters
     ----------
-    sr : float > 0
-        Rate in Hz.
-    n_fft : int > 0
-        Size of the spectrum.
-    n_chroma : int > 0
+    n_bands : int > 0
         Classes per octave; class 0 is centred on C.
+    estimate_tuning : bool
+        Shift the bank by the deviation from A4 = 440 Hz that is estimated over the clip.
     fmin, fmax : float
         Range in Hz; ``fmax`` None is sr / 2.
     sigma : float > 0
-        Semitones.
-    tuning : float
-        Deviation of the recording from ``fref``, in classes (semitones for 12).
+        Standard deviation in semitones.
     fref : float > 0
         A4 in Hz.
-
-    Returns
-    -------
-    float64 array, shape (n_chroma, n_fft // 2 + 1)
     """
-    top = _check_range(sr, n_fft, fmin, fmax)
-    bins = _bin_frequencies(sr, n_fft)
-    inside = (bins >= max(fmin, np.finfo(np.float64).tiny)) & (bins <= top)
-    octaves = np.log2(np.where(inside, bins, fref) / fref)
-    semitones = 12.0 * octaves + 9.0 - tuning * 12.0 / n_chroma
-    classes = np.arange(n_chroma)[:, np.newaxis] * (12.0 / n_chroma)
-    distance = (semitones - classes + 6.0) % 12.0 - 6.0
-    return np.asarray(np.exp(-0.5 * (distance / sigma) ** 2) * inside)
+
+    fmin: float = 55.0
+    fmax: float | None = 1760.0
+    sigma: float = 1.0
+    fref: float = 440.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_span(self.fmin, self.fmax)
+        check_number("sigma", self.sigma)
+        check_number("fref", self.fref)
+
+    def check_rate(self, sr: int) -> None:
+        _check_within(self.fmin, self.fmax, sr)
+
+    def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
+        import numpy as np
+
+        from featx.frontend.filters import bin_frequencies
+
+        top = sr / 2 if self.fmax is None else self.fmax
+        bins = bin_frequencies(sr, n_fft)
+        inside = (bins >= max(self.fmin, np.finfo(np.float64).tiny)) & (bins <= top)
+        octaves = np.log2(np.where(inside, bins, self.fref) / self.fref)
+        semitones = 12.0 * octaves + 9.0 - tuning * 12.0 / self.n_bands
+        classes = np.arange(self.n_bands)[:, np.newaxis] * (12.0 / self.n_bands)
+        distance = (semitones - classes + 6.0) % 12.0 - 6.0
+        return np.asarray(np.exp(-0.5 * (distance / self.sigma) ** 2) * inside)
 
 
-def librosa_chroma_bank(*, sr: float, n_fft: int, n_chroma: int, tuning: float) -> DoubleArray:
-    """Return librosa's chroma filters: narrow bumps under a Gaussian over octaves, C first."""
-    frequencies = np.arange(1, n_fft) * (sr / n_fft)
-    a0 = 440.0 * 2.0 ** (tuning / n_chroma) / 16.0
-    places = n_chroma * np.log2(frequencies / a0)
-    places = np.concatenate(([places[0] - 1.5 * n_chroma], places))
-    widths = np.concatenate((np.maximum(np.diff(places), 1.0), [1.0]))
-    distance = places - np.arange(n_chroma)[:, np.newaxis]
-    half = np.round(n_chroma / 2)
-    distance = np.remainder(distance + half + 10 * n_chroma, n_chroma) - half
-    bumps = np.exp(-0.5 * (2.0 * distance / widths) ** 2)
-    bumps /= np.sqrt((bumps**2).sum(axis=0))
-    bumps *= np.exp(-0.5 * ((places / n_chroma - 5.0) / 2.0) ** 2)
-    return np.asarray(np.roll(bumps, -3 * (n_chroma // 12), axis=0)[:, : n_fft // 2 + 1])
+@dataclass(frozen=True, kw_only=True)
+class LibrosaChroma(_PitchClasses, id="chroma-librosa"):
+    """librosa's chroma filters: narrow bumps under a Gaussian over octaves, C first.
+
+    Parameters
+    ----------
+    n_bands : int > 0
+        Classes per octave.
+    estimate_tuning : bool
+        Shift the bank by the deviation from A4 = 440 Hz that is estimated over the clip.
+    """
+
+    def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
+        import numpy as np
+
+        n = self.n_bands
+        frequencies = np.arange(1, n_fft) * (sr / n_fft)
+        a0 = 440.0 * 2.0 ** (tuning / n) / 16.0
+        places = n * np.log2(frequencies / a0)
+        places = np.concatenate(([places[0] - 1.5 * n], places))
+        widths = np.concatenate((np.maximum(np.diff(places), 1.0), [1.0]))
+        distance = places - np.arange(n)[:, np.newaxis]
+        half = np.round(n / 2)
+        distance = np.remainder(distance + half + 10 * n, n) - half
+        bumps = np.exp(-0.5 * (2.0 * distance / widths) ** 2)
+        bumps /= np.sqrt((bumps**2).sum(axis=0))
+        bumps *= np.exp(-0.5 * ((places / n - 5.0) / 2.0) ** 2)
+        return np.asarray(np.roll(bumps, -3 * (n // 12), axis=0)[:, : n_fft // 2 + 1])
 
 
-def dense_bank(fe: FrontEnd, sr: int, *, tuning: float = 0.0) -> DoubleArray:
-    """Return the bank that ``fe`` describes at ``sr``, shape ``(n_bands, n_fft // 2 + 1)``."""
-    if fe.bank == "mel":
-        return _mel_bank(
-            sr, fe.n_fft, fe.n_bands, fe.fmin, fe.fmax,
-            htk=fe.scale == "htk", norm=fe.norm, linear_in=fe.linear_in,
-        )  # fmt: skip
-    if fe.bank in ("bark", "erb"):
-        frequencies = bark_frequencies if fe.bank == "bark" else erb_frequencies
-        return _spaced_bank(frequencies, sr, fe.n_fft, fe.n_bands, fe.fmin, fe.fmax, fe.norm)
-    if fe.bank == "logfreq":
-        return log_filter_bank(fe, sr=sr)
-    if fe.bank == "chroma-librosa":
-        return librosa_chroma_bank(sr=sr, n_fft=fe.n_fft, n_chroma=fe.n_bands, tuning=tuning)
-    return chroma_filter_bank(
-        sr=sr, n_fft=fe.n_fft, n_chroma=fe.n_bands, fmin=fe.fmin, fmax=fe.fmax,
-        sigma=fe.sigma, tuning=tuning, fref=fe.fref,
-    )  # fmt: skip
+# ---------------------------------------------------------------- without frames
+class Unframed(Bank):
+    """A bank that reads the waveform itself: its front end has no `Framing`."""
+
+    @property
+    def hop(self) -> Fraction:
+        """Samples between two rows."""
+        raise NotImplementedError
+
+    def n_rows(self, n_samples: int) -> int:
+        """Return the number of rows of ``n_samples``."""
+        raise NotImplementedError
+
+    def row_samples(self, sr: int) -> int:
+        """Return how many samples one row looks at."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waveform(Unframed, id="waveform"):
+    """The waveform itself, ``(n_samples, 1)``."""
+
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        return 1
+
+    @property
+    def hop(self) -> Fraction:
+        return Fraction(1)
+
+    def n_rows(self, n_samples: int) -> int:
+        return n_samples
+
+    def row_samples(self, sr: int) -> int:
+        return 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantQ(Unframed, id="cqt"):
+    """Magnitudes of a constant-Q transform, see `cqt`.
+
+    Frame t is centred on sample ``t * hop_length``; there are ``1 + N // hop_length``.
+
+    Parameters
+    ----------
+    hop_length : int > 0
+        Samples between two frames.
+    pad_mode : {'reflect', 'constant'}
+        Constant is zero. Signals too short to reflect are padded with zeros.
+    n_bands : int > 0
+        Bins of every harmonic.
+    bands_per_octave : int > 0
+        Bins in an octave.
+    fmin : float > 0
+        Lowest frequency in Hz.
+    harmonics : tuple of float > 0
+        Factors of ``fmin``, one transform each. Column ``bin * len(harmonics) + i`` is a bin of
+        ``harmonics[i]``, so that ``S.reshape(n_frames, n_bands, -1)`` parts them.
+    """
+
+    hop_length: int = 512
+    pad_mode: str = "reflect"
+    n_bands: int = 84
+    bands_per_octave: int = 12
+    fmin: float = C1
+    harmonics: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        for name in ("hop_length", "n_bands", "bands_per_octave"):
+            check_integer(name, getattr(self, name))
+        check_choice("pad_mode", self.pad_mode, ("reflect", "constant"))
+        check_number("fmin", self.fmin)
+        harmonics: Any = self.harmonics
+        known = isinstance(harmonics, tuple) and len(harmonics) > 0
+        if not known or not all(0 < item < math.inf for item in harmonics):
+            raise ParameterError(
+                f"harmonics must be a tuple of finite numbers > 0, got {self.harmonics!r}."
+            )
+
+    @property
+    def hop(self) -> Fraction:
+        return Fraction(self.hop_length)
+
+    def n_rows(self, n_samples: int) -> int:
+        return 1 + n_samples // self.hop_length if n_samples else 0
+
+    def row_samples(self, sr: int) -> int:
+        """Return the samples of the longest filter."""
+        lowest = self.fmin * min(self.harmonics)
+        return longest(sr, fmin=lowest, bins_per_octave=self.bands_per_octave)
+
+    def n_columns(self, framing: Framing | None, *, sr: int | None) -> int:
+        return self.n_bands * len(self.harmonics)
+
+    def check_rate(self, sr: int) -> None:
+        highest = self.fmin * max(self.harmonics)
+        check_range(sr, fmin=highest, n_bins=self.n_bands, bins_per_octave=self.bands_per_octave)
+
+    def frequencies(self, *, sr: int, n_fft: int) -> DoubleArray | None:
+        import numpy as np
+
+        if len(self.harmonics) > 1:
+            return None
+        steps = np.arange(self.n_bands) / self.bands_per_octave
+        return np.asarray(self.fmin * self.harmonics[0] * 2.0**steps)
+
+    @property
+    def summary(self) -> str:
+        return "constant-Q bins"

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.geometry import frame_samples, left_samples, n_frames
+from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import block_frames, check_finite, fill, frame_window, has_lanes
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray, FrontEnd
+    from featx.frontend.framing import Framing
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import AnyArray, FloatArray
 
 __all__ = [
     "check_waveform",
@@ -60,7 +62,7 @@ def check_waveforms(y: Any) -> FloatArray:
 
 def frame_blocks(
     y: FloatArray,
-    fe: FrontEnd,
+    framing: Framing,
     *,
     first: int = 0,
     stop: int | None = None,
@@ -76,25 +78,24 @@ def frame_blocks(
 
     if not checked:
         check_finite(y)
-    begin, length, left = first, frame_samples(fe), left_samples(fe)
-    total = n_frames(len(y), fe) if stop is None else stop
-    hop = Fraction(fe.hop_length)
-    reflect = fe.pad_mode == "reflect" and len(y) > left
-    taper = frame_window(fe)
-    conditioned = fe.remove_dc or fe.preemphasis > 0.0
-    shape = np.ones_like(taper) if conditioned else taper
-    rows = max(1, BLOCK_SAMPLES // fe.n_fft)
-    buffer = np.zeros((min(rows, total - begin), fe.n_fft), dtype=np.float32)
+    begin, length, left = first, framing.frame_samples, framing.left_samples
+    total = framing.n_frames(len(y)) if stop is None else stop
+    hop = Fraction(framing.hop_length)
+    reflect = framing.pad_mode == "reflect" and len(y) > left
+    taper = frame_window(framing)
+    shape = np.ones_like(taper) if framing.conditioned else taper
+    rows = max(1, BLOCK_SAMPLES // framing.n_fft)
+    buffer = np.zeros((min(rows, total - begin), framing.n_fft), dtype=np.float32)
     for t in range(begin, total, rows):
         block = buffer[: min(rows, total - t)]
         frames = block[:, :length]
         frame_kernel(y, t, hop.numerator, hop.denominator, left + offset, reflect, shape, frames)
-        if conditioned:
-            condition_kernel(frames, fe.remove_dc, np.float32(fe.preemphasis), taper)
+        if framing.conditioned:
+            condition_kernel(frames, framing.remove_dc, np.float32(framing.preemphasis), taper)
         yield t, block
 
 
-def stft_blocks(y: FloatArray, fe: FrontEnd, **where: Any) -> Iterator[tuple[int, AnyArray]]:
+def stft_blocks(y: FloatArray, framing: Framing, **where: Any) -> Iterator[tuple[int, AnyArray]]:
     """Yield the first index and the complex64 spectra of every block; the array is used again.
 
     ``where`` as in `frame_blocks`.
@@ -102,9 +103,9 @@ def stft_blocks(y: FloatArray, fe: FrontEnd, **where: Any) -> Iterator[tuple[int
     from featx.kernels.fft import rfft_rows
 
     buffer: AnyArray | None = None
-    for first, frames in frame_blocks(y, fe, **where):
+    for first, frames in frame_blocks(y, framing, **where):
         if buffer is None:
-            buffer = np.empty((len(frames), fe.n_fft // 2 + 1), dtype=np.complex64)
+            buffer = np.empty((len(frames), framing.n_bins), dtype=np.complex64)
         X = buffer[: len(frames)]
         rfft_rows(frames, X)
         yield first, X
@@ -119,9 +120,10 @@ def power_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]
 
 
 def _lane_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
-    total, block = n_frames(len(y), fe), block_frames()
-    rows = max(1, BLOCK_SAMPLES // fe.n_fft // block) * block
-    buffer = np.empty((min(rows, total), fe.n_fft // 2 + 1), dtype=np.float32)
+    framing, block = framing_of(fe), block_frames()
+    total = framing.n_frames(len(y))
+    rows = max(1, BLOCK_SAMPLES // framing.n_fft // block) * block
+    buffer = np.empty((min(rows, total), framing.n_bins), dtype=np.float32)
     for first in range(0, total, rows):
         S = buffer[: min(rows, total - first)]
         fill(y, fe, S, first=first)
@@ -135,7 +137,7 @@ def scalar_blocks(y: FloatArray, fe: FrontEnd, **where: Any) -> Iterator[tuple[i
     kernel = power_kernel if fe.power == 2.0 else magnitude_kernel
     gain = np.float32(fe.spectrum_gain)
     buffer: FloatArray | None = None
-    for first, X in stft_blocks(y, fe, **where):
+    for first, X in stft_blocks(y, framing_of(fe), **where):
         if buffer is None:
             buffer = np.empty(X.shape, dtype=np.float32)
         S = buffer[: len(X)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.frontend.banks import BandedBank
+from featx.frontend.filters import BandedBank
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.geometry import frame_samples, left_samples, n_frames
+from featx.frontend.compression import Compression, Logarithm
+from featx.frontend.framing import Framing
+from featx.frontend.geometry import framing_of
 from featx.frontend.windows import window
 
 if TYPE_CHECKING:
-    from featx.frontend.banks import BandedBank
-    from featx.types import AnyArray, FloatArray, FrontEnd
+    from featx.frontend.filters import BandedBank
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import AnyArray, FloatArray
 
 __all__ = [
     "Engine",
@@ -41,8 +44,6 @@ T = TypeVar("T")
 LARGEST = 1e9
 #: Smallest positive number that the logarithm of vectors takes.
 _TINY = float(np.finfo(np.float32).tiny)
-#: log10 or ln or dB, in units of log2.
-_SCALES = {"log10": math.log10(2.0), "ln": math.log(2.0), "db": 10.0 * math.log10(2.0)}
 #: Frames as far apart as this many of their own lengths are cut one by one.
 _FAR = 2
 
@@ -60,7 +61,9 @@ class Engine:
     w: tuple[int, ...]
     plan: Any
     layout: Any
-    framing: tuple[Any, ...] | None
+    framing: Framing
+    #: what cuts frames one by one, where the kernel cannot read hops as they lie
+    cutting: tuple[Any, ...] | None
     left: int
     n_bins: int
     curve: tuple[np.float32, ...]
@@ -70,10 +73,10 @@ class Engine:
 
 
 @lru_cache(maxsize=64)
-def frame_window(fe: FrontEnd) -> FloatArray:
+def frame_window(framing: Framing) -> FloatArray:
     """Return the window as long as a frame, padded with zeros on both sides where it is shorter."""
-    taper = window(fe.window, fe.win_length or fe.n_fft, periodic=fe.periodic)
-    length = frame_samples(fe)
+    taper = window(framing.window, framing.window_length, periodic=framing.periodic)
+    length = framing.frame_samples
     out = np.zeros(length, dtype=np.float32)
     start = (length - len(taper)) // 2
     out[start : start + len(taper)] = taper
@@ -88,27 +91,27 @@ def _engine(fe: FrontEnd, lanes: int) -> Engine | None:
     from featx.kernels.stages import COMPLEX, MAGNITUDE, POWER
     from featx.kernels.vector import marker
 
-    ours = plan(fe.n_fft, lanes)
+    framing = framing_of(fe)
+    ours = plan(framing.n_fft, lanes)
     if ours is None:
         return None
-    taper, hop = frame_window(fe), Fraction(fe.hop_length)
-    conditioned = fe.remove_dc or fe.preemphasis > 0.0
+    taper, hop = frame_window(framing), Fraction(framing.hop_length)
     gain = np.float32(fe.spectrum_gain)
-    framing: tuple[Any, ...] | None = None
-    if conditioned or hop.denominator > 1 or hop >= _FAR * fe.n_fft:
-        shape = np.ones_like(taper) if conditioned else taper.copy()
-        framing = (
+    cutting: tuple[Any, ...] | None = None
+    if framing.conditioned or hop.denominator > 1 or hop >= _FAR * framing.n_fft:
+        shape = np.ones_like(taper) if framing.conditioned else taper.copy()
+        cutting = (
             hop.numerator,
             hop.denominator,
             taper.copy(),
-            fe.remove_dc,
-            np.float32(fe.preemphasis),
-            conditioned,
+            framing.remove_dc,
+            np.float32(framing.preemphasis),
+            framing.conditioned,
             shape,
         )
-        lay = layout(np.full(fe.n_fft, gain), fe.n_fft, ours)
+        lay = layout(np.full(framing.n_fft, gain), framing.n_fft, ours)
     else:
-        weights = np.zeros(fe.n_fft, dtype=np.float32)
+        weights = np.zeros(framing.n_fft, dtype=np.float32)
         weights[: len(taper)] = taper * gain
         lay = layout(weights, hop.numerator, ours)
     return Engine(
@@ -118,23 +121,21 @@ def _engine(fe: FrontEnd, lanes: int) -> Engine | None:
         plan=ours,
         layout=lay,
         framing=framing,
-        left=left_samples(fe),
-        n_bins=fe.n_fft // 2 + 1,
-        curve=compression_curve(fe),
+        cutting=cutting,
+        left=framing.left_samples,
+        n_bins=framing.n_bins,
+        curve=compression_curve(fe.compression),
         real=marker(MAGNITUDE if fe.power == 1.0 else POWER),
         complex=marker(COMPLEX),
     )
 
 
-def compression_curve(fe: FrontEnd) -> tuple[np.float32, ...]:
-    """Return scale, gain, offset and floor of the compression."""
-    decibel = fe.compression == "db"
-    values = (
-        _SCALES.get(fe.compression, 1.0),
-        1.0 if decibel else fe.gain,
-        0.0 if decibel else fe.offset,
-        max(fe.amin, _TINY),
-    )
+def compression_curve(compression: Compression | None) -> tuple[np.float32, ...]:
+    """Return scale of log2, gain, offset and floor of a logarithm; of others, what is not read."""
+    if not isinstance(compression, Logarithm):
+        return (np.float32(1.0),) * 4
+    per_decade, gain, offset, amin = compression.curve
+    values = (per_decade * math.log10(2.0), gain, offset, max(amin, _TINY))
     return tuple(np.float32(value) for value in values)
 
 
@@ -202,8 +203,8 @@ def fill(
         check_finite(y)
         return
     hop = engine.layout.shape[0]
-    total = n_frames(len(y), fe) if total is None else total
-    if not checked and (engine.framing is not None or hop > fe.n_fft):
+    total = engine.framing.n_frames(len(y)) if total is None else total
+    if not checked and (engine.cutting is not None or hop > engine.framing.n_fft):
         check_finite(y)  # or what lies between frames would not be looked at
     block = 2 * len(engine.w)
     stop = first + len(out) * (block if kept else 1)
@@ -216,10 +217,10 @@ def fill(
     def work(start: int) -> None:
         end = min(start + share, stop)
         peak = peaks[(start - first) // share]
-        _run(engine, y, fe, out, bank, steps, first, start, end, offset, peak)
+        _run(engine, y, out, bank, steps, first, start, end, offset, peak)
 
     on_threads(work, starts)
-    if engine.framing is None and not checked:
+    if engine.cutting is None and not checked:
         if not peaks.max() <= LARGEST:
             check_finite(y)
         if stop >= total:  # the last samples may belong to no frame
@@ -229,7 +230,6 @@ def fill(
 def _run(
     engine: Engine,
     y: FloatArray,
-    fe: FrontEnd,
     out: AnyArray,
     bank: BandedBank | None,
     steps: tuple[bool, ...],
@@ -252,7 +252,7 @@ def _run(
         )
     )
     y, frozen = _frozen(y), _frozen(work[-1])
-    reflect = fe.pad_mode == "reflect" and len(y) > engine.left
+    reflect = engine.framing.pad_mode == "reflect" and len(y) > engine.left
     engine.kernel(
         engine.w,
         engine.plan.family,
@@ -260,7 +260,7 @@ def _run(
         y,
         engine.left + offset,
         reflect,
-        engine.framing,
+        engine.cutting,
         engine.layout.arrays,
         engine.plan.arrays,
         steps,
@@ -318,7 +318,7 @@ def project_blocks(
     lanes = _lanes()
     work = workspaces.take((max(1, len(bank.starts)) * 2 * lanes,))
     project_blocks_kernel(
-        marker(lanes), blocks, bank.arrays, compressed, compression_curve(fe), work, out
+        marker(lanes), blocks, bank.arrays, compressed, compression_curve(fe.compression), work, out
     )
 
 

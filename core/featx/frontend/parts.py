@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.frontend.blocks import check_waveform
-from featx.frontend.geometry import frame_samples, left_samples, n_frames
+from featx.frontend.geometry import n_frames
 from featx.frontend.lanes import check_finite
 
 if TYPE_CHECKING:
-    from featx.types import FloatArray, FrontEnd
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import FloatArray
 
 __all__ = ["ALIGNED", "Part", "blocks_of_pieces", "blocks_of_waveform"]
 
@@ -73,9 +73,9 @@ class _Stream:
     """Samples as they come, as many of the last ones as are needed still."""
 
     def __init__(self, fe: FrontEnd) -> None:
-        self._hop = Fraction(1) if fe.raw else Fraction(fe.hop_length)
-        self._length = 1 if fe.raw else frame_samples(fe)
-        self._left = 0 if fe.raw else left_samples(fe)
+        self._hop = fe.hop
+        self._length = 1 if fe.framing is None else fe.framing.frame_samples
+        self._left = 0 if fe.framing is None else fe.framing.left_samples
         self._held: list[FloatArray] = []
         self._offset = 0
         self.seen = 0

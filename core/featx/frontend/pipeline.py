@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from featx.errors import ParameterError
+from featx.frontend.banks import Samples
 from featx.frontend.blocks import check_waveform, power_blocks
-from featx.frontend.geometry import validate
 from featx.frontend.lanes import check_finite
+from featx.frontend.presets import preset
 from featx.frontend.processing import processor
 from featx.frontend.steps import check_rate
 
 if TYPE_CHECKING:
-    from featx.types import FloatArray, FrontEnd
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import FloatArray
 
 __all__ = ["compute", "compute_blocks", "spectrum_blocks", "statistics"]
 
@@ -61,7 +63,7 @@ def compute(
     EmptyBandWarning
         If a filter touches no FFT bin.
     """
-    return processor(validate(front_end), sr)._compute(y, out, threads, stacklevel=3)
+    return processor(preset(front_end), sr)._compute(y, out, threads, stacklevel=3)
 
 
 def compute_blocks(
@@ -92,7 +94,7 @@ def compute_blocks(
     ------
     ParameterError
         As `compute`; or if pieces that must be read again come from an iterator, or are to be
-        transformed by ``cqt``.
+        read by `ConstantQ`.
 
     Examples
     --------
@@ -101,7 +103,7 @@ def compute_blocks(
     >>> sum(len(S) for _, S in compute_blocks([second] * 60, "fe-artist", sr=22050))
     2584
     """
-    return processor(validate(front_end), sr)._blocks(source, stacklevel=3)
+    return processor(preset(front_end), sr)._blocks(source, stacklevel=3)
 
 
 def statistics(
@@ -153,7 +155,7 @@ def statistics(
     >>> statistics(np.zeros(22050, np.float32), "fe-artist", sr=22050).shape
     (2, 128)
     """
-    prepared = processor(validate(front_end), sr)
+    prepared = processor(preset(front_end), sr)
     return prepared._statistics(source, statistics, threads, stacklevel=3)
 
 
@@ -170,7 +172,7 @@ def spectrum_blocks(
     y : float32 array, shape (n_samples,)
         Mono waveform.
     front_end : FrontEnd or str
-        Its bank must be neither ``frames`` nor ``cqt``.
+        Its bank must need a spectrum: none of `Samples`, `Waveform` and `ConstantQ`.
     sr : int > 0
         Rate of ``y`` in Hz.
 
@@ -186,8 +188,8 @@ def spectrum_blocks(
     ParameterError
         As `compute`.
     """
-    fe = validate(front_end)
-    if fe.raw or fe.bank in ("frames", "cqt"):
+    fe = preset(front_end)
+    if fe.framing is None or isinstance(fe.bank, Samples):
         raise ParameterError(f"front_end must have a spectrum, got {fe.name!r}, which has none.")
     check_rate(fe, sr)
     y = check_waveform(y)

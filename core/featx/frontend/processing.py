@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.frontend.banks import BandedBank, warn_of_empty_rows
+from featx.frontend.banks import Bins, ConstantQ, FilterBank, Samples, Waveform
 from featx.frontend.blocks import check_waveform, check_waveforms, frame_blocks, scalar_blocks
 from featx.frontend.cepstra import append_derivatives, cepstrum
+from featx.frontend.compression import Decibel, Logarithm, PowerLaw
 from featx.frontend.constantq.transform import transform
-from featx.frontend.geometry import n_bands, n_frames, validate
+from featx.frontend.filters import BandedBank, banded_bank, warn_of_empty_rows
+from featx.frontend.geometry import framing_of, n_frames
 from featx.frontend.lanes import Engine, check_finite, engine_of, fill, on_threads, project_blocks
 from featx.frontend.parts import (
     ALIGNED,
@@ -25,10 +27,10 @@ from featx.frontend.parts import (
     blocks_of_pieces,
     blocks_of_waveform,
 )
+from featx.frontend.presets import preset
 from featx.frontend.scratch import FITS, scratch
 from featx.frontend.steps import (
     apply_bank,
-    banded_bank,
     check_out,
     check_rate,
     check_threads,
@@ -39,7 +41,8 @@ from featx.frontend.steps import (
 from featx.frontend.tuning import kept_shape, peaks_of_frames, tuning_of_peaks
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray, FloatArray, FrontEnd
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import AnyArray, DoubleArray, FloatArray
 
 __all__ = ["STATISTICS", "Processor", "processor"]
 
@@ -80,7 +83,7 @@ class Processor:
     sr : int > 0
         Rate of the waveforms in Hz; must be the front end's, if it has one.
     filter_bank : array, shape (n_bands, n_fft // 2 + 1), optional
-        A bank of your own, for front ends whose bank is ``none``.
+        A bank of your own, for front ends whose bank is `Bins`.
 
     Attributes
     ----------
@@ -105,22 +108,24 @@ class Processor:
     def __init__(
         self, front_end: FrontEnd | str, *, sr: int, filter_bank: AnyArray | None = None
     ) -> None:
-        fe = validate(front_end)
+        fe = preset(front_end)
         check_rate(fe, sr)
         self.front_end, self.sr = fe, sr
+        self._raw = isinstance(fe.bank, Waveform)
+        self._n_mfcc = 0 if fe.cepstrum is None else fe.cepstrum.n_mfcc
         self._bank: BandedBank | None = None
         if filter_bank is not None:
             self._bank = _checked_bank(fe, filter_bank)
-        elif not fe.raw and fe.bank not in ("none", "frames", "cqt") and not self._tuned_bank:
-            self._bank = banded_bank(fe, sr, 0.0)
-        self._width = n_bands(fe, sr) if filter_bank is None else len(filter_bank)
-        if fe.n_mfcc > self._width:
-            raise ParameterError(f"n_mfcc must be <= the {self._width} bands, got {fe.n_mfcc}.")
+        elif isinstance(fe.bank, FilterBank) and not fe.bank.tuned:
+            self._bank = banded_bank(fe.bank, sr=sr, n_fft=framing_of(fe).n_fft)
+        self._width = fe.n_bands(sr) if filter_bank is None else len(filter_bank)
+        if self._n_mfcc > self._width:
+            raise ParameterError(f"n_mfcc must be <= the {self._width} bands, got {self._n_mfcc}.")
         #: rows that touch no bin, to warn of; tuning changes nothing about them
         self._empty = [] if self._bank is None else self._bank.empty
-        if self._tuned_bank:
-            self._empty = banded_bank(fe, sr, 0.0).empty
-        self._static = fe.n_mfcc or self._width
+        if isinstance(fe.bank, FilterBank) and fe.bank.tuned:
+            self._empty = banded_bank(fe.bank, sr=sr, n_fft=framing_of(fe).n_fft).empty
+        self._static = self._n_mfcc or self._width
         self.dim = self._static * (1 + fe.deltas)
 
     def __repr__(self) -> str:
@@ -205,11 +210,11 @@ class Processor:
 
     def _write(self, y: FloatArray, out: FloatArray, threads: int) -> None:
         fe = self.front_end
-        if fe.raw or len(out) == 0:
+        if self._raw or len(out) == 0:
             check_finite(y)
             out[:, 0] = y[: len(out)]
             return
-        plain = not fe.n_mfcc and not fe.deltas
+        plain = not self._n_mfcc and not fe.deltas
         part, clip = self._survey(y, threads, bands=out if plain else None)
         if clip.bands is out and clip.loudest is None:
             return
@@ -229,7 +234,7 @@ class Processor:
     # ------------------------------------------------------------ first passes
     def _engine(self) -> Engine | None:
         fe = self.front_end
-        return None if fe.raw or fe.bank in ("frames", "cqt") else engine_of(fe)
+        return None if fe.framing is None or isinstance(fe.bank, Samples) else engine_of(fe)
 
     def _survey(
         self, y: FloatArray, threads: int, *, bands: FloatArray | None, passing: bool = True
@@ -242,18 +247,18 @@ class Processor:
         fe = self.front_end
         clip = _Clip(engine=self._engine(), bank=self._bank)
         # plain hops are looked at by the kernel that reads them
-        own = clip.engine is not None and clip.engine.framing is None
+        own = clip.engine is not None and clip.engine.cutting is None
         if not own:
             check_finite(y)
         part = Part(y=y, total=n_frames(len(y), fe), checked=not own)
-        if part.total == 0 or fe.raw:
+        if part.total == 0 or self._raw:
             check_finite(y)
             return part, clip
         reserve = scratch if passing else _new
-        if fe.bank == "cqt":
+        if isinstance(fe.bank, ConstantQ):
             if bands is None:
                 bands = reserve("bands", part.total, self._width)
-            if not transform(y, fe, self.sr, bands, threads):
+            if not transform(y, fe, fe.bank, self.sr, bands, threads):
                 take_logarithm(bands, fe)
             raise_to_power(bands, fe)
             normalise(bands, fe)
@@ -290,17 +295,23 @@ class Processor:
 
     @property
     def _tuned_bank(self) -> bool:
-        return self.front_end.estimate_tuning and not self.front_end.raw
+        bank = self.front_end.bank
+        return isinstance(bank, FilterBank) and bank.tuned
 
     @property
     def _limited(self) -> bool:
-        fe = self.front_end
-        return fe.compression == "db" and fe.top_db is not None and not fe.raw
+        return self._top_db is not None
+
+    @property
+    def _top_db(self) -> float | None:
+        compression = self.front_end.compression
+        return compression.top_db if isinstance(compression, Decibel) else None
 
     def _tuned(self, peaks: Sequence[Any]) -> BandedBank:
-        fe = self.front_end
-        tuning = tuning_of_peaks(peaks, fe=fe, sr=self.sr, bins_per_octave=fe.n_bands)
-        return banded_bank(fe, self.sr, tuning)
+        fe, n_fft = self.front_end, framing_of(self.front_end).n_fft
+        tuning = tuning_of_peaks(peaks, fe=fe, sr=self.sr, bins_per_octave=self._width)
+        assert isinstance(fe.bank, FilterBank)
+        return banded_bank(fe.bank, sr=self.sr, n_fft=n_fft, tuning=tuning)
 
     def _largest(self, blocks: Iterable[Block], clip: _Clip, kept: FloatArray | None) -> float:
         """Return the largest value of the bands, which are kept in their rows of ``kept``."""
@@ -342,7 +353,7 @@ class Processor:
         def blocks() -> Iterator[Block]:
             return blocks_of_pieces(pieces, fe, rows=self._rows, margin=self._margin)
 
-        if fe.bank == "cqt":
+        if isinstance(fe.bank, ConstantQ):
             raise ParameterError(
                 f"source must be an array for front end {fe.name!r}, whose constant-Q transform "
                 "needs the whole waveform, got pieces. Concatenate them."
@@ -441,19 +452,21 @@ class Processor:
 
     def _static_rows(self, part: Part, clip: _Clip, first: int, stop: int, out: FloatArray) -> None:
         fe = self.front_end
-        if fe.raw:
+        if self._raw:
             out[:, 0] = part.y[first - part.offset : stop - part.offset]
             return
-        if not fe.n_mfcc and fe.compression == "power-law":
+        if not self._n_mfcc and isinstance(fe.compression, PowerLaw):
             # a step of its own, best done while the bands are in the cache
             for start in range(first, stop, self._rows):
                 end = min(start + self._rows, stop)
                 self._bands(part, clip, start, end, out[start - first : end - first])
             return
-        if not fe.n_mfcc:
+        if fe.cepstrum is None:
             bands = self._bands(part, clip, first, stop, out)
             if clip.loudest is not None:
-                np.maximum(bands, np.float32(clip.loudest) - np.float32(fe.top_db), out=out)
+                np.maximum(
+                    bands, np.float32(clip.loudest) - np.float32(self._top_db or 0.0), out=out
+                )
             elif bands is not out:
                 out[:] = bands
             return
@@ -462,8 +475,10 @@ class Processor:
             end = min(start + rows, stop)
             bands = self._bands(part, clip, start, end, None)
             if clip.loudest is not None:
-                np.maximum(bands, np.float32(clip.loudest) - np.float32(fe.top_db), out=bands)
-            cepstrum(bands, fe.lifter, out=out[start - first : end - first])
+                np.maximum(
+                    bands, np.float32(clip.loudest) - np.float32(self._top_db or 0.0), out=bands
+                )
+            cepstrum(bands, fe.cepstrum.lifter, out=out[start - first : end - first])
 
     def _bands(
         self, part: Part, clip: _Clip, first: int, stop: int, out: FloatArray | None
@@ -477,9 +492,9 @@ class Processor:
             return clip.bands[first:stop]
         if out is None:
             out = scratch("block", stop - first, self._width)
-        compressed = fe.compression in ("log10", "ln", "db")
+        compressed = isinstance(fe.compression, Logarithm)
         if clip.spectra is not None and bank is not None:
-            rows = len(clip.spectra[0]) // (fe.n_fft // 2 + 1)
+            rows = len(clip.spectra[0]) // framing_of(fe).n_bins
             blocks = clip.spectra[first // rows : -(-stop // rows)]
             project_blocks(blocks, fe, bank, compressed=compressed, out=out)
         elif clip.engine is not None:
@@ -497,8 +512,16 @@ class Processor:
         self, part: Part, bank: BandedBank | None, first: int, stop: int, out: FloatArray
     ) -> None:
         fe = self.front_end
-        blocks = frame_blocks if fe.bank == "frames" else scalar_blocks
-        found = blocks(part.y, fe, first=first, stop=stop, offset=part.offset, checked=True)
+        where: dict[str, Any] = {
+            "first": first,
+            "stop": stop,
+            "offset": part.offset,
+            "checked": True,
+        }
+        if isinstance(fe.bank, Samples):
+            found = frame_blocks(part.y, framing_of(fe), **where)
+        else:
+            found = scalar_blocks(part.y, fe, **where)
         for at, S in found:
             block = out[at - first : at - first + len(S)]
             if bank is None:
@@ -510,16 +533,16 @@ class Processor:
 
 @lru_cache(maxsize=64)
 def processor(fe: FrontEnd, sr: int) -> Processor:
-    """Return the processor of a front end that `validate` has seen, made once."""
+    """Return the processor of a front end, made once."""
     return Processor(fe, sr=sr)
 
 
 def _checked_bank(fe: FrontEnd, filter_bank: AnyArray) -> BandedBank:
-    if fe.raw or fe.bank != "none":
+    if not isinstance(fe.bank, Bins):
         raise ParameterError(
-            f"filter_bank must be None for front end {fe.name!r}, whose bank is {fe.bank!r}."
+            f"filter_bank must be None for front end {fe.name!r}, whose bank is {fe.bank.id!r}."
         )
-    dense, bins = np.asarray(filter_bank), fe.n_fft // 2 + 1
+    dense, bins = np.asarray(filter_bank), framing_of(fe).n_bins
     if dense.ndim != 2 or dense.shape[1] != bins or len(dense) == 0:
         raise ParameterError(
             f"filter_bank must have shape (n_bands > 0, {bins}), got {dense.shape}."

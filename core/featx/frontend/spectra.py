@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from featx.errors import ParameterError
-from featx.frontend.geometry import identity, validate
 from featx.frontend.pipeline import compute
+from featx.frontend.presets import preset
 
 if TYPE_CHECKING:
-    from featx.types import FloatArray, FrontEnd
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import FloatArray
 
 __all__ = ["Spectra"]
 
@@ -41,8 +42,8 @@ class Spectra:
         ParameterError
             If the front end is unknown or breaks a rule, or the track is not held at its rate.
         """
-        fe = validate(front_end)
-        key = identity(fe)
+        fe = preset(front_end)
+        key = fe.but(name="")
         if key not in self._computed:
             sr = self._native_sr if fe.sr is None else fe.sr
             if sr not in self._waveforms:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.banks import BandedBank
+from featx.frontend.banks import Bins, LibrosaChroma, Mel
 from featx.frontend.blocks import check_waveforms, stft_blocks
 from featx.frontend.cepstra import derivative
-from featx.frontend.geometry import n_frames, validate
+from featx.frontend.compression import Decibel
+from featx.frontend.filters import BandedBank
+from featx.frontend.framing import Framing
+from featx.frontend.front_end import Cepstrum, FrontEnd
 from featx.frontend.lanes import fill, has_lanes
 from featx.frontend.pipeline import compute
 from featx.frontend.processing import Processor
 from featx.frontend.steps import apply_bank, check_out, check_threads
-from featx.types import FrontEnd
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
@@ -53,7 +55,7 @@ def stft(
     n_fft, win_length, hop_length : int > 0
         Samples. ``win_length`` is ``n_fft`` and ``hop_length`` a quarter of it by default.
     window, center, pad_mode
-        As in `featx.FrontEnd`.
+        As in `Framing`.
     out : complex64 array, shape (n_frames, n_fft // 2 + 1), optional
         Written and returned instead of a new array.
     threads : int > 0
@@ -68,29 +70,23 @@ def stft(
     ParameterError
         If an argument breaks its rule.
     """
-    fe = validate(
-        FrontEnd(
-            name="stft",
-            sr=None,
-            n_fft=n_fft,
-            hop_length=(win_length or n_fft) // 4 if hop_length is None else hop_length,
-            win_length=win_length,
-            window=window,
-            center=center,
-            pad_mode=pad_mode,
-            bank="none",
-        )
-    )
+    if hop_length is None:
+        hop_length = (win_length or n_fft) // 4
+    framing = Framing(
+        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
+        pad_mode=pad_mode,
+    )  # fmt: skip
+    fe = FrontEnd(name="stft", sr=None, framing=framing, bank=Bins())
     y = check_waveforms(y)
     check_threads(threads)
-    total = n_frames(y.shape[-1], fe)
-    out = check_out(out, (*y.shape[:-1], total, n_fft // 2 + 1), np.complex64)
+    total = framing.n_frames(y.shape[-1])
+    out = check_out(out, (*y.shape[:-1], total, framing.n_bins), np.complex64)
     for channel in np.ndindex(y.shape[:-1]):
         one, spectra = np.ascontiguousarray(y[channel]), out[channel]
         if has_lanes(fe):
             fill(one, fe, spectra, threads=threads)
         else:
-            for first, X in stft_blocks(one, fe):
+            for first, X in stft_blocks(one, framing):
                 spectra[first : first + len(X)] = X
     return out
 
@@ -119,10 +115,11 @@ def spectrogram(
     -------
     float32 array, shape (n_frames, n_fft // 2 + 1 or n_bands), >= 0 unless weights are negative
     """
-    fe = FrontEnd(
-        name="spectrogram", sr=None, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
-        window=window, center=center, pad_mode=pad_mode, power=power, bank="none",
+    framing = Framing(
+        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
+        pad_mode=pad_mode,
     )  # fmt: skip
+    fe = FrontEnd(name="spectrogram", sr=None, framing=framing, power=power, bank=Bins())
     if filter_bank is not None:
         return Processor(fe, sr=1, filter_bank=filter_bank)(y, out=out, threads=threads)
     return compute(y, fe, sr=1, out=out, threads=threads)
@@ -169,11 +166,13 @@ def melspectrogram(
     ParameterError
         If an argument breaks its rule.
     """
-    fe = FrontEnd(
-        name="melspectrogram", sr=sr, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
-        window=window, center=center, pad_mode=pad_mode, power=power, n_bands=n_mels, fmin=fmin,
-        fmax=fmax, scale="htk" if htk else "slaney", norm=norm or "none",
+    framing = Framing(
+        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
+        pad_mode=pad_mode,
     )  # fmt: skip
+    scale = "htk" if htk else "slaney"
+    bank = Mel(n_bands=n_mels, fmin=fmin, fmax=fmax, scale=scale, norm=norm or "none")
+    fe = FrontEnd(name="melspectrogram", sr=sr, framing=framing, power=power, bank=bank)
     return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
@@ -229,14 +228,20 @@ def mfcc(
     ParameterError
         If an argument breaks its rule.
     """
-    if n_mfcc < 1:
-        raise ParameterError(f"n_mfcc must be an integer > 0, got {n_mfcc}.")
-    fe = FrontEnd(
-        name="mfcc", sr=sr, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
-        window=window, center=center, pad_mode=pad_mode, n_bands=n_mels, fmin=fmin, fmax=fmax,
-        scale="htk" if htk else "slaney", norm=mel_norm or "none", compression="db",
-        top_db=top_db, n_mfcc=n_mfcc, lifter=lifter, deltas=deltas,
+    framing = Framing(
+        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
+        pad_mode=pad_mode,
     )  # fmt: skip
+    scale = "htk" if htk else "slaney"
+    fe = FrontEnd(
+        name="mfcc",
+        sr=sr,
+        framing=framing,
+        bank=Mel(n_bands=n_mels, fmin=fmin, fmax=fmax, scale=scale, norm=mel_norm or "none"),
+        compression=Decibel(top_db=top_db),
+        cepstrum=Cepstrum(n_mfcc=n_mfcc, lifter=lifter),
+        deltas=deltas,
+    )
     return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
@@ -282,11 +287,12 @@ def chroma(
     ParameterError
         If an argument breaks its rule.
     """
-    fe = FrontEnd(
-        name="chroma", sr=sr, n_fft=n_fft, hop_length=hop_length, win_length=win_length,
-        window=window, center=center, pad_mode=pad_mode, bank="chroma-librosa",
-        n_bands=n_chroma, estimate_tuning=estimate_tuning, frame_norm=norm or "none",
+    framing = Framing(
+        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
+        pad_mode=pad_mode,
     )  # fmt: skip
+    bank = LibrosaChroma(n_bands=n_chroma, estimate_tuning=estimate_tuning)
+    fe = FrontEnd(name="chroma", sr=sr, framing=framing, bank=bank, frame_norm=norm or "none")
     return compute(y, fe, sr=sr, out=out, threads=threads)
 
 

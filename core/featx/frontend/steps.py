@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.banks import BandedBank, dense_bank
-from featx.frontend.geometry import validate_range
+from featx.frontend.compression import Logarithm, PowerLaw
 from featx.frontend.lanes import project
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray, FrontEnd
+    from featx.frontend.filters import BandedBank
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import AnyArray, FloatArray
 
 __all__ = [
     "apply_bank",
-    "banded_bank",
     "check_out",
     "check_rate",
     "check_threads",
@@ -27,7 +25,6 @@ __all__ = [
     "take_logarithm",
 ]
 
-_FACTORS = {"log10": 1.0, "ln": math.log(10.0), "db": 10.0}
 #: Frames smaller than this are silence to ``frame_norm``, the smallest normal float32.
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -55,7 +52,7 @@ def check_rate(fe: FrontEnd, sr: int) -> None:
             f"sr must be {fe.sr}, the rate of front end {fe.name!r}, got {sr}. "
             "Resample with featx.audio.resample first."
         )
-    validate_range(fe, sr)
+    fe.bank.check_rate(sr)
 
 
 def apply_bank(S: FloatArray, bank: BandedBank, *, out: FloatArray) -> None:
@@ -66,12 +63,6 @@ def apply_bank(S: FloatArray, bank: BandedBank, *, out: FloatArray) -> None:
         banded_kernel(S, bank.starts, bank.lengths, bank.offsets, bank.weights, out)
 
 
-@lru_cache(maxsize=128)
-def banded_bank(fe: FrontEnd, sr: int, tuning: float) -> BandedBank:
-    """Return the bank of ``fe`` for a recording of that tuning, as the kernels read it."""
-    return BandedBank.from_dense(dense_bank(fe, sr, tuning=tuning))
-
-
 def check_threads(threads: int) -> None:
     """Raise unless so many threads can be used."""
     if threads < 1:
@@ -80,26 +71,21 @@ def check_threads(threads: int) -> None:
 
 def take_logarithm(S: FloatArray, fe: FrontEnd) -> None:
     """Apply the logarithm of ``fe``, if it has one, in place."""
-    if fe.compression in _FACTORS:
+    if isinstance(fe.compression, Logarithm):
         from featx.kernels.compression import log_kernel
 
-        decibel = fe.compression == "db"
-        log_kernel(
-            S,
-            np.float32(1.0 if decibel else fe.gain),
-            np.float32(0.0 if decibel else fe.offset),
-            np.float32(fe.amin),
-            np.float32(_FACTORS[fe.compression]),
-        )
+        per_decade, *constants = fe.compression.curve
+        log_kernel(S, *(np.float32(value) for value in (*constants, per_decade)))
 
 
 def raise_to_power(S: FloatArray, fe: FrontEnd) -> None:
     """Apply the power law of ``fe``, if it has one, in place."""
-    if fe.compression != "power-law":
+    if not isinstance(fe.compression, PowerLaw):
         return
     from featx.kernels.vector import lanes, marker
 
-    gain, exponent, count = np.float32(fe.gain), np.float32(fe.exponent), lanes()
+    law, count = fe.compression, lanes()
+    gain, exponent = np.float32(law.gain), np.float32(law.exponent)
     if count:
         from featx.kernels.compression import lane_power_law_kernel
 

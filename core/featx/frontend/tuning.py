@@ -10,13 +10,15 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.blocks import check_waveform, scalar_blocks
-from featx.frontend.geometry import n_frames, validate
+from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import block_frames, check_finite, fill, has_lanes
 from featx.frontend.parts import Part
+from featx.frontend.presets import preset
 from featx.frontend.scratch import scratch
 
 if TYPE_CHECKING:
-    from featx.types import FloatArray, FrontEnd
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import FloatArray
 
 __all__ = ["estimate_tuning"]
 
@@ -68,10 +70,10 @@ def estimate_tuning(
     """
     if bins_per_octave < 1:
         raise ParameterError(f"bins_per_octave must be an integer > 0, got {bins_per_octave}.")
-    fe = validate(front_end)
+    fe = preset(front_end)
     y = check_waveform(y)
     check_finite(y)
-    part = Part(y=y, total=n_frames(len(y), fe), checked=True)
+    part = Part(y=y, total=framing_of(fe).n_frames(len(y)), checked=True)
     peaks = [peaks_of_frames(part, fe, sr, 0, part.total)]
     return tuning_of_peaks(peaks, fe=fe, sr=sr, bins_per_octave=bins_per_octave)
 
@@ -79,7 +81,7 @@ def estimate_tuning(
 def kept_shape(fe: FrontEnd, n_frames: int) -> tuple[int, int]:
     """Return the shape of the blocks of ``n_frames`` spectra as `peaks_of_frames` keeps them."""
     rows = block_frames()
-    return -(-n_frames // rows), (fe.n_fft // 2 + 1) * rows
+    return -(-n_frames // rows), framing_of(fe).n_bins * rows
 
 
 def peaks_of_frames(
@@ -89,8 +91,9 @@ def peaks_of_frames(
 
     The spectra of a whole waveform go into ``kept``, if there is one, which needs `has_lanes`.
     """
-    low = math.ceil(_LOW * fe.n_fft / sr)
-    high = max(low, math.ceil(min(_HIGH, sr / 2) * fe.n_fft / sr))
+    n_fft = framing_of(fe).n_fft
+    low = math.ceil(_LOW * n_fft / sr)
+    high = max(low, math.ceil(min(_HIGH, sr / 2) * n_fft / sr))
     # of two neighbouring bins, one is a maximum at most
     most = (high - low) // 2 + 1
     pairs = (_lane_peaks if has_lanes(fe) else _scalar_peaks)(
@@ -123,7 +126,7 @@ def _lane_peaks(
         places, heights = scratch("peaks", 2, n * most + 1)
         found = np.zeros(1, np.int64)
         lane_peaks_kernel(
-            w, blocks, n, fe.n_fft // 2 + 1, low, high, np.float32(_THRESHOLD), places, heights,
+            w, blocks, n, framing_of(fe).n_bins, low, high, np.float32(_THRESHOLD), places, heights,
             found,
         )  # fmt: skip
         yield places[: found[0]].copy(), heights[: found[0]].copy()
@@ -152,7 +155,9 @@ def tuning_of_peaks(
     if len(places) == 0:
         return 0.0
     loud = places[heights >= _median(heights)]
-    deviation = bins_per_octave * np.log2(loud.astype(np.float64) * (sr / fe.n_fft * 16.0 / 440.0))
+    deviation = bins_per_octave * np.log2(
+        loud.astype(np.float64) * (sr / framing_of(fe).n_fft * 16.0 / 440.0)
+    )
     deviation -= np.floor(deviation)
     deviation[deviation >= 0.5] -= 1.0
     bins = round(1.0 / _RESOLUTION)

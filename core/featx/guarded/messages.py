@@ -76,12 +76,10 @@ def encode(message: Message) -> list[bytes | memoryview]:
     pieces: list[bytes | memoryview] = []
     size = 0
     for name, values in fields.pop("arrays", {}).items():
-        if values.dtype.hasobject or values.dtype.names:
-            raise MessageError(f"array {name!r} must hold plain numbers, got {values.dtype}.")
-        described.append([name, values.dtype.str, list(values.shape)])
+        described.append([name, _dtype_to_json(values.dtype), list(values.shape)])
         if values.nbytes:
             padding = -size % _ALIGNMENT
-            pieces += [bytes(padding), memoryview(values).cast("B")]
+            pieces += [bytes(padding), values.reshape(-1).view("u1").data]
             size += padding + values.nbytes
     head = json.dumps(
         {"kind": type(message).__name__, "fields": _plain(fields), "arrays": described},
@@ -90,6 +88,12 @@ def encode(message: Message) -> list[bytes | memoryview]:
     if len(head) > HEAD_BYTES:
         raise MessageError(f"a message must have {HEAD_BYTES} bytes at most, got {len(head)}.")
     return [_PREFIX.pack(_MARK, len(head), size) + head, *pieces]
+
+
+def _dtype_to_json(dtype: Any) -> Any:
+    if dtype.hasobject:
+        raise MessageError(f"an array must hold numbers or text, got {dtype}.")
+    return dtype.str if dtype.names is None else [[name, dtype[name].str] for name in dtype.names]
 
 
 def _plain(value: Any) -> Any:
@@ -137,8 +141,8 @@ def _arrays(described: Sequence[Any], body: bytearray) -> dict[str, Any]:
 
     arrays = {}
     start = 0
-    for name, dtype_name, shape in described:
-        dtype = np.dtype(str(dtype_name))
+    for name, plain, shape in described:
+        dtype = np.dtype(plain if isinstance(plain, str) else [(a, b) for a, b in plain])
         count = math.prod(shape)
         if dtype.hasobject or any(type(extent) is not int or extent < 0 for extent in shape):
             raise MessageError("an array must have a plain dtype and a shape.")

@@ -1,32 +1,37 @@
-"""Nearest neighbours of what a store holds: exact search and aspect-weighted queries."""
+"""Nearest neighbours of what a store holds, through exact search or any index of a plugin."""
 
 from __future__ import annotations
 
-from featx.index.aspects import AspectIndex, AspectQuery
+from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
 from featx.index.exact import ExactIndex, unit_rows
-from featx.index.gallery import (
-    FUSIONS,
-    Gallery,
-    Neighbour,
-    column_values,
-    search,
-    tracks_where,
-)
+from featx.index.files import FileVectors
+from featx.index.gallery import FUSIONS, Gallery, Neighbour
+from featx.index.hosting import EXACT, HostedIndex, IndexChoice, choose_index
+from featx.index.measuring import recall
 from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
+from featx.index.saved import IndexDescription, saved_indexes
+from featx.index.searching import search
 
 __all__ = [
+    "EXACT",
     "FUSIONS",
     "AspectIndex",
     "AspectQuery",
     "ExactIndex",
+    "FileVectors",
     "Gallery",
+    "HostedIndex",
+    "IndexChoice",
+    "IndexDescription",
     "Neighbour",
+    "aspect_rows",
+    "choose_index",
     "column_scaling",
-    "column_values",
     "fuse_mean",
     "fuse_nearest",
     "prototype",
+    "recall",
+    "saved_indexes",
     "search",
-    "tracks_where",
     "unit_rows",
 ]

@@ -14,20 +14,21 @@ knows cosines only ranks by the inner product.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.index.exact import ExactIndex, unit_rows
-from featx.interfaces import Index
+from featx.index.exact import unit_rows
 
 if TYPE_CHECKING:
+    from featx.index.hosting import HostedIndex
+    from featx.interfaces import Index
     from featx.types import FloatArray
 
-__all__ = ["AspectIndex", "AspectQuery"]
+__all__ = ["AspectIndex", "AspectQuery", "aspect_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,43 +87,56 @@ class AspectQuery:
         return {notion: weight / total if total else 0.0 for notion, weight in weights.items()}
 
 
+def aspect_rows(vectors: FloatArray, aspects: Mapping[str, tuple[int, int]]) -> FloatArray:
+    """Return the rows that an index for `AspectIndex` is built of.
+
+    Parameters
+    ----------
+    vectors : float32 array, shape (n, dim)
+    aspects : mapping of notion to (start, stop)
+
+    Returns
+    -------
+    float32 array, shape (n, sum of slices + dim + 1)
+        Unit slices, the unit whole vector, and what fills every row up to the same length.
+    """
+    vectors = np.asarray(vectors)
+    slices = _checked(aspects, vectors.shape[1] if vectors.ndim == 2 else 0)
+    parts = [unit_rows(vectors[:, a:b]) for a, b in slices.values()]
+    parts.append(unit_rows(vectors))
+    zero_parts = sum((~part.any(axis=1)).astype(np.float64) for part in parts)
+    filling = np.sqrt(zero_parts).astype(np.float32)[:, None]
+    return np.concatenate([*parts, filling], axis=1)
+
+
+def _checked(aspects: Mapping[str, tuple[int, int]], dim: int) -> dict[str, tuple[int, int]]:
+    if not aspects:
+        raise ParameterError("aspects must name at least one notion, got none.")
+    needed = max(stop for _, stop in aspects.values())
+    if dim < needed:
+        raise ParameterError(f"vectors must have at least {needed} columns, got {dim}.")
+    return {notion: (int(a), int(b)) for notion, (a, b) in aspects.items()}
+
+
 class AspectIndex:
-    """A gallery that answers `AspectQuery`.
+    """Answers `AspectQuery` by an index of the rows that `aspect_rows` makes of a gallery.
 
     Parameters
     ----------
     aspects : mapping of notion to (start, stop)
         Slices of the vectors, as in `FeatureSpec.aspects`.
-    index : callable
-        Makes the index that does the searching.
+    index : Index
+        Built of the rows; exact or any other.
+    dim : int
+        Dimension of the vectors.
     """
 
     def __init__(
-        self,
-        aspects: Mapping[str, tuple[int, int]],
-        *,
-        index: Callable[[], Index] = ExactIndex,
+        self, aspects: Mapping[str, tuple[int, int]], index: Index | HostedIndex, *, dim: int
     ) -> None:
-        if not aspects:
-            raise ParameterError("aspects must name at least one notion, got none.")
-        self.aspects = {notion: (int(a), int(b)) for notion, (a, b) in aspects.items()}
-        self.index = index()
-        self.dim = 0
-
-    def build(self, vectors: FloatArray, ids: Sequence[str]) -> None:
-        """Take ``vectors`` (n, dim), float32, and their ids."""
-        vectors = np.asarray(vectors)
-        needed = max(stop for _, stop in self.aspects.values())
-        if vectors.ndim != 2 or vectors.shape[1] < needed:
-            raise ParameterError(
-                f"vectors must have at least {needed} columns, got shape {vectors.shape}."
-            )
-        self.dim = vectors.shape[1]
-        parts = [unit_rows(vectors[:, a:b]) for a, b in self.aspects.values()]
-        parts.append(unit_rows(vectors))
-        zero_parts = sum((~part.any(axis=1)).astype(np.float64) for part in parts)
-        filling = np.sqrt(zero_parts).astype(np.float32)[:, None]
-        self.index.build(np.concatenate([*parts, filling], axis=1), ids)
+        self.aspects = _checked(aspects, dim)
+        self.index = index
+        self.dim = dim
 
     def search(self, queries: Sequence[AspectQuery], k: int) -> tuple[list[list[str]], FloatArray]:
         """Find the ``k`` tracks of highest score for every query.

@@ -7,29 +7,37 @@ import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.index.aspects import AspectIndex, AspectQuery
+from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
 from featx.index.exact import ExactIndex
+from featx.index.files import FileVectors
+from featx.index.hosting import HostedIndex, IndexChoice, choose_index
+from featx.index.measuring import recall
 from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
-from featx.store import Store, open_store
-from featx.store.records import split_tags
+from featx.index.saved import FOLDER, IndexDescription, SavedIndex, is_index_folder, write_index
+from featx.store import Store
+from featx.store.filenames import safe_name
+from featx.store.selecting import clip_feature
 
 if TYPE_CHECKING:
-    from featx.store.reading import ExtractorView, FeatureView
-    from featx.types import FloatArray
+    from featx.types import DoubleArray, FloatArray
 
-__all__ = ["FUSIONS", "Gallery", "Neighbour", "search", "tracks_where"]
+__all__ = ["FUSIONS", "Example", "Gallery", "Neighbour", "Query"]
+
+#: Folders of a saved index: that of whole vectors, and that of aspects.
+WHOLE, ASPECTS = "vectors", "aspects"
 
 #: How several examples become one search: mean of unit vectors, plain mean (the prototype of a
 #: set), or the nearest to any of them.
 FUSIONS: tuple[str, ...] = ("mean", "prototype", "max")
 
-#: A track of the store, or a vector.
-Example: TypeAlias = "str | FloatArray"
+#: A track of the store, an audio file, or a vector.
+Example: TypeAlias = "str | os.PathLike[str] | FloatArray"
 
 #: One example, several, or one per aspect.
 Query: TypeAlias = "Example | Sequence[Example] | Mapping[str, Example]"
@@ -49,29 +57,69 @@ class Neighbour:
 
 
 class Gallery:
-    """One clip feature of a store, read once, indexed when first asked.
+    """One clip feature of a store, and the index that answers questions about it.
 
     Parameters
     ----------
     store : Store
         An open store.
-    extractor : str
-        Name as the store lists it.
+    extractor : str, optional
+        Name as the store lists it; may be left out where there is one, or ``feature`` names it.
     feature : str, optional
-        A clip feature; by default ``embedding``, or the only clip feature there is.
-    zscore : bool
+        A clip feature, ``summary`` or ``mfcc.summary``; by default ``embedding``, or the only one.
+    zscore : bool, optional
         Every dimension is scaled to mean 0 and standard deviation 1 over all tracks, before
         anything is compared; one that is constant becomes 0. Values of tags stay as they are.
+        By default what a saved index was built with, else not.
+    index : str or path
+        ``exact``; the name of an installed index, short or full; or the folder of a saved one,
+        which also says what the feature is.
+    index_params : mapping, optional
+        Parameters of the index; strings are parsed as by ``--set``.
+    weights_file : path, optional
+        Weights for audio files as queries; by default those that a run would take.
+    disabled : iterable of str
+        Plugins or distributions that are not loaded.
+
+    Raises
+    ------
+    DigestError
+        If a saved index belongs to other values than those in the store.
+    ParameterError, PluginError, StoreError
+        If a name is unknown, arguments contradict the saved index, or it is damaged.
     """
 
     def __init__(
-        self, store: Store, extractor: str, feature: str | None = None, *, zscore: bool = False
+        self,
+        store: Store,
+        extractor: str | None = None,
+        feature: str | None = None,
+        *,
+        zscore: bool | None = None,
+        index: str | os.PathLike[str] = "exact",
+        index_params: Mapping[str, Any] | None = None,
+        weights_file: str | os.PathLike[str] | None = None,
+        disabled: Iterable[str] = (),
     ) -> None:
         self.store = store
-        self.view = _clip_feature(store[extractor], feature)
-        self._stored: FloatArray = self.view.values
-        self._scaling = column_scaling(self._stored) if zscore else None
-        self.vectors = self._scaled(self._stored)
+        saved = None
+        if isinstance(index, os.PathLike) or os.sep in index or is_index_folder(index):
+            saved = SavedIndex(Path(index))
+            extractor, feature = saved.feature_in(store, extractor, feature)
+        #: The feature.
+        self.view = clip_feature(store, extractor, feature)
+        #: The kind of index and its parameters.
+        self.choice: IndexChoice
+        if saved is None:
+            self.choice = choose_index(os.fspath(index), index_params, disabled=disabled)
+            self.zscore = bool(zscore)
+        else:
+            self.choice = saved.check(
+                self.view, store, zscore=zscore, params=index_params, disabled=disabled
+            )
+            self.zscore = saved.description.zscore
+        self._saved = saved
+        self._files = FileVectors(self.view, weights_file=weights_file)
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
 
     def __len__(self) -> int:
@@ -80,19 +128,92 @@ class Gallery:
     def __contains__(self, track_id: object) -> bool:
         return track_id in self._rows
 
+    def __repr__(self) -> str:
+        return f"<gallery of {self.view!r}, index {self.choice.full_name}>"
+
     @functools.cached_property
-    def index(self) -> ExactIndex:
-        """The index of whole vectors."""
-        index = ExactIndex()
-        index.build(self.vectors, self.view.ids)
-        return index
+    def vectors(self) -> FloatArray:
+        """What is compared, shape ``(n_tracks, dim)``: the values, scaled if ``zscore`` is set."""
+        return self._scaled(self.view.values)
+
+    @functools.cached_property
+    def index(self) -> HostedIndex:
+        """The index of whole vectors, built or loaded when first asked for."""
+        if self._saved is not None:
+            return self._saved.load(self.choice, WHOLE, self.view.ids)
+        return self.choice.build(self.vectors, self.view.ids)
 
     @functools.cached_property
     def aspects(self) -> AspectIndex:
-        """The index of the feature's aspects."""
-        index = AspectIndex(self.view.spec.aspects)
-        index.build(self.vectors, self.view.ids)
-        return index
+        """The index of the feature's aspects, built or loaded when first asked for."""
+        slices, dim = self.view.spec.aspects, self.view.spec.dim
+        if self._saved is not None and slices:
+            index = self._saved.load(self.choice, ASPECTS, self.view.ids)
+        else:
+            index = self.choice.build(aspect_rows(self.vectors, slices), self.view.ids)
+        return AspectIndex(slices, index, dim=dim)
+
+    @property
+    def folder(self) -> Path:
+        """Where the index is saved by default: in the folder of the store.
+
+        Raises
+        ------
+        ParameterError
+            If the store is a merged file.
+        """
+        if not self.store.path.is_dir():
+            raise ParameterError(
+                f"folder must be named for an index of a merged file, {self.store.path}."
+            )
+        recipe, short = self.view.recipe, self.choice.spec.name
+        scaled = "-zscore" if self.zscore else ""
+        name = f"{recipe.short_name}.{self.view.spec.name}{scaled}-{short}"
+        return self.store.path / FOLDER / safe_name(name)
+
+    def save(self, folder: str | os.PathLike[str]) -> IndexDescription:
+        """Build the index, measure its recall, and write it to ``folder``.
+
+        Where the feature has aspects, an index of these is written beside that of whole vectors.
+        An index that was saved in ``folder`` is replaced; the new one is complete or not there.
+
+        Returns
+        -------
+        IndexDescription
+            Holds the recall at 10 against exact search.
+
+        Raises
+        ------
+        ParameterError
+            If there are no tracks, or ``folder`` holds something else.
+        """
+        if not len(self):
+            raise ParameterError(
+                f"feature must have some tracks, got none of {self.view.spec.name!r}."
+            )
+        rows: dict[str, tuple[Any, FloatArray]] = {WHOLE: (self.index, self.vectors)}
+        if slices := self.view.spec.aspects:
+            rows[ASPECTS] = (self.aspects.index, aspect_rows(self.vectors, slices))
+        recipe = self.view.recipe
+        description = IndexDescription(
+            digest=self.view.digest(),
+            extractor=recipe.extractor,
+            recipe=recipe.id,
+            feature=self.view.spec.name,
+            zscore=self.zscore,
+            tracks=len(self),
+            dim=self.view.spec.dim,
+            index=self.choice.full_name,
+            version=self.choice.spec.version,
+            params=self.choice.params,
+            recall={
+                name: recall(index, vectors, self.view.ids)
+                for name, (index, vectors) in rows.items()
+            },
+        )
+        return write_index(
+            Path(folder), description, {name: index for name, (index, _) in rows.items()}
+        )
 
     def search(
         self,
@@ -111,30 +232,31 @@ class Gallery:
         if fusion not in FUSIONS:
             raise ParameterError(f"fusion must be one of {listed(FUSIONS)}, got {fusion!r}.")
         examples = _examples(query)
-        left_out = self._left_out(k, exclude, among, [*examples, overall])
+        excluded = self._excluded(k, exclude, [*examples, overall])
         vectors = [self.vector(example) for example in examples]
         whole = None if overall is None else self.vector(overall)
-        ask = functools.partial(AspectQuery, weights=weights or {}, beta=beta, signed=signed)
-        wanted = k + len(left_out)
+        make = functools.partial(AspectQuery, weights=weights or {}, beta=beta, signed=signed)
+        wanted = k + len(excluded)
+        gallery = self if among is None else _Subset(self, among)
         if isinstance(query, Mapping):
-            mixed = ask(parts=dict(zip(query, vectors, strict=True)), overall=whole)
-            ids, distances = self.aspects.search([mixed], wanted)
+            mixed = make(parts=dict(zip(query, vectors, strict=True)), overall=whole)
+            ids, distances = gallery.aspects.search([mixed], wanted)
         else:
             vectors = vectors if fusion == "max" else [_fuse(vectors, fusion)]
             if weights or beta > 0:
                 notions = weights or self.view.spec.aspects
                 queries = [
-                    ask(
+                    make(
                         parts=dict.fromkeys(notions, vector),
                         overall=vector if whole is None else whole,
                     )
                     for vector in vectors
                 ]
-                ids, distances = self.aspects.search(queries, wanted)
+                ids, distances = gallery.aspects.search(queries, wanted)
             else:
-                ids, distances = self.index.search(np.stack(vectors), wanted)
+                ids, distances = gallery.index.search(np.stack(vectors), wanted)
         names, nearest = fuse_nearest(ids, distances, wanted)
-        return self._answers(names, nearest, left_out, k)
+        return self._answers(names, nearest, excluded, k)
 
     def search_tag(
         self,
@@ -155,53 +277,64 @@ class Gallery:
                 f"tag must be one of the columns of {self.view.spec.name!r}, "
                 f"{listed(columns)}, got {tag!r}."
             )
-        left_out = self._left_out(k, exclude, among, [])
-        distances = 1.0 - self._stored[:, columns.index(tag)]
+        excluded = self._excluded(k, exclude, [])
+        if among is not None:
+            excluded |= self._rows.keys() - set(among)
+        values: FloatArray = self.view.values
+        distances = np.float32(1.0) - values[:, columns.index(tag)]
         order = np.argsort(distances, kind="stable")
-        return self._answers([self.view.ids[i] for i in order], distances[order], left_out, k)
+        return self._answers([self.view.ids[i] for i in order], distances[order], excluded, k)
 
     def vector(self, example: Example) -> FloatArray:
-        """Return the vector of a track of the store, or check and scale the one given."""
+        """Return the vector of a track, of an audio file, or the one given; scaled if need be.
+
+        Text is the id of a track if there is one, else the path of a file.
+        """
+        if isinstance(example, str) and example in self._rows:
+            if self._saved is None:
+                row: FloatArray = self.vectors[self._rows[example]]
+                return row
+            return self._scaled(self.view[example])
+        if isinstance(example, os.PathLike) or (
+            isinstance(example, str) and os.path.isfile(example)  # noqa: PTH113  (also with NUL)
+        ):
+            return self._scaled(self._files.vector(example))
         if isinstance(example, str):
-            if example not in self._rows:
-                self.view[example]  # raises, and says why it is not there
-            row: FloatArray = self.vectors[self._rows[example]]
-            return row
+            self.view[example]  # raises, and says why it is not there
         vector: FloatArray = np.asarray(example)
-        if vector.shape != (self.view.spec.dim,):
+        if vector.shape != (self.view.spec.dim,) or vector.dtype.kind not in "fiu":
             raise ParameterError(
-                f"query must be a track id or a vector of shape ({self.view.spec.dim},), "
-                f"got shape {vector.shape}."
+                f"query must be a track id, an audio file or a vector of shape "
+                f"({self.view.spec.dim},), got shape {vector.shape}, dtype {vector.dtype}."
             )
         return self._scaled(vector)
 
+    @functools.cached_property
+    def _scaling(self) -> tuple[DoubleArray, DoubleArray]:
+        return column_scaling(self.view.values)
+
     def _scaled(self, values: FloatArray) -> FloatArray:
-        if self._scaling is None:
+        if not self.zscore:
             return values
         mean, scale = self._scaling
         scaled: FloatArray = ((values - mean) * scale).astype(np.float32)
         return scaled
 
-    def _left_out(
-        self,
-        k: int,
-        exclude: Iterable[str] | None,
-        among: Iterable[str] | None,
-        examples: Sequence[Example | None],
+    def _excluded(
+        self, k: int, exclude: Iterable[str] | None, examples: Sequence[Example | None]
     ) -> set[str]:
         if k < 1:
             raise ParameterError(f"k must be an integer > 0, got {k}.")
         names = (item for item in examples if isinstance(item, str)) if exclude is None else exclude
-        left_out = set(names) & self._rows.keys()
-        return left_out if among is None else left_out | (self._rows.keys() - set(among))
+        return set(names) & self._rows.keys()
 
     def _answers(
-        self, names: Sequence[str], distances: FloatArray, left_out: set[str], k: int
+        self, names: Sequence[str], distances: FloatArray, excluded: set[str], k: int
     ) -> list[Neighbour]:
         kept = (
             (name, float(distance))
             for name, distance in zip(names, distances, strict=True)
-            if name not in left_out
+            if name not in excluded
         )
         tracks = self.store.tracks
         return [
@@ -210,129 +343,33 @@ class Gallery:
         ]
 
 
-def search(
-    store: Store | str | os.PathLike[str],
-    extractor: str,
-    feature: str | None = None,
-    *,
-    query: Query,
-    k: int = 10,
-    exclude: Iterable[str] | None = None,
-    among: Iterable[str] | None = None,
-    fusion: str = "mean",
-    weights: Mapping[str, float] | None = None,
-    overall: Example | None = None,
-    beta: float = 0.0,
-    signed: bool = False,
-    zscore: bool = False,
-) -> list[Neighbour]:
-    """Find the tracks of a store that are nearest to a query, exactly, by cosine.
+class _Subset:
+    """Some tracks of a gallery, ranked exactly: no other index can leave tracks out."""
 
-    Parameters
-    ----------
-    store : Store or path
-        For many searches make a `featx.index.Gallery` once: this function reads and indexes the
-        feature anew.
-    extractor : str
-        Name as the store lists it, such as ``samplecnn`` or ``samplecnn@0123abcd``.
-    feature : str, optional
-        A clip feature; by default ``embedding``, or the only clip feature there is.
-    query : track id, vector (dim,), sequence of these, or mapping of aspect to one of these
-        One example; several examples, joined by ``fusion``; or another example for every aspect.
-    k : int > 0
-        How many tracks to return.
-    exclude : iterable of track ids, optional
-        Left out of the answer; by default the tracks of the query. ``()`` keeps them.
-    among : iterable of track ids, optional
-        Only these are ranked, such as those of `featx.index.tracks_where`; by default all.
-    fusion : {'mean', 'prototype', 'max'}
-        Several examples: mean of their unit vectors; plain mean, the prototype of a set; or the
-        tracks nearest to any one of them.
-    weights : mapping of aspect to float, optional
-        Weight of every aspect; aspects that are not named do not count.
-    overall : track id or vector, optional
-        Example for the similarity of whole vectors; by default the query itself.
-    beta : float in [0, 1]
-        Share of the similarity of whole vectors in an aspect-weighted score.
-    signed : bool
-        Allow weights below 0: unlike the example in that aspect.
-    zscore : bool
-        Scale every dimension first, see `featx.index.Gallery`.
+    def __init__(self, gallery: Gallery, among: Iterable[str]) -> None:
+        wanted = set(among)
+        self._spec = gallery.view.spec
+        self._ids = [name for name in gallery.view.ids if name in wanted]
+        rows = [row for row, name in enumerate(gallery.view.ids) if name in wanted]
+        self._vectors = gallery.vectors[rows]
 
-    Returns
-    -------
-    list of Neighbour
-        Nearest first, equal distances in ascending order of ids. At most k.
+    @property
+    def index(self) -> ExactIndex:
+        return self._build(self._vectors)
 
-    Raises
-    ------
-    ParameterError
-        If a track, aspect or feature is unknown, or a value is out of range.
-    """
-    opened = store if isinstance(store, Store) else open_store(store)
-    try:
-        return Gallery(opened, extractor, feature, zscore=zscore).search(
-            query,
-            k=k,
-            exclude=exclude,
-            among=among,
-            fusion=fusion,
-            weights=weights,
-            overall=overall,
-            beta=beta,
-            signed=signed,
-        )
-    finally:
-        if opened is not store:
-            opened.close()
+    @property
+    def aspects(self) -> AspectIndex:
+        rows = aspect_rows(self._vectors, self._spec.aspects)
+        return AspectIndex(self._spec.aspects, self._build(rows), dim=self._spec.dim)
 
-
-def tracks_where(store: Store, **tags: str) -> list[str]:
-    """Return the ids of tracks whose columns have these values, such as ``artist="Bach"``.
-
-    In the column ``tags`` it is one of the values between semicolons.
-
-    The result is a query for `search`, with ``fusion="prototype"`` for the mean of the set, or
-    narrows its answer down as ``among``.
-    """
-    return [
-        record.track_id
-        for record in store.tracks.records()
-        if all(
-            value in column_values(name, record.tags.get(name, "")) for name, value in tags.items()
-        )
-    ]
-
-
-def column_values(name: str, text: str) -> tuple[str, ...]:
-    """Return what a column of a manifest holds: ``text``, or for ``tags`` what it is joined of."""
-    if name == "tags":
-        return split_tags(text)
-    return (text,) if text else ()
-
-
-def _clip_feature(extractor: ExtractorView, feature: str | None) -> FeatureView:
-    clips = [name for name, view in extractor.items() if view.spec.kind == "clip"]
-    if feature is None:
-        if "embedding" in clips:
-            feature = "embedding"
-        elif len(clips) == 1:
-            feature = clips[0]
-        else:
-            raise ParameterError(
-                f"feature of {extractor.name!r} must be named, one of {clips}, got none."
-            )
-    view = extractor[feature]
-    if view.spec.kind != "clip":
-        raise ParameterError(
-            f"feature must be one vector per track, one of {clips}, got {feature!r}, which is "
-            f"{view.spec.kind!r}."
-        )
-    return view
+    def _build(self, rows: FloatArray) -> ExactIndex:
+        index = ExactIndex()
+        index.build(rows, self._ids)
+        return index
 
 
 def _examples(query: Query) -> list[Example]:
-    if isinstance(query, str):
+    if isinstance(query, (str, os.PathLike)):
         return [query]
     if isinstance(query, np.ndarray):
         return [query] if query.ndim == 1 else list(query)

@@ -13,7 +13,7 @@ from featx.errors import PluginError
 from featx.registry.entrypoints import (
     COMMAND_GROUP,
     PLUGIN_GROUP,
-    Found,
+    InstalledEntry,
     disabled_by_environment,
     discover,
     normalise,
@@ -23,7 +23,7 @@ from featx.registry.records import PluginRecord, Registered, Registry
 __all__ = [
     "COMMAND_GROUP",
     "PLUGIN_GROUP",
-    "Found",
+    "InstalledEntry",
     "PluginRecord",
     "Registered",
     "Registry",
@@ -60,11 +60,11 @@ def load_registry(*, disabled: Iterable[str] = ()) -> Registry:
     return load_plugins(installed, why_disabled=switches(installed, tuple(disabled)))
 
 
-def load_one(found: Found) -> Registry:
+def load_one(entry: InstalledEntry) -> Registry:
     """Load a single plugin as if no other were installed."""
     from featx.registry.loading import load_plugins
 
-    return load_plugins([found])
+    return load_plugins([entry])
 
 
 def import_object(path: str) -> Any:
@@ -80,7 +80,7 @@ def import_object(path: str) -> Any:
     if not (module_name and colon and attributes):
         raise PluginError(f"object path must be 'package.module:attribute', got {path!r}.")
     try:
-        found: Any = importlib.import_module(module_name)
+        target: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or "?"
         if missing == module_name or module_name.startswith(f"{missing}."):
@@ -97,9 +97,9 @@ def import_object(path: str) -> Any:
         ) from error
     for attribute in attributes.split("."):
         try:
-            found = getattr(found, attribute)
+            target = getattr(target, attribute)
         except AttributeError as error:
             raise PluginError(
                 f"{path} must exist, but {module_name} has no {attributes!r}."
             ) from error
-    return found
+    return target

@@ -102,6 +102,8 @@ def _check_methods(who: str, spec: ExtractorSpec) -> None:
         _check_text(name, "reference", method.reference, empty=True)
         _check_pattern(name, "factory", method.factory, _OBJECT, "package.module:Class")
         _check_params(name, method.params)
+        if method.kind not in ("gradient", "fit"):
+            raise BrokenPluginError(f"{name}: kind must be gradient or fit, got {method.kind!r}")
     names = [method.name for method in spec.methods]
     if len(set(names)) < len(names):
         raise BrokenPluginError(f"{who}: methods must differ in name, got {listed(names)}")

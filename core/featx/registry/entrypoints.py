@@ -17,7 +17,7 @@ COMMAND_GROUP = "featx.commands"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class InstalledEntry:
     """One entry point of one installed distribution, not imported.
 
     Parameters
@@ -30,7 +30,7 @@ class Found:
         Version of the distribution.
     value : str
         ``package.module`` or ``package.module:attribute``.
-    entry : importlib_metadata.EntryPoint or None
+    entry_point : importlib_metadata.EntryPoint or None
         None where the metadata of the distribution cannot be read.
     problem : str
         Why the metadata cannot be read; empty when it can.
@@ -40,11 +40,11 @@ class Found:
     distribution: str
     version: str
     value: str = ""
-    entry: EntryPoint | None = None
+    entry_point: EntryPoint | None = None
     problem: str = ""
 
     def answers_to(self, name: str) -> bool:
-        """Tell whether ``name`` means this plugin: its own, its distribution's, or both."""
+        """Return whether ``name`` means this plugin: its own, its distribution's, or both."""
         distribution, colon, own = name.rpartition(":")
         if colon:
             return own == self.name and normalise(distribution) == self.distribution
@@ -62,30 +62,30 @@ def disabled_by_environment() -> list[str]:
     return [name.strip() for name in listed if name.strip()]
 
 
-def discover(group: str) -> list[Found]:
+def discover(group: str) -> list[InstalledEntry]:
     """Return the entry points of ``group``, sorted by distribution and name.
 
     As for imports, the first distribution of a name on ``sys.path`` hides later ones. Unreadable
-    metadata of one distribution is reported as its `Found.problem` and hides nothing else.
+    metadata of one distribution is reported as its `InstalledEntry.problem` and hides nothing else.
     """
     from importlib_metadata import Distribution, PackageNotFoundError, distributions
 
-    found: list[Found] = []
-    seen: set[str] = set()
+    installed: list[InstalledEntry] = []
+    names: set[str] = set()
     for dist in distributions():
         if not _may_hold(dist, group):
             continue
         name, _ = _name_and_version(dist)
-        if name in seen:
+        if name in names:
             continue
-        seen.add(name)
+        names.add(name)
         try:
             first: Any = Distribution.from_name(name)
         except PackageNotFoundError:
             first = dist
         _, version = _name_and_version(first)
-        found.extend(_entry_points(first, group, name, version))
-    return sorted(found, key=lambda item: (item.distribution, item.name))
+        installed.extend(_entry_points(first, group, name, version))
+    return sorted(installed, key=lambda item: (item.distribution, item.name))
 
 
 def _may_hold(dist: Any, group: str) -> bool:
@@ -96,11 +96,11 @@ def _may_hold(dist: Any, group: str) -> bool:
         return True  # `_entry_points` reports it, with the name
 
 
-def _entry_points(dist: Any, group: str, name: str, version: str) -> Iterator[Found]:
+def _entry_points(dist: Any, group: str, name: str, version: str) -> Iterator[InstalledEntry]:
     try:
         entries = list(dist.entry_points.select(group=group))
     except Exception as error:  # any damage to a stranger's metadata; it is reported
-        yield Found(
+        yield InstalledEntry(
             name=name,
             distribution=name,
             version=version,
@@ -108,8 +108,12 @@ def _entry_points(dist: Any, group: str, name: str, version: str) -> Iterator[Fo
         )
         return
     for entry in entries:
-        yield Found(
-            name=entry.name, distribution=name, version=version, value=entry.value, entry=entry
+        yield InstalledEntry(
+            name=entry.name,
+            distribution=name,
+            version=version,
+            value=entry.value,
+            entry_point=entry,
         )
 
 

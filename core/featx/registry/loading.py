@@ -20,7 +20,7 @@ from featx import hookspecs
 from featx.errors import PluginError
 from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
 from featx.registry.checks import BrokenPluginError, check_spec
-from featx.registry.entrypoints import Found, disabled_by_environment
+from featx.registry.entrypoints import InstalledEntry, disabled_by_environment
 from featx.registry.records import PluginRecord, Registered, Registry, Status
 
 #: hook -> what it returns a list of
@@ -31,25 +31,27 @@ HOOKS: Mapping[str, type[Any]] = {
 }
 
 #: hook -> specs that a plugin gave, filled as far as it got
-_Given: TypeAlias = dict[str, list[Any]]
+_SpecsByHook: TypeAlias = dict[str, list[Any]]
 
 
 def load_plugins(
-    installed: Iterable[Found], *, why_disabled: Callable[[Found], str] = lambda _: ""
+    installed: Iterable[InstalledEntry],
+    *,
+    why_disabled: Callable[[InstalledEntry], str] = lambda _: "",
 ) -> Registry:
     """Load ``installed`` one by one; ``why_disabled`` gives the reason to leave one out, or ''."""
     records: list[PluginRecord] = []
     registered: dict[str, dict[str, Registered[Any]]] = {hook: {} for hook in HOOKS}
-    for found in installed:
-        given: _Given = {hook: [] for hook in HOOKS}
-        reason = why_disabled(found)
+    for entry in installed:
+        specs_by_hook: _SpecsByHook = {hook: [] for hook in HOOKS}
+        reason = why_disabled(entry)
         status: Status = "disabled"
         if not reason:
-            status, reason = _load_one(found, given, registered)
-        records.append(_record(found, status, reason, given))
+            status, reason = _load_one(entry, specs_by_hook, registered)
+        records.append(_record(entry, status, reason, specs_by_hook))
         if status == "ok":
-            for hook, specs in given.items():
-                items = (_registered(found, spec) for spec in specs)
+            for hook, specs in specs_by_hook.items():
+                items = (_registered(entry, spec) for spec in specs)
                 registered[hook].update((item.full_name, item) for item in items)
     return Registry(
         records,
@@ -59,25 +61,27 @@ def load_plugins(
     )
 
 
-def switches(installed: list[Found], disabled: tuple[str, ...]) -> Callable[[Found], str]:
+def switches(
+    installed: list[InstalledEntry], disabled: tuple[str, ...]
+) -> Callable[[InstalledEntry], str]:
     """Return a function that says what switches a plugin off, or nothing.
 
     Raises `PluginError` if ``disabled`` names a plugin that is not installed.
     """
     for name in disabled:
-        if not any(found.answers_to(name) for found in installed):
+        if not any(entry.answers_to(name) for entry in installed):
             known = sorted(
-                {name for found in installed for name in (found.name, found.distribution)}
+                {name for entry in installed for name in (entry.name, entry.distribution)}
             )
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise PluginError(f"plugin to switch off must be installed, got {name!r}.{hint}")
     from_environment = disabled_by_environment()
 
-    def why(found: Found) -> str:
-        if any(found.answers_to(name) for name in disabled):
+    def why(entry: InstalledEntry) -> str:
+        if any(entry.answers_to(name) for name in disabled):
             return "switched off by --no-plugin"
-        if any(found.answers_to(name) for name in from_environment):
+        if any(entry.answers_to(name) for name in from_environment):
             return "switched off by FEATX_DISABLE_PLUGINS"
         return ""
 
@@ -85,16 +89,16 @@ def switches(installed: list[Found], disabled: tuple[str, ...]) -> Callable[[Fou
 
 
 def _load_one(
-    found: Found, given: _Given, registered: Mapping[str, Mapping[str, Any]]
+    entry: InstalledEntry, specs_by_hook: _SpecsByHook, registered: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Status, str]:
     try:
         # what a plugin prints must not end in the JSON that a command writes
         with contextlib.redirect_stdout(sys.stderr):
-            plugin = _import(found)
-            _ask(found, plugin, given)
-        for hook, specs in given.items():
+            plugin = _import(entry)
+            _ask(entry, plugin, specs_by_hook)
+        for hook, specs in specs_by_hook.items():
             for spec in specs:
-                full_name = f"{found.distribution}:{spec.name}"
+                full_name = f"{entry.distribution}:{spec.name}"
                 if full_name in registered[hook]:
                     other = registered[hook][full_name].plugin
                     raise BrokenPluginError(
@@ -103,29 +107,29 @@ def _load_one(
                     )
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(
-            f"Interrupted while loading plugin {found.name!r} of {found.distribution}. "
-            f"If it hangs, leave it out with --no-plugin {found.name}; "
+            f"Interrupted while loading plugin {entry.name!r} of {entry.distribution}. "
+            f"If it hangs, leave it out with --no-plugin {entry.name}; "
             "featx doctor finds such plugins."
         )
         raise
     except BrokenPluginError as broken:
-        return _broken(found, broken)
+        return _broken(entry, broken)
     except BaseException as error:
         # a spec is a stranger's object too: its properties and comparisons may do anything
         unchecked = BrokenPluginError(f"cannot be checked: {_describe(error)}")
         unchecked.__cause__ = error
-        return _broken(found, unchecked)
+        return _broken(entry, unchecked)
     return "ok", ""
 
 
-def _broken(found: Found, broken: BrokenPluginError) -> tuple[Status, str]:
+def _broken(entry: InstalledEntry, broken: BrokenPluginError) -> tuple[Status, str]:
     if os.environ.get("FEATX_RAISE_PLUGIN_ERRORS") == "1":
-        _raise(found, broken)
+        _raise(entry, broken)
     return "broken", " ".join(str(broken).split())
 
 
-def _raise(found: Found, broken: BrokenPluginError) -> NoReturn:
-    origin = f"plugin {found.name!r} ({found.distribution} {found.version})"
+def _raise(entry: InstalledEntry, broken: BrokenPluginError) -> NoReturn:
+    origin = f"plugin {entry.name!r} ({entry.distribution} {entry.version})"
     cause = broken.__cause__
     if isinstance(cause, Exception):
         cause.add_note(f"Raised while loading {origin}, because FEATX_RAISE_PLUGIN_ERRORS=1.")
@@ -133,11 +137,11 @@ def _raise(found: Found, broken: BrokenPluginError) -> NoReturn:
     raise PluginError(f"{origin} {broken}") from cause
 
 
-def _import(found: Found) -> Any:
-    if found.entry is None:
-        raise BrokenPluginError(found.problem)
+def _import(entry: InstalledEntry) -> Any:
+    if entry.entry_point is None:
+        raise BrokenPluginError(entry.problem)
     try:
-        return found.entry.load()
+        return entry.entry_point.load()
     except KeyboardInterrupt:
         raise
     except SystemExit as error:
@@ -146,13 +150,13 @@ def _import(found: Found) -> Any:
         raise BrokenPluginError(f"fails at import: {_describe(error)}") from error
 
 
-def _ask(found: Found, plugin: Any, given: _Given) -> None:
-    """Check the hooks of ``plugin`` and put the specs they return into ``given``."""
+def _ask(entry: InstalledEntry, plugin: Any, specs_by_hook: _SpecsByHook) -> None:
+    """Check the hooks of ``plugin`` and collect the specs that they return."""
     manager = _Manager("featx")
     manager.add_hookspecs(hookspecs)
     try:
         _check_markers(plugin)
-        manager.register(plugin, name=found.name)
+        manager.register(plugin, name=entry.name)
         _check_spelling(manager)
         results = {
             hook: caller()
@@ -170,7 +174,7 @@ def _ask(found: Found, plugin: Any, given: _Given) -> None:
             f"has no hook at all. Write one of {', '.join(HOOKS)} and mark it with @featx.hookimpl"
         )
     for hook, answers in results.items():
-        _collect(hook, answers, given[hook])
+        _collect(hook, answers, specs_by_hook[hook])
 
 
 class _Manager(pluggy.PluginManager):
@@ -210,7 +214,7 @@ def _meant(name: str) -> str:
     return f". Did you mean {near[0]}?" if near and near[0] != name else ""
 
 
-def _collect(hook: str, answers: Any, given: list[Any]) -> None:
+def _collect(hook: str, answers: Any, specs: list[Any]) -> None:
     """Check what one hook returned; pluggy drops None and wraps the rest in a list."""
     if not answers:
         raise BrokenPluginError(f"{hook} must return a list of {HOOKS[hook].__name__}, got None")
@@ -226,9 +230,9 @@ def _collect(hook: str, answers: Any, given: list[Any]) -> None:
                     f"got a {type(spec).__name__} in it"
                 )
             check_spec(spec)
-            if any(spec.name == other.name for other in given):
+            if any(spec.name == other.name for other in specs):
                 raise BrokenPluginError(f"{hook} returns the name {spec.name!r} twice")
-            given.append(spec)
+            specs.append(spec)
 
 
 def _describe(error: BaseException, *, last: bool = False) -> str:
@@ -241,13 +245,15 @@ def _describe(error: BaseException, *, last: bool = False) -> str:
     return line if last else f"{type(error).__name__}: {line}" if line else type(error).__name__
 
 
-def _record(found: Found, status: Status, reason: str, given: _Given) -> PluginRecord:
-    names = {hook: tuple(spec.name for spec in specs) for hook, specs in given.items()}
+def _record(
+    entry: InstalledEntry, status: Status, reason: str, specs_by_hook: _SpecsByHook
+) -> PluginRecord:
+    names = {hook: tuple(spec.name for spec in specs) for hook, specs in specs_by_hook.items()}
     return PluginRecord(
-        name=found.name,
-        distribution=found.distribution,
-        version=found.version,
-        value=found.value,
+        name=entry.name,
+        distribution=entry.distribution,
+        version=entry.version,
+        value=entry.value,
         status=status,
         reason=reason,
         extractors=names["featx_extractors"],
@@ -256,10 +262,10 @@ def _record(found: Found, status: Status, reason: str, given: _Given) -> PluginR
     )
 
 
-def _registered(found: Found, spec: Any) -> Registered[Any]:
+def _registered(entry: InstalledEntry, spec: Any) -> Registered[Any]:
     return Registered(
-        full_name=f"{found.distribution}:{spec.name}",
-        distribution=found.distribution,
-        plugin=found.name,
+        full_name=f"{entry.distribution}:{spec.name}",
+        distribution=entry.distribution,
+        plugin=entry.name,
         spec=spec,
     )

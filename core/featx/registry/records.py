@@ -1,4 +1,4 @@
-"""What loading found, and looking things up in it by name."""
+"""Loaded plugins, and what they give, looked up by name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from featx.registry.entrypoints import normalise
 
 if TYPE_CHECKING:
     from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
+    from featx.registry.local import LocalModule
 
     AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
 
@@ -41,12 +42,16 @@ class PluginRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Registered(Generic[SpecT]):
-    """A spec and where it comes from; stores and recipes record ``full_name``."""
+    """A spec and where it comes from; stores and recipes record ``full_name``.
+
+    ``module`` says where the class is found of an extractor that no plugin gives.
+    """
 
     full_name: str
     distribution: str
     plugin: str
     spec: SpecT
+    module: LocalModule | None = None
 
 
 class Registry:
@@ -125,9 +130,9 @@ class Registry:
         for record in self.plugins:
             if distribution and normalise(distribution) != record.distribution:
                 continue
-            given: tuple[str, ...] = getattr(record, plural)
+            names: tuple[str, ...] = getattr(record, plural)
             if record.status != "ok":
-                if short in (*given, record.name, record.distribution):
+                if short in (*names, record.name, record.distribution):
                     why = f"broken: {record.reason}" if record.status == "broken" else record.reason
                     return (
                         f"{kind} {name!r} is not available: plugin {record.name!r} "
@@ -136,7 +141,7 @@ class Registry:
             elif name in (record.name, record.distribution):
                 return (
                     f"{kind} {name!r} is not installed, but a plugin of that name is; "
-                    f"its {plural}: {_listed(given)}."
+                    f"its {plural}: {_listed(names)}."
                 )
         import difflib
 

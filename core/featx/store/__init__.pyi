@@ -1,6 +1,7 @@
 from .catalogue import LedgerView as LedgerView
 from .catalogue import read_ledger as read_ledger
 from .exporting import export as export
+from .filenames import refuse_existing as refuse_existing
 from .locking import lock_store as lock_store
 from .merging import merge as merge
 from .reading import Store as Store
@@ -9,6 +10,8 @@ from .records import Recipe as Recipe
 from .records import ShardInfo as ShardInfo
 from .records import TrackRecord as TrackRecord
 from .records import Unit as Unit
+from .records import column_values as column_values
+from .records import split_tags as split_tags
 from .verification import VerifyReport as VerifyReport
 from .verification import verify as verify
 from .writer import StoreWriter as StoreWriter

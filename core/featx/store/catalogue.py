@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from featx.errors import StoreError
 from featx.store.ingest import LOST, SCHEMA, ingest_line, note_outdated
-from featx.store.layout import LEDGERS, shard_path, store_id, user_cache
 from featx.store.ledger import ledger_files, read_lines
+from featx.store.paths import LEDGERS, shard_path, store_id, user_cache
 from featx.store.records import STATUSES, Recipe, TrackRecord, Unit, decode_text, encode_text
 from featx.types import FeatureSpec
 

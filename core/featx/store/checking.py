@@ -11,7 +11,7 @@ from typing import Any
 from featx.errors import StoreError
 from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx.store.catalogue import LedgerView
-from featx.store.layout import regular_file, shard_path
+from featx.store.paths import regular_file, shard_path
 from featx.store.trust import seal_fits, user_key
 
 #: Seconds that the check of one file may take, besides one second per 8 MiB.

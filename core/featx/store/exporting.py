@@ -1,4 +1,4 @@
-"""featx export: features of a store as tables, JAMS, Audacity labels or projector files."""
+"""featx export: features of a store as tables, annotation files or projector files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import ParameterError, StoreError
-from featx.store.events import audacity_files, jams_files, write_audacity, write_jams
+from featx.store.event_files import (
+    AUDACITY,
+    LAB,
+    are_notes,
+    jams_files,
+    midi_files,
+    write_jams,
+    write_midi,
+)
 from featx.store.filenames import refuse_existing, safe_name
 from featx.store.reading import FeatureView, Store
+from featx.store.selecting import choose_features
 from featx.store.tables import (
     projector_files,
     write_csv,
@@ -18,11 +27,14 @@ from featx.store.tables import (
     write_parquet,
     write_projector,
 )
+from featx.types import FeatureSpec
 
 
 @dataclass(frozen=True)
 class Format:
     """An export format: file suffix, kinds of features it can hold, and what writes it.
+
+    Of its kinds of features it holds those that it ``fits``; ``needs`` says what these have.
 
     ``write`` gets the store, the chosen features by label and the target: a file for formats of
     tables (one feature each), a folder for the others, for which ``files`` tells beforehand what
@@ -33,6 +45,8 @@ class Format:
     kinds: tuple[str, ...]
     write: Callable[[Store, dict[str, FeatureView], Path], list[Path]]
     files: Callable[[dict[str, FeatureView], Path], list[Path]] | None = None
+    fits: Callable[[FeatureSpec], bool] = lambda _: True
+    needs: str = ""
 
 
 def export(
@@ -52,12 +66,13 @@ def export(
     out : path
         A file for ``npz``, ``csv`` and ``parquet`` if it has their suffix, and then one feature
         must be chosen; otherwise a folder, made if need be.
-    format : {'npz', 'csv', 'parquet', 'jams', 'audacity', 'projector'}
-        Tables hold one row per track (clip), frame or event; ``jams`` and ``audacity`` take
-        events, one file per track; ``projector`` takes clip features for TensorBoard.
+    format : {'npz', 'csv', 'parquet', 'jams', 'lab', 'audacity', 'midi', 'projector'}
+        Tables hold one row per track (clip), frame or event. ``jams`` and ``midi`` take events,
+        one file per track, and ``midi`` only notes: events with a pitch and an end; ``lab`` and
+        ``audacity`` take events, one file per track and feature. ``projector`` takes clip features
+        for TensorBoard.
     features : sequence of str
         ``extractor`` or ``extractor.feature``; none means all that the format can hold.
-
     overwrite : bool
         Replace files that exist. Otherwise nothing is written if one of them does.
 
@@ -76,7 +91,9 @@ def export(
     if format not in FORMATS:
         raise ParameterError(f"format must be one of {list(FORMATS)}, got {format!r}.")
     kind = FORMATS[format]
-    chosen = choose_features(store, features, kinds=kind.kinds, format_name=format)
+    chosen = choose_features(
+        store, features, kinds=kind.kinds, purpose=format, fits=kind.fits, needs=kind.needs
+    )
     out = Path(out)
     try:
         if kind.files is not None:
@@ -103,43 +120,13 @@ def export(
     return written
 
 
-def choose_features(
-    store: Store, names: Sequence[str], *, kinds: Sequence[str], format_name: str
-) -> dict[str, FeatureView]:
-    """Return features by label ``extractor.feature``; without names all of the given kinds."""
-    chosen: dict[str, FeatureView] = {}
-    for name in names or list(store):
-        extractor, feature = _split(store, name)
-        view = store[extractor]
-        for item in [feature] if feature else list(view):
-            if view[item].spec.kind in kinds:
-                chosen[f"{extractor}.{item}"] = view[item]
-            elif feature:
-                raise ParameterError(
-                    f"{format_name} takes {' or '.join(kinds)} features, got {name!r}, "
-                    f"which is of kind {view[item].spec.kind!r}."
-                )
-    if not chosen:
-        raise ParameterError(f"the store has no {' or '.join(kinds)} feature for {format_name}.")
-    return chosen
-
-
-def _split(store: Store, name: str) -> tuple[str, str]:
-    """Split ``extractor.feature``; extractor names may hold dots themselves."""
-    if name in store:
-        return name, ""
-    extractor, _, feature = name.rpartition(".")
-    if extractor in store:
-        return extractor, feature
-    store.recipe(extractor or name)  # raises with a hint
-    return name, ""
-
-
 FORMATS: dict[str, Format] = {
     "npz": Format(".npz", ("clip", "frames", "events"), write_npz),
     "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
     "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet),
     "jams": Format(".jams", ("events",), write_jams, jams_files),
-    "audacity": Format(".txt", ("events",), write_audacity, audacity_files),
+    "lab": Format(".lab", ("events",), LAB.write, LAB.files),
+    "audacity": Format(".txt", ("events",), AUDACITY.write, AUDACITY.files),
+    "midi": Format(".mid", ("events",), write_midi, midi_files, are_notes, "pitch and end"),
     "projector": Format(".tsv", ("clip",), write_projector, projector_files),
 }

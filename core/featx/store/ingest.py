@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from featx.errors import FAILURE_CODES, SKIP_CODES
-from featx.store.layout import shard_path
 from featx.store.ledger import LEDGER_FORMAT, LEDGER_VERSION
+from featx.store.paths import shard_path
 from featx.store.records import (
     STATUSES,
     Recipe,

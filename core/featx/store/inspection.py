@@ -22,8 +22,9 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.guarded import Answer, Channel, Request
+from featx.store.labels import Vocabularies, check_codes, check_vocabularies, value_digest
 from featx.store.records import Recipe, Unit, decode_text, encode_text, listing_hash
-from featx.store.shard import DTYPES, SHARD_FORMAT, SHARD_VERSION, value_digest
+from featx.store.shard import DTYPES, SHARD_FORMAT, SHARD_VERSION
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -203,8 +204,12 @@ def inspect_feature(
         require(bool((np.diff(offsets) == 1).all()), f"{path} must have one vector per track")
     digests = inspector.read(f"{path}/digests", "uint8", 2)
     require(digests.shape == (count, 16), f"{path}/digests must have shape {(count, 16)}")
+    labels: Vocabularies = {}
+    if spec.has_labels:
+        labels = check_vocabularies(spec, inspector.read_json(f"{path}/labels"))
     for row, piece in enumerate(_pieces(values, offsets)):
-        same = value_digest(piece) == digests[row].tobytes()
+        check_codes(spec, piece, labels)
+        same = value_digest(piece, spec, labels) == digests[row].tobytes()
         require(same, f"{path}: the values of row {row} do not fit their digest")
     return offsets
 
@@ -232,9 +237,13 @@ def read_specs(inspector: Inspector, path: str, name: str) -> list[FeatureSpec]:
         specs = [FeatureSpec.from_json(item) for item in items]
     except (FeatxError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refusal(f"{path} is no feature description: {error}") from error
-    same = {(spec.name, spec.kind, spec.dim, spec.dtype) for spec in specs}
+    same = {(spec.name, spec.kind, spec.dim, spec.dtype, spec.columns) for spec in specs}
     require(len(same) == 1 and specs[0].name == name, f"{path} describes another feature")
     return specs
+
+
+def _labels(specs: list[FeatureSpec]) -> list[str]:
+    return ["labels"] if specs[0].has_labels else []
 
 
 def read_recipe(inspector: Inspector, path: str) -> Recipe:
@@ -271,8 +280,9 @@ def inspect_shard(file: h5py.File, size: int) -> dict[str, Any]:
     for name in features:
         path = f"features/{name}"
         inspector.register(inspector.group(path), path)
-        inspector.members(path, {"values", "offsets", "digests", "spec"})
-        inspect_feature(inspector, path, len(ids), read_specs(inspector, f"{path}/spec", name))
+        specs = read_specs(inspector, f"{path}/spec", name)
+        inspector.members(path, {"values", "offsets", "digests", "spec", *_labels(specs)})
+        inspect_feature(inspector, path, len(ids), specs)
     hashes = [item.decode("ascii") for item in content.tolist()]
     return {"recipe": recipe.id, "listing": listing_hash(features, zip(ids, hashes, strict=True))}
 
@@ -326,11 +336,11 @@ def _inspect_tracks(inspector: Inspector) -> int:
 def _inspect_merged_feature(inspector: Inspector, path: str, count: int) -> None:
     expected = {"values", "offsets", "digests", "spec", "axis", "tracks", "sr", "content"}
     inspector.register(inspector.group(path), path)
-    inspector.members(path, expected)
+    specs = read_specs(inspector, f"{path}/spec", path.rpartition("/")[2])
+    inspector.members(path, {*expected, *_labels(specs)})
     tracks = inspector.read(f"{path}/tracks", "int64")
     inside = len(tracks) > 0 and tracks[0] >= 0 and tracks[-1] < count
     require(inside and bool((np.diff(tracks) > 0).all()), f"{path}/tracks must be rising rows")
-    specs = read_specs(inspector, f"{path}/spec", path.rpartition("/")[2])
     axis = inspector.read(f"{path}/axis", "int64")
     same = len(axis) == len(tracks) and bool(((axis >= 0) & (axis < len(specs))).all())
     require(same, f"{path}/axis must name a description per track")

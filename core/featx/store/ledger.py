@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from featx.errors import StoreError
-from featx.store.layout import LEDGER_SUFFIX, LEDGERS, LOCK, regular_file, sync_folder
+from featx.store.paths import LEDGER_SUFFIX, LEDGERS, LOCK, regular_file, sync_folder
 
 LEDGER_FORMAT = "featx-ledger"
 LEDGER_VERSION = 1

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from featx.errors import StoreError
-from featx.store.layout import LOCK, create_store
 from featx.store.ledger import next_run, read_announcement
+from featx.store.paths import LOCK, create_store
 
 
 @contextmanager

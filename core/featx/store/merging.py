@@ -16,8 +16,9 @@ import numpy as np
 from featx.errors import ParameterError, StoreError
 from featx.store.checking import check_hashes, hash_descriptor
 from featx.store.filenames import refuse_existing
-from featx.store.layout import is_store_folder, sync_folder
+from featx.store.labels import recode
 from featx.store.merged import MERGED_FORMAT, MERGED_VERSION, remember_merged
+from featx.store.paths import is_store_folder, sync_folder
 from featx.store.reading import Store, label_recipes, open_store
 from featx.store.records import ShardInfo, TrackRecord, canonical_json
 from featx.store.shard import (
@@ -27,6 +28,7 @@ from featx.store.shard import (
     fixed_text,
     pack_text,
     write_dataset,
+    write_labels,
     write_text,
 )
 from featx.store.sources import Entry, FolderSource
@@ -208,12 +210,18 @@ def _write_feature(
         maxshape=None if shape[0] else (None, shape[1]),
         fletcher32=True,
     )
+    labels = source.labels(specs[0], dict.fromkeys(entry.container for entry in entries))
+    if labels:
+        write_labels(group, labels)
     for first, last in _batches(offsets, dtype.itemsize * shape[1]):
         buffer: AnyArray = np.empty((int(offsets[last] - offsets[first]), shape[1]), dtype)
         for container, members in _by_container(entries, first, last):
             with source.lock:
                 block = source.block(container, feature)
                 pieces = block.many([entries[i].row for i in members])
+                if labels:
+                    joined = recode(specs[0], np.concatenate(pieces), block.labels, labels)
+                    pieces = np.split(joined, np.cumsum([len(item) for item in pieces])[:-1])
             for i, piece in zip(members, pieces, strict=True):
                 start = int(offsets[i] - offsets[first])
                 buffer[start : start + len(piece)] = piece

@@ -7,16 +7,18 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ParameterError, StoreError
-from featx.store.layout import is_merged_file, is_store_folder
+from featx.annotations import Events
+from featx.errors import ParameterError, StoreError, listed, some
+from featx.store.labels import decode, recode
 from featx.store.merged import MergedSource, admit_merged
-from featx.store.records import Recipe, TrackRecord, Unit, encode_text
+from featx.store.paths import is_merged_file, is_store_folder
+from featx.store.records import Recipe, TrackRecord, Unit, column_values, encode_text
 from featx.store.sources import Block, Entry, FolderSource, Source
 from featx.types import FeatureSpec
 
@@ -90,16 +92,20 @@ class FeatureView:
                 offsets[np.array(members) + 1] = lengths[[entries[i].row for i in members]]
             np.cumsum(offsets, out=offsets)
         values = np.empty((int(offsets[-1]), self.spec.dim), self.spec.dtype)
+        labels = self._source.labels(self.spec, groups)
         for container, members in groups.items():
             with self._source.lock:
                 block = self._source.block(container, self.spec.name)
                 rows, starts = block.read_all(), block.offsets
+                rows = recode(self.spec, rows, block.labels, labels)
             if self.spec.kind == "clip":
                 values[members] = rows[[entries[i].row for i in members]]
                 continue
             for i in members:
                 row = entries[i].row
                 values[offsets[i] : offsets[i + 1]] = rows[starts[row] : starts[row + 1]]
+        if self.spec.has_labels:
+            values = decode(self.spec, values, labels)
         return values, offsets
 
     def __len__(self) -> int:
@@ -112,11 +118,13 @@ class FeatureView:
         return isinstance(track_id, str) and self._find(track_id) is not None
 
     def __getitem__(self, track_id: str) -> AnyArray:
-        """Return one track: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events."""
+        """Return one track: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events.
+
+        Events with labels are structured arrays ``(N,)`` with a field per column.
+        """
         with self._source.lock:
             block, row = self._locate(track_id)
-            rows = block.rows(row)
-        return rows[0] if self.spec.kind == "clip" else rows
+            return self._values(block, block.rows(row))
 
     def lengths(self) -> dict[str, int]:
         """Return the rows of every track by its id, reading no values; 1 for a clip feature."""
@@ -136,14 +144,23 @@ class FeatureView:
             raise ParameterError(f"start and stop must be 0 <= start <= stop, got {start}, {stop}.")
         with self._source.lock:
             block, row = self._locate(track_id)
-            return block.part(row, start, stop)
+            rows = block.part(row, start, stop)
+            return decode(self.spec, rows, block.labels) if self.spec.has_labels else rows
 
     def items(self) -> Iterator[tuple[str, AnyArray]]:
         """Yield ``(track_id, values)`` in the order of `ids`."""
         for entry in self._entries:
             with self._source.lock:
-                rows = self._source.block(entry.container, self.spec.name).rows(entry.row)
-            yield entry.track_id, rows[0] if self.spec.kind == "clip" else rows
+                block = self._source.block(entry.container, self.spec.name)
+                values = self._values(block, block.rows(entry.row))
+            yield entry.track_id, values
+
+    def events(self, track_id: str, *, name: str = "") -> Events:
+        """Return the events of one track with the meaning of their columns, as `Events.of`.
+
+        ``name`` is what they are called, by default as the feature.
+        """
+        return Events.of(self.spec, self[track_id], name=name)
 
     def times(self, track_id: str) -> DoubleArray:
         """Return the centres of the frames of one track in seconds, shape ``(T,)``."""
@@ -159,11 +176,35 @@ class FeatureView:
         """Return the rate in Hz that the time axis of one track counts in."""
         return self._axis(track_id)[1]
 
+    def digest(self) -> str:
+        """Return a SHA-256 over all (track, bytes): the state of this feature.
+
+        It does not depend on how tracks were grouped into shards, and other features do not enter.
+        """
+        digest = hashlib.sha256(f"{self.recipe.id}/{self.spec.name}".encode())
+        blocks: dict[int, AnyArray] = {}
+        for entry in self._entries:
+            if entry.container not in blocks:
+                with self._source.lock:
+                    blocks[entry.container] = self._source.block(
+                        entry.container, self.spec.name
+                    ).digests
+            track = encode_text(entry.track_id)
+            digest.update(len(track).to_bytes(8, "little") + track)
+            digest.update(blocks[entry.container][entry.row].tobytes())
+        return digest.hexdigest()
+
     def _axis(self, track_id: str) -> tuple[FeatureSpec, int, int]:
         with self._source.lock:
             block, row = self._locate(track_id)
             count = int(block.offsets[row + 1] - block.offsets[row])
             return block.spec(row), int(block.sr[row]), count
+
+    def _values(self, block: Block, rows: AnyArray) -> AnyArray:
+        """Return the rows of one track as users see them."""
+        if self.spec.has_labels:
+            return decode(self.spec, rows, block.labels)
+        return rows[0] if self.spec.kind == "clip" else rows
 
     def _find(self, track_id: str) -> Entry | None:
         return self._source.locate(self.recipe.id, self.spec.name, track_id)
@@ -247,6 +288,50 @@ class TrackTable(Mapping[str, TrackRecord]):
             getattr(record, name) if hasattr(record, name) else record.tags.get(name)
             for record in self._source.tracks()
         ]
+
+    def where(
+        self,
+        conditions: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        *,
+        among: Container[object] | None = None,
+        **tags: str,
+    ) -> list[str]:
+        """Return the ids of tracks whose columns have these values, such as ``artist="Bach"``.
+
+        In the column ``tags`` it is one of the values between semicolons.
+
+        Parameters
+        ----------
+        conditions : mapping or pairs of column and value, optional
+            All must hold, those in ``tags`` too. Pairs may repeat a column: several tags.
+        among : container of track ids, optional
+            Tracks to choose from, such as a feature.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such track; the message lists the values or columns that there are.
+        """
+        records = list(self.records())
+        left = [record for record in records if among is None or record.track_id in among]
+        pairs = conditions.items() if isinstance(conditions, Mapping) else conditions
+        wanted = [*pairs, *tags.items()]
+        for place, (name, value) in enumerate(wanted, start=1):
+            held = [column_values(name, record.tags.get(name, "")) for record in left]
+            left = [record for record, values in zip(left, held, strict=True) if value in values]
+            if left:
+                continue
+            known = sorted({key for record in records for key in record.tags})
+            values = sorted({one for several in held for one in several})
+            near = difflib.get_close_matches(value, values, n=3)
+            hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
+            if name not in known:
+                hint = f"Columns of this store: {listed(known)}."
+            asked = [f"{key}={text}" for key, text in wanted[:place]]
+            raise ParameterError(
+                f"conditions must hold for some track, got {listed(asked)}. {hint}"
+            )
+        return [record.track_id for record in left]
 
 
 class Store(Mapping[str, ExtractorView]):

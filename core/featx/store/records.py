@@ -14,12 +14,14 @@ from typing import Any
 from featx.errors import FAILURE_CODES, SKIP_CODES, ParameterError, StoreError
 
 __all__ = [
+    "SEVERITY",
     "STATUSES",
     "Recipe",
     "ShardInfo",
     "TrackRecord",
     "Unit",
     "canonical_json",
+    "column_values",
     "decode_text",
     "encode_text",
     "listing_hash",
@@ -28,6 +30,8 @@ __all__ = [
 
 #: What can have become of one track under one recipe.
 STATUSES: tuple[str, ...] = ("ok", "failed", "skipped")
+#: The larger, the worse: a file counts by its worst status.
+SEVERITY: Mapping[str, int] = {"ok": 0, "skipped": 1, "failed": 2}
 
 _HEX = re.compile(r"[0-9a-f]+\Z")
 
@@ -269,3 +273,10 @@ def split_tags(text: str) -> tuple[str, ...]:
     """Return what the column ``tags`` of a manifest joins by ``;``, each once, in its order."""
     parts = (part.strip() for part in text.split(";"))
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def column_values(name: str, text: str) -> tuple[str, ...]:
+    """Return what a column of a manifest holds: ``text``, or for ``tags`` what it is joined of."""
+    if name == "tags":
+        return split_tags(text)
+    return (text,) if text else ()

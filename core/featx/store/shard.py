@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from featx.annotations.tables import as_table
 from featx.errors import ParameterError
+from featx.store.labels import Vocabularies, encode, value_digest
 from featx.store.records import Recipe, TrackRecord, canonical_json, encode_text
 from featx.types import FeatureSpec
 
@@ -41,23 +43,24 @@ def pack_text(texts: Sequence[str]) -> tuple[AnyArray, AnyArray]:
     return np.frombuffer(b"".join(encoded), np.uint8), offsets
 
 
-def value_digest(values: AnyArray) -> bytes:
-    """Return 16 bytes of BLAKE2b over dtype, shape and the little-endian values."""
-    plain = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    digest = hashlib.blake2b(f"{plain.dtype.str}{plain.shape}".encode(), digest_size=16)
-    digest.update(plain.reshape(-1).data)  # the array itself: hours of frames are not copied
-    return digest.digest()
+def check_values(spec: FeatureSpec, values: Any, track_id: str) -> AnyArray:
+    """Return ``values`` of one track as rows ``(n, dim)``, or structured with labels.
 
-
-def check_values(spec: FeatureSpec, values: AnyArray, track_id: str) -> AnyArray:
-    """Return ``values`` of one track as rows ``(n, dim)``; raise `ParameterError` for others."""
-    shape = (spec.dim,) if spec.kind == "clip" else (len(values), spec.dim)
-    if values.shape != shape or values.dtype != np.dtype(spec.dtype):
+    Raises
+    ------
+    ParameterError
+        If they are not what ``spec`` describes.
+    """
+    if spec.has_labels:
+        return as_table(spec, values)
+    array: AnyArray = np.asarray(values)
+    shape = (spec.dim,) if spec.kind == "clip" else (len(array), spec.dim)
+    if array.shape != shape or array.dtype != np.dtype(spec.dtype):
         raise ParameterError(
             f"{spec.name} of {track_id!r} must have shape {shape} and dtype {spec.dtype}, "
-            f"got {values.shape} and {values.dtype}."
+            f"got {array.shape} and {array.dtype}."
         )
-    return values.reshape(-1, spec.dim)
+    return array.reshape(-1, spec.dim)
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -84,6 +87,11 @@ def write_dataset(group: Any, name: str, data: AnyArray) -> None:
 def write_text(group: Any, name: str, text: str) -> None:
     """Store one text as bytes."""
     write_dataset(group, name, np.frombuffer(text.encode("utf-8"), np.uint8))
+
+
+def write_labels(group: Any, vocabularies: Vocabularies) -> None:
+    """Store the texts of label columns, a JSON object of lists in UTF-8."""
+    write_text(group, "labels", json.dumps(vocabularies, ensure_ascii=False, sort_keys=True))
 
 
 def fixed_text(texts: Sequence[str]) -> AnyArray:
@@ -119,18 +127,22 @@ def write_shard_file(
                 file.create_group(f"features/{spec.name}"),
                 spec,
                 [
-                    check_values(spec, np.asarray(row[spec.name]), track.track_id)
+                    check_values(spec, row[spec.name], track.track_id)
                     for row, track in zip(values, tracks, strict=True)
                 ],
             )
 
 
 def write_feature(group: Any, spec: FeatureSpec, rows: Sequence[AnyArray]) -> None:
-    """Store one feature of many tracks: packed values, offsets, digests and its description."""
+    """Store one feature of many tracks: packed values, offsets, digests, labels and description."""
+    labels: Vocabularies = {}
+    if spec.has_labels:
+        rows, labels = encode(spec, rows)
+        write_labels(group, labels)
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(item) for item in rows], out=offsets[1:])
     packed = np.concatenate(rows, axis=0) if rows else np.zeros((0, spec.dim), spec.dtype)
-    digests = b"".join(value_digest(item) for item in rows)
+    digests = b"".join(value_digest(item, spec, labels) for item in rows)
     write_dataset(group, "values", packed)
     write_dataset(group, "offsets", offsets)
     write_dataset(group, "digests", np.frombuffer(digests, np.uint8).reshape(-1, 16))

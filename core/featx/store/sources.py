@@ -8,7 +8,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ import h5py
 from featx.errors import StoreError
 from featx.store.catalogue import Current, LedgerView
 from featx.store.checking import admit_shards
-from featx.store.layout import shard_path
+from featx.store.labels import Vocabularies, join
+from featx.store.paths import shard_path
 from featx.store.records import Recipe, TrackRecord, Unit
 from featx.types import FeatureSpec
 
@@ -58,6 +59,14 @@ class Block:
         return [FeatureSpec.from_json(i) for i in (plain if isinstance(plain, list) else [plain])]
 
     @functools.cached_property
+    def labels(self) -> Vocabularies:
+        """Texts of the label columns, which the values number; empty without such columns."""
+        if "labels" not in self._group:
+            return {}
+        vocabularies: Vocabularies = json.loads(self._group["labels"][:].tobytes())
+        return vocabularies
+
+    @functools.cached_property
     def _axis(self) -> AnyArray | None:
         return _array(self._group["axis"]) if "axis" in self._group else None
 
@@ -81,7 +90,7 @@ class Block:
         return self._specs[0 if self._axis is None else int(self._axis[row])]
 
     def rows(self, row: int) -> AnyArray:
-        """Return the values of one track, always two-dimensional."""
+        """Return the values of one track, always two-dimensional, labels as codes."""
         return _array(self._values, int(self.offsets[row]), int(self.offsets[row + 1]))
 
     def part(self, row: int, start: int, stop: int) -> AnyArray:
@@ -139,6 +148,16 @@ class Source(ABC):
     @abstractmethod
     def block(self, container: int, feature: str) -> Block:
         """Return an open block; valid under `lock` until the next call."""
+
+    def labels(self, spec: FeatureSpec, containers: Iterable[int]) -> Vocabularies:
+        """Return the texts of the label columns of several blocks of one feature."""
+        if not spec.has_labels:
+            return {}
+        parts = []
+        for container in containers:
+            with self.lock:
+                parts.append(self.block(container, spec.name).labels)
+        return join(spec, parts)
 
     @abstractmethod
     def tracks(self) -> Iterator[TrackRecord]:

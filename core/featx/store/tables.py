@@ -35,7 +35,7 @@ def table_blocks(view: FeatureView) -> Iterator[tuple[list[str], AnyArray | None
     times: list[AnyArray] = []
     values: list[AnyArray] = []
     for track_id, value in view.items():
-        rows = value.reshape(-1, view.spec.dim)
+        rows = value if view.spec.has_labels else value.reshape(-1, view.spec.dim)
         ids += [track_id] * len(rows)
         values.append(rows)
         if view.spec.kind == "frames":
@@ -52,6 +52,15 @@ def _header(view: FeatureView) -> list[str]:
     return ["track_id", *time, *column_names(view.spec)]
 
 
+def _columns(values: AnyArray) -> list[AnyArray]:
+    """Return the columns of rows, or the fields of a structured array."""
+    return [values[name] for name in values.dtype.names] if values.dtype.names else [*values.T]
+
+
+def _cells(values: AnyArray) -> AnyArray:
+    return np.stack([column.astype(str) for column in _columns(values)], axis=1)
+
+
 def write_csv(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
     """Write a table with a header; numbers have as many digits as their dtype needs."""
     del store
@@ -60,7 +69,7 @@ def write_csv(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_header(view))
         for ids, times, values in table_blocks(view):
-            texts = values.astype(str)
+            texts = values.astype(str) if values.dtype.names is None else _cells(values)
             if times is None:
                 writer.writerows([name, *row] for name, row in zip(ids, texts, strict=True))
             else:
@@ -84,7 +93,9 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
     if view.spec.kind == "frames":
         fields.append(pa.field("time", pa.float64()))
     kind = pa.from_numpy_dtype(np.dtype(view.spec.dtype))
-    fields += [pa.field(name, kind) for name in column_names(view.spec)]
+    kinds = [pa.string() if column.is_label else kind for column in view.spec.columns]
+    names = column_names(view.spec)
+    fields += map(pa.field, names, kinds or [kind] * len(names))
     metadata = {"featx": json.dumps(view.spec.to_json()), "recipe": view.recipe.id}
     schema = pa.schema(fields, metadata=metadata)
     with pq.ParquetWriter(path, schema) as writer:
@@ -92,7 +103,12 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
             columns = [pa.array([_valid(name) for name in ids], pa.string())]
             if times is not None:
                 columns.append(pa.array(times))
-            columns += [pa.array(np.ascontiguousarray(column)) for column in values.T]
+            columns += [
+                pa.array(np.ascontiguousarray(column))
+                if column.dtype.kind != "U"
+                else pa.array(column.tolist(), pa.string())
+                for column in _columns(values)
+            ]
             writer.write_table(pa.table(columns, schema=schema))
     return [path]
 
@@ -101,7 +117,7 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
     """Write ``ids``, ``values``, ``offsets``, ``sr`` and ``spec`` (JSON), readable without pickle.
 
     Track i has ``values[offsets[i]:offsets[i + 1]]``. For frames there is also ``times``: the
-    centre of every row in seconds.
+    centre of every row in seconds. Events with labels have a field of ``values`` per column.
     """
     del store
     (view,) = chosen.values()

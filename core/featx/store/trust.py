@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from featx.store.layout import user_cache
+from featx.store.paths import user_cache
 
 _KEY_BYTES = 32
 

@@ -13,7 +13,9 @@ from typing import Any
 from featx.errors import ParameterError, StoreError
 from featx.store.catalogue import LedgerView
 from featx.store.checking import TIME_LIMIT, ChildInspector, shard_problem
-from featx.store.layout import (
+from featx.store.ledger import ledger_files, read_lines
+from featx.store.locking import lock_store
+from featx.store.paths import (
     DAMAGED,
     LEDGERS,
     SHARDS,
@@ -25,8 +27,6 @@ from featx.store.layout import (
     store_id,
     sync_folder,
 )
-from featx.store.ledger import ledger_files, read_lines
-from featx.store.locking import lock_store
 from featx.store.records import listing_hash
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, StoreError
-from featx.store.layout import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
 from featx.store.ledger import LedgerWriter, current_run, next_stamp
+from featx.store.paths import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
 from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit, spec_key
 from featx.store.trust import seal, user_key
 from featx.types import FeatureSpec

@@ -1,4 +1,5 @@
-from .augmenting import Augmentation as Augmentation
+from .augmenting import BandAugmentation as BandAugmentation
+from .augmenting import WaveformAugmentation as WaveformAugmentation
 from .classes import ArtistClasses as ArtistClasses
 from .classes import Classes as Classes
 from .classes import ClassifierMethod as ClassifierMethod
@@ -10,12 +11,19 @@ from .crops import StoreCrops as StoreCrops
 from .losses import make_loss as make_loss
 from .losses import take_roles as take_roles
 from .method import Batch as Batch
+from .method import FitMethod as FitMethod
+from .method import Fitted as Fitted
+from .method import GradientMethod as GradientMethod
 from .method import Method as Method
 from .metrics import macro_roc_auc as macro_roc_auc
 from .metrics import roc_auc as roc_auc
+from .options import AugmentParams as AugmentParams
+from .options import FitParams as FitParams
+from .options import GradientParams as GradientParams
 from .options import TrainingParams as TrainingParams
 from .progress import TrainingReporter as TrainingReporter
 from .progress import choose_progress as choose_progress
+from .results import TrainingSummary as TrainingSummary
 from .running import train as train
 from .samplers import Crop as Crop
 from .samplers import Example as Example
@@ -28,4 +36,3 @@ from .samplers import TrackSampler as TrackSampler
 from .songs import Song as Song
 from .songs import Songs as Songs
 from .songs import read_songs as read_songs
-from .trainer import TrainingSummary as TrainingSummary

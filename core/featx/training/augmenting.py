@@ -1,105 +1,199 @@
-"""Other views of a waveform: pitch, tempo, colour, room, noise and level, at random."""
+"""Random changes of training crops: of samples, or of bands before their compression."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from featx.errors import ParameterError
+from featx.training.options import UNCHANGED, AugmentParams
+from featx.training.samplers import Crop, random_start
 
 if TYPE_CHECKING:
+    from featx.training.crops import CropReader
+    from featx.training.songs import Songs
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["Augmentation"]
+__all__ = ["Augmenter", "BandAugmentation", "WaveformAugmentation", "choose_domain"]
 
-#: Random gains of the equaliser lie so many octaves apart.
-_EQ_OCTAVES = 1.0
+#: What only samples, or only bands, can undergo.
+_SAMPLES_ONLY = ("augment_reverb", "augment_semitones", "augment_stretch")
+_BANDS_ONLY = ("augment_band_masks", "augment_band_shift")
+#: What changes nothing by itself.
+_SIZES = ("augment_share", "augment_time_mask", "augment_band_mask")
+#: Parts of the bands between two random gains of the equaliser.
+_EQ_PARTS = 8
+
+Change: TypeAlias = "Callable[[DoubleArray, np.random.Generator], DoubleArray]"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """Changes a waveform at random; each change happens with ``probability``.
-
-    Everything drawn comes from the generator of the call, so that a view depends on its seed
-    alone. Pitch and tempo are changed by Signalsmith Stretch (``pip install 'featx[augment]'``).
+def choose_domain(params: AugmentParams, *, bands: bool, samples: bool) -> str:
+    """Return where crops are changed: ``bands``, ``samples``, or nothing where no change is asked.
 
     Parameters
     ----------
-    sr : int > 0
-        Rate in Hz.
-    semitones : float >= 0
-        Pitch is shifted by up to so many, tempo kept.
-    stretch : float >= 1
-        Tempo is divided or multiplied by up to this factor, pitch kept; a clip that became
-        shorter is repeated from its start.
-    eq_db : float >= 0
-        Standard deviation of the gain of each octave in dB.
-    reverb : float >= 0
-        Longest decay by 60 dB in seconds; the room is exponentially falling noise.
-    snr_db : tuple of float
-        Range of the ratio of signal to white noise in dB.
-    gain_db : tuple of float
-        Range of the gain in dB.
-    probability : float in [0, 1]
-        Of every single change.
+    params : AugmentParams
+        What is asked for.
+    bands, samples : bool
+        Whether crops can be changed as bands, and as samples.
+
+    Raises
+    ------
+    ParameterError
+        If what is asked for cannot be done to these crops.
+    """
+    changed = [
+        item.name
+        for item in dataclasses.fields(AugmentParams)
+        if item.name not in _SIZES and getattr(params, item.name) != getattr(UNCHANGED, item.name)
+    ]
+    if not changed or params.augment_share == 0:
+        return ""
+    only = {
+        "bands": [name for name in changed if name in _BANDS_ONLY],
+        "samples": [name for name in changed if name in _SAMPLES_ONLY],
+    }
+    if only["bands"] and (only["samples"] or not bands):
+        raise ParameterError(
+            f"{only['bands'][0]} must be 0 where crops are changed as samples, got "
+            f"{getattr(params, only['bands'][0])}."
+        )
+    if (only["samples"] or not bands) and not samples:
+        name = (only["samples"] or changed)[0]
+        raise ParameterError(
+            f"{name} must have its default where crops come from a store"
+            f"{' whose front end cannot be undone' if not bands else ''}, got "
+            f"{getattr(params, name)}. Train from the audio files."
+        )
+    return "samples" if only["samples"] or not bands else "bands"
+
+
+class Augmentation(ABC):
+    """Changes an array whose first axis is time; each change happens with ``augment_share``.
+
+    Everything drawn comes from the generator of the call.
+
+    Parameters
+    ----------
+    params : AugmentParams
+        What is changed, and by how much.
+    power : {1, 2}
+        Whether values are amplitudes or powers: 6 dB is a factor of 2, or of 4.
     """
 
-    sr: int
-    semitones: float = 2.0
-    stretch: float = 1.15
-    eq_db: float = 6.0
-    reverb: float = 0.6
-    snr_db: tuple[float, float] = (15.0, 50.0)
-    gain_db: tuple[float, float] = (-12.0, 3.0)
-    probability: float = 0.5
+    def __init__(self, params: AugmentParams, *, power: float) -> None:
+        self.params, self.power = params, power
 
-    def __post_init__(self) -> None:
-        for name, holds, rule in (
-            ("sr", self.sr >= 1, "an integer > 0"),
-            ("semitones", self.semitones >= 0, ">= 0"),
-            ("stretch", self.stretch >= 1, ">= 1"),
-            ("eq_db", self.eq_db >= 0, ">= 0"),
-            ("reverb", self.reverb >= 0, ">= 0"),
-            ("snr_db", self.snr_db[0] <= self.snr_db[1], "a range (low, high)"),
-            ("gain_db", self.gain_db[0] <= self.gain_db[1], "a range (low, high)"),
-            ("probability", 0 <= self.probability <= 1, "within 0..1"),
-        ):
-            if not holds:
-                raise ParameterError(f"{name} must be {rule}, got {getattr(self, name)}.")
-        bends = self.probability > 0 and (self.semitones > 0 or self.stretch > 1)
+    def __call__(self, x: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return a changed copy of ``x``, same shape, float32, finite."""
+        changed = x.astype(np.float64)
+        for wanted, change in self._changes():
+            if wanted and rng.random() < self.params.augment_share:
+                changed = change(changed, rng)
+        return changed.astype(np.float32)
+
+    def mixed(self, x: FloatArray, other: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return ``x`` and, below it by a random ratio, ``other``, which is repeated or cut."""
+        other = other[np.arange(len(x)) % len(other)]
+        level = self.level(other)
+        if level == 0:
+            return x
+        share = self.level(x) / level * self.factor(-_within(self.params.augment_mix_db, rng))
+        mixed: FloatArray = (x + share * other).astype(np.float32)
+        return mixed
+
+    def factor(self, db: Any) -> Any:
+        """Return dB as a factor of values."""
+        return 10.0 ** (db * self.power / 20.0)
+
+    @abstractmethod
+    def level(self, x: Any) -> float:
+        """Return the level of a crop in the unit of its values."""
+
+    @abstractmethod
+    def _changes(self) -> Sequence[tuple[Any, Change]]:
+        """Return what is asked for, in order: whether, and the function."""
+
+    def _amplify(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        louder: DoubleArray = x * self.factor(_within(self.params.augment_gain_db, rng))
+        return louder
+
+    def _mask_time(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        for _ in range(self.params.augment_time_masks):
+            x[_span(len(x), self.params.augment_time_mask, rng)] = 0.0
+        return x
+
+    def _gains(self, n: int, rng: np.random.Generator) -> DoubleArray:
+        """Return ``n`` gains in dB, none beyond twice their standard deviation."""
+        deviation = self.params.augment_eq_db
+        return rng.normal(0.0, deviation, n).clip(-2 * deviation, 2 * deviation)
+
+
+def _within(limits: tuple[float, ...], rng: np.random.Generator) -> float:
+    low, high = limits
+    return float(rng.uniform(low, high))
+
+
+def _span(n: int, share: float, rng: np.random.Generator) -> slice:
+    """Return a place for a mask of random length, up to ``share`` of ``n``."""
+    length = int(rng.integers(int(share * n) + 1))
+    start = int(rng.integers(n - length + 1))
+    return slice(start, start + length)
+
+
+class WaveformAugmentation(Augmentation):
+    """Changes samples; pitch and tempo by Signalsmith Stretch (``pip install 'featx[augment]'``).
+
+    Parameters
+    ----------
+    params : AugmentParams
+        What is changed, and by how much.
+    sr : int > 0
+        Rate in Hz.
+    """
+
+    def __init__(self, params: AugmentParams, *, sr: int) -> None:
+        super().__init__(params, power=1)
+        self.sr = sr
+        bends = params.augment_semitones > 0 or params.augment_stretch > 1
         if bends and importlib.util.find_spec("python_stretch") is None:
             raise ParameterError(
-                "semitones and stretch must be 0 and 1 without python-stretch, got "
-                f"{self.semitones} and {self.stretch}. Run: pip install 'featx[augment]'"
+                "augment_semitones and augment_stretch must be 0 and 1 without python-stretch, got "
+                f"{params.augment_semitones} and {params.augment_stretch}. Run: pip install "
+                "'featx[augment]'"
             )
 
-    def __call__(self, y: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return a changed copy of ``y``, shape ``(n_samples,)``, same length, finite."""
-        x = y.astype(np.float64)
-        changes = (
-            (self.semitones, self._shift),
-            (self.stretch - 1.0, self._stretch),
-            (self.eq_db, self._equalise),
-            (self.reverb, self._reverberate),
-            (1.0, self._add_noise),
-            (1.0, self._amplify),
+    def level(self, x: Any) -> float:
+        """Return the root of the mean square."""
+        return float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
+
+    def _changes(self) -> Sequence[tuple[Any, Change]]:
+        params = self.params
+        return (
+            (params.augment_semitones, self._shift),
+            (params.augment_stretch > 1, self._stretch),
+            (params.augment_eq_db, self._equalise),
+            (params.augment_reverb, self._reverberate),
+            (params.augment_band_limit, self._limit),
+            (params.augment_noise_db, self._add_noise),
+            (params.augment_gain_db, self._amplify),
+            (params.augment_time_masks, self._mask_time),
         )
-        for amount, change in changes:
-            if rng.random() < self.probability and amount > 0:
-                x = change(x, rng)
-        return x.astype(np.float32)
 
     def _shift(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
         stretcher = self._stretcher()
-        stretcher.setTransposeSemitones(rng.uniform(-self.semitones, self.semitones))
+        most = self.params.augment_semitones
+        stretcher.setTransposeSemitones(rng.uniform(-most, most))
         return _processed(stretcher, x)
 
     def _stretch(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
         stretcher = self._stretcher()
-        stretcher.setTimeFactor(self.stretch ** rng.uniform(-1.0, 1.0))
+        stretcher.setTimeFactor(self.params.augment_stretch ** rng.uniform(-1.0, 1.0))
         stretched = _processed(stretcher, x)
         return stretched[np.arange(len(x)) % len(stretched)]
 
@@ -112,13 +206,12 @@ class Augmentation:
 
     def _equalise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
         octaves = np.log2(np.fft.rfftfreq(len(x), 1.0 / self.sr).clip(20.0) / 20.0)
-        points = np.arange(0.0, octaves[-1] + _EQ_OCTAVES, _EQ_OCTAVES)
-        gains = rng.normal(0.0, self.eq_db, len(points)).clip(-2 * self.eq_db, 2 * self.eq_db)
-        curve = 10.0 ** (np.interp(octaves, points, gains) / 20.0)
+        points = np.arange(0.0, octaves[-1] + 1.0)
+        curve = self.factor(np.interp(octaves, points, self._gains(len(points), rng)))
         return np.fft.irfft(np.fft.rfft(x) * curve, len(x))
 
     def _reverberate(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        decay = rng.uniform(0.1, 1.0) * self.reverb
+        decay = rng.uniform(0.1, 1.0) * self.params.augment_reverb
         times = np.arange(max(int(decay * self.sr), 1)) / self.sr
         room = rng.normal(size=len(times)) * np.exp(-6.91 * times / decay)
         room *= rng.uniform(0.1, 0.6) / max(float(np.linalg.norm(room)), 1e-12)
@@ -126,16 +219,102 @@ class Augmentation:
         wet = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(room, size), size)
         return x + wet[: len(x)]
 
+    def _limit(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        spectrum = np.fft.rfft(x)
+        kept = 1.0 - rng.uniform(0.0, self.params.augment_band_limit)
+        spectrum[int(np.ceil(kept * len(spectrum))) :] = 0.0
+        return np.fft.irfft(spectrum, len(x))
+
     def _add_noise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        level = float(np.sqrt(np.mean(x**2))) * 10.0 ** (-rng.uniform(*self.snr_db) / 20.0)
+        level = self.level(x) * self.factor(-_within(self.params.augment_noise_db, rng))
         noisy: DoubleArray = x + level * rng.normal(size=len(x))
         return noisy
-
-    def _amplify(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        louder: DoubleArray = x * 10.0 ** (rng.uniform(*self.gain_db) / 20.0)
-        return louder
 
 
 def _processed(stretcher: Any, x: DoubleArray) -> DoubleArray:
     y: DoubleArray = stretcher.process(x.astype(np.float32)[np.newaxis])[0].astype(np.float64)
     return y
+
+
+class BandAugmentation(Augmentation):
+    """Changes bands ``(n_frames, n_bands)`` of magnitudes or powers, before their compression."""
+
+    def level(self, x: Any) -> float:
+        """Return the mean."""
+        return float(np.mean(x, dtype=np.float64))
+
+    def _changes(self) -> Sequence[tuple[Any, Change]]:
+        params = self.params
+        return (
+            (params.augment_band_shift, self._shift),
+            (params.augment_eq_db, self._equalise),
+            (params.augment_band_limit, self._limit),
+            (params.augment_noise_db, self._add_noise),
+            (params.augment_gain_db, self._amplify),
+            (params.augment_time_masks, self._mask_time),
+            (params.augment_band_masks, self._mask_bands),
+        )
+
+    def _shift(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        most, n = self.params.augment_band_shift, x.shape[1]
+        shift = int(rng.integers(-most, most + 1))
+        return x[:, (np.arange(n) - shift).clip(0, n - 1)]
+
+    def _equalise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        points = np.linspace(0, x.shape[1] - 1, _EQ_PARTS + 1)
+        gains = np.interp(np.arange(x.shape[1]), points, self._gains(len(points), rng))
+        equalised: DoubleArray = x * self.factor(gains)
+        return equalised
+
+    def _limit(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        kept = 1.0 - rng.uniform(0.0, self.params.augment_band_limit)
+        x[:, int(np.ceil(kept * x.shape[1])) :] = 0.0
+        return x
+
+    def _add_noise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        level = self.level(x) * self.factor(-_within(self.params.augment_noise_db, rng))
+        # the power of white noise in one bin is distributed so
+        noisy: DoubleArray = x + level * rng.exponential(size=x.shape)
+        return noisy
+
+    def _mask_bands(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
+        for _ in range(self.params.augment_band_masks):
+            x[:, _span(x.shape[1], self.params.augment_band_mask, rng)] = 0.0
+        return x
+
+
+class Augmenter:
+    """Reads crops, changed at random.
+
+    Parameters
+    ----------
+    reader : CropReader
+        Where crops come from, and what changes them.
+    songs : Songs
+        What is mixed in is a crop of one of them.
+    """
+
+    def __init__(self, reader: CropReader, songs: Songs) -> None:
+        self._reader, self._songs = reader, songs
+
+    def read(
+        self, crop: Crop, rng: np.random.Generator, raw: Callable[[Crop], FloatArray]
+    ) -> FloatArray:
+        """Return what `CropReader.read` does, changed; everything drawn comes from ``rng``.
+
+        ``raw`` calls `CropReader.raw` in the caller's way to deal with files that cannot be read.
+        """
+        change = self._reader.augmentation
+        values = raw(crop)
+        if change is None:
+            return self._reader.finish(values)
+        params = change.params
+        if params.augment_mix_db and len(self._songs) > 1 and rng.random() < params.augment_share:
+            values = change.mixed(values, raw(self._other(crop, rng)), rng)
+        return self._reader.finish(change(values, rng))
+
+    def _other(self, crop: Crop, rng: np.random.Generator) -> Crop:
+        song = crop.song
+        while song.track_id == crop.song.track_id:
+            song = self._songs[int(rng.integers(len(self._songs)))]
+        return Crop(song, random_start(song, self._reader.spec.length or song.length, rng))

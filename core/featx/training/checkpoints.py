@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from featx.errors import ParameterError, TrainingError, WeightsError
 from featx.weights import load_weights, save_weights
@@ -20,22 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["State", "load_state", "save_state"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass
 class State:
     """Everything that the next step depends on.
 
-    ``model``, ``best`` and ``optimizer`` hold tensors by name; ``plain`` the rest, as JSON values.
-    Random numbers need no state: those of a step follow from the seed and its number.
+    ``parts`` hold arrays by part (``model``, ``optimizer``) and name; ``plain`` is the rest, as
+    JSON values. Random numbers need no state: those of a step follow from the seed and its number.
     """
 
     step: int
     identity: Mapping[str, Any]
-    model: Mapping[str, torch.Tensor]
-    best: Mapping[str, torch.Tensor]
-    optimizer: Mapping[str, torch.Tensor]
+    parts: Mapping[str, Mapping[str, AnyArray]]
     plain: dict[str, Any] = field(default_factory=dict)
 
 
@@ -45,15 +42,14 @@ def save_state(folder: Path, state: State) -> None:
     Raises
     ------
     TrainingError
-        If a tensor is not finite: the state on disk stays the last good one.
+        If an array is not finite: the state on disk stays the last good one.
     WeightsError
         If the file cannot be written.
     """
-    tensors: dict[str, AnyArray] = {}
-    for part in ("model", "best", "optimizer"):
-        for name, tensor in getattr(state, part).items():
-            tensors[f"{part}/{name}"] = tensor.detach().cpu().numpy()
-    for name, array in tensors.items():
+    arrays = {
+        f"{part}/{name}": array for part, own in state.parts.items() for name, array in own.items()
+    }
+    for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise TrainingError(
                 f"the training diverged: after step {state.step} {name} is not finite. "
@@ -65,7 +61,7 @@ def save_state(folder: Path, state: State) -> None:
         "identity": dict(state.identity),
         "plain": state.plain,
     }
-    save_weights(folder / STATE_NAME, tensors, config)
+    save_weights(folder / STATE_NAME, arrays, config)
 
 
 def load_state(folder: Path, identity: Mapping[str, Any]) -> State | None:
@@ -82,17 +78,17 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> State | None:
     if not path.exists():
         return None
     try:
-        tensors, config = load_weights(path)
+        arrays, config = load_weights(path)
     except WeightsError as error:
         raise TrainingError(f"{error} Move it away to begin again.") from error
     if config.get("format") != _FORMAT:
         raise TrainingError(f"{path} must be a training state of format {_FORMAT}.")
     _check_same(path, config["identity"], json.loads(json.dumps(identity)))
-    parts: dict[str, dict[str, torch.Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
-    for key, array in tensors.items():
+    parts: dict[str, dict[str, AnyArray]] = {}
+    for key, array in arrays.items():
         part, _, name = key.partition("/")
-        parts[part][name] = torch.from_numpy(array)
-    return State(step=config["step"], identity=identity, plain=config["plain"], **parts)
+        parts.setdefault(part, {})[name] = array
+    return State(step=config["step"], identity=identity, parts=parts, plain=config["plain"])
 
 
 def _check_same(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -127,22 +123,3 @@ def last_good(folder: Path) -> str:
         return "There is no checkpoint yet. Lower the learning rate and run again."
     _, config = load_weights(path)
     return f"The last good checkpoint is {path}, after step {config['step']}."
-
-
-def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Return the tensors of an optimiser as ``<parameter number>/<name>``."""
-    flat = {}
-    for number, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            if value is not None:
-                flat[f"{number}/{name}"] = torch.as_tensor(value)
-    return flat
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, flat: Mapping[str, torch.Tensor]) -> None:
-    """Give an optimiser the tensors that `flat_optimizer` returned."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in flat.items():
-        number, _, name = key.partition("/")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

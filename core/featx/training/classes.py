@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from featx.errors import ParameterError
-from featx.training.method import Batch, Method
+from featx.training.method import Batch, GradientMethod
 from featx.training.metrics import macro_roc_auc
 from featx.training.samplers import Sampler, SegmentSampler
 from featx.training.songs import Songs
@@ -164,7 +164,7 @@ class TagClasses(Classes):
         return {} if area is None else {"auc": area}
 
 
-class ClassifierMethod(Method):
+class ClassifierMethod(GradientMethod):
     """A method that teaches segments their classes, and judges by means over clips.
 
     A subclass sets ``classes`` in its constructor and says what a crop, a model and its export are.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,13 +12,22 @@ import numpy as np
 
 from featx.audio import Audio, decode, probe
 from featx.errors import AudioError, ParameterError, listed
-from featx.frontend import compute, frame_geometry, n_frames, preset
+from featx.frontend import Decibel, FilterBank, compute, frame_geometry, n_frames, preset
 from featx.store import open_store
+from featx.training.augmenting import (
+    Augmentation,
+    BandAugmentation,
+    WaveformAugmentation,
+    choose_domain,
+)
+from featx.training.bands import compress, expand, without_compression
+from featx.training.options import UNCHANGED, AugmentParams
 from featx.training.samplers import Crop
 
 if TYPE_CHECKING:
+    from featx.frontend import FrontEnd
     from featx.store.reading import FeatureView, Store
-    from featx.types import FloatArray, FrontEnd
+    from featx.types import FloatArray
 
 __all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
 
@@ -33,8 +41,8 @@ class CropSpec:
 
     Parameters
     ----------
-    length : int > 0
-        Samples of a waveform, or frames of a front end.
+    length : int >= 0
+        Samples of a waveform, or frames of a front end; 0 is the whole song (`FitMethod` only).
     sr : int or None
         Rate of the waveform in Hz; None where ``front_end`` says it.
     front_end : FrontEnd or str, optional
@@ -46,8 +54,8 @@ class CropSpec:
     front_end: FrontEnd | str | None = None
 
     def __post_init__(self) -> None:
-        if self.length < 1:
-            raise ParameterError(f"length must be an integer > 0, got {self.length}.")
+        if self.length < 0:
+            raise ParameterError(f"length must be an integer >= 0, got {self.length}.")
         if (self.sr is None) == (self.front_end is None):
             raise ParameterError(
                 f"sr or front_end must be given, and one only, got {self.sr} and {self.front_end}."
@@ -65,6 +73,8 @@ class CropReader(ABC):
     """Reads crops; safe to call from several threads."""
 
     spec: CropSpec
+    #: what may change crops at random; None for nothing
+    augmentation: Augmentation | None = None
 
     @abstractmethod
     def length(self, track_id: str, path: str) -> int:
@@ -77,14 +87,25 @@ class CropReader(ABC):
         """
 
     @abstractmethod
-    def read(self, crop: Crop) -> FloatArray:
-        """Return float32 ``(length,)`` or ``(length, n_bands)``; a short song is repeated.
+    def raw(self, crop: Crop) -> FloatArray:
+        """Return what `augmentation` changes: samples, or bands before their compression.
 
         Raises
         ------
         AudioError
             If the file cannot be read at this place.
         """
+
+    @abstractmethod
+    def finish(self, raw: FloatArray) -> FloatArray:
+        """Return float32 ``(length,)`` or ``(length, n_bands)``; a short song is repeated.
+
+        With ``length`` 0 it is the whole song, as long as it is.
+        """
+
+    def read(self, crop: Crop) -> FloatArray:
+        """Return a crop as it is; shapes as `finish`, errors as `raw`."""
+        return self.finish(self.raw(crop))
 
     def verdict(self, path: str, error: AudioError) -> AudioError:  # noqa: ARG002
         """Return what ``error`` of a crop says about the whole file; `featx run` says the same."""
@@ -99,16 +120,27 @@ class AudioCrops(CropReader):
 
     Front ends are computed on the crop and the samples around it, which gives the frames that the
     whole recording has. Those that look at the whole of a recording (a range below its maximum,
-    an estimated tuning, derivatives, fractional hops) need a store. So do constant-Q transforms.
+    an estimated tuning, derivatives, fractional hops) need a store or whole songs. So do constant-Q
+    transforms.
     """
 
-    def __init__(self, spec: CropSpec) -> None:
-        self.spec = spec
-        self._front_end = None if spec.front_end is None else preset(spec.front_end)
-        if self._front_end is not None:
-            _check_local(self._front_end)
-            self._cut = dataclasses.replace(self._front_end, center=False)
-        self._sr = spec.sr or int(getattr(self._front_end, "sr", None) or 0)
+    def __init__(self, spec: CropSpec, augment: AugmentParams = UNCHANGED) -> None:
+        self.spec, self._sr = spec, spec.sr or 0
+        self._front_end = self._bands = None
+        if spec.front_end is not None:
+            fe = preset(spec.front_end)
+            self._sr = fe.sr or 0
+            if spec.length:
+                _check_local(fe)
+            self._front_end = fe
+            self._bands = without_compression(fe)
+        domain = choose_domain(augment, bands=self._bands is not None, samples=True)
+        if domain != "bands":
+            self._bands = None
+        elif self._bands is not None:
+            self.augmentation = BandAugmentation(augment, power=self._bands.power)
+        if domain == "samples":
+            self.augmentation = WaveformAugmentation(augment, sr=self._sr)
 
     def length(self, track_id: str, path: str) -> int:  # noqa: ARG002
         """See `CropReader`; reads the header, and the whole file only if that does not say."""
@@ -121,13 +153,23 @@ class AudioCrops(CropReader):
             raise AudioError("empty", "the file has no audio frames")
         return samples if self._front_end is None else n_frames(samples, self._front_end)
 
+    def raw(self, crop: Crop) -> FloatArray:
+        """See `CropReader`."""
+        y = self._samples_of(crop)
+        return y if self._bands is None else self._computed(y, self._bands)
+
+    def finish(self, raw: FloatArray) -> FloatArray:
+        """See `CropReader`."""
+        fe = self._front_end
+        if fe is not None:
+            raw = self._computed(raw, fe) if self._bands is None else compress(raw, fe)
+        return _repeated(raw, self.spec.length or len(raw))
+
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
-        if self._front_end is None:
-            y = self._samples(crop.song.path, crop.start, self.spec.length)
-            return _repeated(y, self.spec.length)
-        S = self._frames(crop.song.path, crop.start, min(crop.song.length, self.spec.length))
-        return _repeated(S, self.spec.length)
+        y = self._samples_of(crop)
+        S = y if self._front_end is None else self._computed(y, self._front_end)
+        return _repeated(S, self.spec.length or len(S))
 
     def verdict(self, path: str, error: AudioError) -> AudioError:
         """See `CropReader`; decodes the file, because a crop sees a part of what is wrong."""
@@ -147,30 +189,39 @@ class AudioCrops(CropReader):
             raise AudioError("truncated", f"no samples from {start / self._sr:.3f} s on")
         return y
 
-    def _frames(self, path: str, start: int, length: int) -> FloatArray:
-        fe = self._front_end
-        assert fe is not None
-        hop, half = int(fe.hop_length), fe.n_fft // 2 if fe.center else 0
-        first = start * hop - half
-        stop = (start + length - 1) * hop - half + fe.n_fft
+    def _samples_of(self, crop: Crop) -> FloatArray:
+        """Return the samples of a crop, with those around it that its frames need."""
+        length, path = self.spec.length, crop.song.path
+        if length == 0:
+            return Audio.load(path, sr=self._sr).y
+        if self._front_end is None:
+            return self._samples(path, crop.start, length)
+        framing = self._front_end.framing
+        assert framing is not None
+        hop, half = int(framing.hop_length), framing.n_fft // 2 if framing.center else 0
+        first = crop.start * hop - half
+        last = crop.start + min(crop.song.length, length) - 1
+        stop = last * hop - half + framing.n_fft
         y = self._samples(path, max(first, 0), stop - max(first, 0))
         before, after = max(-first, 0), stop - max(first, 0) - len(y)
         if before or after:
-            reflect = fe.pad_mode == "reflect" and len(y) > max(before, after)
+            reflect = framing.pad_mode == "reflect" and len(y) > max(before, after)
             y = np.pad(y, (before, after), mode="reflect" if reflect else "constant")
-        return compute(np.ascontiguousarray(y), self._cut, sr=self._sr)
+        return np.ascontiguousarray(y)
+
+    def _computed(self, y: FloatArray, fe: FrontEnd) -> FloatArray:
+        """Return the frames of samples that `_samples_of` gave."""
+        return compute(y, fe.but(center=False) if self.spec.length else fe, sr=self._sr)
 
 
 def _check_local(fe: FrontEnd) -> None:
-    hop = fe.hop_length
     for broken, what in (
-        (fe.raw, "raw=True (ask for sr instead)"),
-        (fe.compression == "db" and fe.top_db is not None, "top_db"),
-        (fe.estimate_tuning, "estimate_tuning"),
-        (fe.bank == "cqt", "bank='cqt', whose filters outlast a crop"),
+        (fe.framing is None, f"bank {fe.bank.id!r}, which has no frames"),
+        (isinstance(fe.compression, Decibel) and fe.compression.top_db is not None, "top_db"),
+        (isinstance(fe.bank, FilterBank) and fe.bank.tuned, "estimate_tuning"),
         (fe.deltas > 0, "deltas"),
-        (int(hop) != hop, f"hop_length={hop}"),
-        (fe.fft_padding != "window", f"fft_padding={fe.fft_padding!r}"),
+        (fe.hop.denominator > 1, f"hop_length={fe.hop}"),
+        (fe.framing is not None and fe.framing.fft_padding != "window", "fft_padding='end'"),
     ):
         if broken:
             raise ParameterError(
@@ -195,14 +246,26 @@ class StoreCrops(CropReader):
         end as frames, such as ``melspectrogram``.
     spec : CropSpec
         With a front end.
+    augment : AugmentParams, optional
+        Changes of `raw` crops, in bands before their compression.
     """
 
-    def __init__(self, path: str | os.PathLike[str], spec: CropSpec) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        spec: CropSpec,
+        augment: AugmentParams = UNCHANGED,
+    ) -> None:
         if spec.front_end is None:
             raise ParameterError("store must be left out: this method reads waveforms.")
         self.spec = spec
+        self._front_end = preset(spec.front_end)
+        bands = without_compression(self._front_end)
+        domain = choose_domain(augment, bands=bands is not None, samples=False)
+        if domain and bands is not None:
+            self.augmentation = BandAugmentation(augment, power=bands.power)
         self._store = open_store(path)
-        self._view = _matching(self._store, preset(spec.front_end))
+        self._view = _matching(self._store, self._front_end)
         self._lengths = self._view.lengths()
 
     def length(self, track_id: str, path: str) -> int:
@@ -213,11 +276,23 @@ class StoreCrops(CropReader):
         del path
         return found
 
+    def raw(self, crop: Crop) -> FloatArray:
+        """See `CropReader`."""
+        return expand(self._rows(crop), self._front_end)
+
+    def finish(self, raw: FloatArray) -> FloatArray:
+        """See `CropReader`."""
+        return _repeated(compress(raw, self._front_end), self.spec.length or len(raw))
+
     def read(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
-        stop = crop.start + self.spec.length
-        rows = self._view.part(crop.song.track_id, crop.start, stop)
-        return _repeated(np.asarray(rows, np.float32), self.spec.length)
+        rows = self._rows(crop)
+        return _repeated(rows, self.spec.length or len(rows))
+
+    def _rows(self, crop: Crop) -> FloatArray:
+        length = self.spec.length or crop.song.length
+        rows = self._view.part(crop.song.track_id, crop.start, crop.start + length)
+        return np.asarray(rows, np.float32)
 
     def close(self) -> None:
         """See `CropReader`."""

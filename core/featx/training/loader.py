@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from featx.errors import AudioError, TrainingError
+from featx.training.augmenting import Augmenter
 from featx.training.crops import CropReader
 from featx.training.samplers import Crop, Example, Sampler
 from featx.training.songs import Failure
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["LoadedBatch", "Loader", "stream"]
+__all__ = ["LoadedBatch", "Loader", "ahead", "stream"]
+
+T = TypeVar("T")
 
 #: Streams of random numbers; what one draws never depends on another.
 ORDER, EXAMPLE, VALIDATION, MODEL, STEP, VIEW = range(6)
@@ -30,13 +33,36 @@ ORDER, EXAMPLE, VALIDATION, MODEL, STEP, VIEW = range(6)
 #: Examples drawn in place of one that cannot be read, before the training gives up.
 _ATTEMPTS = 50
 
-Augment = Callable[["FloatArray", np.random.Generator], "FloatArray"]
+
+class _UnreadableError(Exception):
+    """A file that an example needs cannot be read; the note about it is made."""
 
 
 def stream(seed: int, *numbers: int) -> np.random.Generator:
     """Return the generator that belongs to a seed and some numbers, and to nothing else."""
     # the count comes first because a SeedSequence takes (1, 2) and (1, 2, 0) for the same
     return np.random.default_rng(np.random.SeedSequence((len(numbers), seed, *numbers)))
+
+
+def ahead(
+    make: Callable[[int], T], first: int, stop: int | None, workers: int
+) -> Generator[T, None, None]:
+    """Yield ``make(number)`` from ``first`` on, in order, made ahead by ``workers`` threads."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="featx-crops")
+    waiting: deque[Future[T]] = deque()
+    number = first
+    try:
+        while True:
+            while len(waiting) <= workers and (stop is None or number < stop):
+                waiting.append(pool.submit(make, number))
+                number += 1
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        for item in waiting:
+            item.cancel()
+        pool.shutdown(wait=True)
 
 
 @dataclass(frozen=True)
@@ -81,8 +107,8 @@ class Loader:
         Everything that is drawn follows from it and the number of the example.
     workers : int > 0
         Threads.
-    augment : callable, optional
-        ``augment(crop, rng)``, for crops that are views.
+    augmenter : Augmenter, optional
+        Changes crops at random.
     """
 
     def __init__(
@@ -93,11 +119,11 @@ class Loader:
         batch_size: int,
         seed: int,
         workers: int = 1,
-        augment: Augment | None = None,
+        augmenter: Augmenter | None = None,
     ) -> None:
         self.sampler, self.reader = sampler, reader
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
-        self.augment = augment
+        self.augmenter = augmenter
         self._failures: dict[str, Failure] = {}
         self._lock = threading.Lock()
 
@@ -112,35 +138,16 @@ class Loader:
 
         An example that cannot be read is replaced by another; which one follows from the seed.
         """
-        return self._ahead(self._training_batch, first_step, None)
+        return ahead(self._training_batch, first_step, None, self.workers)
 
     def validation(self) -> Iterator[LoadedBatch]:
         """Yield every example once, in order, the same draws each time; unreadable ones missing."""
         count = -(-len(self.sampler) // self.batch_size)
-        for batch in self._ahead(self._validation_batch, 0, count):
+        for batch in ahead(self._validation_batch, 0, count, self.workers):
             if len(batch):
                 yield batch
 
     # -------------------------------------------------------------------------- inside
-    def _ahead(
-        self, make: Callable[[int], LoadedBatch], first: int, stop: int | None
-    ) -> Generator[LoadedBatch, None, None]:
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="featx-crops")
-        waiting: deque[Future[LoadedBatch]] = deque()
-        number = first
-        try:
-            while True:
-                while len(waiting) <= self.workers and (stop is None or number < stop):
-                    waiting.append(pool.submit(make, number))
-                    number += 1
-                if not waiting:
-                    return
-                yield waiting.popleft().result()
-        finally:
-            for item in waiting:
-                item.cancel()
-            pool.shutdown(wait=True)
-
     @functools.lru_cache(maxsize=4)  # noqa: B019  (a loader lives as long as its training)
     def _order(self, epoch: int) -> AnyArray:
         return stream(self.seed, ORDER, epoch).permutation(len(self.sampler))
@@ -158,7 +165,7 @@ class Loader:
             else:
                 place = int(rng.integers(len(self.sampler)))
             example = self.sampler.example(place, rng)
-            arrays = self._read(example)
+            arrays = self._read(example, number, attempt, train=True)
             if arrays is not None:
                 return example, arrays
         raise TrainingError(
@@ -171,45 +178,46 @@ class Loader:
         rows = []
         for place in range(first, min(first + self.batch_size, len(self.sampler))):
             example = self.sampler.example(place, stream(self.seed, VALIDATION, place))
-            arrays = self._read(example)
+            arrays = self._read(example, place, train=False)
             if arrays is not None:
                 rows.append((example, arrays))
         return _stacked(rows)
 
-    def _read(self, example: Example) -> dict[str, AnyArray] | None:
+    def _read(self, example: Example, *key: int, train: bool) -> dict[str, AnyArray] | None:
         """Return the arrays of one example, or None and a note about the file that failed."""
         arrays: dict[str, AnyArray] = {}
-        for role, crops in example.crops.items():
-            single = isinstance(crops, Crop)
-            read = []
-            for crop in (crops,) if isinstance(crops, Crop) else crops:
-                try:
-                    read.append(self._view(crop))
-                except AudioError as error:
-                    self._note(crop, error)
-                    return None
-            arrays[role] = read[0] if single else np.stack(read)
+        count = 0
+        try:
+            for role, crops in example.crops.items():
+                read = []
+                for crop in (crops,) if isinstance(crops, Crop) else crops:
+                    read.append(self._crop(crop, stream(self.seed, VIEW, *key, count), train))
+                    count += 1
+                arrays[role] = read[0] if isinstance(crops, Crop) else np.stack(read)
+        except _UnreadableError:
+            return None
         for role, value in example.targets.items():
             arrays[role] = np.asarray(value)
         return arrays
 
-    def _view(self, crop: Crop) -> FloatArray:
-        values = self.reader.read(crop)
-        if crop.view is None or self.augment is None:
-            return values
-        return self.augment(values, stream(self.seed, VIEW, crop.view))
+    def _crop(self, crop: Crop, rng: np.random.Generator, train: bool) -> FloatArray:
+        if self.augmenter is None or not (train if crop.augment is None else crop.augment):
+            return self._noted(self.reader.read, crop)
+        return self.augmenter.read(crop, rng, lambda piece: self._noted(self.reader.raw, piece))
+
+    def _noted(self, read: Callable[[Crop], FloatArray], crop: Crop) -> FloatArray:
+        try:
+            return read(crop)
+        except AudioError as error:
+            self._note(crop, error)
+            raise _UnreadableError from error
 
     def _note(self, crop: Crop, error: AudioError) -> None:
         with self._lock:
             if crop.song.track_id in self._failures:
                 return
         error = self.reader.verdict(crop.song.path, error)
-        failure = Failure(
-            track_id=crop.song.track_id,
-            path=crop.song.path,
-            code=error.code,
-            reason=error.reason,
-        )
+        failure = Failure.of(crop.song, error)
         with self._lock:
             self._failures.setdefault(crop.song.track_id, failure)
 

@@ -41,7 +41,8 @@ class Log:
         _cut(folder / TRAINING_LOG, step, every)
         _cut(folder / VALIDATION_LOG, step)
         self._writer: Any = None
-        if tensorboard and importlib.util.find_spec("tensorboard") is not None:
+        installed = all(importlib.util.find_spec(name) for name in ("tensorboard", "torch"))
+        if tensorboard and installed:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)

@@ -1,9 +1,10 @@
-"""The contract between a plugin and the trainer: crops in, losses to minimise, weights out."""
+"""The contract between a plugin and `featx train`: what it is handed, and what it gives back."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -15,18 +16,17 @@ if TYPE_CHECKING:
     from featx.training.songs import Songs
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["Batch", "Method"]
+__all__ = ["Batch", "FitMethod", "Fitted", "GradientMethod", "Method"]
 
 #: Tensors by role: crops ``(batch, ...)`` or ``(batch, n, ...)`` float32, and targets.
 Batch: TypeAlias = "Mapping[str, torch.Tensor]"
 
 
 class Method(ABC):
-    """One way to train the weights of an extractor.
+    """One way to train the weights of an extractor: a `GradientMethod` or a `FitMethod`.
 
-    The trainer calls, in this order: the constructor; `crops`; `samplers`; `build`; then `losses`
-    for every step and `evaluate` for every validation; at the end `export`. A method maps tensors
-    to tensors: files, devices, seeds, optimiser and checkpoints are the trainer's business.
+    A method maps arrays to arrays. Files, devices, seeds, logs and checkpoints are the business of
+    `featx.training.train`.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Method(ABC):
     #: Labels of the manifest without which a song is of no use, such as ``("artist",)``.
     needs: tuple[str, ...] = ()
 
-    #: What the validation songs must hold, said where `samplers` cannot validate by them.
+    #: What the validation songs must hold, for the message where they cannot be validated by.
     validates_by: str = "it needs songs whose labels are known from the training songs"
 
     def __init__(self, params: Any) -> None:
@@ -45,7 +45,19 @@ class Method(ABC):
 
     @abstractmethod
     def crops(self) -> CropSpec:
-        """Say what one crop is: samples at a rate, or frames of a front end."""
+        """Return what is read: samples at a rate, or frames of a front end."""
+
+    def card(self) -> dict[str, Any]:
+        """Return what the model card should hold beyond params and metrics, as JSON values."""
+        return {}
+
+
+class GradientMethod(Method):
+    """Trains a torch module by steps over batches of crops.
+
+    Called in this order: the constructor; `crops`; `samplers`; `build`; then `losses` for every
+    step and `evaluate` for every validation; at the end `export`.
+    """
 
     @abstractmethod
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
@@ -54,14 +66,6 @@ class Method(ABC):
         Called before `build`: here the classes are known. ``valid`` may be empty; then, or where
         a method cannot validate, the second is None.
         """
-
-    def augment(self, values: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return another view of one crop, of the same shape; called for crops that ask for it.
-
-        Runs in several threads at once and must draw from ``rng`` alone.
-        """
-        del rng
-        return values
 
     @abstractmethod
     def build(self, generator: torch.Generator) -> torch.nn.Module:
@@ -91,6 +95,68 @@ class Method(ABC):
     def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return arrays and configuration exactly as the extractor's ``weights`` are read."""
 
-    def card(self) -> dict[str, Any]:
-        """Return what the model card should say beyond params and metrics, as JSON values."""
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What one step of a `FitMethod` has learned.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        The state: what the next step continues from, a checkpoint holds and `FitMethod.export`
+        takes. Finite.
+    metrics : mapping of str to float
+        Written to ``training.csv`` and, for the last step, into the card.
+    done : bool
+        False asks for another step.
+    """
+
+    arrays: Mapping[str, AnyArray]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    done: bool = True
+
+
+class FitMethod(Method):
+    """Learns from one sample of vectors: a codebook, a projection, means and deviations.
+
+    Called in this order: the constructor; `crops`; `vectors` for every song; `fit` until it is
+    done; `evaluate` where songs validate; `export`. Needs no torch.
+
+    ``crops()`` with ``length=0`` reads whole songs. Every song gives a share of the sample in
+    proportion to its length, drawn without replacement; the sample never holds more than
+    ``n_vectors`` (`FitParams`) vectors.
+    """
+
+    def vectors(self, values: FloatArray) -> FloatArray:
+        """Return the vectors of one crop or song, float32 ``(n, dim)``; the frames by default.
+
+        ``values`` are frames ``(n_frames, n_bands)``, or samples ``(n_samples,)``. Runs in several
+        threads at once.
+        """
+        return values
+
+    @abstractmethod
+    def fit(
+        self, vectors: FloatArray, arrays: Mapping[str, AnyArray], rng: np.random.Generator
+    ) -> Fitted:
+        """Return what one step learns; a fit that is done at once takes one step.
+
+        Parameters
+        ----------
+        vectors : float32 array, shape (n, dim)
+            The sample, the same in every step, in the order of the manifest; not to be written to.
+        arrays : mapping of str to array
+            ``Fitted.arrays`` of the step before; empty in the first one.
+        rng : numpy Generator
+            Depends on the seed and the number of the step, so that a fit that was interrupted
+            resumes with the same numbers. Draw from nothing else.
+        """
+
+    def evaluate(self, arrays: Mapping[str, AnyArray], vectors: FloatArray) -> dict[str, float]:
+        """Return metrics on the vectors of the validation songs; none by default."""
+        del arrays, vectors
         return {}
+
+    @abstractmethod
+    def export(self, arrays: Mapping[str, AnyArray]) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Return arrays and configuration exactly as the extractor's ``weights`` are read."""

@@ -8,20 +8,146 @@ from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import ExtractorSpec, MethodSpec
-from featx.params import param, params_class
+from featx.params import param, params_class, parse_params
 
 if TYPE_CHECKING:
     from featx.registry import Registry
 
-__all__ = ["FREE", "TrainingParams", "find_method", "split_settings"]
+__all__ = [
+    "FREE",
+    "AugmentParams",
+    "FitParams",
+    "GradientParams",
+    "TrainingParams",
+    "find_method",
+    "options_class",
+    "split_settings",
+]
 
 
 @params_class
-class TrainingParams:
-    """Optimiser, schedule, validation and checkpoints.
+class AugmentParams:
+    """How training crops are changed at random; validation crops never are.
+
+    Crops of a front end are changed in its bands, before their compression, which is cheap; crops
+    of a waveform, and of front ends that cannot be changed so, as samples. Everything follows from
+    the seed and the number of the example.
+    """
+
+    augment_share: float = param(
+        1.0, "Probability of each of the changes that follow, for every crop, 0..1.", ge=0, le=1
+    )
+    augment_gain_db: tuple[float, ...] = param(
+        (), "Range of the change of level in dB, such as -12,3; empty for none."
+    )
+    augment_eq_db: float = param(
+        0.0,
+        "Standard deviation of the gain in dB at points along the frequency axis (octaves of a "
+        "waveform, eighths of the bands), linear between them, >= 0; 0 for none.",
+        ge=0,
+    )
+    augment_noise_db: tuple[float, ...] = param(
+        (), "Range of the level of the crop above added white noise in dB, such as 30,70."
+    )
+    augment_mix_db: tuple[float, ...] = param(
+        (), "Range of the level of the crop above a crop of another song that is added, in dB."
+    )
+    augment_band_limit: float = param(
+        0.0,
+        "Largest share of the frequency axis that is emptied, from the top, 0..1; 0 for none.",
+        ge=0,
+        lt=1,
+    )
+    augment_time_masks: int = param(0, "Spans of time that are silenced, >= 0.", ge=0)
+    augment_time_mask: float = param(
+        0.1, "Longest of them, as a share of the crop, 0..1.", ge=0, le=1
+    )
+    augment_band_masks: int = param(0, "Ranges of bands that are emptied, >= 0; bands only.", ge=0)
+    augment_band_mask: float = param(
+        0.1, "Widest of them, as a share of all bands, 0..1.", ge=0, le=1
+    )
+    augment_band_shift: int = param(
+        0,
+        "Most bands by which the spectrum is shifted up or down, >= 0; bands only. The outermost "
+        "band fills the gap.",
+        ge=0,
+    )
+    augment_reverb: float = param(
+        0.0,
+        "Longest decay by 60 dB of a room in seconds (falling noise), >= 0; 0 for none; samples "
+        "only.",
+        ge=0,
+    )
+    augment_semitones: float = param(
+        0.0,
+        "Most semitones by which pitch is shifted, tempo kept, >= 0; samples only; needs "
+        "featx[augment].",
+        ge=0,
+    )
+    augment_stretch: float = param(
+        1.0,
+        "Largest factor by which tempo is divided or multiplied, pitch kept, >= 1; samples only; "
+        "needs featx[augment]. A crop that became shorter is repeated.",
+        ge=1,
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("augment_gain_db", "augment_noise_db", "augment_mix_db"):
+            value = getattr(self, name)
+            if value and (len(value) != 2 or not value[0] <= value[1]):
+                raise ParameterError(f"{name} must be a range low,high or empty, got {value}.")
+
+
+#: Crops as they are.
+UNCHANGED: AugmentParams = parse_params(AugmentParams, {})
+
+
+@params_class
+class TrainingParams(AugmentParams):
+    """What can be set about every training: validation songs, log, checkpoints, seed.
 
     A method may bring other defaults (`featx.MethodSpec`); ``--set`` overrides both.
     """
+
+    split_by: str = param(
+        "artist",
+        "Without songs to validate by in the manifest: hold out whole artists, or single songs.",
+        choices=("artist", "song"),
+    )
+    valid_fraction: float = param(
+        0.1,
+        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
+        ge=0,
+        le=0.5,
+    )
+    checkpoint_minutes: float = param(5.0, "Minutes between two checkpoints, >= 0.", ge=0)
+    export_dtype: str = param(
+        "float32", "Type of the weights that come out.", choices=("float32", "float16")
+    )
+    seed: int = param(0, "Everything random follows from it, >= 0.", ge=0)
+
+
+@params_class
+class FitParams(TrainingParams):
+    """What can be set about every `featx.training.FitMethod`."""
+
+    n_vectors: int = param(
+        1_000_000,
+        "Most vectors that are drawn from the training songs and held in memory, > 0.",
+        gt=0,
+    )
+    steps: int = param(100, "Most steps, where a fit takes several, > 0.", gt=0)
+    valid_fraction: float = param(
+        0.0,
+        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
+        ge=0,
+        le=0.5,
+    )
+
+
+@params_class
+class GradientParams(TrainingParams):
+    """What can be set about every `featx.training.GradientMethod`: optimiser, schedule and more."""
 
     batch_size: int = param(16, "Examples per step, > 0.", gt=0)
     epochs: float | None = param(
@@ -59,25 +185,10 @@ class TrainingParams:
         choices=("float32", "bfloat16", "float16"),
     )
     validate_every: int = param(0, "Steps between two validations, > 0; 0 for once an epoch.", ge=0)
-    split_by: str = param(
-        "artist",
-        "Without songs to validate by in the manifest: hold out whole artists, or single songs.",
-        choices=("artist", "song"),
-    )
-    valid_fraction: float = param(
-        0.1,
-        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
-        ge=0,
-        le=0.5,
-    )
     log_every: int = param(20, "Steps over which a line of the log is the mean, > 0.", gt=0)
-    checkpoint_minutes: float = param(5.0, "Minutes between two checkpoints, >= 0.", ge=0)
-    export_dtype: str = param(
-        "float32", "Type of the weights that come out.", choices=("float32", "float16")
-    )
-    seed: int = param(0, "Everything random follows from it, >= 0.", ge=0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.schedule == "constant" and not (self.epochs or self.steps or self.early_stop):
             raise ParameterError(
                 "epochs must be given where nothing else ends the training, got None. "
@@ -90,7 +201,7 @@ class TrainingParams:
             )
 
 
-#: What may change between two runs of one training: when it ends and how it is told.
+#: What may change between two runs of one training: when it ends and how it is written.
 FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")
 
 
@@ -115,10 +226,15 @@ def find_method(registry: Registry, spec: ExtractorSpec, name: str | None) -> Me
     raise ParameterError(f"method must be one of {listed(names)}, got {name!r}.")
 
 
+def options_class(spec: MethodSpec) -> type[TrainingParams]:
+    """Return what can be set about every training of the kind of ``spec``."""
+    return FitParams if spec.kind == "fit" else GradientParams
+
+
 def split_settings(
     spec: MethodSpec, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sort settings into those of the method and those of `TrainingParams`.
+    """Sort settings into those of the method and those of `options_class`.
 
     Raises
     ------
@@ -130,7 +246,7 @@ def split_settings(
     import difflib
 
     own = {item.name for item in dataclasses.fields(spec.params)}
-    shared = {item.name for item in dataclasses.fields(TrainingParams)}
+    shared = {item.name for item in dataclasses.fields(options_class(spec))}
     if own & shared or set(spec.defaults) - shared:
         raise PluginError(
             f"method {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "

@@ -13,12 +13,15 @@ __all__ = ["MeterProgress", "Standing", "TrainingReporter", "choose_progress"]
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Where a training is: step, total (None if open), epoch, learning rate, losses, speed."""
+    """Where a training is: step, total (None if open), epoch, losses, speed.
+
+    ``lr`` is None for fits, whose only epoch is the sample.
+    """
 
     step: int
     total: int | None
     epoch: float
-    lr: float
+    lr: float | None
     losses: Mapping[str, float]
     rate: float
 
@@ -26,6 +29,8 @@ class Standing:
     def told(self) -> str:
         """Losses, epoch, learning rate and examples per second in one line."""
         losses = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
+        if self.lr is None:
+            return losses
         return f"{losses}; epoch {self.epoch:.2f}; lr {self.lr:.3g}; {self.rate:.3g} examples/s"
 
 

@@ -1,57 +1,34 @@
-"""From a plugin's name and a manifest to weights on disk."""
+"""From a manifest and the name of an extractor to weights on disk."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import os
-import platform
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-import torch
-
-from featx._version import __version__
-from featx.errors import ParameterError, PluginError, listed
+from featx.errors import ParameterError, listed
 from featx.guarded.limits import available_cores
-from featx.interfaces import ExtractorSpec, MethodSpec
-from featx.params import parse_params
 from featx.progress import LineMeter
-from featx.registry import Registered, Registry, import_object, load_registry
-from featx.store.layout import is_store_folder
+from featx.registry import load_registry
+from featx.store.paths import is_store_folder
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
-from featx.training.loader import MODEL, Loader, stream
+from featx.training.fitting import Fitter
 from featx.training.logs import write_failures
-from featx.training.memory import pages_kept
-from featx.training.method import Method
-from featx.training.options import FREE, TrainingParams, find_method, split_settings
+from featx.training.method import FitMethod, GradientMethod
+from featx.training.options import FitParams, GradientParams
+from featx.training.planning import TrainingPlan, plan_training
 from featx.training.progress import MeterProgress, TrainingReporter
+from featx.training.results import TrainingSummary, export_weights, write_card
 from featx.training.songs import SongSplit, read_songs
-from featx.training.trainer import Trainer, TrainingSummary
-from featx.weights import Provenance, file_sha256, save_weights
-from featx.weights.cards import CARD_NAME
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray
+    from featx.training.trainer import Trainer
 
 __all__ = ["train"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """What a training is made of, before anything is read."""
-
-    extractor: Registered[ExtractorSpec]
-    spec: MethodSpec
-    method: Method
-    params: Any
-    options: TrainingParams
 
 
 def train(
@@ -84,7 +61,7 @@ def train(
     method : str, optional
         One of its methods; the first by default.
     settings : mapping, optional
-        Parameters of the method and of `TrainingParams`; strings are parsed.
+        Parameters of the method and of `GradientParams`; strings are parsed.
     store : path, optional
         Store that holds the front end of the method, instead of the audio files.
     device : str
@@ -120,8 +97,8 @@ def train(
     if max_minutes is not None and not max_minutes > 0:
         raise ParameterError(f"max_minutes must be > 0, got {max_minutes}.")
     began = time.monotonic()
-    planned = _plan(load_registry(disabled=disabled), plugin, method, settings or {})
-    _check_device(device, planned.extractor.spec)
+    plan = plan_training(load_registry(disabled=disabled), plugin, method, settings or {})
+    _check_device(device, plan)
     threads = threads or available_cores()
     reporter = progress or MeterProgress(LineMeter("steps", last=True))
     folder = Path(out)
@@ -129,17 +106,13 @@ def train(
         raise ParameterError(
             f"out must be a folder for checkpoints, got {folder}, which is a store of features."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with _reader(planned.method, store) as reader, _torch(threads, device):
+    with _made(folder), _reader(plan, store) as reader, _settings(plan, threads, device):
         songs = read_songs(
-            manifest,
-            length_of=reader.length,
-            needs=planned.method.needs,
-            options=planned.options,
+            manifest, length_of=reader.length, needs=plan.method.needs, options=plan.options
         )
         for note in songs.notes:
             reporter.note(note)
-        trainer = _trainer(planned, songs, reader, folder, device, workers or threads, reporter)
+        trainer = _trainer(plan, songs, reader, folder, device, workers or threads, reporter)
         trainer.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
         failures = tuple(
             {item.track_id: item for item in (*songs.failures, *trainer.failures)}.values()
@@ -149,229 +122,101 @@ def train(
             out=str(folder),
             steps=trainer.step,
             epochs=trainer.epoch,
-            finished=trainer.reason in {"limit", "schedule"},
+            finished=trainer.reason in {"limit", "schedule", "done"},
             reason=trainer.reason,
             metrics=trainer.metrics,
-            best_step=trainer.schedule.best_step,
-            examples=(trainer.step - trainer.first) * planned.options.batch_size,
+            best_step=trainer.best_step,
+            examples=trainer.examples,
             failures=failures,
         )
-        _export(planned, trainer, songs, manifest, summary)
+        if trainer.step:
+            export_weights(plan, trainer.export(), songs, manifest, summary)
         summary.seconds = time.monotonic() - began
-        _write_card(folder, planned, songs, summary, device=device, threads=threads)
+        if trainer.step:
+            write_card(folder, plan, songs, summary, device=device, threads=threads)
     return summary
 
 
-# ------------------------------------------------------------------------------ preparing
-def _plan(
-    registry: Registry, plugin: str, method: str | None, settings: Mapping[str, Any]
-) -> _Plan:
-    item = registry.extractor(plugin)
-    spec = find_method(registry, item.spec, method)
-    own, shared = split_settings(spec, settings)
-    params: Any = parse_params(spec.params, own)
-    made = import_object(spec.factory)(params)
-    if not isinstance(made, Method):
-        raise PluginError(
-            f"{spec.factory} must be a featx.training.Method, got {type(made).__name__}."
-        )
-    return _Plan(
-        extractor=item,
-        spec=spec,
-        method=made,
-        params=params,
-        options=parse_params(TrainingParams, shared),
-    )
+def _check_device(device: str, plan: TrainingPlan) -> None:
+    spec = plan.extractor.spec
+    if plan.spec.kind == "gradient":
+        from featx.training.gradients import check_device
 
-
-def _check_device(device: str, spec: ExtractorSpec) -> None:
-    kind = device.partition(":")[0]
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if kind not in there:
-        raise ParameterError(f"device must be one of {listed(there)}, got {device!r}.")
-    if not there[kind]:
-        raise ParameterError(f"device must be available to torch, got {device!r}.")
-    if kind not in spec.devices:
+        check_device(device)
+    elif device != "cpu":
+        raise ParameterError(f"device must be 'cpu' for method {plan.spec.name!r}, got {device!r}.")
+    if device.partition(":")[0] not in spec.devices:
         raise ParameterError(
             f"device of {spec.name!r} must be one of {listed(spec.devices)}, got {device!r}."
         )
 
 
 @contextlib.contextmanager
-def _reader(method: Method, store: str | os.PathLike[str] | None) -> Iterator[CropReader]:
-    spec = method.crops()
-    reader = AudioCrops(spec) if store is None else StoreCrops(store, spec)
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder, and take back what was made and is empty at the end."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for place in made:
+            if any(place.iterdir()):
+                break
+            place.rmdir()
+
+
+@contextlib.contextmanager
+def _reader(plan: TrainingPlan, store: str | os.PathLike[str] | None) -> Iterator[CropReader]:
+    spec, augment = plan.method.crops(), plan.options
+    reader: CropReader
+    reader = AudioCrops(spec, augment) if store is None else StoreCrops(store, spec, augment)
     try:
         yield reader
     finally:
         reader.close()
 
 
-@contextlib.contextmanager
-def _torch(threads: int, device: str) -> Iterator[None]:
-    """Set threads and determinism, and give torch's random state back afterwards."""
-    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    # kernels of accelerators without a deterministic form would raise; the promise is the CPU's
-    torch.use_deterministic_algorithms(device == "cpu")
-    cuda = [torch.device(device).index or 0] if device.startswith("cuda") else []
-    try:
-        with torch.random.fork_rng(devices=cuda), pages_kept():
-            yield
-    finally:
-        torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict)
+def _settings(
+    plan: TrainingPlan, threads: int, device: str
+) -> contextlib.AbstractContextManager[None]:
+    if plan.spec.kind == "fit":
+        return contextlib.nullcontext()
+    from featx.training.gradients import torch_settings
+
+    return torch_settings(threads, device)
 
 
 def _trainer(
-    planned: _Plan,
+    plan: TrainingPlan,
     songs: SongSplit,
     reader: CropReader,
     folder: Path,
     device: str,
     workers: int,
     reporter: TrainingReporter,
-) -> Trainer:
-    method, options = planned.method, planned.options
-    samplers = method.samplers(songs.train, songs.valid)
-    if samplers[1] is None and songs.valid:
-        reporter.note(
-            f"{len(songs.valid)} songs are held out, but method {planned.spec.name!r} cannot "
-            f"validate by them: {method.validates_by}."
-        )
-    loaders = [
-        None
-        if sampler is None
-        else Loader(
-            sampler,
+) -> Fitter | Trainer:
+    identity = plan.identity(songs)
+    if plan.spec.kind == "fit":
+        return Fitter(
+            cast("FitMethod", plan.method),
+            songs,
             reader,
-            batch_size=options.batch_size,
-            seed=options.seed,
+            options=cast("FitParams", plan.options),
+            out=folder,
+            identity=identity,
             workers=workers,
-            augment=method.augment,
+            reporter=reporter,
         )
-        for sampler in samplers
-    ]
-    assert loaders[0] is not None
-    drawn = int(stream(options.seed, MODEL).integers(2**62))
-    torch.manual_seed(drawn)  # for parts that draw without a generator, such as losses
-    model = method.build(torch.Generator().manual_seed(drawn))
-    return Trainer(
-        method,
-        model,
-        loaders[0],
-        loaders[1],
-        options=options,
+    from featx.training.gradients import make_trainer
+
+    return make_trainer(
+        cast("GradientMethod", plan.method),
+        songs,
+        reader,
+        options=cast("GradientParams", plan.options),
         out=folder,
-        identity=_identity(planned, songs),
+        identity=identity,
         device=device,
+        workers=workers,
         reporter=reporter,
     )
-
-
-def _identity(planned: _Plan, songs: SongSplit) -> dict[str, Any]:
-    """Return what decides the numbers: a state that differs in it is another training."""
-    options = dataclasses.asdict(planned.options)
-    return {
-        "extractor": planned.extractor.full_name,
-        "version": planned.extractor.spec.version,
-        "method": planned.spec.name,
-        "params": dataclasses.asdict(planned.params),
-        "options": {name: value for name, value in options.items() if name not in FREE},
-        "crops": planned.method.crops().to_json(),
-        "train": songs.train.digest(),
-        "valid": songs.valid.digest(),
-    }
-
-
-# ------------------------------------------------------------------------------ results
-def _export(
-    planned: _Plan,
-    trainer: Trainer,
-    songs: SongSplit,
-    manifest: str | os.PathLike[str],
-    summary: TrainingSummary,
-) -> None:
-    """Write the weights; equal trainings give equal bytes, so no times and no machine enter."""
-    weights = planned.extractor.spec.weights
-    assert weights is not None
-    tensors, config = trainer.export()
-    dtype = np.dtype(planned.options.export_dtype)
-    told = {
-        "method": f"{planned.extractor.full_name}/{planned.spec.name}",
-        "steps": summary.steps,
-        "best_step": summary.best_step,
-        "metrics": summary.metrics,
-        "seed": planned.options.seed,
-        "train": songs.train.digest(),
-    }
-    path = Path(summary.out) / f"{weights.name}.safetensors"
-    summary.sha256 = save_weights(
-        path,
-        {name: _shortened(array, dtype) for name, array in tensors.items()},
-        {**config, "training": told},
-        provenance=Provenance(
-            source=Path(manifest).name,
-            source_sha256=file_sha256(os.fspath(manifest)),
-            converter=planned.spec.factory,
-        ),
-    )
-    summary.weights = str(path)
-
-
-def _shortened(array: AnyArray, dtype: Any) -> AnyArray:
-    """Return floats as ``dtype`` unless a value would overflow it; others as they are."""
-    if array.dtype.kind != "f" or np.abs(array).max(initial=0) > np.finfo(dtype).max:
-        return array
-    return array.astype(dtype)
-
-
-def _write_card(
-    folder: Path,
-    planned: _Plan,
-    songs: SongSplit,
-    summary: TrainingSummary,
-    *,
-    device: str,
-    threads: int,
-) -> None:
-    """Write what a reader of the weights must know, as JSON."""
-    counts = {name: len(songs.train.groups(name)) for name in ("artist", "album")}
-    card = {
-        "extractor": planned.extractor.full_name,
-        "extractor_version": planned.extractor.spec.version,
-        "method": planned.spec.name,
-        "summary": planned.spec.summary,
-        "params": dataclasses.asdict(planned.params),
-        "options": dataclasses.asdict(planned.options),
-        "crops": planned.method.crops().to_json(),
-        "data": {
-            "train_songs": len(songs.train),
-            "valid_songs": len(songs.valid),
-            "labels": {**counts, "tags": len(songs.train.vocabulary())},
-            "unreadable": len(summary.failures),
-            "notes": list(songs.notes),
-        },
-        "results": {
-            key: value
-            for key, value in summary.to_json().items()
-            if key not in {"out", "weights", "failures", "examples"}
-        }
-        | {"weights": Path(summary.weights).name},
-        "machine": {"device": device, "threads": threads, "platform": platform.platform()},
-        "versions": {
-            "featx": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-        **planned.method.card(),
-    }
-    path = folder / CARD_NAME
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -41,12 +41,13 @@ NOTIONS = ("artist", "album", "track")
 class Crop:
     """One piece of a song, from ``start`` on, in samples or frames.
 
-    ``view`` seeds the augmentation of this piece; None leaves it as it is.
+    ``augment`` says whether this piece is changed at random (`AugmentParams`): True always, False
+    never, None while training and not while validating.
     """
 
     song: Song
     start: int
-    view: int | None = None
+    augment: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,8 +294,9 @@ class TrackSampler(Sampler):
     n_views : int > 1
         Crops per song.
     augment : bool
-        True: one place of the song, augmented differently n_views times. False: other places,
-        each sharing at most half of its length with the first.
+        True: one place of the song n_views times, each changed differently by the augmentation
+        that is set (`AugmentParams`), also while validating. False: other places, each sharing at
+        most half of its length with the first.
     """
 
     def __init__(
@@ -314,8 +316,7 @@ class TrackSampler(Sampler):
         song = self.songs[place]
         start = random_start(song, self.length, rng)
         if self.augment:
-            seeds = rng.integers(2**31, size=self.n_views)
-            views = tuple(Crop(song, start, view=int(seed)) for seed in seeds)
+            views = tuple(Crop(song, start, augment=True) for _ in range(self.n_views))
         else:
             first = Crop(song, start)
             others = (other_part(first, self.length, rng) for _ in range(self.n_views - 1))

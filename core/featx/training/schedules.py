@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from featx.training.options import TrainingParams
+from featx.training.options import GradientParams
 
 __all__ = ["Schedule", "make_optimizer"]
 
@@ -18,7 +18,7 @@ Verdict: TypeAlias = Literal["better", "wait", "restart", "slower", "stop"]
 
 
 def make_optimizer(
-    parameters: Iterable[torch.nn.Parameter], options: TrainingParams
+    parameters: Iterable[torch.nn.Parameter], options: GradientParams
 ) -> torch.optim.Optimizer:
     """Return a fresh optimiser over ``parameters``."""
     if options.optimizer == "sgd":
@@ -55,12 +55,12 @@ class Schedule:
     best: float | None = None
     best_step: int = -1
 
-    def lr(self, step: int, options: TrainingParams) -> float:
+    def lr(self, step: int, options: GradientParams) -> float:
         """Return the learning rate of ``step``."""
         rate = options.lr * self.scale / (1.0 + options.lr_decay * step)
         return max(rate, options.min_lr) if options.schedule == "plateau" else rate
 
-    def observe(self, loss: float, step: int, options: TrainingParams) -> Verdict:
+    def observe(self, loss: float, step: int, options: GradientParams) -> Verdict:
         """Take the loss of a validation after ``step`` steps and say what follows."""
         if self.best is None or loss < self.best:
             self.best, self.best_step = loss, step
@@ -95,7 +95,7 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr
 
 
-def steps_in_all(options: TrainingParams, epoch_steps: float) -> int | None:
+def steps_in_all(options: GradientParams, epoch_steps: float) -> int | None:
     """Return the number of steps after which training ends by itself; None if only by schedule."""
     limits = []
     if options.steps is not None:
@@ -103,3 +103,22 @@ def steps_in_all(options: TrainingParams, epoch_steps: float) -> int | None:
     if options.epochs is not None:
         limits.append(math.ceil(options.epochs * epoch_steps))
     return min(limits) if limits else None
+
+
+def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the tensors of an optimiser as ``<parameter number>/<name>``."""
+    flat = {}
+    for number, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if value is not None:
+                flat[f"{number}/{name}"] = torch.as_tensor(value)
+    return flat
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, flat: Mapping[str, torch.Tensor]) -> None:
+    """Give an optimiser the tensors that `flat_optimizer` returned."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in flat.items():
+        number, _, name = key.partition("/")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -124,6 +124,11 @@ class Failure:
     code: str
     reason: str
 
+    @classmethod
+    def of(cls, song: Song, error: AudioError) -> Failure:
+        """Return the failure of a song."""
+        return cls(track_id=song.track_id, path=song.path, code=error.code, reason=error.reason)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SongSplit:

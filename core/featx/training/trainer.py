@@ -7,7 +7,6 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,76 +15,33 @@ import torch
 from featx.errors import ParameterError, TrainingError
 from featx.training.checkpoints import (
     State,
-    flat_optimizer,
     last_good,
     load_state,
-    restore_optimizer,
     save_state,
 )
 from featx.training.loader import STEP, LoadedBatch, Loader, stream
 from featx.training.logs import TRAINING_LOG, VALIDATION_LOG, Log
-from featx.training.method import Batch, Method
-from featx.training.options import TrainingParams
+from featx.training.method import Batch, GradientMethod
+from featx.training.options import GradientParams
 from featx.training.progress import Standing, TrainingReporter
-from featx.training.schedules import Schedule, make_optimizer, set_lr, steps_in_all
+from featx.training.schedules import (
+    Schedule,
+    flat_optimizer,
+    make_optimizer,
+    restore_optimizer,
+    set_lr,
+    steps_in_all,
+)
 from featx.training.songs import Failure
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["Trainer", "TrainingSummary"]
+__all__ = ["Trainer"]
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 #: Files of a batch that an error names at most.
 _TOLD = 12
-
-
-@dataclass(kw_only=True)
-class TrainingSummary:
-    """What came of a training.
-
-    Parameters
-    ----------
-    out : str
-        Its folder.
-    weights : str
-        The file that ``featx run --weights`` reads.
-    sha256 : str
-        Of that file.
-    steps : int
-        Steps in all, earlier runs included.
-    epochs : float
-        Passes over the training examples.
-    finished : bool
-        False if it was cut by time or by hand and can go on.
-    reason : str
-        Why it ended: ``limit``, ``schedule``, ``time``, ``interrupted``.
-    metrics : dict of str to float
-        Of the best validation; empty without one.
-    best_step : int
-        The steps that the weights have seen; -1 without validation.
-    examples, seconds : float
-        Of this run.
-    failures : tuple of Failure
-        Files that could not be read.
-    """
-
-    out: str
-    weights: str = ""
-    sha256: str = ""
-    steps: int = 0
-    epochs: float = 0.0
-    finished: bool = False
-    reason: str = ""
-    metrics: dict[str, float] = field(default_factory=dict)
-    best_step: int = -1
-    examples: int = 0
-    seconds: float = 0.0
-    failures: tuple[Failure, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {**vars(self), "failures": [vars(item) for item in self.failures]}
 
 
 class Trainer:
@@ -93,7 +49,7 @@ class Trainer:
 
     Parameters
     ----------
-    method : Method
+    method : GradientMethod
         Gives the losses.
     model : torch.nn.Module
         On the CPU, freshly built.
@@ -101,7 +57,7 @@ class Trainer:
         Of the training examples.
     valid : Loader or None
         Of the validation examples.
-    options : TrainingParams
+    options : GradientParams
         Optimiser, schedule and so on.
     out : Path
         Folder of checkpoints and logs.
@@ -115,12 +71,12 @@ class Trainer:
 
     def __init__(
         self,
-        method: Method,
+        method: GradientMethod,
         model: torch.nn.Module,
         train: Loader,
         valid: Loader | None,
         *,
-        options: TrainingParams,
+        options: GradientParams,
         out: Path,
         identity: Mapping[str, Any],
         device: str,
@@ -229,6 +185,16 @@ class Trainer:
         )
 
     @property
+    def examples(self) -> int:
+        """Examples of this run."""
+        return (self.step - self.first) * self.options.batch_size
+
+    @property
+    def best_step(self) -> int:
+        """The step of the best validation; -1 without one."""
+        return self.schedule.best_step
+
+    @property
     def epoch(self) -> float:
         """Passes over the training examples so far."""
         return self.step / self.epoch_steps
@@ -284,9 +250,11 @@ class Trainer:
         state = State(
             step=self.step,
             identity=self.identity,
-            model=self.model.state_dict(),
-            best=self.best,
-            optimizer=flat_optimizer(self.optimizer),
+            parts={
+                "model": _arrays(self.model.state_dict()),
+                "best": _arrays(self.best),
+                "optimizer": _arrays(flat_optimizer(self.optimizer)),
+            },
             plain={
                 "schedule": self.schedule.to_json(),
                 "metrics": self.metrics,
@@ -307,9 +275,10 @@ class Trainer:
         state = load_state(self.out, self.identity)
         if state is None:
             return
-        self.model.load_state_dict(dict(state.model))
-        self.best = {key: value.to(self.device) for key, value in state.best.items()}
-        restore_optimizer(self.optimizer, state.optimizer)
+        self.model.load_state_dict(_tensors(state.parts["model"]))
+        best = _tensors(state.parts.get("best", {}))
+        self.best = {key: value.to(self.device) for key, value in best.items()}
+        restore_optimizer(self.optimizer, _tensors(state.parts.get("optimizer", {})))
         self.step = state.step
         self.schedule = Schedule.from_json(state.plain["schedule"])
         self.metrics = state.plain["metrics"]
@@ -360,6 +329,14 @@ class Trainer:
         )
 
 
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, AnyArray]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def _tensors(arrays: Mapping[str, AnyArray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
 def _told_paths(paths: Sequence[str]) -> str:
     more = [f"... {len(paths) - _TOLD} more"] if len(paths) > _TOLD else []
     return "".join(f"\n  {line}" for line in [*paths[:_TOLD], *more])
@@ -374,7 +351,7 @@ _WORDS = {
 }
 
 
-def _check(options: TrainingParams, valid: Loader | None, device: str) -> None:
+def _check(options: GradientParams, valid: Loader | None, device: str) -> None:
     if valid is None and (options.schedule != "constant" or options.early_stop):
         raise ParameterError(
             "schedule must be 'constant' and early_stop 0 where no songs validate, got "

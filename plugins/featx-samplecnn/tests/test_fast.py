@@ -39,7 +39,7 @@ def inputs(network: Network, rng: np.random.Generator) -> torch.Tensor:
     config = network.config
     shape: tuple[int, ...] = (2, config.length)
     if config.front_end is not None:
-        shape = (*shape, config.front_end.n_bands)
+        shape = (*shape, config.front_end.n_bands())
     return torch.from_numpy(rng.normal(0, 0.3, shape).astype(np.float32))
 
 

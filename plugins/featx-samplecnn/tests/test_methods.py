@@ -13,7 +13,7 @@ import torch
 import featx
 from featx.engine import UntrainedWarning
 from featx.params import parse_params
-from featx.training import Song, Songs, TrainingParams, train
+from featx.training import GradientParams, Song, Songs, train
 from featx_samplecnn.catalogue import MODELS
 from featx_samplecnn.methods import ArtistMethod, TagMethod
 from featx_samplecnn.training_params import METHODS, ArtistParams, ReSEParams, TagParams
@@ -105,7 +105,7 @@ def test_crops_are_the_inputs_of_the_network(name: str) -> None:
 
 
 def test_defaults_are_those_of_the_papers() -> None:
-    options = {method.name: parse_params(TrainingParams, method.defaults) for method in METHODS}
+    options = {method.name: parse_params(GradientParams, method.defaults) for method in METHODS}
     for name, patience in (("tags", 3), ("artist", 3), ("rese", 2)):
         found: Any = options[name]
         assert (found.optimizer, found.momentum, found.lr, found.batch_size) == (

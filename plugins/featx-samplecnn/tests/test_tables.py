@@ -77,7 +77,7 @@ def counted(stem: int, channels: list[int], *, kernel: int = 3, n_tags: int = 50
 def inputs(config: ModelConfig, batch: int = 2) -> torch.Tensor:
     shape: tuple[int, ...] = (batch, config.length)
     if config.front_end is not None:
-        shape = (*shape, config.front_end.n_bands)
+        shape = (*shape, config.front_end.n_bands())
     return torch.empty(shape, device="meta")
 
 
@@ -116,8 +116,9 @@ def test_mel_rows_read_one_frame_per_hop(window: int, hop: int) -> None:
     config = model_config(f"mel-{window}-{hop}")
     front_end = config.front_end
     assert front_end is not None
-    assert (front_end.win_length or front_end.n_fft, front_end.hop_length) == (window, hop)
-    assert (front_end.n_fft, front_end.n_bands) == (729, 128)
+    framing = front_end.framing
+    assert (framing.window_length, framing.hop_length) == (window, hop)
+    assert (framing.n_fft, front_end.n_bands()) == (729, 128)
     assert n_frames(59049, front_end) == config.length == 59049 // hop
     params = SampleCNNParams(model=f"mel-{window}-{hop}")
     assert resolve(params, None).front_ends == (front_end,)

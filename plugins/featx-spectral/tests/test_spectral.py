@@ -106,7 +106,7 @@ def test_melspectrogram_shares_the_preset_when_nothing_is_changed(extract, music
 @pytest.mark.parametrize("name", config._PLAIN_MEL)
 def test_every_mel_preset_can_be_chosen(name: str) -> None:
     resolved = config.resolve_melspectrogram(parse_params(config.MelParams, {"front_end": name}), 1)
-    assert resolved.output("frames").dim == PRESETS[name].n_bands
+    assert resolved.output("frames").dim == PRESETS[name].n_bands()
 
 
 @pytest.mark.parametrize(

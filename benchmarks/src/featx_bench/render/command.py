@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
 from pathlib import Path
 
 import click
 
-#: Seconds between two lines of progress.
-_EVERY = 10.0
+from featx.commands import counted, echo_json, json_option, progress, split_names
 
 
 @click.command("render")
@@ -64,7 +60,7 @@ _EVERY = 10.0
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@json_option
 def command(
     out: Path,
     midi: Path,
@@ -88,7 +84,7 @@ def command(
 ) -> None:
     """Render MIDI songs into OUT as labelled music of virtual artists.
 
-    Run it again to go on after an interruption, or to add artists.
+    Run it again to resume after an interruption, or to add artists.
     """
     from featx_bench.render.planning import RenderOptions
     from featx_bench.render.running import render
@@ -102,34 +98,28 @@ def command(
         sr=sr,
         channels=channels,
         format=format_,
-        parts=tuple(part.strip() for part in parts.split(",") if part.strip()),
+        parts=tuple(split_names("--parts", [parts])),
         soundfonts=soundfonts,
         test_soundfonts=test_soundfonts,
     )
-    told = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _EVERY:
-            told = time.monotonic()
-            print(f"{done}/{total} tracks", file=sys.stderr, flush=True)
-
-    done = render(
-        out, midi, options, workers=workers, real=real, real_under=real_under, progress=progress
-    )
+    with progress("tracks") as advance:
+        done = render(
+            out, midi, options, workers=workers, real=real, real_under=real_under, progress=advance
+        )
     if as_json:
-        values = {
-            "manifest": str(done.manifest),
-            "rendered": done.rendered,
-            "found": done.found,
-            "real": done.real,
-            "seconds": round(done.seconds, 3),
-        }
-        click.echo(json.dumps(values))
+        echo_json(
+            {
+                "manifest": str(done.manifest),
+                "rendered": done.rendered,
+                "found": done.found,
+                "real": done.real,
+                "seconds": round(done.seconds, 3),
+            }
+        )
         return
     each = f" ({done.seconds / done.rendered:.2f} s each)" if done.rendered else ""
-    also = f", {done.real} real recordings listed" if done.real else ""
+    also = f", {counted(done.real, 'real recording')} listed" if done.real else ""
     click.echo(
-        f"{done.rendered} rendered in {done.seconds:.1f} s{each}, {done.found} found{also}: "
-        f"{done.manifest}"
+        f"{counted(done.rendered, 'track')} rendered in {done.seconds:.1f} s{each}, {done.found} "
+        f"rendered before{also}: {done.manifest}"
     )

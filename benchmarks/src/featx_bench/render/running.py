@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.annotations.writing import jams_text, lab_text
 from featx.errors import ParameterError
 from featx.manifest import read_manifest
 from featx_bench.render.arranging import Arrangement
@@ -33,7 +34,7 @@ from featx_bench.render.songs import list_songs
 __all__ = ["COLUMNS", "RENDER_VERSION", "Rendered", "render", "write_labels"]
 
 #: Raised when the same options give other bytes.
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 
 #: Columns of the manifest; featx reads the first seven, the rest is for benchmarks.
 COLUMNS = (
@@ -190,24 +191,19 @@ def write_labels(stem: Path, arrangement: Arrangement, midi: bytes, row: dict[st
     Times are in seconds. ``.beats`` has a time and the place in the bar (1 first), ``.lab`` start,
     end and chord in Harte notation, ``.key`` tonic and mode; mir_eval reads them by
     ``load_labeled_events``, ``load_labeled_intervals`` and ``load_key``. The JAMS file holds all of
-    it and every note; ``featx plot --events`` reads it, and `featx.testing.read_truth`.
+    it and every note; ``featx plot --events`` reads it, and `featx.annotations.read_truth`.
     """
     truth = arrangement.truth
-    downbeats = set(truth.downbeats.tolist())
-    place, beats = 0, []
-    for beat in truth.beats.tolist():
-        place = 1 if beat in downbeats else place + 1
-        beats.append(f"{beat:.4f}\t{place}\n")
-    chords = [f"{c.start:.4f}\t{c.end:.4f}\t{c.label}\n" for c in truth.chords]
+    groups = {group.name: group for group in truth.events()}
     document = truth.to_jams()
     document["file_metadata"]["release"] = row["album"]
     document["sandbox"] = {"featx_bench": row}
     for suffix, data in (
         (".mid", midi),
-        (".beats", "".join(beats).encode()),
-        (".lab", "".join(chords).encode()),
+        (".beats", lab_text(groups["beat"]).encode()),
+        (".lab", lab_text(groups["chord"]).encode()),
         (".key", (truth.key.replace(":", " ") + "\n").encode()),
-        (".jams", (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()),
+        (".jams", jams_text(document).encode()),
     ):
         _write(stem.with_name(stem.name + suffix), data)
 

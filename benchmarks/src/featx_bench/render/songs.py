@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.annotations.midi import TempoMap, import_mido
 from featx.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -207,8 +208,7 @@ def read_song(folder: Path, name: str) -> Song:
     ParameterError
         If a file of it is missing or malformed.
     """
-    import mido
-
+    mido = import_mido()
     grid = read_grid(folder, name)
     spans = [
         (float(a), float(b), label) for a, b, label in _rows(folder / name / "chord_midi.txt", 3)
@@ -227,7 +227,7 @@ def read_song(folder: Path, name: str) -> Song:
         file = mido.MidiFile(path)
     except (OSError, EOFError, ValueError) as error:
         raise ParameterError(f"{path} must be a MIDI file: {error}.") from error
-    clock = _TempoMap(file)
+    clock = TempoMap(file)
     bounds = np.array([chord.end for chord in chords])
     return Song(
         name=name,
@@ -273,26 +273,7 @@ def _snap(position: float) -> float:
     return float(near) if abs(position - near) < 0.01 else float(position)
 
 
-class _TempoMap:
-    """Seconds of ticks."""
-
-    def __init__(self, file: Any) -> None:
-        ticks, tempi, now = [0], [500_000], 0
-        for message in file.tracks[0]:
-            now += message.time
-            if message.type == "set_tempo":
-                ticks.append(now)
-                tempi.append(message.tempo)
-        self._ticks = np.array(ticks)
-        self._pace = np.array(tempi) / 1e6 / file.ticks_per_beat
-        self._seconds = np.concatenate([[0.0], np.cumsum(np.diff(ticks) * self._pace[:-1])])
-
-    def seconds(self, tick: int) -> float:
-        i = int(np.searchsorted(self._ticks, tick, "right")) - 1
-        return float(self._seconds[i] + (tick - self._ticks[i]) * self._pace[i])
-
-
-def _notes(file: Any, role: str, grid: Grid, clock: _TempoMap, bounds: DoubleArray) -> DoubleArray:
+def _notes(file: Any, role: str, grid: Grid, clock: TempoMap, bounds: DoubleArray) -> DoubleArray:
     track = next((track for track in file.tracks if track.name.lower() == role), None)
     if track is None:
         raise ParameterError(f"{file.filename} must have a track {role.upper()}, but has none.")

@@ -50,14 +50,14 @@ class Inputs(Iterable[InputTrack]):
         self, inputs: Iterable[str | os.PathLike[str]], *, stdin: BinaryIO | None = None
     ) -> None:
         self._lines: IO[bytes] | None = None
-        given = [os.fspath(item) for item in inputs]
-        if not given:
+        names = [os.fspath(item) for item in inputs]
+        if not names:
             raise ParameterError("inputs must name at least one file or folder, got none.")
-        self.given = tuple(given)
+        self.names = tuple(names)
         self._folders: list[str] = []
         self._files: list[str] = []
         self._manifests: list[str] = []
-        for item in given:
+        for item in names:
             if item == "-":
                 self._spool(stdin or sys.stdin.buffer)
             else:
@@ -97,9 +97,9 @@ class Inputs(Iterable[InputTrack]):
         ):
             yield from self._walk(self._folders[0])
             return
-        with _Seen() as seen:
+        with _UniqueIds() as ids:
             for track in self._all():
-                if seen.is_new(track):
+                if ids.is_new(track):
                     yield track
 
     def count(self) -> int:
@@ -167,13 +167,13 @@ class Inputs(Iterable[InputTrack]):
         yield from _walk(folder, "" if prefix == "." else f"{prefix}/", ())
 
 
-class _Seen:
-    """Which ids were met already, on disk: memory does not grow with their number."""
+class _UniqueIds:
+    """The ids of an iteration, on disk: memory does not grow with their number."""
 
-    def __enter__(self) -> _Seen:
+    def __enter__(self) -> _UniqueIds:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("CREATE TABLE seen (id BLOB PRIMARY KEY, path BLOB) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE tracks (id BLOB PRIMARY KEY, path BLOB) WITHOUT ROWID")
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -182,10 +182,12 @@ class _Seen:
     def is_new(self, track: InputTrack) -> bool:
         """Return False for a file met before; raise `ParameterError` for another of this id."""
         name, path = os.fsencode(track.track_id), os.fsencode(track.path)
-        done = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (name, path))
-        if done.rowcount == 1:
+        insertion = self._database.execute(
+            "INSERT OR IGNORE INTO tracks VALUES (?, ?)", (name, path)
+        )
+        if insertion.rowcount == 1:
             return True
-        row = self._database.execute("SELECT path FROM seen WHERE id = ?", (name,)).fetchone()
+        row = self._database.execute("SELECT path FROM tracks WHERE id = ?", (name,)).fetchone()
         if row[0] != path:
             raise ParameterError(
                 f"track_id must differ between files, got {track.track_id!r} for both "
@@ -209,10 +211,10 @@ def _expand(item: str) -> list[str]:
         return [_absolute(item)]
     if not _MAGIC & set(item):
         raise ParameterError(f"inputs must exist, got {item!r}.")
-    found = sorted(glob.glob(item, recursive=True))  # noqa: PTH207
-    if not found:
+    matches = sorted(glob.glob(item, recursive=True))  # noqa: PTH207
+    if not matches:
         raise ParameterError(f"inputs must exist, got {item!r}, which nothing matches.")
-    return [_absolute(path) for path in found]
+    return [_absolute(path) for path in matches]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

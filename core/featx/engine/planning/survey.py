@@ -1,7 +1,7 @@
 """A look at the inputs before anything is computed: how many, and whether their ids fit the store.
 
 A track_id names one file for good. Another folder may hold files of the same relative names; they
-must not replace what the store knows, and nobody should wait for hours to be told so.
+must not replace what the store knows, and a run reports them before it computes anything.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.audio import content_hash
+from featx.audio import content_hash, file_state
 from featx.engine.planning.inputs import Inputs, InputTrack
 from featx.errors import AudioError, ParameterError
 from featx.store.catalogue import LedgerView
-from featx.store.layout import is_store_folder
+from featx.store.paths import is_store_folder
 from featx.store.records import TrackRecord
 
 __all__ = ["Survey", "check_identity", "is_elsewhere", "survey"]
@@ -26,7 +26,7 @@ _TRIED = 1000
 
 @dataclass(kw_only=True)
 class Survey:
-    """What a look at the inputs tells.
+    """How many files the inputs hold, and how their ids fit the store.
 
     Parameters
     ----------
@@ -47,19 +47,19 @@ class Survey:
 
     def notes(self) -> list[str]:
         """Return what a user should know, in sentences."""
-        told = []
+        notes = []
         if self.elsewhere:
-            told.append(
+            notes.append(
                 f"{_count(self.elsewhere, 'file is', 'files are')} in this store under other ids "
                 f"({self.example[0]} instead of {self.example[1]}): give the same folder as "
                 "before, or a manifest with a column track_id."
             )
         if self.gone:
-            told.append(
+            notes.append(
                 f"{_count(self.gone, 'track of this store has', 'tracks of this store have')} no "
                 "file any more; the results stay."
             )
-        return told
+        return notes
 
 
 def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False) -> Survey:
@@ -79,28 +79,28 @@ def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False)
     ParameterError
         If a file has the id of another file that the store knows and that is still there.
     """
-    found = Survey()
+    result = Survey()
     if not is_store_folder(Path(store)):
-        found.files = inputs.count()
-        return found
+        result.files = inputs.count()
+        return result
     with LedgerView(store) as view:
         unknown = 0
         for source in inputs:
-            found.files += 1
+            result.files += 1
             record = view.track(source.track_id)
             if record is not None:
                 if is_elsewhere(record, source.path):
                     check_identity(record, source)
-            elif unknown < _TRIED or found.elsewhere:
+            elif unknown < _TRIED or result.elsewhere:
                 unknown += 1
-                _look_elsewhere(view, source, found)
+                _look_elsewhere(view, source, result)
         if gone:
-            found.gone = sum(1 for record in view.tracks() if _is_gone(record, inputs.folders))
-    return found
+            result.gone = sum(1 for record in view.tracks() if _is_gone(record, inputs.folders))
+    return result
 
 
 def is_elsewhere(record: TrackRecord, path: str) -> bool:
-    """Tell whether the file that the store knows is still there and is not the one at ``path``."""
+    """Return whether the file that the store knows still exists and is not the one at ``path``."""
     if record.path == path or not os.path.isfile(record.path):  # noqa: PTH113
         return False
     try:
@@ -122,24 +122,20 @@ def check_identity(record: TrackRecord, source: InputTrack) -> None:
     )
 
 
-def _look_elsewhere(view: LedgerView, source: InputTrack, found: Survey) -> None:
+def _look_elsewhere(view: LedgerView, source: InputTrack, result: Survey) -> None:
     """Look the file up by the ids that other folders above it, or below, would have given it."""
     parts = source.path.replace(os.sep, "/").lstrip("/").split("/")
     for start in range(len(parts) - 1, -1, -1):
         name = "/".join(parts[start:])
         record = None if name == source.track_id else view.track(name)
         if record is not None and (record.path == source.path or _looks_like(record, source.path)):
-            found.example = found.example if found.elsewhere else (name, source.track_id)
-            found.elsewhere += 1
+            result.example = result.example if result.elsewhere else (name, source.track_id)
+            result.elsewhere += 1
             return
 
 
 def _looks_like(record: TrackRecord, path: str) -> bool:
-    try:
-        state = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return False
-    return (state.st_size, state.st_mtime_ns) == (record.size, record.mtime_ns)
+    return file_state(path) == (record.size, record.mtime_ns)
 
 
 def _is_gone(record: TrackRecord, folders: tuple[str, ...]) -> bool:

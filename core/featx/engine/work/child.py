@@ -1,27 +1,26 @@
-"""The supervised child: decodes tracks, runs extractors, and says beforehand what it holds.
+"""The supervised child: decodes tracks, runs extractors, and says beforehand what it begins.
 
-Everything that may crash, hang or eat memory happens here: decoders and plugins. The process is
-started by `featx.engine.work.process`, with a socket to its supervisor and nothing else.
+Everything that may crash, hang or eat memory happens here: decoders and plugins.
 """
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import gc
 import os
-import pickle
-import signal
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from featx.guarded.limits import die_with_parent, limit_data
+from featx.guarded.limits import limit_data
 
 if TYPE_CHECKING:
     from featx.audio import Decoded
-    from featx.engine.tasks import FileProperties, RunSettings
+    from featx.engine.tasks import FileProperties
+    from featx.engine.work.messages import Broken, Open
+    from featx.guarded import Channel
+    from featx.guarded.messages import Message
 
-__all__ = ["main"]
+__all__ = ["serve"]
 
 #: Codes after which the bytes of a file cannot be hashed, or mean nothing.
 _NO_CONTENT = frozenset({"missing", "permission", "unreadable", "too-large", "changed"})
@@ -30,85 +29,81 @@ _NO_CONTENT = frozenset({"missing", "permission", "unreadable", "too-large", "ch
 _IDLE_SECONDS = 600
 
 
-def main(descriptor: int, parent: int) -> None:
-    """Serve the supervisor at socket ``descriptor`` until it hangs up.
-
-    Messages from the supervisor are ``("work", [(key, path, steps), ...])``. Answers begin with
-    ``hold`` (key, step), ``decoded`` (key, facts), ``result`` (key, step, outputs), ``failed``
-    (key, step, code, reason), ``skipped`` (key, step, code, reason), ``unread`` (key, facts, code,
-    reason), ``done`` (key), ``compiling`` (once, when kernels are compiled) and ``idle`` (peak
-    memory in bytes).
-    """
-    die_with_parent(parent)
-    faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _no_core_file()
-    connection = Connection(descriptor)
+def serve(channel: Channel) -> None:
+    """Open extractors, then work on tracks until the supervisor hangs up."""
     gc.disable()  # modules and models are no garbage, but looked through again and again
-    try:
-        worker = _opened(pickle.loads(connection.recv_bytes()))  # noqa: S301  (from our parent)
-    except EOFError:
-        return
-    except Exception as error:  # whatever a plugin raises while it is imported and opened
-        connection.send(("broken", *_portable(error)))
-        return
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError), worker:
-        connection.send(("ready",))
-        if any(job.resolved.front_ends for job in worker.setup.extractors):
-            _tell_compiling(connection)
-        while connection.poll(_IDLE_SECONDS):
-            _, items = connection.recv()
-            for key, path, steps in items:
-                for answer in worker.work(key, path, steps):
-                    connection.send(answer)
-                if not gc.isenabled():  # what the first track has imported stays as well
-                    gc.freeze()
-                    gc.enable()
-            connection.send(("idle", _peak_rss()))
+    from featx.engine.work.messages import Idle, Open, Ready, Work
+
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        request = channel.wait(Open)
+        try:
+            worker = _open(request)
+        except Exception as error:  # whatever a plugin raises while it is imported and opened
+            channel.send(_broken(error))
+            return
+        with worker:
+            channel.send(Ready())
+            if worker.computes_spectra:
+                _announce_compiling(channel)
+            while True:
+                for track in channel.wait(Work, seconds=_IDLE_SECONDS).tracks:
+                    for answer in worker.work(track.key, track.path, track.steps):
+                        channel.send(answer)
+                    if not gc.isenabled():  # what the first track has imported stays as well
+                        gc.freeze()
+                        gc.enable()
+                channel.send(Idle(peak_rss=_peak_rss()))
     gc.freeze()  # or the interpreter looks for garbage once more before it ends
 
 
-def _opened(setup: RunSettings) -> _Worker:
-    worker = _Worker(setup)
-    if setup.memory and all(job.device == "cpu" for job in setup.extractors):
-        limit_data(setup.memory)
+def _open(request: Open) -> _Worker:
+    worker = _Worker(request)
+    if request.memory and all(item.job.device == "cpu" for item in worker.extractors):
+        limit_data(request.memory)
     return worker
 
 
-def _tell_compiling(connection: Connection) -> None:
+def _announce_compiling(channel: Channel) -> None:
     """Say so, once, when kernels are compiled, which takes a while and happens on first use."""
+    from featx.engine.work.messages import Compiling
     from featx.kernels.compiling import on_compile
 
-    told = False
+    announced = False
 
-    def tell() -> None:
-        nonlocal told
-        if not told:
-            told = True
-            connection.send(("compiling",))
+    def announce() -> None:
+        nonlocal announced
+        if not announced:
+            announced = True
+            channel.send(Compiling())
 
-    on_compile(tell)
+    on_compile(announce)
 
 
-def _portable(error: Exception) -> tuple[str, str]:
+def _broken(error: Exception) -> Broken:
     """Return the name of a featx error class and the message; anything else is a PluginError."""
+    from featx.engine.work.messages import Broken
     from featx.errors import FeatxError
 
     if isinstance(error, FeatxError):
-        return type(error).__name__, str(error)
-    return "PluginError", f"extractors must open, but raised {type(error).__name__}: {error}"
+        return Broken(error=type(error).__name__, message=str(error))
+    message = f"extractors must open, but raised {type(error).__name__}: {error}"
+    return Broken(error="PluginError", message=message)
 
 
 class _Worker:
     """Open extractors, applied to one track after the other."""
 
-    def __init__(self, setup: RunSettings) -> None:
+    def __init__(self, request: Open) -> None:
+        from featx.engine.tasks import PreparedExtractor
         from featx.engine.work.opening import OpenExtractor
 
-        self.setup = setup
-        self.extractors = []
-        for job in setup.extractors:
-            self.extractors.append(OpenExtractor(job, threads=setup.threads, seed=setup.seed))
+        self.request = request
+        self.extractors = [
+            OpenExtractor(
+                PreparedExtractor.from_json(plain), threads=request.threads, seed=request.seed
+            )
+            for plain in request.extractors
+        ]
 
     def __enter__(self) -> _Worker:
         return self
@@ -117,29 +112,66 @@ class _Worker:
         for extractor in self.extractors:
             extractor.close()
 
-    def work(self, key: int, path: str, steps: tuple[int, ...]) -> Any:
+    @property
+    def computes_spectra(self) -> bool:
+        """Whether an extractor asks for front ends."""
+        return any(extractor.job.resolved.front_ends for extractor in self.extractors)
+
+    def work(self, key: int, path: str, steps: tuple[int, ...]) -> Iterator[Message]:
         """Yield the answers for one track."""
         from featx.engine.tasks import DECODE
-        from featx.errors import AudioError, ExtractionError
+        from featx.engine.work.messages import Begin, DecodedFile, End, UndecodedFile
+        from featx.errors import AudioError
+
+        yield Begin(key=key, step=DECODE)
+        if not self.extractors:
+            yield self._examine(key, path)
+            yield End(key=key)
+            return
+        try:
+            decoded, properties = self._decode(path, steps)
+        except AudioError as error:
+            yield UndecodedFile(
+                key=key,
+                properties=_properties_of_undecoded(path, error.code),
+                code=error.code,
+                reason=error.reason,
+            )
+        else:
+            yield DecodedFile(key=key, properties=properties)
+            yield from self._extract(key, decoded, steps)
+        yield End(key=key)
+
+    def _examine(self, key: int, path: str) -> Message:
+        from featx.audio import Health, examine
+        from featx.engine.work.messages import ExaminedFile
+
+        request = self.request
+        try:
+            health = examine(path, limits=request.limits, fingerprint=request.fingerprint)
+        except MemoryError:
+            health = Health(
+                path=path, code="memory", reason="decoding needs more memory than allowed"
+            )
+        except Exception as error:  # decoders meet arbitrary bytes
+            reason = f"{type(error).__name__}: {error}"
+            health = Health(path=path, code="decode-error", reason=reason)
+        return ExaminedFile(key=key, health=health)
+
+    def _extract(self, key: int, decoded: Decoded, steps: tuple[int, ...]) -> Iterator[Message]:
+        from featx.engine.work.messages import Begin, Failed, Result, Skipped
+        from featx.errors import ExtractionError
         from featx.frontend import Spectra
 
-        yield "hold", key, DECODE
-        try:
-            decoded, facts = self._decode(path, steps)
-        except AudioError as error:
-            yield "unread", key, _facts_of_unread(path, error.code), error.code, error.reason
-            yield "done", key
-            return
-        yield "decoded", key, facts
         spectra = Spectra(decoded.waveforms, decoded.native_sr)
         for step in steps:
             extractor = self.extractors[step]
             shortest = extractor.job.spec.min_duration
             if decoded.duration < shortest:
                 reason = f"{decoded.duration:.3f} s, the extractor needs {shortest:g} s"
-                yield "skipped", key, step, "too-short", reason
+                yield Skipped(key=key, step=step, code="too-short", reason=reason)
                 continue
-            yield "hold", key, step
+            yield Begin(key=key, step=step)
             try:
                 outputs = extractor.extract(
                     decoded.waveforms,
@@ -148,10 +180,10 @@ class _Worker:
                     spectra=spectra,
                 )
             except ExtractionError as error:
-                yield "failed", key, step, error.code, error.reason
+                yield Failed(key=key, step=step, code=error.code, reason=error.reason)
             else:
-                yield "result", key, step, outputs
-        yield "done", key
+                specs = None if outputs.specs == extractor.job.output_specs else outputs.specs
+                yield Result(key=key, step=step, sr=outputs.sr, specs=specs, arrays=outputs.values)
 
     def _decode(self, path: str, steps: tuple[int, ...]) -> tuple[Decoded, FileProperties]:
         """Decode once, at every rate that the extractors of ``steps`` need."""
@@ -160,10 +192,10 @@ class _Worker:
         from featx.errors import AudioError
 
         rates = set().union(*(self.extractors[step].rates() for step in steps))
-        before = _examine(path)
+        before = _size_and_time(path)
         try:
             decoded = decode(
-                path, rates=rates, limits=self.setup.limits, quality=self.setup.quality
+                path, rates=rates, limits=self.request.limits, quality=self.request.quality
             )
             tags = read_tags(path)
         except AudioError:
@@ -174,10 +206,10 @@ class _Worker:
             )
         except Exception as error:  # decoders meet arbitrary bytes
             raise AudioError("decode-error", f"{type(error).__name__}: {error}") from error
-        if _examine(path) != before:
+        if _size_and_time(path) != before:
             raise AudioError("changed", "the file changed while it was read")
         size, mtime_ns = before
-        facts = FileProperties(
+        properties = FileProperties(
             content=decoded.content,
             size=size,
             mtime_ns=mtime_ns,
@@ -186,10 +218,10 @@ class _Worker:
             channels=decoded.channels,
             tags=tags,
         )
-        return decoded, facts
+        return decoded, properties
 
 
-def _examine(path: str) -> tuple[int, int]:
+def _size_and_time(path: str) -> tuple[int, int]:
     try:
         state = os.stat(path)  # noqa: PTH116  (names may be undecodable; strings keep them)
     except (OSError, ValueError):
@@ -197,24 +229,18 @@ def _examine(path: str) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _facts_of_unread(path: str, code: str) -> FileProperties:
+def _properties_of_undecoded(path: str, code: str) -> FileProperties:
     """Return what is known of a file that did not decode, with its hash where that is possible."""
     from featx.audio import content_hash
     from featx.engine.tasks import FileProperties
     from featx.errors import AudioError
 
-    size, mtime_ns = _examine(path)
+    size, mtime_ns = _size_and_time(path)
     content = ""
     if code not in _NO_CONTENT:
         with contextlib.suppress(AudioError):
             content = content_hash(path)
     return FileProperties(content=content, size=size, mtime_ns=mtime_ns)
-
-
-def _no_core_file() -> None:
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _peak_rss() -> int:

@@ -16,8 +16,8 @@ from featx.engine.tasks import (
     PreparedExtractor,
     RunSettings,
     ShardSummary,
-    TrackTask,
 )
+from featx.engine.work.supervising import Outcomes, PendingTrack
 from featx.errors import AudioError
 from featx.store import StoreWriter
 from featx.store.records import Recipe, TrackRecord, Unit
@@ -25,21 +25,9 @@ from featx.store.records import Recipe, TrackRecord, Unit
 if TYPE_CHECKING:
     from featx.types import AnyArray, FeatureSpec
 
-__all__ = ["Collector", "PendingTrack"]
+__all__ = ["Collector"]
 
 _WORST = {"ok": 0, "skipped": 1, "failed": 2}
-
-
-@dataclass(kw_only=True)
-class PendingTrack:
-    """One track on its way through a child: which steps are left, how often one was tried."""
-
-    key: int
-    track: TrackTask
-    steps: list[int]
-    attempts: int = 0
-    facts: FileProperties | None = None
-    status: str = "ok"
 
 
 @dataclass(kw_only=True)
@@ -53,19 +41,19 @@ class _Group:
     srs: list[int] = field(default_factory=list)
 
 
-class Collector:
+class Collector(Outcomes):
     """Results of one shard task, waiting to be committed, and its summary."""
 
-    def __init__(self, setup: RunSettings, number: int, writer: StoreWriter) -> None:
-        self.setup = setup
+    def __init__(self, settings: RunSettings, number: int, writer: StoreWriter) -> None:
+        super().__init__()
+        self.settings = settings
         self.number = number
         self.writer = writer
-        self.peak_rss = 0
-        #: The child compiles kernels, or did while this shard was in work.
-        self.compiling = False
         self._began = time.monotonic()
         self._files: Counter[str] = Counter()
-        self._units: dict[str, Counter[str]] = {job.name: Counter() for job in setup.extractors}
+        self._units: dict[str, Counter[str]] = {
+            extractor.name: Counter() for extractor in settings.extractors
+        }
         self._failures: list[Failure] = []
         self._audio = 0.0
         self._groups: dict[tuple[int, tuple[FeatureSpec, ...]], _Group] = {}
@@ -75,33 +63,37 @@ class Collector:
         self._bytes = 0
         self._since = self._began
 
-    def result(self, item: PendingTrack, job: PreparedExtractor, outputs: Outputs) -> None:
+    def result(self, track: PendingTrack, step: int, outputs: Outputs) -> None:
         """Take what an extractor gave for a track."""
-        wanted = dict(item.track.wanted)[job.number]
+        extractor = self.settings.extractors[step]
+        wanted = dict(track.task.wanted)[extractor.number]
         specs = tuple(spec for spec in outputs.specs if spec.name in wanted)
-        group = self._groups.setdefault((job.number, specs), _Group(recipe=job.recipe, specs=specs))
-        group.tracks.append(_record(item))
+        group = self._groups.setdefault(
+            (extractor.number, specs), _Group(recipe=extractor.recipe, specs=specs)
+        )
+        group.tracks.append(_record(track))
         group.values.append({spec.name: outputs.values[spec.name] for spec in specs})
         group.srs.append(outputs.sr)
         self._bytes += sum(values.nbytes for values in group.values[-1].values())
-        self._units[job.name]["ok"] += 1
+        self._units[extractor.name]["ok"] += 1
 
-    def failed(self, item: PendingTrack, job: PreparedExtractor, code: str, reason: str) -> None:
+    def failed(self, track: PendingTrack, step: int, code: str, reason: str) -> None:
         """Take the failure of one extractor on a track."""
-        self._outcome(item, job, "failed", code, reason)
+        extractor = self.settings.extractors[step]
+        self._outcome(track, extractor, "failed", code, reason)
         self._failures.append(
             Failure(
-                track_id=item.track.track_id,
-                path=item.track.path,
-                extractor=job.name,
+                track_id=track.task.track_id,
+                path=track.task.path,
+                extractor=extractor.name,
                 code=code,
                 reason=reason,
             )
         )
 
-    def skipped(self, item: PendingTrack, job: PreparedExtractor, code: str, reason: str) -> None:
+    def skipped(self, track: PendingTrack, step: int, code: str, reason: str) -> None:
         """Take a track that an extractor does not want."""
-        self._outcome(item, job, "skipped", code, reason)
+        self._outcome(track, self.settings.extractors[step], "skipped", code, reason)
 
     @property
     def finished(self) -> Mapping[str, int]:
@@ -113,13 +105,13 @@ class Collector:
         """Seconds of audio decoded so far."""
         return self._audio
 
-    def finish(self, item: PendingTrack) -> None:
+    def finish(self, track: PendingTrack) -> None:
         """Count a track that has no steps left, and commit if enough has gathered."""
-        self._files[max(item.status, item.track.known, key=_WORST.__getitem__)] += 1
-        if item.facts is not None:
-            self._audio += item.facts.duration or 0.0
+        self._files[max(track.status, track.task.known, key=_WORST.__getitem__)] += 1
+        if track.properties is not None:
+            self._audio += track.properties.duration or 0.0
         age = time.monotonic() - self._since
-        if age > self.setup.commit_seconds or self._bytes > self.setup.commit_bytes:
+        if age > self.settings.commit_seconds or self._bytes > self.settings.commit_bytes:
             self.commit()
 
     def commit(self) -> None:
@@ -160,44 +152,44 @@ class Collector:
         )
 
     def _outcome(
-        self, item: PendingTrack, job: PreparedExtractor, status: str, code: str, reason: str
+        self, track: PendingTrack, extractor: PreparedExtractor, status: str, code: str, reason: str
     ) -> None:
-        item.status = max(item.status, status, key=_WORST.__getitem__)
-        self._units[job.name][status] += 1
-        track = _record(item)
-        features = () if status == "skipped" else dict(item.track.wanted)[job.number]
+        track.status = max(track.status, status, key=_WORST.__getitem__)
+        self._units[extractor.name][status] += 1
+        record = _record(track)
+        features = () if status == "skipped" else dict(track.task.wanted)[extractor.number]
         unit = Unit(
-            track_id=track.track_id,
-            recipe=job.recipe.id,
+            track_id=record.track_id,
+            recipe=extractor.recipe.id,
             status=status,
             features=features,
             code=code,
             reason=reason,
         )
-        self._outcomes[track.track_id] = track
+        self._outcomes[record.track_id] = record
         self._failed_units.append(unit)
-        self._recipes[job.recipe.id] = job.recipe
+        self._recipes[extractor.recipe.id] = extractor.recipe
 
 
-def _record(item: PendingTrack) -> TrackRecord:
+def _record(track: PendingTrack) -> TrackRecord:
     """Return the line of the track table for one track, as far as it is known."""
-    facts = item.facts
-    if facts is None:  # the child died before it could say anything
-        item.facts = facts = FileProperties(
-            content=_content(item.track.path),
-            size=item.track.size,
-            mtime_ns=item.track.mtime_ns,
+    properties = track.properties
+    if properties is None:  # the child died before it could say anything
+        track.properties = properties = FileProperties(
+            content=_content(track.task.path),
+            size=track.task.size,
+            mtime_ns=track.task.mtime_ns,
         )
     return TrackRecord(
-        track_id=item.track.track_id,
-        path=item.track.path,
-        content=facts.content,
-        size=facts.size,
-        mtime_ns=facts.mtime_ns,
-        duration=facts.duration,
-        sr=facts.sr,
-        channels=facts.channels,
-        tags={**facts.tags, **item.track.tags},
+        track_id=track.task.track_id,
+        path=track.task.path,
+        content=properties.content,
+        size=properties.size,
+        mtime_ns=properties.mtime_ns,
+        duration=properties.duration,
+        sr=properties.sr,
+        channels=properties.channels,
+        tags={**properties.tags, **track.task.tags},
     )
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from featx.engine.planning.plan import Plan, PlannedTrack
+from featx.engine.planning.comparing import PlannedTrack
+from featx.engine.planning.plan import Plan
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import Failure, RunSettings, ShardSummary, ShardTask, TrackTask
 from featx.engine.work.runner import close_runners, collectors, run_shard
@@ -159,11 +160,11 @@ class Execution:
             tracks.append(track)
             size += max(track.size, 0)
             if len(tracks) >= self.shard_tracks or size >= SHARD_BYTES:
-                yield ShardTask(number=number, setup=self.setup, tracks=tuple(tracks))
+                yield ShardTask(number=number, settings=self.setup, tracks=tuple(tracks))
                 number, size, tracks = number + 1, 0, []
         self.summary.inputs = inputs  # files may have come or gone since they were counted
         if tracks:
-            yield ShardTask(number=number, setup=self.setup, tracks=tuple(tracks))
+            yield ShardTask(number=number, settings=self.setup, tracks=tuple(tracks))
 
     def _count_known(self, planned: PlannedTrack, *, counted: bool) -> None:
         """Count what needs no work; the whole file only where nothing of it does."""
@@ -175,7 +176,7 @@ class Execution:
             summary.skipped += status == "skipped"
         failures = []
         for unit in planned.units:
-            name = self.planned.extractors[unit.job].name
+            name = self.planned.extractors[unit.extractor].name
             if unit.features:
                 continue
             summary.units[name]["known" if unit.state == "failed" else unit.state] += 1
@@ -199,7 +200,7 @@ class Execution:
         if planned.moved is None:
             self.moved.append(planned.record)
         for unit in units:
-            job = self.planned.extractors[unit.job]
+            job = self.planned.extractors[unit.extractor]
             self.carried.append(
                 Unit(
                     track_id=planned.record.track_id,

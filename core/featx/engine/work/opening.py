@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.engine.planning.preparing import full_front_end, resolve_checked
+from featx.annotations.tables import as_table, check_times
+from featx.engine.planning.resolving import resolve_checked
 from featx.engine.tasks import Outputs, PreparedExtractor
-from featx.errors import ExtractionError, FeatxError, PluginError, WeightsError
+from featx.errors import ExtractionError, FeatxError, ParameterError, PluginError, WeightsError
+from featx.frontend import preset
 from featx.interfaces import Context, Extractor, Resolved
 from featx.registry import import_object
 from featx.weights import file_sha256, load_weights
 
 if TYPE_CHECKING:
-    from featx.frontend import Spectra
-    from featx.types import AnyArray, FeatureSpec, FloatArray, FrontEnd
+    from featx.frontend import FrontEnd, Spectra
+    from featx.types import AnyArray, FeatureSpec, FloatArray
 
 __all__ = ["HostTrack", "OpenExtractor"]
 
@@ -48,9 +49,9 @@ class HostTrack:
 
     def spectra(self, front_end: FrontEnd | str) -> FloatArray:
         """Return the representation, computed once per track for all extractors, read-only."""
-        front_end = full_front_end(front_end)
+        front_end = preset(front_end)
         if front_end.sr is None:
-            front_end = dataclasses.replace(front_end, sr=self._sr)
+            front_end = front_end.but(sr=self._sr)
         return self._spectra(front_end)
 
 
@@ -122,7 +123,7 @@ class OpenExtractor:
     def rates(self) -> set[int | None]:
         """Return the rates in Hz that tracks are wanted at; None is the file's own."""
         own = self.job.resolved.sr
-        front_ends = (full_front_end(item).sr for item in self.job.resolved.front_ends)
+        front_ends = (preset(item).sr for item in self.job.resolved.front_ends)
         return {own, *(sr for sr in front_ends if sr is not None)}
 
     def extract(
@@ -151,12 +152,17 @@ class OpenExtractor:
             code = "memory" if _out_of_memory(error) else "extractor-error"
             raise ExtractionError(code, _told(error)) from error
         specs = tuple(resolved.output(name) for name in self.job.features)
-        values = check_outputs(given, specs)
+        values = check_outputs(given, specs, duration)
         return Outputs(values=values, specs=specs, sr=sr)
 
 
-def check_outputs(given: object, specs: Sequence[FeatureSpec]) -> dict[str, AnyArray]:
+def check_outputs(
+    given: object, specs: Sequence[FeatureSpec], duration: float
+) -> dict[str, AnyArray]:
     """Return the arrays that ``specs`` describe out of what ``extract`` gave for one track.
+
+    Events become what `featx.annotations.tables.as_table` returns. They must be in order and lie
+    within ``duration``, in seconds.
 
     Raises
     ------
@@ -173,8 +179,20 @@ def check_outputs(given: object, specs: Sequence[FeatureSpec]) -> dict[str, AnyA
     for spec in specs:
         if spec.name not in features:
             raise _bad(f"{spec.name} is missing, got {sorted(map(str, features))}")
-        checked[spec.name] = _check_array(spec, features[spec.name])
+        if spec.kind == "events":
+            checked[spec.name] = _check_events(spec, features[spec.name], duration)
+        else:
+            checked[spec.name] = _check_array(spec, features[spec.name])
     return checked
+
+
+def _check_events(spec: FeatureSpec, values: Any, duration: float) -> AnyArray:
+    try:
+        table = as_table(spec, values)
+        check_times(spec, table, duration)
+    except ParameterError as error:
+        raise _bad(str(error).rstrip(".")) from error
+    return table
 
 
 def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
@@ -182,7 +200,7 @@ def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
         raise _bad(f"{spec.name} must be a numpy array, got {type(values).__name__}")
     shape = (spec.dim,) if spec.kind == "clip" else (len(values) if values.ndim else 0, spec.dim)
     if values.shape != shape:
-        wanted = {"clip": "({dim},)", "frames": "(T, {dim})", "events": "(N, {dim})"}[spec.kind]
+        wanted = {"clip": "({dim},)", "frames": "(T, {dim})"}[spec.kind]
         raise _bad(f"{spec.name} must have shape {wanted.format(dim=spec.dim)}, got {values.shape}")
     if values.dtype != np.dtype(spec.dtype):
         raise _bad(f"{spec.name} must have dtype {spec.dtype}, got {values.dtype}")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.errors import ParameterError, listed
+from featx.frontend.banks import Bins
 from featx.frontend.blocks import check_waveform
 from featx.frontend.constantq.filters import C1, check_range
-from featx.frontend.constantq.tables import ConstantQ
+from featx.frontend.constantq.tables import TransformSpec
 from featx.frontend.constantq.transform import fill_constant_q
+from featx.frontend.framing import Framing
+from featx.frontend.front_end import FrontEnd
 from featx.frontend.lanes import check_finite
 from featx.frontend.steps import check_out
 from featx.frontend.tuning import estimate_tuning
-from featx.types import FrontEnd
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
@@ -26,7 +27,10 @@ __all__ = ["cqt", "cqt_magnitude", "hcqt"]
 
 #: Spectra by which a recording's tuning is estimated, at any rate.
 _TUNING = FrontEnd(
-    name="tuning", sr=None, n_fft=2048, hop_length=512, pad_mode="constant", bank="none"
+    name="tuning",
+    sr=None,
+    framing=Framing(n_fft=2048, hop_length=512, pad_mode="constant"),
+    bank=Bins(),
 )
 _NORMS = (1.0, 2.0, math.inf, None)
 
@@ -254,10 +258,10 @@ def _transformed(
             raise ParameterError(f"{name} must be a finite number > 0, got {number!r}.")
     if tuning is None:
         check_finite(y)
-        tuning = estimate_tuning(y, replace(_TUNING, sr=sr), sr=sr, bins_per_octave=bins_per_octave)
+        tuning = estimate_tuning(y, _TUNING.but(sr=sr), sr=sr, bins_per_octave=bins_per_octave)
     if not math.isfinite(tuning):
         raise ParameterError(f"tuning must be None or a finite number, got {tuning!r}.")
-    what = ConstantQ(
+    what = TransformSpec(
         sr=sr,
         hop_length=hop_length,
         fmin=lowest * 2.0 ** (tuning / bins_per_octave),

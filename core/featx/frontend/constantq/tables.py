@@ -15,7 +15,7 @@ from featx.frontend.windows import window
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["PAIRS", "Bank", "ConstantQ", "constant_q_bank", "half_band"]
+__all__ = ["PAIRS", "Bank", "TransformSpec", "constant_q_bank", "half_band"]
 
 #: Pairs of taps of the half-band filter: 39 taps, 21 of which are not zero.
 PAIRS = 10
@@ -26,7 +26,7 @@ _SAME = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConstantQ:
+class TransformSpec:
     """What constant-Q columns are: bins of every harmonic, ``bin * len(harmonics) + harmonic``."""
 
     sr: int
@@ -43,7 +43,7 @@ class ConstantQ:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Bank:
-    """A `ConstantQ` as arrays.
+    """A `TransformSpec` as arrays.
 
     ``arrays`` goes into the kernel: hop, samples that stream d needs before the first and after the
     last centre, taps, sections and groups (`constant_q.STREAM` …), weights, filter of every column,
@@ -75,7 +75,7 @@ def half_band() -> FloatArray:
     return taps
 
 
-def _weights(item: Filter, what: ConstantQ) -> DoubleArray:
+def _weights(item: Filter, what: TransformSpec) -> DoubleArray:
     """Return cosine and sine weights (rows, 2) from the middle of the window outwards."""
     finer = item.octave - item.stream
     gap, width = finer == 0, item.width << finer
@@ -91,7 +91,7 @@ def _weights(item: Filter, what: ConstantQ) -> DoubleArray:
     return np.asarray(weights)
 
 
-def _unique(what: ConstantQ) -> tuple[list[Filter], list[int]]:
+def _unique(what: TransformSpec) -> tuple[list[Filter], list[int]]:
     """Return the filters of all harmonics, each once, and the filter of every column."""
     found: list[Filter] = []
     columns = []
@@ -120,7 +120,7 @@ def _same(a: Filter, b: Filter) -> bool:
 
 
 @lru_cache(maxsize=32)
-def constant_q_bank(what: ConstantQ) -> Bank:
+def constant_q_bank(what: TransformSpec) -> Bank:
     """Return the arrays of ``what``: filters sorted by rate, four neighbours to a group."""
     from featx.kernels.constant_q import GROUP
 
@@ -162,7 +162,7 @@ def constant_q_bank(what: ConstantQ) -> Bank:
     )
 
 
-def _table(filters: list[Filter], what: ConstantQ) -> DoubleArray:
+def _table(filters: list[Filter], what: TransformSpec) -> DoubleArray:
     """Return the weights of a group, (rows, GROUP, 2), zero where there is no filter."""
     from featx.kernels.constant_q import GROUP
 

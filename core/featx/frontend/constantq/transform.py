@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.frontend.constantq.tables import PAIRS, Bank, ConstantQ, constant_q_bank
+from featx.frontend.compression import Logarithm
+from featx.frontend.constantq.tables import PAIRS, Bank, TransformSpec, constant_q_bank
 from featx.frontend.lanes import LARGEST, check_finite, compression_curve, on_threads
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray, FrontEnd
+    from featx.frontend.banks import ConstantQ
+    from featx.frontend.front_end import FrontEnd
+    from featx.types import AnyArray, FloatArray
 
 __all__ = ["fill_constant_q", "transform"]
 
@@ -23,20 +26,23 @@ _BLOCK = 32
 _SAMPLES, _LONGER = 1 << 16, 6
 
 
-def transform(y: FloatArray, fe: FrontEnd, sr: int, out: FloatArray, threads: int) -> bool:
-    """Write what a front end with bank ``cqt`` says; tell whether it took a logarithm."""
-    what = ConstantQ(
+def transform(
+    y: FloatArray, fe: FrontEnd, bank: ConstantQ, sr: int, out: FloatArray, threads: int
+) -> bool:
+    """Write what a front end with that bank describes; return whether it took a logarithm."""
+    what = TransformSpec(
         sr=sr,
-        hop_length=int(fe.hop_length),
-        fmin=fe.fmin,
-        n_bins=fe.n_bands,
-        bins_per_octave=fe.bands_per_octave,
-        harmonics=fe.harmonics,
+        hop_length=bank.hop_length,
+        fmin=bank.fmin,
+        n_bins=bank.n_bands,
+        bins_per_octave=bank.bands_per_octave,
+        harmonics=bank.harmonics,
         gain=fe.spectrum_gain,
     )
-    curve = None if fe.compression in ("none", "power-law") else compression_curve(fe)
+    logarithm = isinstance(fe.compression, Logarithm)
+    curve = compression_curve(fe.compression) if logarithm else None
     return fill_constant_q(
-        y, what, out, pad_mode=fe.pad_mode, power=fe.power, curve=curve, threads=threads
+        y, what, out, pad_mode=bank.pad_mode, power=fe.power, curve=curve, threads=threads
     )
 
 
@@ -50,7 +56,7 @@ def _stretch(bank: Bank) -> int:
 
 def fill_constant_q(
     y: FloatArray,
-    what: ConstantQ,
+    what: TransformSpec,
     out: AnyArray,
     *,
     pad_mode: str,

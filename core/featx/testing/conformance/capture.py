@@ -16,7 +16,7 @@ from featx.testing.conformance.recording import CheckFailed, Recorder
 
 
 @dataclass(kw_only=True)
-class Seen:
+class CapturedOutput:
     """Text on standard output, and Python warnings."""
 
     printed: str = ""
@@ -24,41 +24,41 @@ class Seen:
 
 
 @contextlib.contextmanager
-def captured() -> Iterator[Seen]:
+def captured() -> Iterator[CapturedOutput]:
     """Collect what reaches file descriptor 1, whoever writes there, and Python warnings."""
-    seen = Seen()
+    output = CapturedOutput()
     sys.stdout.flush()
-    kept = os.dup(1)
+    saved = os.dup(1)
     with tempfile.TemporaryFile() as file, warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("default")
         os.dup2(file.fileno(), 1)
         try:
-            yield seen
+            yield output
         finally:
             sys.stdout.flush()
-            os.dup2(kept, 1)
-            os.close(kept)
+            os.dup2(saved, 1)
+            os.close(saved)
             file.seek(0)
-            seen.printed = file.read().decode(errors="replace").strip()
-            seen.warned = [
+            output.printed = file.read().decode(errors="replace").strip()
+            output.warned = [
                 f"{record.category.__name__}: {record.message} "
                 f"({Path(record.filename).name}, line {record.lineno})"
                 for record in records
             ]
 
 
-def report_captured(recorder: Recorder, seen: Seen) -> None:
+def report_captured(recorder: Recorder, output: CapturedOutput) -> None:
     """Record the checks ``stdout`` and ``warnings``."""
     with recorder.check("stdout"):
-        if seen.printed:
+        if output.printed:
             raise CheckFailed(
-                f"stdout must stay empty, got {seen.printed[:200]!r}. It carries the JSON of "
+                f"stdout must stay empty, got {output.printed[:200]!r}. It carries the JSON of "
                 "commands: use warnings or logging."
             )
     with recorder.check("warnings"):
-        if seen.warned:
+        if output.warned:
             raise CheckFailed(
-                f"no warning must be raised, got {len(seen.warned)}; first: {seen.warned[0]}"
+                f"no warning must be raised, got {len(output.warned)}; first: {output.warned[0]}"
             )
 
 

@@ -73,16 +73,18 @@ def _check_params(spec: Any, target: Target) -> None:
 
 def _check_defaults(method: MethodSpec) -> None:
     """Hold what a method changes about every training to what can be changed."""
-    from featx.training import TrainingParams
+    from featx.training.options import options_class
 
-    shared = {item.name for item in dataclasses.fields(TrainingParams)}
+    options = options_class(method)
+    shared = {item.name for item in dataclasses.fields(options)}
     own = sorted(shared & {item.name for item in dataclasses.fields(method.params)})
     if own:
         raise CheckFailed(
-            f"method {method.name!r} must leave {', '.join(own)} to featx.training.TrainingParams."
+            f"method {method.name!r} must leave {', '.join(own)} to "
+            f"featx.training.{options.__name__}."
         )
     try:
-        parse_params(TrainingParams, method.defaults)
+        parse_params(options, method.defaults)
     except ParameterError as error:
         raise CheckFailed(f"method {method.name!r} must have valid defaults: {error}") from error
 

@@ -16,8 +16,8 @@ from featx.training import (
     Batch,
     ClassifierMethod,
     CropSpec,
+    GradientMethod,
     JointSampler,
-    Method,
     PositiveSampler,
     Sampler,
     Songs,
@@ -36,7 +36,7 @@ HINGE = "multi-negative-hinge"
 ROLES = ("anchors", "positives", "negatives")
 
 
-class SegmentMethod(Method):
+class SegmentMethod(GradientMethod):
     """What all models share: 129 frames of ``fe-artist``, the trunk, decay of its kernels."""
 
     def crops(self) -> CropSpec:

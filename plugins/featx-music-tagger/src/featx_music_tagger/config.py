@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from featx import Column, FeatureSpec, FrontEnd, Resolved, param, params_class
+from featx.frontend import Decibel, Framing, Mel
 
 #: Order of the columns of ``tags``, as the published examples list them.
 TAGS: tuple[str, ...] = (
@@ -25,12 +26,10 @@ TAGS: tuple[str, ...] = (
 FRONT_END = FrontEnd(
     name="fe-music-tagger",
     sr=12000,
-    n_fft=512,
-    hop_length=256,
-    n_bands=96,
+    framing=Framing(n_fft=512, hop_length=256),
+    bank=Mel(n_bands=96),
     power=2.0,
-    compression="db",
-    amin=1e-5,
+    compression=Decibel(amin=1e-5),
 )
 
 #: Frames of 29.12 s.

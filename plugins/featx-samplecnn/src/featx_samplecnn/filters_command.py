@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featx import ParameterError
+from featx.commands import meter, overwrite_option, replacing
 
 if TYPE_CHECKING:
     from featx.types import FloatArray
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Samples of the inputs in the thesis.
 _SAMPLES = 729
+_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 @click.command("filters")
@@ -47,7 +49,7 @@ _SAMPLES = 729
 @click.option("--steps", type=click.IntRange(min=1), default=60, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@overwrite_option
 def command(
     weights: str | None,
     model: str | None,
@@ -65,9 +67,13 @@ def command(
     of the picture is the magnitude spectrum of one of them, columns sorted by where they peak. In
     the first layers most peak at the rate divided by the stride, a repeated pattern of that length.
     """
-    from featx.store.filenames import refuse_existing
+    from featx.store import refuse_existing
 
     refuse_existing([output], overwrite=overwrite)
+    if output.suffix not in _SUFFIXES:
+        raise ParameterError(
+            f"output must end in one of {', '.join(_SUFFIXES)}, got {output.name!r}."
+        )
     network, title = _network(weights, model, seed)
     chosen = _layers(network, layers, samples)
     draw(
@@ -88,7 +94,7 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
     import torch
 
     from featx import load_weights
-    from featx.engine.planning.preparing import choose
+    from featx.engine import match_params_and_weights
     from featx.neural import load_tensors
     from featx_samplecnn import featx_extractors
     from featx_samplecnn.extractor import check_config
@@ -97,7 +103,9 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
 
     spec = next(item for item in featx_extractors() if item.name == "samplecnn")
     settings = {} if model is None else {"model": model}
-    params, path, _ = choose("samplecnn", spec, settings, override=weights, seed=seed)
+    params, path, _ = match_params_and_weights(
+        "samplecnn", spec, settings, weights=weights, seed=seed
+    )
     config = params.config()
     if path:
         tensors, stored = load_weights(path)
@@ -146,9 +154,8 @@ def draw(
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ParameterError(
-            "drawing needs matplotlib. Install it with: pip install 'featx[plot]'"
+            "pictures need matplotlib, which comes with featx-plot. Run: pip install featx-plot"
         ) from error
-    from featx.plotting import save
     from featx_samplecnn.filters import sorted_spectra
 
     figure = Figure(figsize=(2.2 * len(layers) + 0.8, 3.4), layout="constrained")
@@ -171,7 +178,8 @@ def draw(
     for axis in axes[1:]:
         axis.set_yticklabels([])
     figure.suptitle(title)
-    save(figure, output, dpi=dpi)
+    with replacing(output) as temporary:
+        figure.savefig(temporary, format=output.suffix[1:], dpi=dpi)
 
 
 def _inputs(
@@ -180,12 +188,10 @@ def _inputs(
     """Return what excites the channels of every layer; progress goes to stderr."""
     import torch
 
-    from featx.progress import choose_meter
     from featx_samplecnn.filters import maximising_inputs
 
-    meter, counter = choose_meter("steps"), itertools.count(1)
-    meter.begin(steps * len(layers))
-    try:
+    counter = itertools.count(1)
+    with meter("steps", steps * len(layers)) as shown:
         return [
             maximising_inputs(
                 network,
@@ -193,9 +199,7 @@ def _inputs(
                 generator=torch.Generator().manual_seed(seed),
                 n_samples=samples,
                 steps=steps,
-                progress=lambda layer: meter.update(next(counter), f"layer {layer}"),
+                progress=lambda layer: shown.update(next(counter), f"layer {layer}"),
             )
             for layer in layers
         ]
-    finally:
-        meter.end()

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from featx import Column, FeatureSpec, FrontEnd, ParameterError, Resolved, param, params_class
-from featx.frontend import PRESETS, frames_spec, preset
+from featx.frontend import (
+    PRESETS,
+    Bins,
+    Chroma,
+    Decibel,
+    Framing,
+    LibrosaChroma,
+    Ln,
+    Log10,
+    Mel,
+    frames_spec,
+    preset,
+)
 
 #: Statistics over time that make up ``summary``, in order.
 STATISTICS = ("mean", "std", "min", "median", "max")
@@ -31,10 +43,11 @@ SPECTRAL_COLUMNS: tuple[tuple[str, str], ...] = (
 )
 
 _PLAIN_MEL = tuple(
-    name for name, fe in PRESETS.items() if fe.bank == "mel" and not fe.raw and not fe.n_mfcc
+    name for name, fe in PRESETS.items() if isinstance(fe.bank, Mel) and fe.cepstrum is None
 )
-_CEPSTRA = tuple(name for name, fe in PRESETS.items() if fe.n_mfcc)
-_CHROMA = tuple(name for name, fe in PRESETS.items() if fe.bank.startswith("chroma"))
+_CEPSTRA = tuple(name for name, fe in PRESETS.items() if fe.cepstrum is not None)
+_CHROMA = tuple(name for name, fe in PRESETS.items() if isinstance(fe.bank, Chroma | LibrosaChroma))
+_LOGARITHMS: dict[str, type[Decibel | Ln | Log10]] = {"log10": Log10, "ln": Ln, "db": Decibel}
 
 _HOP = "Samples between frames, > 0; None as in the preset."
 _N_FFT = "Samples of the spectrum and its window, > 0; None as in the preset."
@@ -103,7 +116,7 @@ class SpectralParams:
 def resolve_melspectrogram(params: MelParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``melspectrogram`` needs and gives."""
     fe = _derive(params.front_end, _changes(params, ("n_mels", "n_bands"), skip=("front_end",)))
-    columns = [f"mel_{band}" for band in range(fe.n_bands)]
+    columns = [f"mel_{band}" for band in range(fe.n_bands())]
     return _resolved(fe, columns, "Mel bands, time first.")
 
 
@@ -111,7 +124,7 @@ def resolve_mfcc(params: MfccParams, native_sr: int | None) -> Resolved:  # noqa
     """Return what ``mfcc`` needs and gives."""
     fe = _derive(params.front_end, _changes(params, ("n_mels", "n_bands"), skip=("front_end",)))
     orders = ("", "_delta", "_delta2")[: fe.deltas + 1]
-    columns = [f"mfcc_{index}{order}" for order in orders for index in range(fe.n_mfcc)]
+    columns = [f"mfcc_{index}{order}" for order in orders for index in range(params.n_mfcc)]
     return _resolved(fe, columns, "Cepstral coefficients of dB mel bands, derivatives behind.")
 
 
@@ -126,11 +139,9 @@ def spectral_front_end(params: SpectralParams) -> FrontEnd:
     return FrontEnd(
         name="spectral",
         sr=params.sr,
-        n_fft=params.n_fft,
-        hop_length=params.hop_length,
-        pad_mode="constant",
-        bank="none",
+        framing=Framing(n_fft=params.n_fft, hop_length=params.hop_length, pad_mode="constant"),
         power=1.0,
+        bank=Bins(),
     )
 
 
@@ -155,12 +166,23 @@ def _changes(params: Any, *renamed: tuple[str, str], skip: tuple[str, ...] = ())
 
 def _derive(name: str, changes: dict[str, Any]) -> FrontEnd:
     fe = preset(name)
-    if "n_fft" in changes and fe.win_length is not None:
+    shorter = fe.framing is not None and fe.framing.win_length is not None
+    if "n_fft" in changes and shorter:
         raise ParameterError(
             f"n_fft must be None for front_end {name!r}, whose window is shorter, "
             f"got {changes['n_fft']}."
         )
-    return dataclasses.replace(fe, **changes)
+    if "compression" in changes:
+        changes = {**changes, "compression": _logarithm(fe, changes["compression"])}
+    return fe.but(**changes)
+
+
+def _logarithm(fe: FrontEnd, name: str) -> Decibel | Ln | Log10 | None:
+    """Return the logarithm of that name, with the constants that ``fe`` has for its own."""
+    if name == "none":
+        return None
+    kind, names = _LOGARITHMS[name], () if fe.compression is None else fe.compression.names()
+    return kind(**{item: getattr(fe.compression, item) for item in kind.names() if item in names})
 
 
 def _resolved(fe: FrontEnd, columns: Sequence[str], description: str) -> Resolved:

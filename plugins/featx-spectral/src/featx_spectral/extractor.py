@@ -95,7 +95,11 @@ class SpectralExtractor(_FramesExtractor):
             peaks[now], valleys[now] = descriptors.peaks_and_valleys(S, frequencies)
             columns["flux"][now] = descriptors.flux(S, S[0] if before is None else before)
             columns["zero_crossing_rate"][now], columns["rms"][now] = descriptors.frame_levels(
-                y, first, len(S), frame_length=fe.n_fft, hop_length=int(fe.hop_length)
+                y,
+                first,
+                len(S),
+                frame_length=self._params.n_fft,
+                hop_length=self._params.hop_length,
             )
             before = S[-1].copy()
         contrast = descriptors.contrast_db(peaks, valleys)

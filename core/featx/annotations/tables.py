@@ -1,0 +1,180 @@
+"""The values of an events feature: what extractors may return, and what is kept of it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import ParameterError, listed
+from featx.types import Column, FeatureSpec, check_label
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+__all__ = ["TIME_TOLERANCE", "as_table", "check_labels", "check_times", "label_table"]
+
+#: Seconds by which an event may lie behind the end: resampling rounds up to whole samples.
+TIME_TOLERANCE = 0.001
+
+_ENDS = ("end", "offset", "stop")
+
+
+def as_table(spec: FeatureSpec, values: Any) -> AnyArray:
+    """Return events as they are kept: ``(N, k)`` float64, or a structured array with labels.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of kind ``events``.
+    values : mapping, structured array, or array of shape (N, k)
+        One array or list per column by its name; the plain array only where no column holds labels.
+
+    Returns
+    -------
+    array
+        Float64 of shape (N, k); where ``spec.has_labels``, of shape (N,) with a field per column,
+        float64 or text. Never the array given.
+
+    Raises
+    ------
+    ParameterError
+        If a column is missing or unknown, columns differ in length, hold something else than
+        their description says, or a label is not in the vocabulary.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.names is None:
+        if spec.has_labels:
+            raise ParameterError(
+                f"{spec.name} has labels and must be a mapping of its columns "
+                f"{listed(spec.column_names)}, got an array of shape {values.shape}."
+            )
+        if values.ndim != 2 or values.shape[1] != spec.dim or values.dtype != np.float64:
+            raise ParameterError(
+                f"{spec.name} must have shape (N, {spec.dim}) and dtype float64, "
+                f"got {values.shape} and {values.dtype}."
+            )
+        return values.copy()
+    columns = _columns(spec, values)
+    if not spec.has_labels:
+        return np.stack([columns[name] for name in spec.column_names], axis=1)
+    return label_table(spec, columns)
+
+
+def label_table(spec: FeatureSpec, columns: Mapping[str, AnyArray]) -> AnyArray:
+    """Return a structured array of columns, float64 or text, that fit ``spec``."""
+    kinds = [(name, columns[name].dtype) for name in spec.column_names]
+    table = np.empty(len(columns[spec.column_names[0]]), kinds)
+    for name in spec.column_names:
+        table[name] = columns[name]
+    return table
+
+
+def _columns(spec: FeatureSpec, values: Any) -> dict[str, AnyArray]:
+    if isinstance(values, np.ndarray):
+        values = {name: values[name] for name in values.dtype.names or ()}
+    if not isinstance(values, Mapping):
+        raise ParameterError(
+            f"{spec.name} must be a mapping of its columns {listed(spec.column_names)} or an "
+            f"array, got {type(values).__name__}."
+        )
+    if set(values) != set(spec.column_names):
+        raise ParameterError(
+            f"{spec.name} must have the columns {listed(spec.column_names)}, "
+            f"got {listed(map(str, values))}."
+        )
+    columns = {}
+    for column in spec.columns:
+        given = values[column.name]
+        columns[column.name] = (
+            _texts(spec, column, given) if column.is_label else _numbers(spec, column, given)
+        )
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ParameterError(f"columns of {spec.name} must have one length, got {lengths}.")
+    return columns
+
+
+def _numbers(spec: FeatureSpec, column: Column, given: Any) -> AnyArray:
+    try:
+        numbers = np.asarray(given)
+    except ValueError as error:
+        raise ParameterError(f"{spec.name}.{column.name} must be numbers: {error}.") from error
+    if numbers.size == 0:
+        numbers = np.zeros(0)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "fiub":
+        raise ParameterError(
+            f"{spec.name}.{column.name} must be one-dimensional numbers, "
+            f"got shape {numbers.shape}, dtype {numbers.dtype}."
+        )
+    return np.array(numbers, np.float64)
+
+
+def _texts(spec: FeatureSpec, column: Column, given: Any) -> AnyArray:
+    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
+        raise ParameterError(
+            f"{spec.name}.{column.name} must be a list of labels, got {type(given).__name__}."
+        )
+    labels = [str(label) if isinstance(label, np.str_) else label for label in given]
+    check_labels(spec.name, column, labels)
+    return np.array(labels, dtype=str) if labels else np.zeros(0, "U1")
+
+
+def check_labels(feature: str, column: Column, labels: Sequence[Any]) -> None:
+    """Raise `ParameterError` unless all labels are text, and in the vocabulary if it is closed."""
+    closed = None if column.labels in {None, "open"} else column.labels
+    for label in dict.fromkeys(labels):
+        check_label(label, f"{feature}.{column.name}")
+        if closed is not None and label not in closed:
+            near = difflib.get_close_matches(label, closed, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ParameterError(
+                f"{feature}.{column.name} must be one of the {len(closed)} labels of its column, "
+                f"got {label!r}.{hint}"
+            )
+
+
+def check_times(spec: FeatureSpec, table: AnyArray, duration: float) -> None:
+    """Raise `ParameterError` unless events are finite, in order, and inside the recording.
+
+    Every column in seconds lies within 0 and ``duration``, give or take `TIME_TOLERANCE`; rows
+    ascend by the first of them, and none ends before it starts.
+    """
+    seconds: dict[str, AnyArray] = {}
+    for number, column in enumerate(spec.columns):
+        if column.is_label:
+            continue
+        values = table[column.name] if spec.has_labels else table[:, number]
+        if not np.isfinite(values).all():
+            count = int(np.count_nonzero(~np.isfinite(values)))
+            raise ParameterError(
+                f"{spec.name}.{column.name} must be finite, got {count} NaN or infinite of "
+                f"{len(values)}."
+            )
+        if column.unit == "s":
+            seconds[column.name] = values
+    for name, values in seconds.items():
+        outside = values[(values < 0) | (values > duration + TIME_TOLERANCE)]
+        if outside.size:
+            raise ParameterError(
+                f"{spec.name}.{name} must lie within 0..{duration:.3f} s, got {outside[0]:.3f}. "
+                "Events are in seconds from the start of the recording; clip the last one to "
+                "Track.duration."
+            )
+    first, times = next(iter(seconds.items()))
+    steps = np.flatnonzero(np.diff(times) < 0)
+    if steps.size:
+        row = int(steps[0])
+        raise ParameterError(
+            f"{spec.name} must be sorted by {first}, got {times[row + 1]:.3f} s after "
+            f"{times[row]:.3f} s."
+        )
+    for name in set(_ENDS) & (seconds.keys() - {first}):
+        early = np.flatnonzero(seconds[name] < times)
+        if early.size:
+            row = int(early[0])
+            raise ParameterError(
+                f"{spec.name}.{name} must not lie before {first}, got {seconds[name][row]:.3f} s "
+                f"for an event at {times[row]:.3f} s."
+            )

@@ -1,0 +1,313 @@
+"""One track after the other, compared with what the ledgers of a store hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from featx.audio import content_hash, file_state
+from featx.engine.planning.changes import OutputCheck, recipe_changes
+from featx.engine.planning.inputs import InputTrack
+from featx.engine.planning.survey import check_identity, is_elsewhere
+from featx.engine.tasks import PreparedExtractor, TrackTask
+from featx.errors import DECODE_CODES, AudioError
+from featx.store.catalogue import LedgerView
+from featx.store.records import SEVERITY, Recipe, TrackRecord, Unit
+
+__all__ = ["STATES", "PlannedTrack", "PlannedUnit", "TrackComparer"]
+
+#: What a plan can say about one track under one extractor. ``fresh``, ``skipped`` and ``failed``
+#: (before) need no work; the others do.
+STATES = ("fresh", "new", "stale", "failed", "skipped", "retry")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedUnit:
+    """One track under one extractor.
+
+    Parameters
+    ----------
+    extractor : int
+        `PreparedExtractor.number`.
+    state : str
+        One of `STATES`.
+    reason : str
+        Why it is stale, or what failed.
+    code : str
+        Of a known failure or skip.
+    features : tuple of str
+        Outputs to compute.
+    carried : bool
+        A failure to decode that was met under another recipe and is to be recorded for this one.
+    """
+
+    extractor: int
+    state: str
+    reason: str = ""
+    code: str = ""
+    features: tuple[str, ...] = ()
+    carried: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrack:
+    """One track with its units.
+
+    ``moved`` is a record to renew without computing anything, ``record`` what the store knows.
+    """
+
+    source: InputTrack
+    size: int
+    mtime_ns: int
+    units: tuple[PlannedUnit, ...]
+    moved: TrackRecord | None = None
+    record: TrackRecord | None = None
+
+    @property
+    def known(self) -> str:
+        """The worst status among units that need no work: ok, skipped or failed."""
+        statuses = [unit.state for unit in self.units if unit.state in ("failed", "skipped")]
+        return max(statuses, key=SEVERITY.__getitem__, default="ok")
+
+    def to_do(self) -> TrackTask | None:
+        """Return the work, or None where nothing is to be done."""
+        wanted = tuple((unit.extractor, unit.features) for unit in self.units if unit.features)
+        if not wanted:
+            return None
+        return TrackTask(
+            track_id=self.source.track_id,
+            path=self.source.path,
+            size=self.size,
+            mtime_ns=self.mtime_ns,
+            wanted=wanted,
+            tags=self.source.tags,
+            known=self.known,
+        )
+
+
+class TrackComparer:
+    """Says for one track after the other which extractors have to run on it.
+
+    Parameters
+    ----------
+    view : LedgerView or None
+        The ledgers of the store; None where there is no store yet.
+    extractors : sequence of PreparedExtractor
+        Extractors of the plan.
+    retry_failed : bool
+        Whether known failures are work.
+    rehash : bool
+        Whether contents are compared by hash even where size and modification time agree.
+    """
+
+    def __init__(
+        self,
+        view: LedgerView | None,
+        extractors: Sequence[PreparedExtractor],
+        *,
+        retry_failed: bool,
+        rehash: bool,
+    ) -> None:
+        self.extractors = extractors
+        self.retry_failed = retry_failed
+        self.rehash = rehash
+        self.view = view
+        self.history = None if view is None else _History(view, extractors)
+
+    def compare(self, source: InputTrack) -> PlannedTrack:
+        """Return what is to do for one track."""
+        size, mtime_ns = file_state(source.path)
+        record = None if self.view is None else self.view.track(source.track_id)
+        if self.history is None or record is None:
+            units = tuple(
+                PlannedUnit(extractor=extractor.number, state="new", features=extractor.features)
+                for extractor in self.extractors
+            )
+            return PlannedTrack(source=source, size=size, mtime_ns=mtime_ns, units=units)
+        content, difference = self._content(source, size, mtime_ns, record)
+        units = tuple(
+            self._unit(self.history, extractor, record, content, difference)
+            for extractor in self.extractors
+        )
+        needs_work = any(unit.features for unit in units)
+        if needs_work and content is not None and not self.retry_failed:
+            units = _without_undecodable(units, self.history.decode_failure(record, content))
+            needs_work = any(unit.features for unit in units)
+        moved = None
+        if content is not None and not needs_work:
+            moved = _renewed(record, source, size, mtime_ns)
+        return PlannedTrack(
+            source=source, size=size, mtime_ns=mtime_ns, units=units, moved=moved, record=record
+        )
+
+    def _content(
+        self, source: InputTrack, size: int, mtime_ns: int, record: TrackRecord
+    ) -> tuple[str | None, str]:
+        """Return the content that results must have been made from, or None and why not."""
+        if is_elsewhere(record, source.path):
+            check_identity(record, source)
+            return record.content or None, ""
+        same_state = (size, mtime_ns) == (record.size, record.mtime_ns)
+        if same_state and not self.rehash:
+            return record.content, ""
+        if size == record.size and record.content:
+            try:
+                if content_hash(source.path) == record.content:
+                    return record.content, ""
+            except AudioError as error:
+                return None, f"file is {error.code}"
+        elif same_state:
+            return record.content, ""
+        return None, "file is missing" if size < 0 else "content changed"
+
+    def _unit(
+        self,
+        history: _History,
+        extractor: PreparedExtractor,
+        record: TrackRecord,
+        content: str | None,
+        difference: str,
+    ) -> PlannedUnit:
+        """Return what is to do for one extractor; ``difference`` says why ``content`` is None."""
+        results = history.results(extractor, record.track_id)
+        output_changes = history.output_changes(extractor, record)
+        missing = extractor.features
+        reason = ""
+        for result in sorted(results, key=lambda unit: SEVERITY[unit.status]):
+            concerned = [name for name in missing if name in (result.features or missing)]
+            if not concerned:
+                continue
+            if content is None or (result.content and result.content != content):
+                reason = difference or "content changed"
+            elif result.status == "ok":
+                usable = {name for name in concerned if name not in output_changes}
+                missing = tuple(name for name in missing if name not in usable)
+            else:
+                return self._known_failure(extractor, result, missing)
+        if not missing:
+            return PlannedUnit(extractor=extractor.number, state="fresh")
+        reason = reason or "; ".join(
+            output_changes[name] for name in missing if name in output_changes
+        )
+        reason = reason or history.loss(extractor, record.track_id)
+        if not results:
+            reason = reason or history.recipe_changes(extractor, record.track_id)
+        return PlannedUnit(
+            extractor=extractor.number,
+            state="stale" if reason else "new",
+            reason=reason,
+            features=missing,
+        )
+
+    def _known_failure(
+        self, extractor: PreparedExtractor, result: Unit, missing: tuple[str, ...]
+    ) -> PlannedUnit:
+        """Return a unit that failed or was skipped before; failures are work where asked for."""
+        if result.status == "skipped" or not self.retry_failed:
+            return PlannedUnit(
+                extractor=extractor.number,
+                state=result.status,
+                reason=result.reason,
+                code=result.code,
+            )
+        return PlannedUnit(
+            extractor=extractor.number,
+            state="retry",
+            reason=f"{result.code}: {result.reason}",
+            features=missing if result.features else extractor.features,
+        )
+
+
+class _History:
+    """What a store holds of each extractor, under the recipe of the plan and under older ones."""
+
+    def __init__(self, view: LedgerView, extractors: Sequence[PreparedExtractor]) -> None:
+        self.view = view
+        self.outputs = OutputCheck(view, extractors)
+        recipes = view.recipes()
+        self.recipe_ids = [recipe.id for recipe in recipes]
+        #: numbers of extractors that have results, and of those that lost some with a shard
+        self.with_results = {
+            extractor.number
+            for extractor in extractors
+            if extractor.recipe.id in set(self.recipe_ids)
+        }
+        self.with_losses = {
+            extractor.number for extractor in extractors if view.lost(extractor.recipe.id) > 0
+        }
+        #: number of the extractor -> its other recipes, the latest first
+        self.other_recipes: Mapping[int, list[Recipe]] = {
+            extractor.number: [
+                recipe
+                for recipe in recipes
+                if recipe.extractor == extractor.full_name and recipe.id != extractor.recipe.id
+            ]
+            for extractor in extractors
+        }
+
+    def results(self, extractor: PreparedExtractor, track_id: str) -> tuple[Unit, ...]:
+        """Return what the store has of this track under the recipe of ``extractor``."""
+        if extractor.number not in self.with_results:
+            return ()
+        return self.view.units(track_id, extractor.recipe.id)
+
+    def output_changes(self, extractor: PreparedExtractor, record: TrackRecord) -> dict[str, str]:
+        """Return the features that are stored in another form than today's, and what changed."""
+        return self.outputs.changes(extractor, record.track_id, record.sr)
+
+    def recipe_changes(self, extractor: PreparedExtractor, track_id: str) -> str:
+        """Return what differs from the latest other recipe that has results for this track."""
+        for recipe in self.other_recipes[extractor.number]:
+            if self.view.units(track_id, recipe.id):
+                return recipe_changes(recipe, extractor.recipe)
+        return ""
+
+    def loss(self, extractor: PreparedExtractor, track_id: str) -> str:
+        """Return a reason where values went with a damaged shard."""
+        if extractor.number not in self.with_losses:
+            return ""
+        lost = self.view.lost(extractor.recipe.id, track_id)
+        return "its shard was damaged" if lost else ""
+
+    def decode_failure(self, record: TrackRecord, content: str) -> Unit | None:
+        """Return a failure to decode these very bytes, under whichever recipe it was met.
+
+        A file that no recipe could read needs no other try because a parameter has changed.
+        """
+        if record.duration is not None:
+            return None
+        for recipe_id in self.recipe_ids:
+            for unit in self.view.units(record.track_id, recipe_id):
+                if unit.code in DECODE_CODES and unit.content == content:
+                    return unit
+        return None
+
+
+def _without_undecodable(
+    units: tuple[PlannedUnit, ...], failure: Unit | None
+) -> tuple[PlannedUnit, ...]:
+    """Return known failures in place of units to compute, where the file does not decode."""
+    if failure is None:
+        return units
+    return tuple(
+        PlannedUnit(
+            extractor=unit.extractor,
+            state="failed",
+            reason=failure.reason,
+            code=failure.code,
+            carried=True,
+        )
+        if unit.features
+        else unit
+        for unit in units
+    )
+
+
+def _renewed(
+    record: TrackRecord, source: InputTrack, size: int, mtime_ns: int
+) -> TrackRecord | None:
+    """Return the record with path, times and manifest columns as they are now, if they differ."""
+    tags = {**record.tags, **source.tags}
+    current = dataclasses.replace(record, path=source.path, size=size, mtime_ns=mtime_ns, tags=tags)
+    return None if current == record else current

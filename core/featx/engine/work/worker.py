@@ -1,0 +1,87 @@
+"""The child of a shard runner, seen from outside: extractors opened, tracks sent, answers read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from featx.engine.tasks import RunSettings
+from featx.engine.work.messages import ANSWERS, Broken, Open, Ready, TrackWork, Work
+from featx.errors import FeatxError, ParameterError, PluginError, StoreError, WeightsError
+from featx.guarded import Child, ChildDiedError
+from featx.guarded.limits import physical_memory, thread_settings
+
+__all__ = ["Worker"]
+
+#: What opening an extractor may raise in this process; anything else is a `PluginError`.
+_ERRORS: Mapping[str, type[FeatxError]] = {
+    cls.__name__: cls for cls in (FeatxError, ParameterError, PluginError, StoreError, WeightsError)
+}
+
+
+class Worker:
+    """A supervised child with open extractors.
+
+    Raises
+    ------
+    FeatxError
+        If an extractor cannot be opened.
+    ChildDiedError
+        If the child dies meanwhile.
+    """
+
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
+        self.tracks_done = 0
+        request = Open(
+            extractors=tuple(extractor.to_json() for extractor in settings.extractors),
+            limits=settings.limits,
+            quality=settings.quality,
+            threads=settings.threads,
+            memory=settings.memory,
+            seed=settings.seed,
+            fingerprint=settings.fingerprint,
+        )
+        self._child = Child(
+            "featx.engine.work.child:serve",
+            answers=ANSWERS,
+            memory=settings.memory,
+            environment=thread_settings(settings.threads),
+            body_bytes=settings.memory or physical_memory(),
+        )
+        try:
+            self._child.send(request, seconds=settings.open_timeout)
+            self._check_opened(self._child.receive(seconds=settings.open_timeout))
+        except BaseException:
+            self.kill()
+            raise
+
+    def send(self, tracks: Sequence[TrackWork]) -> None:
+        """Send tracks to the idle child; if it is dead, `receive` says so."""
+        self._child.send(Work(tracks=tuple(tracks)), seconds=self._settings.timeout)
+
+    def receive(self) -> Any:
+        """Return the next answer, one of `ANSWERS`; `ChildDiedError` if none comes in time."""
+        return self._child.receive(seconds=self._settings.timeout)
+
+    def hang_up(self) -> None:
+        """Let the idle child close its extractors and end."""
+        self._child.hang_up()
+
+    def strike(self) -> None:
+        """Kill the child from another thread."""
+        self._child.strike()
+
+    def stop(self) -> None:
+        """Hang up, and wait for the end of the child for a moment."""
+        self._child.stop()
+
+    def kill(self) -> None:
+        """End the child at once."""
+        self._child.kill()
+
+    def _check_opened(self, answer: object) -> None:
+        if isinstance(answer, Broken):
+            raise _ERRORS.get(answer.error, PluginError)(answer.message)
+        if not isinstance(answer, Ready):
+            raise ChildDiedError("crash", f"the process answered {type(answer).__name__} too early")

@@ -1,0 +1,87 @@
+"""Audio files as queries: their vectors, computed as those of the store were."""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from featx.store.reading import FeatureView
+    from featx.types import FloatArray
+
+__all__ = ["FileVectors"]
+
+
+class FileVectors:
+    """Vectors of audio files for one clip feature of a store.
+
+    The extractor is opened for the first file and stays open.
+
+    Parameters
+    ----------
+    view : FeatureView
+        The feature whose recipe is followed.
+    weights_file : path, optional
+        Weights, a file or the folder of a training; by default those that a run would take.
+    """
+
+    def __init__(
+        self, view: FeatureView, *, weights_file: str | os.PathLike[str] | None = None
+    ) -> None:
+        self._view = view
+        self._weights = None if weights_file is None else Path(weights_file)
+
+    def vector(self, path: str | os.PathLike[str]) -> FloatArray:
+        """Return the vector of one file, shape ``(dim,)``.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be decoded.
+        ParameterError
+            If the extractor, its weights or its version are not those of the store.
+        """
+        vector: FloatArray = self._extractor.file(path)[self._view.spec.name]
+        return vector
+
+    @functools.cached_property
+    def _extractor(self) -> Any:  # a LoadedExtractor of the engine, a room above
+        from featx.engine import UntrainedWarning, open_extractor
+        from featx.engine.planning.selecting import UNTRAINED
+
+        recipe = self._view.recipe
+        untrained = recipe.weights.startswith(UNTRAINED)
+        with warnings.catch_warnings():
+            # the store was made with them knowingly
+            warnings.simplefilter("ignore", UntrainedWarning)
+            extractor = open_extractor(
+                recipe.extractor,
+                features=(self._view.spec.name,),
+                weights=UNTRAINED if untrained and self._weights is None else self._weights,
+                quality=recipe.resampler.partition(":")[2] or "HQ",
+                params=recipe.params,
+            )
+        if extractor.recipe.id != recipe.id:
+            extractor.close()
+            here, there = extractor.recipe.to_json(), recipe.to_json()
+            changed = [
+                f"{name} {_short(here[name])} instead of {_short(there[name])}"
+                for name in there
+                if here[name] != there[name]
+            ]
+            raise ParameterError(
+                f"audio files as queries must be computed as the store was, but here there are "
+                f"{', '.join(changed)}. Run the extraction again, or name the weights with "
+                "--weights-file (in Python weights_file=)."
+            )
+        return extractor
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:16]}…"

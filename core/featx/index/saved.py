@@ -1,0 +1,278 @@
+"""Indexes in folders: a description of what was indexed, and what the plugin wrote beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import DigestError, ParameterError, PluginError, StoreError
+from featx.index.hosting import HostedIndex, IndexChoice, choose_index
+from featx.store.paths import TEMPORARY, sync_folder
+from featx.store.selecting import clip_feature
+
+if TYPE_CHECKING:
+    from featx.store import Store
+    from featx.store.reading import FeatureView
+
+__all__ = [
+    "IndexDescription",
+    "SavedIndex",
+    "is_index_folder",
+    "saved_indexes",
+    "write_index",
+]
+
+FORMAT = 1
+HEADER = "featx-index.json"
+
+#: Folder of a store that holds its indexes.
+FOLDER = "indexes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexDescription:
+    """What a saved index was built of, by what, and how good it is.
+
+    Parameters
+    ----------
+    digest : str
+        `FeatureView.digest` of the feature: the state of the store that the index belongs to.
+    extractor, recipe, feature : str
+        Full name of the extractor, id of its recipe, name of the clip feature.
+    zscore : bool
+        Whether dimensions were scaled to mean 0 and standard deviation 1 first.
+    metric : str
+        ``cosine``.
+    tracks, dim : int
+        How many vectors, of which dimension.
+    index, version : str
+        Full name of the index, and the version of its spec.
+    params : mapping
+        All its parameters.
+    recall : mapping of str to (float or None)
+        Share of the 10 nearest tracks that it finds: ``vectors`` for whole vectors, ``aspects``
+        where the feature has aspects. None where there is nothing to find.
+    files : mapping of str to str
+        SHA-256 of every file that the plugin wrote.
+    """
+
+    digest: str
+    extractor: str
+    recipe: str
+    feature: str
+    zscore: bool
+    tracks: int
+    dim: int
+    index: str
+    version: str
+    params: Mapping[str, Any]
+    recall: Mapping[str, float | None]
+    metric: str = "cosine"
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The feature as commands write it: ``extractor.feature``."""
+        return f"{self.extractor.rpartition(':')[2]}.{self.feature}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return dataclasses.asdict(self)
+
+
+def is_index_folder(path: str | os.PathLike[str]) -> bool:
+    """Return whether ``path`` is a folder that `write_index` wrote."""
+    return (Path(path) / HEADER).is_file()
+
+
+def _read(folder: Path) -> IndexDescription:
+    """Read what `write_index` wrote about the index in ``folder``.
+
+    Raises
+    ------
+    StoreError
+        If there is no index, or its description is damaged or of another format.
+    """
+    path = folder / HEADER
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        if plain.pop("format") != FORMAT:
+            raise ValueError(f"format must be {FORMAT}")
+        return IndexDescription(**plain)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreError(
+            f"{path} must describe a saved index, got: {error}. Build it with featx index build."
+        ) from error
+
+
+class SavedIndex:
+    """The index in a folder, checked against the store before a plugin sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.description = _read(self.folder)
+
+    def feature_in(
+        self, store: Store, extractor: str | None, feature: str | None
+    ) -> tuple[str, str]:
+        """Return names of the feature that was indexed; those given must mean the same."""
+        about = self.description
+        name = f"{about.extractor}@{about.recipe}"
+        if name not in store:
+            raise self._outdated(store, f"recipe {name} is not in the store")
+        if extractor is None and feature is None:
+            return name, about.feature
+        view = clip_feature(store, extractor, feature)
+        if (view.recipe.id, view.spec.name) != (about.recipe, about.feature):
+            raise ParameterError(
+                f"extractor and feature must be those of the index, {name}.{about.feature}, got "
+                f"{view.recipe.extractor}@{view.recipe.id}.{view.spec.name}. Leave them out."
+            )
+        return name, about.feature
+
+    def check(
+        self,
+        view: FeatureView,
+        store: Store,
+        *,
+        zscore: bool | None,
+        params: Mapping[str, Any] | None,
+        disabled: Iterable[str] = (),
+    ) -> IndexChoice:
+        """Return the kind of index that was saved, if it belongs to the state of the store.
+
+        Raises
+        ------
+        DigestError
+            If the values in the store are others.
+        PluginError
+            If the index is not installed, or in another version.
+        ParameterError
+            If ``zscore`` contradicts the index, or parameters are given.
+        StoreError
+            If a file is missing or damaged.
+        """
+        about = self.description
+        if params:
+            raise ParameterError(
+                f"index_params must be given when an index is built, got {dict(params)} for "
+                f"{self.folder}."
+            )
+        if zscore is not None and zscore != about.zscore:
+            raise ParameterError(
+                f"zscore must be {about.zscore} as the index in {self.folder} was built, "
+                f"got {zscore}."
+            )
+        if view.digest() != about.digest:
+            raise self._outdated(store, "the values in the store are others by now")
+        choice = choose_index(about.index, about.params, disabled=disabled)
+        if choice.spec.version != about.version:
+            raise PluginError(
+                f"index {about.index!r} must have version {about.version} to load {self.folder}, "
+                f"got {choice.spec.version}. Build it again: {self._remedy(store)}"
+            )
+        for name, sha256 in about.files.items():
+            path = self.folder / name
+            if not path.is_file() or _sha256(path) != sha256:
+                raise StoreError(
+                    f"{path} is missing or damaged. Build it again: {self._remedy(store)}"
+                )
+        return choice
+
+    def load(self, choice: IndexChoice, name: str, ids: Sequence[str]) -> HostedIndex:
+        """Return the index saved as ``name`` beside the description."""
+        return choice.load(self.folder / name, self.description.digest, ids)
+
+    def _outdated(self, store: Store, reason: str) -> DigestError:
+        return DigestError(
+            f"index in {self.folder} must belong to the state of {store.path}, but {reason}. "
+            f"Build it again: {self._remedy(store)}"
+        )
+
+    def _remedy(self, store: Store) -> str:
+        about = self.description
+        options = "".join(f" --set {name}={value}" for name, value in about.params.items())
+        return (
+            f"featx index build {store.path} --feature {about.name} --index {about.index}"
+            f"{options}{' --zscore' if about.zscore else ''} -o {self.folder}"
+        )
+
+
+def write_index(
+    folder: Path, description: IndexDescription, indexes: Mapping[str, HostedIndex]
+) -> IndexDescription:
+    """Write indexes below ``folder`` by name; all of it is there, or nothing.
+
+    An index that was saved there before is replaced.
+
+    Raises
+    ------
+    ParameterError
+        If ``folder`` holds anything but a saved index.
+    StoreError
+        If it cannot be written.
+    """
+    folder = folder.resolve()
+    if (
+        folder.exists()
+        and not is_index_folder(folder)
+        and (not folder.is_dir() or any(folder.iterdir()))
+    ):
+        raise ParameterError(f"folder must be new or hold a saved index, got {folder}.")
+    temporary = folder.with_name(f"{TEMPORARY}{folder.name}.{os.getpid()}")
+    former = folder.with_name(f"{temporary.name}.former")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for name, index in indexes.items():
+            index.save(temporary / name, description.digest)
+        paths = sorted(path for path in temporary.rglob("*") if path.is_file())
+        files = {path.relative_to(temporary).as_posix(): _sha256(path) for path in paths}
+        description = dataclasses.replace(description, files=files)
+        header = temporary / HEADER
+        header.write_text(
+            json.dumps({"format": FORMAT, **description.to_json()}, indent=1), encoding="utf-8"
+        )
+        for path in (*paths, header):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        for path in (temporary, *(path for path in temporary.rglob("*") if path.is_dir())):
+            sync_folder(path)
+        if folder.exists():
+            folder.rename(former)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    finally:
+        for path in (temporary, former):
+            shutil.rmtree(path, ignore_errors=True)
+    return description
+
+
+def saved_indexes(store: Store) -> dict[Path, tuple[IndexDescription, str]]:
+    """Return the indexes that are saved in the folder of a store, by their path.
+
+    The text is ``current``, or ``outdated`` where the values in the store are others by now.
+    """
+    folder = store.path / FOLDER
+    found: dict[Path, tuple[IndexDescription, str]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith(TEMPORARY) or not is_index_folder(path):
+            continue
+        about = _read(path)
+        name = f"{about.extractor}@{about.recipe}"
+        current = name in store and store[name][about.feature].digest() == about.digest
+        found[path] = about, "current" if current else "outdated"
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

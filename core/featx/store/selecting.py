@@ -1,0 +1,114 @@
+"""Which features of a store a name such as ``mfcc.summary`` means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from featx.errors import ParameterError, listed
+
+if TYPE_CHECKING:
+    from featx.store.reading import FeatureView, Store
+    from featx.types import FeatureSpec
+
+
+def split_name(store: Store, name: str) -> tuple[str, str]:
+    """Split ``extractor.feature``; extractor names may hold dots themselves."""
+    if name in store:
+        return name, ""
+    extractor, _, feature = name.rpartition(".")
+    if extractor in store:
+        return extractor, feature
+    store.recipe(extractor or name)  # raises with a hint
+    return name, ""
+
+
+def choose_features(
+    store: Store,
+    names: Sequence[str],
+    *,
+    kinds: Sequence[str],
+    purpose: str,
+    fits: Callable[[FeatureSpec], bool] = lambda _: True,
+    needs: str = "",
+) -> dict[str, FeatureView]:
+    """Return features by label ``extractor.feature``; without names all that ``purpose`` takes.
+
+    It takes features of the given kinds that it ``fits``, in words those that have what it needs.
+    """
+    chosen: dict[str, FeatureView] = {}
+    wanted = f"{' or '.join(kinds)} features{' with ' * bool(needs)}{needs}"
+    for name in names or list(store):
+        extractor, feature = split_name(store, name)
+        view = store[extractor]
+        for item in [feature] if feature else list(view):
+            spec = view[item].spec
+            if spec.kind in kinds and fits(spec):
+                chosen[f"{extractor}.{item}"] = view[item]
+            elif feature:
+                columns = f" with the columns {listed(spec.column_names)}" * (spec.kind in kinds)
+                raise ParameterError(
+                    f"{purpose} takes {wanted}, got {name!r}, "
+                    f"which is of kind {spec.kind!r}{columns}."
+                )
+    if not chosen:
+        raise ParameterError(f"the store has no {wanted} for {purpose}.")
+    return chosen
+
+
+def clip_feature(
+    store: Store,
+    extractor: str | None = None,
+    feature: str | None = None,
+    *,
+    column: str | None = None,
+) -> FeatureView:
+    """Return the clip feature that the names mean.
+
+    Parameters
+    ----------
+    store : Store
+        An open store.
+    extractor : str, optional
+        Name as the store lists it; may be left out where there is one, or ``feature`` names it.
+    feature : str, optional
+        ``summary`` or ``mfcc.summary``; by default the one with ``column``, ``embedding``, or the
+        only clip feature there is.
+    column : str, optional
+        A column that the feature must have.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown or missing, or the feature is no clip feature.
+    """
+    if extractor is None and feature is not None and "." in feature:
+        extractor, feature = split_name(store, feature)
+    if extractor is None:
+        if len(store) != 1:
+            raise ParameterError(f"extractor must be named, one of {listed(store)}, got none.")
+        extractor = next(iter(store))
+    views = store[extractor]
+    if feature:
+        view = views[feature]
+        if view.spec.kind != "clip":
+            clips = [name for name, item in views.items() if item.spec.kind == "clip"]
+            raise ParameterError(
+                f"feature must be one vector per track, one of {clips}, got {feature!r}, which is "
+                f"{view.spec.kind!r}."
+            )
+        return view
+    clips = [
+        name
+        for name, item in views.items()
+        if item.spec.kind == "clip" and (column is None or column in item.spec.column_names)
+    ]
+    if "embedding" in clips or len(clips) == 1:
+        return views["embedding" if "embedding" in clips else clips[0]]
+    if column is not None and not clips:
+        known = [name for item in views.values() for name in item.spec.column_names]
+        near = difflib.get_close_matches(column, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" Columns: {listed(known)}."
+        raise ParameterError(f"column must be one of a clip feature, got {column!r}.{hint}")
+    raise ParameterError(f"feature of {views.name!r} must be named, one of {clips}, got none.")

@@ -1,0 +1,103 @@
+"""A gradient method, songs and a device, made into a `Trainer`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from featx.errors import ParameterError, listed
+from featx.training.augmenting import Augmenter
+from featx.training.crops import CropReader
+from featx.training.loader import MODEL, Loader, stream
+from featx.training.memory import pages_kept
+from featx.training.method import GradientMethod
+from featx.training.options import GradientParams
+from featx.training.progress import TrainingReporter
+from featx.training.songs import SongSplit
+from featx.training.trainer import Trainer
+
+__all__ = ["check_device", "make_trainer", "torch_settings"]
+
+
+def check_device(device: str) -> None:
+    """Raise `ParameterError` for a device that torch does not know or does not find."""
+    kind = device.partition(":")[0]
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in available:
+        raise ParameterError(f"device must be one of {listed(available)}, got {device!r}.")
+    if not available[kind]:
+        raise ParameterError(f"device must be available to torch, got {device!r}.")
+
+
+@contextlib.contextmanager
+def torch_settings(threads: int, device: str) -> Iterator[None]:
+    """Set threads and determinism, and give torch's random state back afterwards."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    # kernels of accelerators without a deterministic form would raise; the promise is the CPU's
+    torch.use_deterministic_algorithms(device == "cpu")
+    cuda = [torch.device(device).index or 0] if device.startswith("cuda") else []
+    try:
+        with torch.random.fork_rng(devices=cuda), pages_kept():
+            yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict)
+
+
+def make_trainer(
+    method: GradientMethod,
+    songs: SongSplit,
+    reader: CropReader,
+    *,
+    options: GradientParams,
+    out: Path,
+    identity: Mapping[str, Any],
+    device: str,
+    workers: int,
+    reporter: TrainingReporter,
+) -> Trainer:
+    """Return the trainer of a method; draws the module from the seed."""
+    samplers = method.samplers(songs.train, songs.valid)
+    if samplers[1] is None and songs.valid:
+        reporter.note(
+            f"{len(songs.valid)} songs are held out, but method {identity['method']!r} cannot "
+            f"validate by them: {method.validates_by}."
+        )
+    augmenter = Augmenter(reader, songs.train) if reader.augmentation else None
+    loaders = [
+        None
+        if sampler is None
+        else Loader(
+            sampler,
+            reader,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            workers=workers,
+            augmenter=augmenter,
+        )
+        for sampler in samplers
+    ]
+    assert loaders[0] is not None
+    drawn = int(stream(options.seed, MODEL).integers(2**62))
+    torch.manual_seed(drawn)  # for parts that draw without a generator, such as losses
+    model = method.build(torch.Generator().manual_seed(drawn))
+    return Trainer(
+        method,
+        model,
+        loaders[0],
+        loaders[1],
+        options=options,
+        out=out,
+        identity=identity,
+        device=device,
+        reporter=reporter,
+    )

@@ -1,0 +1,145 @@
+"""``featx plot map``: the tracks of a store as points of a plane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from featx.commands import only_extractor, overwrite_option
+from featx.errors import ParameterError, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from featx.store import Store
+
+
+@click.command("map")
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-p",
+    "--plugin",
+    "extractor",
+    metavar="NAME",
+    help="Extractor whose vectors are drawn. Needed where the store has several.",
+)
+@click.option(
+    "--feature",
+    metavar="NAME",
+    help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding' or the only "
+    "one.",
+)
+@click.option(
+    "--color",
+    metavar="COLUMN",
+    help="Column of the manifest that gives the colour, such as artist; 'tags:piano' tells tracks "
+    "with this tag from others.",
+)
+@click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the column from this file instead of what the store knows.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["tsne", "umap", "pca"]),
+    default="tsne",
+    show_default=True,
+    help="How near tracks come to lie near each other.",
+)
+@click.option(
+    "--perplexity",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    help="How many neighbours count.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--labels", is_flag=True, help="Write ids beside the points.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Picture to write: .png, .pdf or .svg.  [default: STORE's name with -map.png, here]",
+)
+@click.option("--title", help="Heading.  [default: the feature and the number of tracks]")
+@click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
+@overwrite_option
+def command(
+    store: Path,
+    extractor: str | None,
+    feature: str | None,
+    color: str | None,
+    manifest: Path | None,
+    method: str,
+    perplexity: float,
+    seed: int,
+    labels: bool,
+    output: Path | None,
+    title: str | None,
+    dpi: int,
+    overwrite: bool,
+) -> None:
+    """Draw the tracks of STORE as points: near ones, by cosine of a clip feature, lie near.
+
+    \b
+    featx plot map features/ -p artist-siamese --color artist
+    featx plot map features/ -p mfcc --color tempo --manifest songs.csv --method pca
+    """  # noqa: D301  (click reads the backspace)
+    from featx.index import Gallery
+    from featx.store import open_store, refuse_existing
+    from featx_plot import layout, render_map, save
+
+    output = output or Path(f"{store.resolve().stem}-map.png")
+    refuse_existing([output], overwrite=overwrite)
+    if manifest is not None and color is None:
+        raise ParameterError("--color must name a column of the manifest, got none.")
+    if feature is not None and "." in feature:  # as other commands write it
+        extractor, _, feature = feature.rpartition(".")
+    with open_store(store) as opened:
+        extractor = extractor or only_extractor(opened)
+        gallery = Gallery(opened, extractor, feature)
+        view = gallery.view
+        ids = list(view.ids)
+        points = layout(view.values, method=method, perplexity=perplexity, seed=seed)
+        values = None if color is None else _values(opened, ids, color, manifest)
+        told = f"{extractor}.{view.spec.name}, {len(ids)} tracks, {method}"
+    figure = render_map(
+        points,
+        values=values,
+        name=color or "",
+        title=told if title is None else title,
+        labels=ids if labels else None,
+    )
+    click.echo(save(figure, output, dpi=dpi))
+
+
+def _values(store: Store, ids: Sequence[str], color: str, manifest: Path | None) -> list[str]:
+    """Return the value of every track, empty where nothing is known."""
+    from featx.store import split_tags
+
+    column, _, tag = color.partition(":")
+    if manifest is not None:
+        from featx.manifest import manifest_column
+
+        table = manifest_column(manifest, column)
+        if not table.keys() & set(ids):
+            raise ParameterError(
+                f"manifest {manifest} must hold tracks of the store, got other ids such as "
+                f"{next(iter(table), 'none')!r}, not {ids[0]!r}."
+            )
+    else:
+        records = {record.track_id: record.tags for record in store.tracks.records()}
+        known = sorted({name for tags in records.values() for name in tags})
+        if column not in known:
+            raise ParameterError(
+                f"--color must be one of {listed(known)}, got {column!r}. Other columns can be "
+                "read with --manifest."
+            )
+        table = {name: str(tags.get(column, "")) for name, tags in records.items()}
+    values = [table.get(name, "") for name in ids]
+    if not tag:
+        return values
+    return [tag if tag in split_tags(value) else f"not {tag}" for value in values]
