@@ -231,6 +231,17 @@ def test_frames_are_stored_where_there_is_nothing_else(music: Path, tmp_path: Pa
     assert beat.sr("fast.wav") == 16000
 
 
+@pytest.mark.parametrize("samples", range(1, 8))
+def test_tracks_without_a_sample_at_the_extractors_rate_are_skipped(
+    samples: int, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "music/short.wav", samples=samples, sr=48000)
+    summary = go(tmp_path / "music", tmp_path / "s", "cheap")
+    skipped = samples < 3
+    expected = f"1 in = {1 - skipped} ok + 0 failed + {int(skipped)} skipped"
+    assert summary.line == expected
+
+
 def test_short_tracks_are_skipped(music: Path, tmp_path: Path) -> None:
     write_wav(music / "long.wav", samples=16000)
     summary = go(music, tmp_path / "s", "choosy", "cheap")

@@ -71,7 +71,7 @@ ROOMS = {
     "store": room("numpy", "h5py", rooms=GROUND | {"kernels"}),
     "analysis": room("numpy", rooms=GROUND | {"frontend", "kernels"}),
     "weights": room("numpy", "safetensors", "h5py"),
-    "neural": room("numpy"),
+    "neural": room("numpy", rooms=GROUND | {"interfaces"}),
     "index": room("numpy", rooms=SPECS | {"store"}, inside=ENGINE | {"engine"}),
     "engine": room("numpy", rooms=ENGINE),
     "training": room("numpy", "torch", rooms=ALL_ROOMS - {"testing", "commands", "cli"}),

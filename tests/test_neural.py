@@ -1,55 +1,29 @@
-"""Segments, fixed batches, strict loading, inference settings."""
+"""Building, seeding and strict loading of networks; configurations; inference settings."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from featx import ParameterError, WeightsError
-from featx.neural import build, inference, load_tensors, map_segments, split_segments
-
-
-@pytest.mark.parametrize(("n", "expected"), [(4, 1), (7, 1), (8, 2), (11, 2)])
-def test_split_segments_drops_the_last_partial_one(n: int, expected: int) -> None:
-    x = np.arange(n, dtype=np.float32)
-    segments = split_segments(x, length=4)
-    np.testing.assert_array_equal(segments.ravel(), x[: 4 * expected])
-    assert segments.shape == (expected, 4)
-
-
-def test_split_segments_does_not_copy_complete_segments() -> None:
-    x = np.zeros((9, 3), np.float32)
-    assert np.shares_memory(x, split_segments(x, length=4))
-
-
-def test_split_segments_repeats_short_input() -> None:
-    x = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
-    segments = split_segments(x, length=7)
-    np.testing.assert_array_equal(segments[0, :, 0], [1, 3, 5, 1, 3, 5, 1])
-    assert segments.shape == (1, 7, 2)
-
-
-@pytest.mark.parametrize(("n", "length", "word"), [(0, 4, "x must"), (4, 0, "length must")])
-def test_split_segments_refuses(n: int, length: int, word: str) -> None:
-    with pytest.raises(ParameterError, match=word):
-        split_segments(np.zeros(n, np.float32), length=length)
-
-
-def test_map_segments_calls_with_one_shape_and_drops_the_filling() -> None:
-    shapes = []
-
-    def double(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        shapes.append(tuple(x.shape))
-        return 2 * x, x.sum(dim=1)
-
-    segments = np.arange(15, dtype=np.float32).reshape(5, 3)
-    segments.flags.writeable = False
-    doubled, sums = map_segments(double, segments, batch_size=2)
-    np.testing.assert_array_equal(doubled, 2 * segments)
-    np.testing.assert_array_equal(sums, segments.sum(axis=1))
-    assert shapes == [(2, 3)] * 3
+from featx import FeatureSpec, ParameterError, WeightsError
+from featx.frontend import frames_spec
+from featx.neural import (
+    NetworkConfig,
+    build,
+    check_config,
+    inference,
+    initial_tensors,
+    load_tensors,
+    pooled_spec,
+    seeded,
+    state_tensors,
+)
 
 
 def test_inference_restores_threads_and_gradients() -> None:
@@ -125,3 +99,99 @@ def test_load_tensors_takes_reversed_views() -> None:
     bias = np.arange(2.0)[::-1]
     model = load_tensors(build(block), state(**{"0_at_bias": bias}), name="test")
     assert model[0].bias.tolist() == [1.0, 0.0]
+
+
+def test_state_survives_saving_and_loading() -> None:
+    model = seeded(block, torch.Generator().manual_seed(1))
+    tensors = state_tensors(model)
+    assert sorted(tensors) == sorted(state())
+    again = state_tensors(load_tensors(build(block), tensors, name="test"))
+    assert all(np.array_equal(again[key], value) for key, value in tensors.items())
+
+
+# ------------------------------------------------------------------------------------ seeds
+class Tabled(nn.Module):
+    """A linear layer behind a table that its constructor computes."""
+
+    def __init__(self, *, persistent: bool) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.register_buffer("table", torch.arange(3.0), persistent=persistent)
+
+
+def test_build_keeps_tables_outside_the_state() -> None:
+    before = torch.get_rng_state()
+    model = seeded(lambda: Tabled(persistent=False), torch.Generator().manual_seed(0))
+    assert model.table.tolist() == [0, 1, 2]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_tables_in_the_state_are_not_drawn() -> None:
+    with pytest.raises(ParameterError, match="'table' must be registered with persistent=False"):
+        seeded(lambda: Tabled(persistent=True), torch.Generator())
+
+
+def test_initial_tensors_are_he_uniform_glorot_uniform_and_plain() -> None:
+    def layers() -> nn.ModuleDict:
+        return nn.ModuleDict(
+            {
+                "conv": nn.Conv1d(64, 32, 5),
+                "shortcut": nn.Conv1d(64, 32, 5),
+                "dense": nn.Linear(200, 100),
+                "norm": nn.BatchNorm1d(8),
+            }
+        )
+
+    drawn = initial_tensors(build(layers), torch.Generator().manual_seed(0), glorot=("shortcut",))
+    for name, fans in (("conv", 320), ("shortcut", 320 + 160), ("dense", 300)):
+        limit = (6 / fans) ** 0.5
+        assert 0.99 * limit < np.abs(drawn[f"{name}.weight"]).max() <= limit
+        assert not drawn[f"{name}.bias"].any()
+    assert drawn["norm.weight"].tolist() == drawn["norm.running_var"].tolist() == [1.0] * 8
+    assert not drawn["norm.running_mean"].any()
+
+
+# ----------------------------------------------------------------------------- configurations
+@dataclass(frozen=True, kw_only=True)
+class Config(NetworkConfig):
+    pools: tuple[tuple[int, int], ...] = ((2, 4), (3, 5))
+    dropout: float = 0.5
+    width: int = 8
+
+
+def test_config_survives_json() -> None:
+    config = Config(pools=((1, 2),), width=4)
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize("stored", [None, {}, {"width": 8}, {"dropout": 0.1}, Config().to_json()])
+def test_weights_of_the_same_network_are_accepted(stored: object) -> None:
+    check_config(stored, Config().to_json(), name="w", ignore=("dropout",))
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ({"width": 9}, "weights 'w' were made for width=9, but this network has 8"),
+        ({"pools": [[2, 4]]}, r"pools=\[\[2, 4\]\]"),
+        ({"depth": 3}, "depth=3, but this network has None"),
+        ([1], "must state their configuration"),
+    ],
+)
+def test_weights_of_another_network_are_refused(stored: object, message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        check_config(stored, Config().to_json(), name="w")
+
+
+def test_pooled_frames_are_centred_on_what_they_stand_for() -> None:
+    mel = frames_spec("mel", "fe-artist")
+    spec = pooled_spec(mel, ratio=4, name="beats", dim=1)
+    centres = mel.times(8, sr=22050).reshape(2, 4).mean(axis=1)
+    np.testing.assert_allclose(spec.times(2, sr=22050), centres, rtol=1e-12)
+    assert (spec.name, spec.dim, spec.unit, spec.hop) == ("beats", 1, "1", Fraction(2048))
+    assert spec.frame_length == mel.frame_length + 3 * 512
+
+
+def test_pooled_frames_need_frames() -> None:
+    with pytest.raises(ParameterError, match="must be of kind 'frames'"):
+        pooled_spec(FeatureSpec(name="a", kind="clip", dim=1), ratio=2)

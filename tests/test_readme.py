@@ -1,4 +1,4 @@
-"""The README and the quickstart are true: every command and every Python block in them is run.
+"""README, quickstart and Python page are true: every command and Python block in them is run.
 
 Blocks marked ``console`` hold commands after ``$``; what follows is their output, where ``…``
 stands for anything. Blocks marked ``python`` are programs. Both run, in order, in an empty home
@@ -21,6 +21,7 @@ PAGES = [
     "README.md",
     "docs/quickstart.md",
     "docs/recommender.md",
+    "docs/python-api.md",
     *(f"docs/coming-from/{tool}.md" for tool in ("librosa", "essentia", "opensmile")),
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -98,9 +99,10 @@ def run(step: Step, home: Path) -> subprocess.CompletedProcess[str]:
         "FEATX_OFFLINE": "1",
         "COLUMNS": "160",
     }
+    (home / "program.py").write_text(step.code, encoding="utf-8")
     program = {
         "console": ["bash", "-euo", "pipefail", "-c", step.code],
-        "python": [sys.executable, "-c", step.code],
+        "python": [sys.executable, "program.py"],
     }[step.kind]
     return subprocess.run(
         program, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=240

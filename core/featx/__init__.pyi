@@ -1,6 +1,7 @@
 from ._version import __version__ as __version__
 from .audio import Audio as Audio
 from .audio import to_mono as to_mono
+from .engine import ClipTransformer as ClipTransformer
 from .engine import Plan as Plan
 from .engine import RunSummary as RunSummary
 from .engine import open_extractor as open_extractor

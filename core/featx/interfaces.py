@@ -225,7 +225,7 @@ class Context:
 
     ``weights`` holds numpy arrays by name, or None where the extractor has none or runs untrained;
     ``config`` is the JSON configuration stored with them. ``threads`` is the number of threads the
-    extractor may use. ``seed`` seeds untrained weights.
+    extractor may use. ``seed`` seeds untrained weights. ``name`` is the extractor's, for messages.
     """
 
     params: Any
@@ -236,6 +236,7 @@ class Context:
     device: str = "cpu"
     threads: int = 1
     seed: int = 0
+    name: str = ""
 
 
 class Extractor(ABC):

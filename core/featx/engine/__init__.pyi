@@ -20,4 +20,5 @@ from .tasks import RunSettings as RunSettings
 from .tasks import ShardSummary as ShardSummary
 from .tasks import ShardTask as ShardTask
 from .tasks import TrackTask as TrackTask
+from .transformer import ClipTransformer as ClipTransformer
 from .work.runner import run_shard as run_shard

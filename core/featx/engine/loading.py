@@ -122,9 +122,9 @@ class LoadedExtractor:
     def _extract(
         self, waveforms: dict[int, FloatArray], *, native_sr: int, duration: float
     ) -> Features:
-        shortest = self._open.job.spec.min_duration
-        if duration < shortest:
-            raise ParameterError(f"y must last at least {shortest:g} s, got {duration:.3f} s.")
+        reason = self._open.too_short(waveforms, duration=duration)
+        if reason:
+            raise ParameterError(f"y must be long enough for {self.name}, got {reason}.")
         for y in waveforms.values():
             y.flags.writeable = False
         outputs = self._open.extract(

@@ -1,10 +1,9 @@
-"""What neural extractors share: tensors, segments, and seeded weights.
+"""What neural extractors share: segments, fixed batches, stitched frames, and seeded weights.
 
-torch is imported inside functions only.
+Names are resolved on first use: descriptions need no numpy. torch is imported inside functions
+only.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from featx.neural.tensors import build, inference, load_tensors, map_segments, split_segments
-
-__all__ = ["build", "inference", "load_tensors", "map_segments", "split_segments"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,12 +1,12 @@
-"""What neural extractors share: segments, fixed batches, strict loading, quiet inference.
+"""Parameters of networks: built without memory, seeded, loaded strictly; inference without noise.
 
-Models map tensors to tensors; this module stands between them and numpy. torch is an extra and
-imported inside functions only.
+torch is an extra and imported inside functions only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,80 +21,10 @@ if TYPE_CHECKING:
 
     ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 
-__all__ = ["build", "inference", "load_tensors", "map_segments", "split_segments"]
+__all__ = ["build", "inference", "initial_tensors", "load_tensors", "seeded", "state_tensors"]
 
-
-def split_segments(x: FloatArray, *, length: int) -> FloatArray:
-    """Cut ``x`` into complete, non-overlapping segments along its first axis.
-
-    The last partial segment is dropped. If none is complete, ``x`` is repeated from its start
-    until one is, so that every non-empty input has an answer.
-
-    Parameters
-    ----------
-    x : float32 array, shape (n, ...), n >= 1
-        A waveform or a time-first representation; left untouched.
-    length : int > 0
-        Samples or frames in a segment.
-
-    Returns
-    -------
-    float32 array, shape (max(1, n // length), length, ...)
-        A view of ``x`` unless it had to be repeated.
-
-    Raises
-    ------
-    ParameterError
-        If ``length`` is not positive or ``x`` is empty.
-    """
-    if length < 1:
-        raise ParameterError(f"length must be an integer > 0, got {length}.")
-    if x.ndim < 1 or len(x) == 0:
-        raise ParameterError(f"x must hold at least one sample or frame, got shape {x.shape}.")
-    n_segments = len(x) // length
-    if n_segments == 0:
-        return x[np.arange(length) % len(x)][np.newaxis]
-    return x[: n_segments * length].reshape(n_segments, length, *x.shape[1:])
-
-
-def map_segments(
-    function: Callable[[torch.Tensor], Sequence[torch.Tensor]],
-    segments: FloatArray,
-    *,
-    batch_size: int,
-    device: str = "cpu",
-) -> tuple[FloatArray, ...]:
-    """Apply ``function`` to the segments of one track in batches of one fixed size.
-
-    The last batch is filled up with zeros and the rows for them are thrown away, so that every
-    call has the same shape and a result depends neither on neighbours nor on how many there are.
-
-    Parameters
-    ----------
-    function : callable
-        Takes a float32 tensor ``(batch_size, ...)`` on ``device``, returns tensors whose first
-        axis is the batch.
-    segments : float32 array, shape (n, ...), n >= 1
-        From `split_segments`.
-    batch_size : int > 0
-        Rows per call.
-    device : str
-        torch device.
-
-    Returns
-    -------
-    tuple of float32 arrays, each with first axis n
-    """
-    import torch
-
-    parts: list[tuple[FloatArray, ...]] = []
-    for start in range(0, len(segments), batch_size):
-        rows = segments[start : start + batch_size]
-        batch = np.zeros((batch_size, *segments.shape[1:]), dtype=np.float32)
-        batch[: len(rows)] = rows
-        outputs = function(torch.from_numpy(batch).to(device))
-        parts.append(tuple(output[: len(rows)].cpu().numpy() for output in outputs))
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+#: Normalisation layers count batches while training; inference does not need it.
+_COUNTER = "num_batches_tracked"
 
 
 @contextmanager
@@ -115,15 +45,101 @@ def inference(*, threads: int) -> Iterator[None]:
 
 
 def build(factory: Callable[[], ModuleT]) -> ModuleT:
-    """Construct a module without memory or random numbers, for `load_tensors` to fill.
+    """Construct a module without drawing random numbers, for `load_tensors` to fill.
 
     torch layers initialise themselves from the global random state; on the ``meta`` device that
-    costs nothing and leaves the state of the host program alone.
+    costs nothing and leaves the state of the host program alone. A module with buffers outside
+    its state dict (``persistent=False``) needs their values and is constructed on the CPU instead;
+    the random state is restored afterwards.
     """
     import torch
 
     with torch.device("meta"):
-        return factory()
+        model = factory()
+    stored = model.state_dict().keys()
+    if any(name not in stored for name, _ in model.named_buffers()):
+        with torch.random.fork_rng(devices=[]):
+            model = factory()
+    return model
+
+
+def initial_tensors(
+    model: torch.nn.Module, generator: torch.Generator, *, glorot: Collection[str] = ()
+) -> dict[str, FloatArray]:
+    """Draw fresh parameters: He-uniform convolutions, Glorot-uniform matrices.
+
+    Only ``generator`` is drawn from, in the order of the state dict. Vectors are not drawn: biases
+    are 0 and normalisation is the identity, as in Keras.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As `build` returns it.
+    generator : torch.Generator
+        On the CPU.
+    glorot : collection of str
+        Convolutions whose names contain one of these are drawn Glorot-uniform too.
+
+    Returns
+    -------
+    dict of str to float32 array
+        For `load_tensors`.
+
+    Raises
+    ------
+    ParameterError
+        If the state dict holds a buffer that is no statistic of a normalisation layer.
+    """
+    parameters = {name for name, _ in model.named_parameters()}
+    drawn = {}
+    for key, value in model.state_dict().items():
+        if key.endswith(_COUNTER):
+            continue
+        if key not in parameters and not key.endswith(("running_mean", "running_var")):
+            raise ParameterError(
+                f"buffer {key!r} must be registered with persistent=False or come with weights: "
+                "its values are not drawn."
+            )
+        drawn[key] = _initial(key, tuple(value.shape), generator, glorot)
+    return drawn
+
+
+def _initial(
+    key: str, shape: tuple[int, ...], generator: torch.Generator, glorot: Collection[str]
+) -> FloatArray:
+    import torch
+
+    if len(shape) < 2:
+        ones = key.endswith((".weight", "running_var"))
+        return np.full(shape, 1.0 if ones else 0.0, dtype=np.float32)
+    fans = math.prod(shape[1:])
+    if len(shape) == 2 or any(part in key for part in glorot):
+        fans += shape[0] * math.prod(shape[2:])
+    limit = math.sqrt(6.0 / fans)
+    drawn: FloatArray = ((2.0 * torch.rand(shape, generator=generator) - 1.0) * limit).numpy()
+    return drawn
+
+
+def seeded(
+    factory: Callable[[], ModuleT],
+    generator: torch.Generator,
+    *,
+    glorot: Collection[str] = (),
+    device: str = "cpu",
+) -> ModuleT:
+    """Return an untrained module in evaluation mode, its parameters drawn by `initial_tensors`."""
+    model = build(factory)
+    drawn = initial_tensors(model, generator, glorot=glorot)
+    return load_tensors(model, drawn, name="seeded", device=device)
+
+
+def state_tensors(model: torch.nn.Module) -> dict[str, AnyArray]:
+    """Return parameters and buffers by name, for `featx.save_weights` and `load_tensors`."""
+    return {
+        key: value.detach().cpu().numpy()
+        for key, value in model.state_dict().items()
+        if not key.endswith(_COUNTER)
+    }
 
 
 def load_tensors(
@@ -152,11 +168,9 @@ def load_tensors(
     wanted: dict[str, Any] = {
         key: tuple(value.shape)
         for key, value in model.state_dict().items()
-        if not key.endswith("num_batches_tracked")
+        if not key.endswith(_COUNTER)
     }
-    given = {
-        key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")
-    }
+    given = {key: value for key, value in tensors.items() if not key.endswith(_COUNTER)}
     for problem, keys in (("lack", wanted.keys() - given), ("have unknown", given.keys() - wanted)):
         if keys:
             raise WeightsError(

@@ -8,38 +8,60 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
 import featx
-from featx import WeightsError
+from featx import Context, WeightsError
 from featx.weights import convert
 from featx_music_tagger import featx_extractors
-from featx_music_tagger.config import INPUT_MEAN, INPUT_STD, N_FRAMES, TAGS
+from featx_music_tagger.config import (
+    INPUT_MEAN,
+    INPUT_STD,
+    N_FRAMES,
+    TAGS,
+    MusicTaggerParams,
+    resolve,
+)
 from featx_music_tagger.convert import keras_tagger
-from featx_music_tagger.extractor import windows_of
+from featx_music_tagger.extractor import MusicTaggerExtractor, standardised
 
 SR = 12000
 
 
-def raw(windows: np.ndarray) -> np.ndarray:
-    """Undo the standardisation."""
-    return windows * INPUT_STD + INPUT_MEAN
+def windows_of(S: np.ndarray, windows: str = "centre") -> np.ndarray:
+    """Return what the network sees of a representation, without the standardisation."""
+    params = MusicTaggerParams(windows=windows)
+    extractor = MusicTaggerExtractor()
+    extractor.context = Context(
+        params=params, resolved=resolve(params, None), features=("embedding",)
+    )
+    extractor.batch_size = 1
+    seen = []
+
+    def forward(x: torch.Tensor) -> dict[str, torch.Tensor]:
+        seen.append(standardised(x).numpy() * INPUT_STD + INPUT_MEAN)
+        return {"embedding": torch.zeros(len(x), 256)}
+
+    extractor.run(forward, S, extractor.segments, extractor.starts)
+    return np.concatenate(seen)
 
 
 def test_the_middle_is_taken(rng: np.random.Generator) -> None:
     S = rng.uniform(-30, 0, (N_FRAMES + 10, 96)).astype(np.float32)
-    windows = windows_of(S, every=False)
+    windows = windows_of(S)
     assert windows.shape == (1, N_FRAMES, 96)
-    np.testing.assert_allclose(raw(windows[0]), 2 * S[5:-5], atol=1e-4)
+    np.testing.assert_allclose(windows[0], 2 * S[5:-5], atol=1e-4)
 
 
 def test_all_complete_windows_are_taken(rng: np.random.Generator) -> None:
     S = rng.uniform(-30, 0, (2 * N_FRAMES + 10, 96)).astype(np.float32)
-    assert windows_of(S, every=True).shape == (2, N_FRAMES, 96)
+    windows = windows_of(S, "all")
+    np.testing.assert_allclose(windows.reshape(-1, 96), 2 * S[:-10], atol=1e-4)
 
 
 def test_short_input_ends_in_silence(rng: np.random.Generator) -> None:
     S = rng.uniform(-10, 0, (100, 96)).astype(np.float32)
-    (window,) = raw(windows_of(S, every=False))
+    (window,) = windows_of(S)
     np.testing.assert_allclose(window[:100], 2 * S, atol=1e-4)
     # 80 dB below the loudest value, as the published code cuts
     np.testing.assert_allclose(window[100:], 2 * S.max() - 80, atol=1e-4)

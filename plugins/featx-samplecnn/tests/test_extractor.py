@@ -122,6 +122,30 @@ def test_short_input_is_repeated_to_one_segment(n: int, rng: np.random.Generator
         np.testing.assert_array_equal(value, full[name])
 
 
+@pytest.mark.parametrize(
+    ("segments", "spacing", "starts"),
+    [
+        (0, "inclusive", [0]),
+        (3, "inclusive", [0, 7, 15]),
+        (1, "inclusive", [7]),
+        (5, "exclusive", [0, 3, 6, 9, 12]),
+        (2, "inclusive", [0, 15]),
+    ],
+)
+def test_segments_are_spread(segments: int, spacing: str, starts: list[int]) -> None:
+    extractor = opened(settings={"segments": segments, "spacing": spacing})
+    assert list(extractor.starts(N_SAMPLES + 15)) == starts
+
+
+def test_a_short_track_is_repeated_whatever_the_number_of_segments(
+    rng: np.random.Generator,
+) -> None:
+    track = noise(rng, 100)
+    (one,) = opened().extract([track])
+    (spread,) = opened(settings={"segments": 4}).extract([track])
+    np.testing.assert_array_equal(one["tags"], spread["tags"])
+
+
 def test_silence_has_a_finite_answer() -> None:
     (found,) = opened().extract([FakeTrack(np.zeros(N_SAMPLES, np.float32))])
     assert all(np.all(np.isfinite(value)) for value in found.values())
@@ -160,7 +184,9 @@ def test_untrained_weights_follow_the_context_seed(rng: np.random.Generator) -> 
 def test_given_weights_are_used(rng: np.random.Generator) -> None:
     track = noise(rng, N_SAMPLES)
     source = opened(seed=7)
-    loaded = opened(weights=state_of(source), config={"model": source.config.to_json()}, seed=0)
+    loaded = opened(
+        weights=state_of(source), config={"model": source.model_config.to_json()}, seed=0
+    )
     np.testing.assert_array_equal(
         loaded.extract([track])[0]["embedding"], source.extract([track])[0]["embedding"]
     )
@@ -186,7 +212,7 @@ def test_weights_must_fit_exactly(key: str, change: np.ndarray | None, message: 
 
 def test_weights_of_another_member_are_refused() -> None:
     source = opened()
-    stored = {**source.config.to_json(), "first_padding": 1}
+    stored = {**source.model_config.to_json(), "first_padding": 1}
     with pytest.raises(WeightsError, match="first_padding=1"):
         opened(weights=state_of(source), config={"model": json.loads(json.dumps(stored))})
 

@@ -10,7 +10,6 @@ from torch import nn
 from featx_samplecnn.catalogue import model_config
 from featx_samplecnn.fast import TimeFirst, fold, make_forward
 from featx_samplecnn.networks import Network, seeded_network
-from featx_samplecnn.segments import cut
 
 #: float32 sums of up to 1536 products in another order, relative to the largest activation
 ROUNDING = 1e-5
@@ -116,32 +115,3 @@ def test_bfloat16_keeps_the_first_digits(rng: np.random.Generator) -> None:
         found = make_forward(network, precision="bfloat16")(y)
     for short, full in zip(found, wanted, strict=True):
         agree(short, full, SHORT)
-
-
-def test_segments_side_by_side(rng: np.random.Generator) -> None:
-    x = rng.normal(size=25).astype(np.float32)
-    np.testing.assert_array_equal(cut(x, length=10), [x[:10], x[10:20]])
-
-
-@pytest.mark.parametrize(
-    ("segments", "spacing", "starts"),
-    [
-        (3, "inclusive", [0, 7, 15]),
-        (1, "inclusive", [7]),
-        (5, "exclusive", [0, 3, 6, 9, 12]),
-        (2, "inclusive", [0, 15]),
-    ],
-)
-def test_segments_are_spread(
-    segments: int, spacing: str, starts: list[int], rng: np.random.Generator
-) -> None:
-    x = rng.normal(size=(25, 3)).astype(np.float32)
-    found = cut(x, length=10, segments=segments, spacing=spacing)
-    np.testing.assert_array_equal(found, [x[start : start + 10] for start in starts])
-
-
-def test_a_short_track_is_repeated_whatever_the_number_of_segments(
-    rng: np.random.Generator,
-) -> None:
-    x = rng.normal(size=7).astype(np.float32)
-    assert cut(x, length=10, segments=4).shape == (1, 10)

@@ -11,9 +11,9 @@ import torch
 
 import featx
 from featx.engine import UntrainedWarning
-from featx.neural import build
+from featx.neural import build, initial_tensors
 from featx_samplecnn.catalogue import model_config
-from featx_samplecnn.model import SampleCNN, initial_tensors
+from featx_samplecnn.model import SampleCNN
 
 
 @pytest.fixture
@@ -42,8 +42,7 @@ def test_run_without_weights_says_and_records_untrained(music: Path, tmp_path: P
 
 def test_saved_weights_are_used(music: Path, tmp_path: Path) -> None:
     config = model_config("sr2000")
-    drawn = initial_tensors(build(lambda: SampleCNN(config)), torch.Generator().manual_seed(0))
-    tensors = {key: value.numpy() for key, value in drawn.items()}
+    tensors = initial_tensors(build(lambda: SampleCNN(config)), torch.Generator().manual_seed(0))
     tensors["head.weight"] = -tensors["head.weight"]
     path = tmp_path / "weights.safetensors"
     featx.save_weights(path, tensors, {"model": config.to_json()})
@@ -73,7 +72,7 @@ def test_settings_go_before_what_the_weights_say(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     featx.save_weights(
         path,
-        {key: value.numpy() for key, value in drawn.items()},
+        drawn,
         {"model": config.to_json(), "params": {"model": "sr2000", "segments": 3}},
     )
     with featx.open_extractor("samplecnn", weights=path) as told:

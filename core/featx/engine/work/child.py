@@ -166,9 +166,7 @@ class _Worker:
         spectra = Spectra(decoded.waveforms, decoded.native_sr)
         for step in steps:
             extractor = self.extractors[step]
-            shortest = extractor.job.spec.min_duration
-            if decoded.duration < shortest:
-                reason = f"{decoded.duration:.3f} s, the extractor needs {shortest:g} s"
+            if reason := extractor.too_short(decoded.waveforms, duration=decoded.duration):
                 yield Skipped(key=key, step=step, code="too-short", reason=reason)
                 continue
             yield Begin(key=key, step=step)

@@ -88,6 +88,7 @@ class OpenExtractor:
             device=job.device,
             threads=threads,
             seed=seed,
+            name=job.spec.name,
         )
         factory = import_object(job.spec.factory)
         try:
@@ -125,6 +126,17 @@ class OpenExtractor:
         own = self.job.resolved.sr
         front_ends = (preset(item).sr for item in self.job.resolved.front_ends)
         return {own, *(sr for sr in front_ends if sr is not None)}
+
+    def too_short(self, waveforms: Mapping[int, FloatArray], *, duration: float) -> str:
+        """Return why this is shorter than the extractor takes, or ``""``.
+
+        Waveforms of a few samples may have none left at a lower rate.
+        """
+        shortest = self.job.spec.min_duration
+        if duration < shortest:
+            return f"{duration:.3f} s, the extractor needs {shortest:g} s"
+        empty = [sr for sr in self.rates() if sr is not None and not len(waveforms[sr])]
+        return f"{duration:g} s, which is not one sample at {min(empty)} Hz" if empty else ""
 
     def extract(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import math
 import tempfile
 import threading
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.engine.work.opening import OpenExtractor
+from featx.errors import ExtractionError
 from featx.testing.conformance.capture import captured, report_captured, report_guards
 from featx.testing.conformance.guards import Guards
 from featx.testing.conformance.host import Session, compare, frame_positions
@@ -36,6 +38,10 @@ _STRIDE = 3
 
 #: Rates of files, for extractors that take them as they come.
 _NATIVE_RATES = (8000, 44100, 96000)
+
+#: Files of fewer samples than any frame, and the rates that they have.
+_FEW_SAMPLES = range(1, 8)
+_FEW_SAMPLES_RATES = (8000, 44100, 48000)
 
 #: Cycles of open, extract and close; growth is measured after the first few, when caches are warm.
 _CYCLES = 8
@@ -90,6 +96,8 @@ class _Battery:
             for name, y in self.edges().items():
                 with check(name):
                     self.check_edge(extractor, y)
+            with check("few-samples"):
+                self.check_few_samples(extractor)
             with check("stereo"):
                 self.check_stereo(extractor)
             with check("frame-count"):
@@ -184,6 +192,23 @@ class _Battery:
                 f"shorter than min_duration ({self.spec.min_duration:g} s): the host skips it"
             )
         self.one(extractor, y)
+
+    def check_few_samples(self, extractor: OpenExtractor) -> None:
+        taken = 0
+        for sr, n in itertools.product(_FEW_SAMPLES_RATES, _FEW_SAMPLES):
+            session = self.session.at(sr)
+            y = np.linspace(0.5, -0.4, n, dtype=np.float32)
+            if session.too_short(extractor, y):
+                continue
+            taken += 1
+            try:
+                session.one(extractor, y)
+            except ExtractionError as error:
+                raise CheckFailed(f"{n} samples at {sr} Hz must have an answer, got {error}") from (
+                    error
+                )
+        if not taken:
+            raise CheckSkipped("all are too short: the host skips them")
 
     def check_stereo(self, extractor: OpenExtractor) -> None:
         import soundfile

@@ -76,6 +76,10 @@ class Session:
         """Return the resolution at `sr`."""
         return opened.resolved(self.sr)
 
+    def too_short(self, opened: OpenExtractor, y: FloatArray) -> str:
+        """Return why the host skips a waveform at `sr`, or ``""``."""
+        return opened.too_short(self._waveforms(opened, y), duration=len(y) / self.sr)
+
     def one(self, opened: OpenExtractor, y: FloatArray) -> Features:
         """Extract from one waveform at `sr`, exactly as a run does."""
         waveforms = self._waveforms(opened, y)

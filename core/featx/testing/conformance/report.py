@@ -36,6 +36,7 @@ EXTRACTOR_CHECKS: Mapping[str, str] = {
     "sub-window": "input shorter than one frame has a finite answer",
     "dc": "a constant has a finite answer",
     "full-scale": "a full-scale square wave has a finite answer",
+    "few-samples": "files of one to seven samples have a finite answer",
     "stereo": "a stereo file gives what its down-mix gives",
     "frame-count": "the number of frames follows from length, hop and first",
     "resources": "opening and closing leaks no files, threads or memory",

@@ -50,7 +50,6 @@ def featx_extractors() -> list[ExtractorSpec]:
         _spec(
             "artist-siamese",
             "Embedding learned from artist labels by a Siamese network",
-            factory="featx_artist.extractor:SiameseExtractor",
             weights=WeightsSpec(
                 name="artist-siamese",
                 licence="MIT",

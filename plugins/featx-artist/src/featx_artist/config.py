@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from featx import FeatureSpec, NoParams, ParameterError, Resolved
+from featx.neural import NetworkConfig
 
 FRONT_END = "fe-artist"
 SR = 22050
@@ -18,7 +17,7 @@ INPUT_STD = 0.25794547
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArtistConfig:
+class ArtistConfig(NetworkConfig):
     """The trunk that artist, tag and track models share.
 
     Parameters
@@ -48,19 +47,6 @@ class ArtistConfig:
                 "filters, kernels and pools must be integers > 0 of one length, got "
                 f"{self.filters}, {self.kernels}, {self.pools}."
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values that survive JSON."""
-        plain = dataclasses.asdict(self)
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in plain.items()}
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> ArtistConfig:
-        """Read what `to_json` wrote."""
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
-        }
-        return cls(**values)
 
 
 #: The published model: cosine of two embeddings is the artist similarity it was trained for.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featx.neural import build, load_tensors
+from featx.neural import seeded, state_tensors
 from featx.training import (
     ArtistClasses,
     Batch,
@@ -24,8 +24,8 @@ from featx.training import (
     TagClasses,
     make_loss,
 )
-from featx_artist.config import FRONT_END, INPUT_MEAN, INPUT_STD
-from featx_artist.model import ArtistTrunk, Classifier, initial_tensors
+from featx_artist.config import FRONT_END
+from featx_artist.model import ArtistTrunk, Classifier, normalised
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -48,11 +48,6 @@ class SegmentMethod(GradientMethod):
         """Frames of a segment."""
         return int(self.params.config().n_frames)
 
-    def fresh(self, model: nn.Module, generator: torch.Generator) -> Any:
-        """Return ``model`` (on the meta device) with parameters drawn from ``generator``."""
-        drawn = {key: value.numpy() for key, value in initial_tensors(model, generator).items()}
-        return load_tensors(model, drawn, name="artist").requires_grad_(True)
-
     def decay(self, model: nn.Module) -> dict[str, Tensor]:
         """Return the squared kernels of the convolutions times ``l2``; nothing for 0."""
         if not self.params.l2:
@@ -68,17 +63,7 @@ class SegmentMethod(GradientMethod):
     def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return the state of the trunk and its configuration; a head stays behind."""
         trunk = self.trunk(model)
-        tensors = {
-            key: value.numpy()
-            for key, value in trunk.state_dict().items()
-            if not key.endswith("num_batches_tracked")
-        }
-        return tensors, {"model": trunk.config.to_json(), "front_end": FRONT_END}
-
-
-def normalised(segments: Tensor) -> Tensor:
-    """Return ``fe-artist`` minus the mean of its training set, over its deviation."""
-    return (segments - INPUT_MEAN) / INPUT_STD
+        return state_tensors(trunk), {"model": trunk.config.to_json(), "front_end": FRONT_END}
 
 
 # ------------------------------------------------------------------------- classifiers
@@ -88,9 +73,8 @@ class HeadMethod(ClassifierMethod, SegmentMethod):
     def build(self, generator: torch.Generator) -> Classifier:
         """Return trunk and head."""
         n_classes = len(self.classes.names)
-        model = build(lambda: Classifier(self.params.config(), n_classes))
-        found: Classifier = self.fresh(model, generator)
-        return found
+        config = self.params.config()
+        return seeded(lambda: Classifier(config, n_classes), generator).requires_grad_(True)
 
     def logits(self, model: Classifier, batch: Batch) -> Tensor:
         """Return ``(batch, n_classes)``."""
@@ -131,8 +115,8 @@ class PositiveMethod(SegmentMethod):
 
     def build(self, generator: torch.Generator) -> ArtistTrunk:
         """Return the trunk."""
-        found: ArtistTrunk = self.fresh(build(lambda: ArtistTrunk(self.params.config())), generator)
-        return found
+        config = self.params.config()
+        return seeded(lambda: ArtistTrunk(config), generator).requires_grad_(True)
 
     def losses(self, model: ArtistTrunk, batch: Batch) -> dict[str, Tensor]:
         """Return eq. 4.2 for every notion, and the decay.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featx_artist.config import ArtistConfig
+from featx_artist.config import INPUT_MEAN, INPUT_STD, ArtistConfig
 
 
 class Layer(nn.Module):
@@ -74,23 +71,6 @@ class Classifier(nn.Module):
         return logits
 
 
-def initial_tensors(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw a fresh state: He-uniform convolutions, Glorot-uniform head.
-
-    Only ``generator`` is drawn from, in the order of the state dict; biases are 0 and
-    normalisation is the identity, as Keras starts.
-    """
-    return {
-        key: _initial(key, tuple(value.shape), generator)
-        for key, value in model.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
-
-
-def _initial(key: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    if len(shape) == 1:
-        ones = key.endswith(("bn.weight", "running_var"))
-        return torch.ones(shape) if ones else torch.zeros(shape)
-    fan_in = math.prod(shape[1:])
-    fans = fan_in if len(shape) == 3 else fan_in + shape[0]
-    return (2.0 * torch.rand(shape, generator=generator) - 1.0) * math.sqrt(6.0 / fans)
+def normalised(x: Tensor) -> Tensor:
+    """Return ``fe-artist`` minus the mean of its training set, over its deviation."""
+    return (x - INPUT_MEAN) / INPUT_STD

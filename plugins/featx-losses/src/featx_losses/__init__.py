@@ -6,67 +6,15 @@ when they are asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import lazy_loader
 
 from featx import API_VERSION, LossSpec, hookimpl
 from featx_losses import params
 
-if TYPE_CHECKING:
-    from featx_losses.classes import BinaryCrossEntropy, CrossEntropy, ProxyBCE
-    from featx_losses.composed import ComposedLoss
-    from featx_losses.contrast import InfoNCE, NTXent
-    from featx_losses.distances import Cosine, Distance, Euclidean
-    from featx_losses.hinge import BatchHinge, TripletHinge
-    from featx_losses.miners import AllNegatives, HardestNegative, Miner, SemihardNegatives
-    from featx_losses.reducers import ActiveMean, Mean, Reducer, RowMean, Sum
-
-#: public name -> module that defines it
-_HOMES = {
-    "ActiveMean": "reducers",
-    "AllNegatives": "miners",
-    "BatchHinge": "hinge",
-    "BinaryCrossEntropy": "classes",
-    "ComposedLoss": "composed",
-    "Cosine": "distances",
-    "CrossEntropy": "classes",
-    "Distance": "distances",
-    "Euclidean": "distances",
-    "HardestNegative": "miners",
-    "InfoNCE": "contrast",
-    "Mean": "reducers",
-    "Miner": "miners",
-    "NTXent": "contrast",
-    "ProxyBCE": "classes",
-    "Reducer": "reducers",
-    "RowMean": "reducers",
-    "SemihardNegatives": "miners",
-    "Sum": "reducers",
-    "TripletHinge": "hinge",
-}
-
-__all__ = [
-    "ActiveMean",
-    "AllNegatives",
-    "BatchHinge",
-    "BinaryCrossEntropy",
-    "ComposedLoss",
-    "Cosine",
-    "CrossEntropy",
-    "Distance",
-    "Euclidean",
-    "HardestNegative",
-    "InfoNCE",
-    "Mean",
-    "Miner",
-    "NTXent",
-    "ProxyBCE",
-    "Reducer",
-    "RowMean",
-    "SemihardNegatives",
-    "Sum",
-    "TripletHinge",
-    "featx_losses",
-]
+__getattr__, _, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["featx_losses"]
 
 _PARK = (
     "Park, Lee, Park, Ha, Nam. Representation learning of music using artist labels. ISMIR 2018, "
@@ -185,15 +133,5 @@ def featx_losses() -> list[LossSpec]:
     ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'featx_losses' has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(f"featx_losses.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+def __dir__() -> list[str]:  # hooks are looked for among these names, which lazy_loader's lack
+    return sorted({*globals(), *__all__})

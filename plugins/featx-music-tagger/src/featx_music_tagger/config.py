@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from featx import Column, FeatureSpec, FrontEnd, Resolved, param, params_class
 from featx.frontend import Decibel, Framing, Mel
+from featx.neural import NetworkConfig
 
 #: Order of the columns of ``tags``, as the published examples list them.
 TAGS: tuple[str, ...] = (
@@ -47,7 +47,7 @@ INPUT_STD = 15.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggerConfig:
+class TaggerConfig(NetworkConfig):
     """One network.
 
     Parameters
@@ -76,14 +76,6 @@ class TaggerConfig:
     def embedding_dim(self) -> int:
         """Width of what the tags are computed from."""
         return self.recurrent or self.channels[-1]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values that survive JSON."""
-        return {
-            **asdict(self),
-            "channels": list(self.channels),
-            "pools": [list(pool) for pool in self.pools],
-        }
 
 
 MODELS: Mapping[str, TaggerConfig] = MappingProxyType(

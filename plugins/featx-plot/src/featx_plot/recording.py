@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from featx.annotations import Events
     from featx.store import Store
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
     from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
     from featx_plot import Frames
 

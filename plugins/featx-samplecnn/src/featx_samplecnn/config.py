@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from featx import FrontEnd, ParameterError
+from featx.neural import NetworkConfig
 from featx_samplecnn.front_end import mel_front_end
 from featx_samplecnn.tags import TAGS
 
@@ -22,7 +22,7 @@ BLOCKS = ("basic", "se", "res", "rese")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(NetworkConfig):
     """What all networks have in common.
 
     Parameters
@@ -91,21 +91,12 @@ class ModelConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that survive JSON."""
-        plain = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in dataclasses.asdict(self).items()
-        }
-        return {"kind": self.kind, **plain}
+        return {"kind": self.kind, **super().to_json()}
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Any:
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in plain.items()
-            if key != "kind"
-        }
-        return cls(**values)
+        return super().from_json({key: plain[key] for key in plain if key != "kind"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,7 +292,6 @@ def config_from_json(plain: Mapping[str, Any]) -> ModelConfig:
     if kind not in _KINDS:
         raise ParameterError(f"kind must be one of {', '.join(_KINDS)}, got {kind!r}.")
     try:
-        found: ModelConfig = _KINDS[kind].from_json(plain)
+        return _KINDS[kind].from_json(plain)
     except TypeError as error:
         raise ParameterError(f"configuration must be one of a {kind}, but {error}.") from error
-    return found

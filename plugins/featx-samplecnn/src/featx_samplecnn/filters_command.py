@@ -95,9 +95,9 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
 
     from featx import load_weights
     from featx.engine import match_params_and_weights
-    from featx.neural import load_tensors
+    from featx.neural import check_config, load_tensors
     from featx_samplecnn import featx_extractors
-    from featx_samplecnn.extractor import check_config
+    from featx_samplecnn.extractor import SampleCNNExtractor
     from featx_samplecnn.model import SampleCNN
     from featx_samplecnn.networks import make_network, seeded_network
 
@@ -109,7 +109,8 @@ def _network(weights: str | None, model: str | None, seed: int) -> tuple[SampleC
     config = params.config()
     if path:
         tensors, stored = load_weights(path)
-        check_config(stored.get("model"), config, name="samplecnn")
+        ignored = SampleCNNExtractor.training_only
+        check_config(stored.get("model"), config.to_json(), name="samplecnn", ignore=ignored)
         network = load_tensors(make_network(config), tensors, name="samplecnn")
         title = f"{params.model}, {Path(path).name}"
     else:

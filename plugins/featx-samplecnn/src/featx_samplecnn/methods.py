@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from featx.neural import state_tensors
 from featx.training import ArtistClasses, ClassifierMethod, CropSpec, TagClasses
 from featx_samplecnn.networks import Network, seeded_network
 from featx_samplecnn.tags import TAGS
@@ -40,11 +41,6 @@ class SegmentMethod(ClassifierMethod):
 
     def export(self, model: Network) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return the state dict, and the configuration with what the extractor needs to be set."""
-        tensors = {
-            key: value.numpy()
-            for key, value in model.state_dict().items()
-            if not key.endswith("num_batches_tracked")
-        }
         params = {
             "model": self.params.model,
             "widths": self.params.widths,
@@ -52,7 +48,7 @@ class SegmentMethod(ClassifierMethod):
             "labels": list(self.classes.names),
             "activation": self.classes.activation,
         }
-        return tensors, {"model": model.config.to_json(), "params": params}
+        return state_tensors(model), {"model": model.config.to_json(), "params": params}
 
 
 class TagMethod(SegmentMethod):

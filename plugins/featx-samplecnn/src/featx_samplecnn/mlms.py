@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from torch import nn
 
-from featx import Context, Extractor, Features, ParameterError, Track, WeightsError
-from featx.neural import inference, load_tensors, map_segments
+from featx import Context, Features, ParameterError, Track, WeightsError
+from featx.neural import NetworkExtractor, Segments, check_config
 from featx.weights import file_sha256
 from featx_samplecnn.config import ModelConfig, config_from_json
 from featx_samplecnn.convert import checkpoint
-from featx_samplecnn.extractor import BATCH_SIZE_ACCELERATOR, BATCH_SIZE_CPU, check_config
+from featx_samplecnn.extractor import SampleCNNExtractor
 from featx_samplecnn.fast import Forward, make_forward
-from featx_samplecnn.mlms_params import MLMSParams, member_text
+from featx_samplecnn.mlms_params import Member, MLMSParams, member_text
 from featx_samplecnn.networks import make_network
-from featx_samplecnn.segments import segments_of
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
 #: Between the label of a network and the name of a tensor.
 _SEPARATOR = "/"
 
-#: Levels do not depend on the classifier.
-_HEAD = frozenset({"n_tags", "activation"})
+#: Levels depend neither on the classifier nor on how it was trained.
+_NOT_IN_THE_LEVELS = ("n_tags", "activation", *SampleCNNExtractor.training_only)
 
 
-class MLMSExtractor(Extractor):
+class MLMSExtractor(NetworkExtractor):
     """One vector per track.
 
     References
@@ -40,68 +39,63 @@ class MLMSExtractor(Extractor):
     neural networks for music auto-tagging". IEEE Signal Processing Letters, 2017.
     """
 
+    accelerator_batch = SampleCNNExtractor.accelerator_batch
+
     def open(self, context: Context) -> None:
         """Build every network from its part of the weights."""
         super().open(context)
-        if context.weights is None:
-            raise WeightsError(
-                "weights 'mlms' must be given, got none. "
-                "Run: featx weights import mlms <members.json>"
-            )
-        stored = context.config.get("models", {})
-        self.networks: list[tuple[ModelConfig, Forward]] = []
-        for member in context.params.members():
-            told = stored.get(member.label)
-            if told is None:
-                raise WeightsError(
-                    f"weights 'mlms' must hold the network {member.label!r}, "
-                    f"got {', '.join(sorted(stored)) or 'none'}."
-                )
-            check_config(told, member.config, name=f"mlms: {member.label}", ignore=_HEAD)
-            network = load_tensors(
-                make_network(config_from_json(told)),
-                _part(context.weights, member.label),
-                name=f"mlms: {member.label}",
-                device=context.device,
-            )
-            self.networks.append((member.config, make_forward(network, device=context.device)))
-        self.batch_size = BATCH_SIZE_CPU if context.device == "cpu" else BATCH_SIZE_ACCELERATOR
+        self.fast = [
+            (member.config, make_forward(self.model[_key(member)], device=context.device))
+            for member in context.params.members()
+        ]
 
-    def extract(self, tracks: Sequence[Track]) -> list[Features]:
-        """Return ``concat`` for every track."""
-        with inference(threads=self.context.threads):
-            return [self._extract(track) for track in tracks]
-
-    def close(self) -> None:
-        """Drop the networks."""
-        del self.networks
-
-    def _extract(self, track: Track) -> Features:
-        return Features(
-            concat=np.concatenate([self._levels(track, *network) for network in self.networks])
+    def network(self) -> nn.ModuleDict:
+        """Return the networks by their labels."""
+        stored = self.context.config.get("models", {})
+        return nn.ModuleDict(
+            {
+                _key(member): make_network(_stored_config(member, stored))
+                for member in self.context.params.members()
+            }
         )
 
-    def _levels(self, track: Track, config: ModelConfig, forward: Forward) -> FloatArray:
-        def levels(y: torch.Tensor) -> tuple[torch.Tensor]:
-            return (forward(y)[0],)
+    def tensors(self, weights: Mapping[str, AnyArray]) -> Mapping[str, AnyArray]:
+        """Return those of the networks that are used."""
+        used = {member.label for member in self.context.params.members()}
+        return {
+            name.replace(_SEPARATOR, f"{_SEPARATOR}.", 1): values
+            for name, values in weights.items()
+            if name.partition(_SEPARATOR)[0] in used
+        }
 
-        (found,) = map_segments(
-            levels,
-            segments_of(track, config),
-            batch_size=self.batch_size,
-            device=self.context.device,
+    def extract_track(self, track: Track) -> Features:
+        """Return ``concat``, the levels of every network."""
+        parts = [self._levels(track, *network) for network in self.fast]
+        return Features(concat=np.concatenate(parts))
+
+    def _levels(self, track: Track, config: ModelConfig, fast: Forward) -> FloatArray:
+        front_end = config.front_end
+        x = track.y if front_end is None else track.spectra(front_end)
+        return self.run(lambda y: fast(y)[0], x, Segments(length=config.length))["concat"]
+
+
+def _key(member: Member) -> str:
+    """Return the name of a network in the module; a bare label may be that of an attribute."""
+    return f"{member.label}{_SEPARATOR}"
+
+
+def _stored_config(member: Member, stored: Mapping[str, Any]) -> ModelConfig:
+    """Return the configuration of a network in the weights, which must be the one asked for."""
+    if member.label not in stored:
+        raise WeightsError(
+            f"weights 'mlms' must hold the network {member.label!r}, "
+            f"got {', '.join(sorted(stored)) or 'none'}."
         )
-        mean: FloatArray = found.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return mean
-
-
-def _part(weights: Mapping[str, AnyArray], label: str) -> dict[str, AnyArray]:
-    prefix = f"{label}{_SEPARATOR}"
-    return {
-        name.removeprefix(prefix): values
-        for name, values in weights.items()
-        if name.startswith(prefix)
-    }
+    plain = stored[member.label]
+    check_config(
+        plain, member.config.to_json(), name=f"mlms: {member.label}", ignore=_NOT_IN_THE_LEVELS
+    )
+    return config_from_json(plain)
 
 
 def bundle(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:

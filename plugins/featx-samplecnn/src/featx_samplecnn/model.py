@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -132,27 +130,3 @@ class SampleCNN(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """Map inputs to tag logits ``(batch, n_tags)``."""
         return self.classify(self.embed(self.encode(y)))
-
-
-def initial_tensors(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw a fresh state for ``model``: He-uniform convolutions, Glorot-uniform matrices.
-
-    Only ``generator`` is drawn from, in the order of the state dict; biases are 0 and
-    normalisation is the identity, as Keras starts.
-    """
-    return {
-        key: _initial(key, tuple(value.shape), generator)
-        for key, value in model.state_dict().items()
-        if not key.endswith("num_batches_tracked")
-    }
-
-
-def _initial(key: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    if len(shape) == 1:
-        # the weights of normalisation are the only ones of one dimension
-        return torch.ones(shape) if key.endswith((".weight", "running_var")) else torch.zeros(shape)
-    fan_in = math.prod(shape[1:])
-    fan_out = shape[0] * math.prod(shape[2:])
-    he = len(shape) == 3 and "shortcut" not in key
-    limit = math.sqrt(6.0 / (fan_in if he else fan_in + fan_out))
-    return (2.0 * torch.rand(shape, generator=generator) - 1.0) * limit

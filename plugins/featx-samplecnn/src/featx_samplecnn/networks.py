@@ -7,12 +7,15 @@ from typing import Any, TypeAlias
 
 import torch
 
-from featx.neural import build, load_tensors
+from featx import neural
 from featx_samplecnn.config import ModelConfig, ResConfig, ResSEConfig, SampleCNNConfig
-from featx_samplecnn.model import SampleCNN, initial_tensors
+from featx_samplecnn.model import SampleCNN
 from featx_samplecnn.residual import ReSE, SampleCNNSE
 
 Network: TypeAlias = SampleCNN | ReSE | SampleCNNSE
+
+#: Layers whose kernels begin as those of dense layers do.
+GLOROT = ("shortcut",)
 
 _CLASSES: dict[type[ModelConfig], Callable[[Any], Network]] = {
     SampleCNNConfig: SampleCNN,
@@ -23,14 +26,9 @@ _CLASSES: dict[type[ModelConfig], Callable[[Any], Network]] = {
 
 def make_network(config: ModelConfig) -> Network:
     """Return the network of ``config``, on the meta device: no memory, no random numbers."""
-    return build(lambda: _CLASSES[type(config)](config))
+    return neural.build(lambda: _CLASSES[type(config)](config))
 
 
-def seeded_network(
-    config: ModelConfig, generator: torch.Generator, *, device: str = "cpu"
-) -> Network:
+def seeded_network(config: ModelConfig, generator: torch.Generator) -> Network:
     """Return an untrained network whose parameters are drawn from ``generator``, in evaluation."""
-    network = make_network(config)
-    drawn = initial_tensors(network, generator)
-    tensors = {key: value.numpy() for key, value in drawn.items()}
-    return load_tensors(network, tensors, name="samplecnn", device=device)
+    return neural.seeded(lambda: make_network(config), generator, glorot=GLOROT)

@@ -1,0 +1,11 @@
+from .descriptions import NetworkConfig as NetworkConfig
+from .descriptions import Segments as Segments
+from .descriptions import check_config as check_config
+from .descriptions import pooled_spec as pooled_spec
+from .extractor import NetworkExtractor as NetworkExtractor
+from .tensors import build as build
+from .tensors import inference as inference
+from .tensors import initial_tensors as initial_tensors
+from .tensors import load_tensors as load_tensors
+from .tensors import seeded as seeded
+from .tensors import state_tensors as state_tensors
