@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 
 from featx.errors import StoreError
+from featx.store.admission import TIME_LIMIT, ChildInspector
 from featx.store.catalogue import Current
-from featx.store.checking import TIME_LIMIT, ChildInspector
 from featx.store.paths import regular_file, user_cache
 from featx.store.records import Recipe, TrackRecord, Unit, decode_text, encode_text
 from featx.store.sources import CHUNK_CACHE, Block, Entry, Source

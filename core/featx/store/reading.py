@@ -18,7 +18,7 @@ from featx.store.tracks import TrackTable, near_name
 from featx.store.views import ExtractorView
 
 if TYPE_CHECKING:
-    from featx.store.verification import VerifyReport
+    from featx.store.integrity import VerifyReport
     from featx.types import AnyArray
 
 #: Hexadecimal digits of a recipe that ``name@recipe`` must give at least.
@@ -172,7 +172,7 @@ class Store(Mapping[str, ExtractorView]):
 
     def verify(self) -> VerifyReport:
         """Check every byte of the store; see `featx.store.verify`, which also repairs."""
-        from featx.store.verification import verify
+        from featx.store.integrity import verify
 
         return verify(self.path)
 
