@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, StoreError
-from featx.store.html import html_table
+from featx.notebook import html_table
 from featx.store.merged import MergedSource, admit_merged
 from featx.store.paths import is_merged_file, is_store_folder
 from featx.store.records import Recipe, ShardInfo, Unit, encode_text
@@ -18,7 +18,7 @@ from featx.store.tracks import TrackTable, near_name
 from featx.store.views import ExtractorView
 
 if TYPE_CHECKING:
-    from featx.store.verification import VerifyReport
+    from featx.store.integrity import VerifyReport
     from featx.types import AnyArray
 
 #: Hexadecimal digits of a recipe that ``name@recipe`` must give at least.
@@ -172,7 +172,7 @@ class Store(Mapping[str, ExtractorView]):
 
     def verify(self) -> VerifyReport:
         """Check every byte of the store; see `featx.store.verify`, which also repairs."""
-        from featx.store.verification import verify
+        from featx.store.integrity import verify
 
         return verify(self.path)
 
