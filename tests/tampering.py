@@ -23,7 +23,7 @@ import numpy as np
 
 from featx.errors import StoreError
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store, verify
-from featx.store.checking import ChildInspector, shard_problem
+from featx.store.admission import ChildInspector, shard_problem
 from featx.store.ledger import decode_line, encode_line
 from featx.store.records import listing_hash
 from featx.store.shard import write_dataset

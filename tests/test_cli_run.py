@@ -171,7 +171,7 @@ def test_interrupted_run_keeps_what_is_done(
     (os.killpg if group else os.kill)(process.pid, number)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "run the same command again to go on" in told
+    assert "run the same command again to resume" in told
     done = len(open_store(store)["slow"]["level"].ids)
     assert 0 < done < 60
     assert f"60 in = {done} ok + 0 failed + 0 skipped" in told

@@ -20,7 +20,9 @@ from featx.frontend import (
     Decibel,
     EmptyBandWarning,
     Framing,
+    Level,
     LibrosaChroma,
+    Log10,
     Mel,
     PowerLaw,
     Processor,
@@ -75,6 +77,14 @@ VARIANTS: dict[str, dict] = {
     "power law": {"compression": PowerLaw()},
     "tuned": {"bank": LIBROSA_CHROMA},
     "tuned, dB": {"bank": LIBROSA_CHROMA, "compression": Decibel(top_db=20.0)},
+    "levelled": {"level": Level(dbfs=-23.0), "compression": Log10(gain=10.0)},
+    "levelled, dB": {"level": Level(), "compression": Decibel(top_db=30.0), "deltas": 1},
+    "relative": {"compression": Decibel(amin=1e-6, reference="mean")},
+    "relative, all of it": {
+        "compression": Decibel(reference="mean", top_db=30.0), "cepstrum": Cepstrum(n_mfcc=7),
+        "deltas": 1,
+    },
+    "relative, tuned": {"bank": LIBROSA_CHROMA, "compression": Decibel(reference="mean")},
     "no bank": {"bank": Bins()},
     "frames": {"bank": Samples(), "compression": PowerLaw(exponent=1.0, gain=2.0)},
 }  # fmt: skip
@@ -103,8 +113,8 @@ def cut(y: np.ndarray, rng, longest: int) -> list[np.ndarray]:
 @pytest.fixture
 def small_blocks(monkeypatch) -> None:
     """Blocks of 32 frames, so that a short waveform has several."""
-    monkeypatch.setattr("featx.frontend.processing.BLOCK_VALUES", 1)
-    monkeypatch.setattr("featx.frontend.processing.PIECES", 1)
+    monkeypatch.setattr("featx.frontend.rows.BLOCK_VALUES", 1)
+    monkeypatch.setattr("featx.frontend.rows.PIECES", 1)
 
 
 def joined(blocks: Iterator[tuple[int, np.ndarray]], dim: int) -> np.ndarray:
@@ -163,11 +173,13 @@ def test_blocks_without_vectors_have_the_bits_of_one_shot(name: str, rng, monkey
 
 
 def test_a_stream_holds_few_samples_at_a_time(rng) -> None:
-    from featx.frontend.parts import blocks_of_pieces
+    from featx.frontend.streams import blocks_of_pieces
 
     fe = PRESETS["fe-artist"]
     second = sound(22050, rng)
-    held = [len(part.y) for part, _, _ in blocks_of_pieces([second] * 90, fe, rows=256, margin=0)]
+    held = [
+        len(excerpt.y) for excerpt, _, _ in blocks_of_pieces([second] * 90, fe, rows=256, margin=0)
+    ]
     assert max(held) < 256 * 512 + 2 * 22050
 
 
@@ -216,7 +228,7 @@ def test_what_does_not_fit_is_computed_twice(name: str, threads: int, rng, monke
     fe = PRESETS[name]
     y = sound(200_000, rng)
     kept = compute(y, fe, sr=fe.sr)
-    monkeypatch.setattr("featx.frontend.processing.FITS", 0)
+    monkeypatch.setattr("featx.frontend.memory.FITS", 0)
     np.testing.assert_array_equal(compute(y, fe, sr=fe.sr, threads=threads), kept)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from engine_tools import write_folder
 from tampering import make_store
 
 from featx.guarded import Answer, Child, ChildDiedError, Request
@@ -22,7 +23,10 @@ from featx.guarded.messages import MessageError, encode
 SUBJECTS = Path(__file__).parent / "subjects"
 
 #: modules that a working folder may hold, and that must not be taken for those of Python
-SHADOWS = ("json", "dataclasses", "numpy", "multiprocessing", "subprocess", "psutil", "pluggy")
+SHADOWS = (
+    *("json", "dataclasses", "numpy", "multiprocessing", "subprocess", "struct", "signal"),
+    *("psutil", "pluggy", "soundfile", "h5py", "featx_spectral", "sitecustomize"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -240,6 +244,8 @@ def test_child_imports_nothing_from_the_working_folder(
         (["doctor", "--timeout", "60"], "sound to features"),
         (["verify", "{store}"], "intact"),
         (["check", "mfcc"], "passes"),
+        (["run", "{music}", "-p", "mfcc", "-o", "{out}", "-j", "1"], "2 in = 2 ok"),
+        (["scan", "{music}", "-j", "1"], "2 files"),
     ],
 )
 def test_commands_work_in_a_folder_of_shadows(
@@ -247,7 +253,9 @@ def test_commands_work_in_a_folder_of_shadows(
 ) -> None:
     pytest.importorskip("featx_spectral")
     make_store(tmp_path / "store")
-    arguments = [argument.format(store=tmp_path / "store") for argument in arguments]
+    music = write_folder(tmp_path / "music", 2)
+    places = {"store": tmp_path / "store", "music": music, "out": tmp_path / "out"}
+    arguments = [argument.format(**places) for argument in arguments]
     result = subprocess.run(
         [sys.executable, "-P", "-m", "featx.cli", *arguments],
         capture_output=True,

@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 from tampering import CLIP, HOSTILE, RECIPE, Trial, flip, make_store, refused_on_opening, tamper
 
-import featx.store.checking as checking
 from featx.errors import ParameterError, StoreError
-from featx.store import StoreWriter, TrackRecord, lock_store, merge, open_store, verify
-from featx.store.checking import ChildInspector
+from featx.store import StoreWriter, TrackRecord, admission, lock_store, merge, open_store, verify
+from featx.store.admission import ChildInspector
 from featx.types import FeatureSpec
 
 
@@ -46,7 +45,7 @@ def test_hostile_shard_with_a_fitting_ledger_is_refused(
     folder: Path, name: str, inspector: ChildInspector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tamper(folder, name)
-    monkeypatch.setattr(checking, "ChildInspector", lambda **_: inspector)
+    monkeypatch.setattr(admission, "ChildInspector", lambda **_: inspector)
     monkeypatch.setattr(inspector, "close", lambda: None)
     assert refused_on_opening(folder)
 
@@ -84,7 +83,7 @@ def test_foreign_store_is_checked_once(
 ) -> None:
     as_a_stranger(monkeypatch, tmp_path)
     open_store(folder).close()
-    monkeypatch.setattr(checking, "shard_problem", lambda *_: "checked again")
+    monkeypatch.setattr(admission, "shard_problem", lambda *_: "checked again")
     open_store(folder).close()
     next((folder / "shards").rglob("*.h5")).touch()
     with pytest.raises(StoreError, match="checked again"):

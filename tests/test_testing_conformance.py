@@ -85,6 +85,7 @@ def test_good_extractor_behaves(subjects, tmp_path):
         ("WrongHop", "frame-count", "3 hops more"),
         ("DropsQuietFrames", "frame-count", "must depend on the length only"),
         ("EventsTooLate", "outputs", "time must lie within"),
+        ("EventsUnsorted", "outputs", "events must be sorted by time"),
         ("DependsOnFeatures", "subset", "one output must equal that of all"),
         ("LeaksFiles", "resources", "open files must not grow"),
         ("LeaksThreads", "resources", "threads must not grow"),
@@ -93,6 +94,26 @@ def test_good_extractor_behaves(subjects, tmp_path):
 )
 def test_defect_is_named(subjects, tmp_path, subject, check, message):
     outcomes = behave(subjects.spec(getattr(subjects, subject)), tmp_path)
+    assert outcomes[check].status == "fail"
+    assert message in outcomes[check].message
+
+
+LABELLED = {"resolve": "conformance_subjects:resolve_labels"}
+
+
+def test_extractor_of_labels_behaves(subjects, tmp_path):
+    assert failed(behave(subjects.spec(subjects.Labels, **LABELLED), tmp_path)) == set()
+
+
+@pytest.mark.parametrize(
+    ("subject", "check", "message"),
+    [
+        ("UnknownLabel", "outputs", "one of the 2 labels of its column, got 'softly'"),
+        ("LabelsThatChange", "repeatable", "parts.mode differs in row 0"),
+    ],
+)
+def test_defect_of_labels_is_named(subjects, tmp_path, subject, check, message):
+    outcomes = behave(subjects.spec(getattr(subjects, subject), **LABELLED), tmp_path)
     assert outcomes[check].status == "fail"
     assert message in outcomes[check].message
 

@@ -70,10 +70,10 @@ def run(manifest: Path, out: str, **settings: Any) -> Any:
     return train(
         manifest,
         manifest.parent / out,
-        plugin="tiny",
+        extractor="tiny",
         method=method,
         store=store,
-        settings={"steps": 30, **settings},
+        params={"steps": 30, **settings},
         threads=threads,
         workers=workers,
         max_minutes=minutes,

@@ -127,8 +127,8 @@ def test_a_fit_runs_without_torch(site: Path, manifest: Path, tmp_path: Path) ->
         "import sys\n"
         "sys.modules['torch'] = None\n"
         "from featx.training import train\n"
-        f"done = train({str(manifest)!r}, {str(tmp_path / 'out')!r}, plugin='codebook',\n"
-        "    settings={'codewords': 4, 'steps': 2})\n"
+        f"done = train({str(manifest)!r}, {str(tmp_path / 'out')!r}, extractor='codebook',\n"
+        "    params={'codewords': 4, 'steps': 2})\n"
         "print(done.steps)\n"
     )
     done = subprocess.run(
@@ -165,8 +165,8 @@ def fit(manifest: Path, out: str = "out", **settings: Any) -> Any:
     return train(
         manifest,
         manifest.parent / out,
-        plugin="tiny",
-        settings={"n_vectors": 900, **settings},
+        extractor="tiny",
+        params={"n_vectors": 900, **settings},
         max_minutes=minutes,
         workers=settings.pop("workers", 2),
         progress=settings.pop("reporter", None) or Silent(),
@@ -249,7 +249,7 @@ def test_a_fit_learns_from_changed_songs(noise: Path) -> None:
 @pytest.mark.usefixtures("known")
 def test_device_other_than_the_cpu_is_refused(noise: Path) -> None:
     with pytest.raises(ParameterError, match="device must be 'cpu' for method 'walk'"):
-        train(noise, noise.parent / "out", plugin="tiny", device="cuda")
+        train(noise, noise.parent / "out", extractor="tiny", device="cuda")
 
 
 # --------------------------------------------------------------------------- the sample

@@ -174,7 +174,7 @@ def main(manifest: str, out: str, steps: int, kill_after: int) -> None:
     settings |= {"schedule": "stages", "patience": 0, "stages": 50, "lr": 0.5}
     reporter = Silent(kill_after)
     done = running.train(
-        manifest, out, plugin="tiny", settings=settings, threads=1, progress=reporter
+        manifest, out, extractor="tiny", params=settings, threads=1, progress=reporter
     )
     print(reporter.began, done.sha256)
 

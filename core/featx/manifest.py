@@ -24,7 +24,8 @@ __all__ = [
 MANIFEST_SUFFIXES = (".csv", ".parquet", ".pq")
 
 #: Columns with a meaning, besides ``path`` and ``track_id``; others are read when asked for.
-MANIFEST_COLUMNS = ("artist", "album", "title", "tags", "split", "tempo")
+#: ``annotation`` is a file of events, relative to the manifest's folder like ``path``.
+MANIFEST_COLUMNS = ("artist", "album", "title", "tags", "split", "tempo", "annotation")
 
 #: Wrong lines that one error names at most.
 _TOLD = 10

@@ -214,6 +214,43 @@ class EventsTooLate(Good):
         return features
 
 
+class EventsUnsorted(Good):
+    def one(self, y: np.ndarray, n: int) -> Features:
+        features = super().one(y, n)
+        if "events" in features:
+            features["events"] = features["events"][::-1].copy()
+        return features
+
+
+def resolve_labels(params: Any, native_sr: int | None) -> Resolved:
+    columns = (Column("time", "s"), Column("mode", labels=("loud", "soft")))
+    spec = FeatureSpec(name="parts", kind="events", columns=columns, description="Loudness")
+    return Resolved(sr=8000, outputs=(spec,))
+
+
+class Labels(Extractor):
+    texts = ("loud", "soft")
+
+    def extract(self, tracks: Sequence[Track]) -> list[Features]:
+        return [self.one(track.y) for track in tracks]
+
+    def one(self, y: np.ndarray) -> Features:
+        text = self.texts[int(np.square(y).mean() < 0.5)]
+        return Features({"parts": {"time": [0.0], "mode": [text]}})
+
+
+class UnknownLabel(Labels):
+    texts = ("loud", "softly")
+
+
+class LabelsThatChange(Labels):
+    calls = 0
+
+    def one(self, y: np.ndarray) -> Features:
+        self.calls += 1
+        return Features({"parts": {"time": [0.0], "mode": [self.texts[self.calls % 2]]}})
+
+
 class DependsOnFeatures(Good):
     def one(self, y: np.ndarray, n: int) -> Features:
         features = super().one(y, n)

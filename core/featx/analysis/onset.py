@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.frontend.banks import Mel
 from featx.frontend.compression import Decibel
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import FrontEnd
 from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import frame_window
-from featx.frontend.pipeline import compute
 from featx.frontend.presets import preset
+from featx.frontend.processor import compute
+from featx.frontend.triangles import Mel
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray

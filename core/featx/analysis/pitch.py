@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.blocks import check_waveform
-from featx.frontend.lanes import check_finite
+from featx.frontend.checks import check_finite, check_waveform
 
 if TYPE_CHECKING:
     from featx.types import FloatArray

@@ -11,7 +11,7 @@ from featx.commands import echo_json, echo_table, json_option, printable
 
 if TYPE_CHECKING:
     from featx.store import Store
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
 
 
 @click.command("show")

@@ -118,8 +118,8 @@ def command(
     stop = threading.Event()
     with _stopping(stop):
         summary = train(
-            plugin=plugin,
-            settings=parse_settings(settings, (plugin,))[plugin],
+            extractor=plugin,
+            params=parse_settings(settings, (plugin,))[plugin],
             progress=choose_progress(),
             stop=stop,
             disabled=session().disabled,

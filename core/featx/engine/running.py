@@ -20,7 +20,7 @@ from featx.engine.planning.preparing import prepare_extractors, untrained_messag
 from featx.engine.planning.selecting import ExtractorChoice, ParamsChoice, WeightsChoice
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import PreparedExtractor, RunSettings
-from featx.engine.work.dispatch import Execution
+from featx.engine.work.dispatch import Dispatcher
 from featx.errors import ParameterError
 from featx.guarded.limits import available_cores, physical_memory
 from featx.registry import load_registry
@@ -189,9 +189,9 @@ def run(
                 f"{', '.join(planned.inputs.names)}."
             )
         with lock_store(store):
-            execution = Execution(planned, settings, workers, survey.files, executor, progress)
-            execution.tell([*_unfinished_notes(planned.extractors), *survey.notes()])
-            return execution.execute()
+            dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
+            dispatcher.note([*_unfinished_notes(planned.extractors), *survey.notes()])
+            return dispatcher.run()
 
 
 def _run_settings(

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
+from featx.frontend.banks import Samples
+from featx.frontend.checks import check_finite, check_rate, check_waveform
 from featx.frontend.geometry import framing_of
-from featx.frontend.lanes import block_frames, check_finite, fill, frame_window, has_lanes
+from featx.frontend.lanes import block_frames, fill, frame_window, has_lanes
+from featx.frontend.presets import preset
 
 if TYPE_CHECKING:
     from featx.frontend.framing import Framing
@@ -18,46 +21,15 @@ if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
 
 __all__ = [
-    "check_waveform",
-    "check_waveforms",
     "frame_blocks",
     "power_blocks",
     "scalar_blocks",
+    "spectrum_blocks",
     "stft_blocks",
 ]
 
 #: Samples in one block of frames: 1 MiB of float32, which stays in the cache.
 BLOCK_SAMPLES = 1 << 18
-
-
-def check_waveform(y: Any) -> FloatArray:
-    """Return ``y`` as a contiguous array, after checking that it is a mono waveform."""
-    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype != np.float32:
-        shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
-        mono = isinstance(y, np.ndarray) and y.ndim == 1
-        remedy = "Use y.astype(np.float32)" if mono else "Use featx.to_mono first"
-        raise ParameterError(
-            f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. {remedy}."
-        )
-    return np.ascontiguousarray(y)
-
-
-def check_waveforms(y: Any) -> FloatArray:
-    """Return ``y``, after checking that it is a waveform, or waveforms of one length."""
-    if not isinstance(y, np.ndarray) or y.ndim == 0 or y.dtype != np.float32:
-        shape, dtype = getattr(y, "shape", None), getattr(y, "dtype", type(y).__name__)
-        raise ParameterError(
-            f"y must be float32 of shape (n_samples,) or (channels, n_samples), got shape {shape}, "
-            f"dtype {dtype}."
-        )
-    if y.ndim == 1:
-        return np.ascontiguousarray(y)
-    if y.shape[-2] > y.shape[-1] > 0:
-        raise ParameterError(
-            f"y must have shape (channels, n_samples), got shape {y.shape}, more channels than "
-            "samples. Transpose it."
-        )
-    return y
 
 
 def frame_blocks(
@@ -143,3 +115,41 @@ def scalar_blocks(y: FloatArray, fe: FrontEnd, **where: Any) -> Iterator[tuple[i
         S = buffer[: len(X)]
         kernel(X, gain, S)
         yield first, S
+
+
+def spectrum_blocks(
+    y: FloatArray, front_end: FrontEnd | str, *, sr: int
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield spectra block by block, for descriptors that need every bin of a long recording.
+
+    The spectra are those that the front end's bank would see: magnitude or power, its gain
+    included. Bank, compression and the rest are not applied.
+
+    Parameters
+    ----------
+    y : float32 array, shape (n_samples,)
+        Mono waveform.
+    front_end : FrontEnd or str
+        Its bank must need a spectrum: none of `Samples`, `Waveform` and `ConstantQ`.
+    sr : int > 0
+        Rate of ``y`` in Hz.
+
+    Yields
+    ------
+    first : int
+        Index of the first frame of the block.
+    S : float32 array, shape (n, n_fft // 2 + 1)
+        Overwritten by the next block: copy what you keep.
+
+    Raises
+    ------
+    ParameterError
+        As `compute`.
+    """
+    fe = preset(front_end)
+    if fe.framing is None or isinstance(fe.bank, Samples):
+        raise ParameterError(f"front_end must have a spectrum, got {fe.name!r}, which has none.")
+    check_rate(fe, sr)
+    y = check_waveform(y)
+    check_finite(y)
+    return power_blocks(y, fe)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from featx.errors import ParameterError
-from featx.frontend.description import Part, check_number
+from featx.frontend.description import Part, check_choice, check_number
+
+if TYPE_CHECKING:
+    from featx.types import FloatArray
 
 __all__ = ["Compression", "Decibel", "Ln", "Log10", "Logarithm", "PowerLaw"]
 
@@ -21,6 +24,10 @@ class Compression(Part):
         """Return the formula, such as ``log10(1 + 10 x)``."""
         raise NotImplementedError
 
+    def apply(self, S: FloatArray, *, scale: float = 1.0) -> None:
+        """Compress the values of ``S`` times ``scale``, in place."""
+        raise NotImplementedError
+
 
 class Logarithm(Compression):
     """``per_decade * log10(max(offset + gain x, amin))``."""
@@ -32,6 +39,23 @@ class Logarithm(Compression):
     def curve(self) -> tuple[float, float, float, float]:
         """The constants ``per_decade``, ``gain``, ``offset`` and ``amin``."""
         raise NotImplementedError
+
+    def apply(self, S: FloatArray, *, scale: float = 1.0) -> None:
+        import numpy as np
+
+        from featx.kernels.vector import lanes, marker
+
+        per_decade, gain, offset, amin = self.curve
+        count, constants = lanes(), (gain * scale, offset, amin, per_decade)
+        values = tuple(np.float32(value) for value in constants)
+        if count:
+            from featx.kernels.compression import lane_log_kernel
+
+            lane_log_kernel(marker(count), S, *values, np.empty(count, dtype=np.float32))
+        else:
+            from featx.kernels.compression import log_kernel
+
+            log_kernel(S, *values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +106,7 @@ class Ln(_OffsetLogarithm, id="ln"):
 
 @dataclass(frozen=True, kw_only=True)
 class Decibel(Logarithm, id="db"):
-    """``10 log10(max(x, amin))``, of power therefore.
+    """``10 log10(max(x / r, amin))``, of power therefore.
 
     Parameters
     ----------
@@ -90,10 +114,14 @@ class Decibel(Logarithm, id="db"):
         What the logarithm is taken of at least.
     top_db : float >= 0 or None
         Dynamic range: values are clipped so far below the clip's maximum; None keeps everything.
+    reference : {'one', 'mean'}
+        What r is: 1, or the mean of all values of the clip, which makes the result independent of
+        the level of the input. Of silence, every value is that of ``amin``.
     """
 
     amin: float = 1e-10
     top_db: float | None = None
+    reference: str = "one"
 
     per_decade: ClassVar[float] = 10.0
     unit: ClassVar[str] = "dB"
@@ -102,13 +130,15 @@ class Decibel(Logarithm, id="db"):
         check_number("amin", self.amin)
         if self.top_db is not None and not self.top_db >= 0:
             raise ParameterError(f"top_db must be None or a number >= 0, got {self.top_db!r}.")
+        check_choice("reference", self.reference, ("one", "mean"))
 
     @property
     def curve(self) -> tuple[float, float, float, float]:
         return self.per_decade, 1.0, 0.0, self.amin
 
     def formula(self, x: str = "x") -> str:
-        return f"10 log10(max({x}, {self.amin:.2g}))"
+        ratio = x if self.reference == "one" else f"{x} / mean"
+        return f"10 log10(max({ratio}, {self.amin:.2g}))"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,3 +163,19 @@ class PowerLaw(Compression, id="power-law"):
 
     def formula(self, x: str = "x") -> str:
         return f"({self.gain:g} {x}) ^ {self.exponent:g}"
+
+    def apply(self, S: FloatArray, *, scale: float = 1.0) -> None:
+        import numpy as np
+
+        from featx.kernels.vector import lanes, marker
+
+        gain, exponent, count = np.float32(self.gain * scale), np.float32(self.exponent), lanes()
+        if count:
+            from featx.kernels.compression import lane_power_law_kernel
+
+            tile = np.empty(count, dtype=np.float32)
+            lane_power_law_kernel(marker(count), S, gain, exponent, tile)
+        else:
+            from featx.kernels.compression import power_law_kernel
+
+            power_law_kernel(S, gain, exponent)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.banks import FilterBank, Mel
+from featx.frontend.banks import FilterBank
+from featx.frontend.triangles import Mel
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray, FloatArray

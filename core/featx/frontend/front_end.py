@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from featx.errors import ParameterError
-from featx.frontend.banks import Bank, Mel, Unframed, Waveform
+from featx.frontend.banks import Bank, Bins, ConstantQ, Samples, Unframed, Waveform
 from featx.frontend.compression import Compression
 from featx.frontend.description import (
     Part,
@@ -20,8 +20,16 @@ from featx.frontend.description import (
     check_number,
 )
 from featx.frontend.framing import Framing
+from featx.frontend.level import Level
+from featx.frontend.pitch_classes import Chroma, LibrosaChroma
+from featx.frontend.triangles import Bark, Erb, LogFrequency, Mel
 
-__all__ = ["Cepstrum", "FrontEnd"]
+__all__ = ["BANKS", "Cepstrum", "FrontEnd"]
+
+#: The banks of featx; `Bank.from_json` also knows those of plugins that have been imported.
+BANKS: tuple[type[Bank], ...] = (
+    Mel, Bark, Erb, LogFrequency, Chroma, LibrosaChroma, Bins, Samples, ConstantQ, Waveform,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,7 @@ class Cepstrum(Part, id="cepstrum"):
 
 #: parts of a front end -> what they must be, and whether there may be none
 _PARTS: dict[str, tuple[type[Part], bool]] = {
+    "level": (Level, True),
     "framing": (Framing, True),
     "bank": (Bank, False),
     "compression": (Compression, True),
@@ -67,6 +76,8 @@ class FrontEnd:
         Preset name, or anything for a derived one (not part of the identity).
     sr : int or None
         Rate in Hz at which it is computed; None follows the extractor's resolved rate.
+    level : Level or None
+        The level to which the waveform is scaled first; None leaves it as it is.
     framing : Framing or None
         How the waveform is cut into frames. None for banks that read the waveform itself,
         `Waveform` and `ConstantQ`.
@@ -103,6 +114,7 @@ class FrontEnd:
 
     name: str
     sr: int | None = 22050
+    level: Level | None = None
     framing: Framing | None = field(default_factory=Framing)
     power: float = 2.0
     spectrum_gain: float = 1.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.frontend.checks import LARGEST, check_finite
 from featx.frontend.compression import Compression, Logarithm
 from featx.frontend.framing import Framing
 from featx.frontend.geometry import framing_of
@@ -26,22 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Engine",
+    "apply_bank",
     "block_frames",
-    "check_finite",
     "compression_curve",
     "engine_of",
     "fill",
     "frame_window",
     "has_lanes",
     "on_threads",
-    "project",
     "project_blocks",
 ]
 
 T = TypeVar("T")
 
-#: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
-LARGEST = 1e9
 #: Smallest positive number that the logarithm of vectors takes.
 _TINY = float(np.finfo(np.float32).tiny)
 #: Frames as far apart as this many of their own lengths are cut one by one.
@@ -285,7 +282,15 @@ def _frozen(x: FloatArray) -> FloatArray:
 _NO_BANK = (*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(0, dtype=np.float32))
 
 
-def project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
+def apply_bank(S: FloatArray, bank: BandedBank, *, out: FloatArray) -> None:
+    """Write ``S`` (n, n_bins) times the bank into ``out`` (n, n_bands)."""
+    if not _project(S, bank, out):
+        from featx.kernels.spectrum import banded_kernel
+
+        banded_kernel(S, *bank.arrays, out)
+
+
+def _project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
     """Write ``S`` (n, n_bins) times the bank into ``out``; False if there are no vectors."""
     lanes = _lanes()
     if lanes == 0:
@@ -320,16 +325,6 @@ def project_blocks(
     project_blocks_kernel(
         marker(lanes), blocks, bank.arrays, compressed, compression_curve(fe.compression), work, out
     )
-
-
-def check_finite(y: FloatArray) -> None:
-    """Raise unless every sample is finite and sane."""
-    if len(y) and not (y.min() >= -LARGEST and y.max() <= LARGEST):
-        finite = np.isfinite(y)
-        raise ParameterError(
-            f"y must be finite and within ±{LARGEST:g}, got {np.count_nonzero(~finite)} NaN or "
-            f"infinite samples of {len(y)}, peak {np.abs(y[finite]).max(initial=0.0):g}."
-        )
 
 
 # ---------------------------------------------------------------- threads

@@ -12,18 +12,12 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from featx.errors import ParameterError
-from featx.frontend.banks import (
-    Chroma,
-    ConstantQ,
-    LibrosaChroma,
-    LogFrequency,
-    Mel,
-    Samples,
-    Waveform,
-)
+from featx.frontend.banks import ConstantQ, Samples, Waveform
 from featx.frontend.compression import Decibel, Ln, Log10
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import Cepstrum, FrontEnd
+from featx.frontend.pitch_classes import Chroma, LibrosaChroma
+from featx.frontend.triangles import LogFrequency, Mel
 
 __all__ = ["FRONTEND_VERSION", "PRESETS", "preset"]
 

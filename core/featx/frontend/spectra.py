@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from featx.errors import ParameterError
-from featx.frontend.pipeline import compute
 from featx.frontend.presets import preset
+from featx.frontend.processor import compute
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import FloatArray
 
 __all__ = ["Spectra"]
+
+
+@lru_cache(maxsize=256)
+def _unnamed(fe: FrontEnd) -> FrontEnd:
+    return fe.but(name="")
 
 
 class Spectra:
@@ -43,7 +49,7 @@ class Spectra:
             If the front end is unknown or breaks a rule, or the track is not held at its rate.
         """
         fe = preset(front_end)
-        key = fe.but(name="")
+        key = _unnamed(fe)
         if key not in self._computed:
             sr = self._native_sr if fe.sr is None else fe.sr
             if sr not in self._waveforms:

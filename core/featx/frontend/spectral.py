@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.banks import Bins, LibrosaChroma, Mel
-from featx.frontend.blocks import check_waveforms, stft_blocks
+from featx.frontend.banks import Bins
+from featx.frontend.blocks import stft_blocks
 from featx.frontend.cepstra import derivative
+from featx.frontend.checks import check_out, check_threads, check_waveforms
 from featx.frontend.compression import Decibel
 from featx.frontend.filters import BandedBank
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import Cepstrum, FrontEnd
-from featx.frontend.lanes import fill, has_lanes
-from featx.frontend.pipeline import compute
-from featx.frontend.processing import Processor
-from featx.frontend.steps import apply_bank, check_out, check_threads
+from featx.frontend.lanes import apply_bank, fill, has_lanes
+from featx.frontend.pitch_classes import LibrosaChroma
+from featx.frontend.processor import Processor, compute
+from featx.frontend.triangles import Mel
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray

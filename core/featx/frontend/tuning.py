@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.blocks import check_waveform, scalar_blocks
+from featx.frontend.blocks import scalar_blocks
+from featx.frontend.checks import check_finite, check_waveform
 from featx.frontend.geometry import framing_of
-from featx.frontend.lanes import block_frames, check_finite, fill, has_lanes
-from featx.frontend.parts import Part
+from featx.frontend.lanes import block_frames, fill, has_lanes
+from featx.frontend.memory import thread_array
 from featx.frontend.presets import preset
-from featx.frontend.scratch import scratch
+from featx.frontend.streams import Excerpt
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
@@ -73,8 +74,8 @@ def estimate_tuning(
     fe = preset(front_end)
     y = check_waveform(y)
     check_finite(y)
-    part = Part(y=y, total=framing_of(fe).n_frames(len(y)), checked=True)
-    peaks = [peaks_of_frames(part, fe, sr, 0, part.total)]
+    excerpt = Excerpt(y=y, total=framing_of(fe).n_frames(len(y)), checked=True)
+    peaks = [peaks_of_frames(excerpt, fe, sr, 0, excerpt.total)]
     return tuning_of_peaks(peaks, fe=fe, sr=sr, bins_per_octave=bins_per_octave)
 
 
@@ -85,7 +86,7 @@ def kept_shape(fe: FrontEnd, n_frames: int) -> tuple[int, int]:
 
 
 def peaks_of_frames(
-    part: Part, fe: FrontEnd, sr: int, first: int, stop: int, kept: FloatArray | None = None
+    excerpt: Excerpt, fe: FrontEnd, sr: int, first: int, stop: int, kept: FloatArray | None = None
 ) -> Peaks:
     """Return place in bins and height of the peaks that vote, of frames ``first … stop - 1``.
 
@@ -97,7 +98,7 @@ def peaks_of_frames(
     # of two neighbouring bins, one is a maximum at most
     most = (high - low) // 2 + 1
     pairs = (_lane_peaks if has_lanes(fe) else _scalar_peaks)(
-        part, fe, first, stop, low, high, most, kept
+        excerpt, fe, first, stop, low, high, most, kept
     )
     empty = np.empty(0, np.float32)
     places, heights = zip((empty, empty), *pairs, strict=True)
@@ -105,7 +106,7 @@ def peaks_of_frames(
 
 
 def _lane_peaks(
-    part: Part, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
+    excerpt: Excerpt, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
     kept: FloatArray | None,
 ) -> Iterator[Peaks]:  # fmt: skip
     from featx.kernels.peaks import lane_peaks_kernel
@@ -117,13 +118,13 @@ def _lane_peaks(
     for start in range(first, stop, many * rows):
         count = min(many, -(-(stop - start) // rows))
         at = start // rows
-        blocks = scratch("spectra", count, width) if kept is None else kept[at : at + count]
+        blocks = thread_array("spectra", count, width) if kept is None else kept[at : at + count]
         fill(
-            part.y, fe, blocks, first=start, offset=part.offset, total=part.total,
-            checked=part.checked, kept=True,
+            excerpt.y, fe, blocks, first=start, offset=excerpt.offset, total=excerpt.total,
+            checked=excerpt.checked, kept=True,
         )  # fmt: skip
         n = min(stop - start, count * rows)
-        places, heights = scratch("peaks", 2, n * most + 1)
+        places, heights = thread_array("peaks", 2, n * most + 1)
         found = np.zeros(1, np.int64)
         lane_peaks_kernel(
             w, blocks, n, framing_of(fe).n_bins, low, high, np.float32(_THRESHOLD), places, heights,
@@ -133,13 +134,13 @@ def _lane_peaks(
 
 
 def _scalar_peaks(
-    part: Part, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
+    excerpt: Excerpt, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
     kept: FloatArray | None,  # noqa: ARG001
 ) -> Iterator[Peaks]:  # fmt: skip
     from featx.kernels.spectrum import peaks_kernel
 
-    where = {"first": first, "stop": stop, "offset": part.offset, "checked": part.checked}
-    for _, S in scalar_blocks(part.y, fe, **where):
+    where = {"first": first, "stop": stop, "offset": excerpt.offset, "checked": excerpt.checked}
+    for _, S in scalar_blocks(excerpt.y, fe, **where):
         places, heights = (np.empty(len(S) * most + 1, np.float32) for _ in range(2))
         found = np.zeros(1, np.int64)
         floors = np.float32(_THRESHOLD) * S.max(axis=1)

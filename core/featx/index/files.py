@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from featx.errors import ParameterError
 
 if TYPE_CHECKING:
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
     from featx.types import FloatArray
 
 __all__ = ["FileVectors"]

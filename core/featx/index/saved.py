@@ -19,7 +19,7 @@ from featx.store.selecting import clip_feature
 
 if TYPE_CHECKING:
     from featx.store import Store
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
 
 __all__ = [
     "IndexDescription",

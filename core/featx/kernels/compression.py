@@ -11,6 +11,7 @@ from featx.kernels.vector import vexp2, vload, vlog2, vmax, vmin, vset, vstore
 
 #: The smallest number that has a logarithm, and what makes 3.5 of it.
 _TINY, _HUGE = np.float32(1.1754944e-38), np.float32(3e38)
+_LOG10_OF_2 = np.float32(math.log10(2.0))
 
 
 @kernel
@@ -20,6 +21,24 @@ def log_kernel(S, gain, offset, amin, factor):
         for k in range(S.shape[1]):
             value = max(offset + gain * S[t, k], amin)
             S[t, k] = factor * math.log10(value)
+
+
+@kernel
+def lane_log_kernel(w, S, gain, offset, amin, factor, tile):
+    """As `log_kernel`; ``tile`` holds a vector, and ``amin`` counts as the smallest number."""
+    lanes = len(w)
+    flat = S.reshape(S.size)
+    g, o, low = vset(w, gain), vset(w, offset), vset(w, max(amin, _TINY))
+    f = vset(w, factor * _LOG10_OF_2)
+    whole = len(flat) // lanes * lanes
+    for at in range(0, whole, lanes):
+        vstore(flat, at, vlog2(vmax(o + vload(w, flat, at) * g, low)) * f)
+    if whole < len(flat):
+        for i in range(lanes):
+            tile[i] = flat[whole + i] if whole + i < len(flat) else 0.0
+        vstore(tile, 0, vlog2(vmax(o + vload(w, tile, 0) * g, low)) * f)
+        for i in range(len(flat) - whole):
+            flat[whole + i] = tile[i]
 
 
 @kernel

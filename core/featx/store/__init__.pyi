@@ -3,6 +3,8 @@ from .catalogue import read_ledger as read_ledger
 from .datasets import FeatureDataset as FeatureDataset
 from .exporting import export as export
 from .filenames import refuse_existing as refuse_existing
+from .integrity import VerifyReport as VerifyReport
+from .integrity import verify as verify
 from .locking import lock_store as lock_store
 from .merging import merge as merge
 from .reading import Store as Store
@@ -13,6 +15,4 @@ from .records import TrackRecord as TrackRecord
 from .records import Unit as Unit
 from .records import column_values as column_values
 from .records import split_tags as split_tags
-from .verification import VerifyReport as VerifyReport
-from .verification import verify as verify
 from .writer import StoreWriter as StoreWriter

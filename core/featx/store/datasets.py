@@ -11,7 +11,7 @@ from featx.errors import ParameterError
 from featx.store.frames import label_array
 
 if TYPE_CHECKING:
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
 
 
 class FeatureDataset:

@@ -17,7 +17,8 @@ from featx.annotations.writing import (
     lab_text,
 )
 from featx.store.filenames import safe_name, text_file, track_file
-from featx.store.reading import FeatureView, Store
+from featx.store.reading import Store
+from featx.store.views import FeatureView
 from featx.types import FeatureSpec
 
 _Chosen = dict[str, FeatureView]

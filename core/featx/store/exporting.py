@@ -18,7 +18,7 @@ from featx.store.event_files import (
     write_midi,
 )
 from featx.store.filenames import refuse_existing, safe_name
-from featx.store.reading import FeatureView, Store
+from featx.store.reading import Store
 from featx.store.selecting import choose_features
 from featx.store.tables import (
     projector_files,
@@ -27,6 +27,7 @@ from featx.store.tables import (
     write_parquet,
     write_projector,
 )
+from featx.store.views import FeatureView
 from featx.types import FeatureSpec
 
 

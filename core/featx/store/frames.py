@@ -14,7 +14,8 @@ from featx.store.tables import column_names
 if TYPE_CHECKING:
     import pandas
 
-    from featx.store.reading import FeatureView, TrackTable
+    from featx.store.tracks import TrackTable
+    from featx.store.views import FeatureView
     from featx.types import AnyArray
 
 #: What a store knows of every track beside its tags.

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from featx.errors import ParameterError, StoreError
-from featx.store.checking import check_hashes, hash_descriptor
+from featx.store.admission import check_hashes, hash_descriptor
 from featx.store.filenames import refuse_existing
 from featx.store.labels import recode
 from featx.store.merged import MERGED_FORMAT, MERGED_VERSION, remember_merged

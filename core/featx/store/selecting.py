@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
-    from featx.store.reading import FeatureView, Store
+    from featx.store.reading import Store
+    from featx.store.views import FeatureView
     from featx.types import FeatureSpec
 
 

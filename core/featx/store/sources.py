@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 from featx.errors import StoreError
+from featx.store.admission import admit_shards
 from featx.store.catalogue import Current, LedgerView
-from featx.store.checking import admit_shards
 from featx.store.labels import Vocabularies, join
-from featx.store.paths import shard_path
 from featx.store.records import Recipe, TrackRecord, Unit
 from featx.types import FeatureSpec
 
@@ -202,11 +201,8 @@ class FolderSource(Source):
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
         """See `Source`."""
         found: dict[str, dict[str, FeatureSpec]] = {}
-        for recipe, spec in self.view.query(
-            "SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid ORDER BY s.stamp"
-        ):
-            item = FeatureSpec.from_json(json.loads(spec))
-            found.setdefault(recipe, {})[item.name] = item
+        for recipe_id, spec in self.view.stored_specs():
+            found.setdefault(recipe_id, {})[spec.name] = spec
         return [(recipe, found.get(recipe.id, {})) for recipe in self.view.recipes()]
 
     def entries(self, recipe: str, feature: str) -> list[Entry]:
@@ -235,11 +231,7 @@ class FolderSource(Source):
         if sid in self._files:
             self._files.move_to_end(sid)
             return self._files[sid]
-        rows = self.view.query(
-            "SELECT r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid WHERE s.sid = ?",
-            sid,
-        )
-        path = self.path / shard_path(*rows[0])
+        path = self.path / self.view.path_of(sid)
         try:
             file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE, locking=False)
         except OSError as error:

@@ -12,7 +12,8 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.store.filenames import safe_name, text_file
-from featx.store.reading import FeatureView, Store
+from featx.store.reading import Store
+from featx.store.views import FeatureView
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from featx.errors import ParameterError, StoreError
 from featx.store.ledger import LedgerWriter, current_run, next_stamp
 from featx.store.paths import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
 from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit, spec_key
-from featx.store.trust import seal, user_key
+from featx.store.seals import seal, user_key
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class StoreWriter:
 
     def _write_file(self, recipe: Recipe, **content: Any) -> tuple[int, str, bool]:
         """Write the file under its final name; return size, SHA-256 and whether it is new."""
-        from featx.store.checking import hash_descriptor
+        from featx.store.admission import hash_descriptor
         from featx.store.shard import FileSink, write_shard_file
 
         folder = self.folder / SHARDS / recipe.id
@@ -295,7 +295,7 @@ def _row_hash(row: list[Any]) -> bytes:
 
 def _holds(path: Path, size: int, sha256: str) -> bool:
     """Return whether ``path`` is a plain file with these bytes."""
-    from featx.store.checking import hash_descriptor
+    from featx.store.admission import hash_descriptor
 
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -8,6 +8,14 @@ from .crops import AudioCrops as AudioCrops
 from .crops import CropReader as CropReader
 from .crops import CropSpec as CropSpec
 from .crops import StoreCrops as StoreCrops
+from .frames import FrameGrid as FrameGrid
+from .frames import FrameSampler as FrameSampler
+from .frames import FrameTargets as FrameTargets
+from .frames import NoteTargets as NoteTargets
+from .frames import PointTargets as PointTargets
+from .frames import SegmentTargets as SegmentTargets
+from .losses import frame_bce as frame_bce
+from .losses import frame_cross_entropy as frame_cross_entropy
 from .losses import make_loss as make_loss
 from .losses import take_roles as take_roles
 from .method import Batch as Batch

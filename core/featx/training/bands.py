@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx.frontend import Bins, Decibel, FilterBank, FrontEnd, Logarithm, PowerLaw
-from featx.frontend.steps import raise_to_power, take_logarithm
 
 if TYPE_CHECKING:
     from featx.types import FloatArray
@@ -18,8 +17,8 @@ __all__ = ["compress", "expand", "without_compression"]
 def without_compression(fe: FrontEnd) -> FrontEnd | None:
     """Return the bands of ``fe`` before compression; None where more follows than compression.
 
-    Cepstra, derivatives, norms of frames and a range below the loudest value of the recording are
-    more; so is a bank that is no sum of bins.
+    Cepstra, derivatives, norms of frames, a range below the loudest value of the recording and a
+    reference to its mean are more; so is a bank that is no sum of bins.
     """
     law = fe.compression
     if (
@@ -27,7 +26,7 @@ def without_compression(fe: FrontEnd) -> FrontEnd | None:
         or not isinstance(fe.bank, Bins | FilterBank)
         or (isinstance(fe.bank, FilterBank) and fe.bank.tuned)
         or not (law is None or isinstance(law, Logarithm | PowerLaw))
-        or (isinstance(law, Decibel) and law.top_db is not None)
+        or (isinstance(law, Decibel) and (law.top_db is not None or law.reference != "one"))
         or fe.cepstrum is not None
         or fe.deltas > 0
         or fe.frame_norm != "none"
@@ -39,8 +38,8 @@ def without_compression(fe: FrontEnd) -> FrontEnd | None:
 def compress(S: FloatArray, fe: FrontEnd) -> FloatArray:
     """Return bands after the compression of ``fe``; may write to ``S``."""
     S = np.ascontiguousarray(S, np.float32)
-    take_logarithm(S, fe)
-    raise_to_power(S, fe)
+    if fe.compression is not None:
+        fe.compression.apply(S)
     return S
 
 

@@ -26,7 +26,8 @@ from featx.training.samplers import Crop
 
 if TYPE_CHECKING:
     from featx.frontend import FrontEnd
-    from featx.store.reading import FeatureView, Store
+    from featx.store.reading import Store
+    from featx.store.views import FeatureView
     from featx.types import FloatArray
 
 __all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
@@ -216,6 +217,11 @@ class AudioCrops(CropReader):
 
 def _check_local(fe: FrontEnd) -> None:
     for broken, what in (
+        (fe.level is not None, "level"),
+        (
+            isinstance(fe.compression, Decibel) and fe.compression.reference != "one",
+            "reference='mean'",
+        ),
         (fe.framing is None, f"bank {fe.bank.id!r}, which has no frames"),
         (isinstance(fe.compression, Decibel) and fe.compression.top_db is not None, "top_db"),
         (isinstance(fe.bank, FilterBank) and fe.bank.tuned, "estimate_tuning"),

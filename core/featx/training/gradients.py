@@ -15,7 +15,7 @@ from featx.training.crops import CropReader
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.memory import pages_kept
 from featx.training.method import GradientMethod
-from featx.training.options import GradientParams
+from featx.training.options import UNCHANGED, GradientParams
 from featx.training.progress import TrainingReporter
 from featx.training.songs import SongSplit
 from featx.training.trainer import Trainer
@@ -72,6 +72,12 @@ def make_trainer(
             f"{len(songs.valid)} songs are held out, but method {identity['method']!r} cannot "
             f"validate by them: {method.validates_by}."
         )
+    for name in samplers[0].frozen:
+        if getattr(options, name) != getattr(UNCHANGED, name):
+            raise ParameterError(
+                f"{name} must be {getattr(UNCHANGED, name)}, because the targets of method "
+                f"{identity['method']!r} would not follow, got {getattr(options, name)}."
+            )
     augmenter = Augmenter(reader, songs.train) if reader.augmentation else None
     loaders = [
         None

@@ -35,9 +35,9 @@ def train(
     manifest: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    plugin: str,
+    extractor: str,
     method: str | None = None,
-    settings: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
     store: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     threads: int | None = None,
@@ -56,11 +56,11 @@ def train(
     out : path
         Folder of the checkpoint: ``<weights>.safetensors`` for ``featx run --weights``, its
         ``card.json``, the state to go on from, logs, and the files that could not be read.
-    plugin : str
-        Extractor, short or full name.
+    extractor : str
+        Short or full name.
     method : str, optional
         One of its methods; the first by default.
-    settings : mapping, optional
+    params : mapping, optional
         Parameters of the method and of `GradientParams`; strings are parsed.
     store : path, optional
         Store that holds the front end of the method, instead of the audio files.
@@ -97,7 +97,7 @@ def train(
     if max_minutes is not None and not max_minutes > 0:
         raise ParameterError(f"max_minutes must be > 0, got {max_minutes}.")
     began = time.monotonic()
-    plan = plan_training(load_registry(disabled=disabled), plugin, method, settings or {})
+    plan = plan_training(load_registry(disabled=disabled), extractor, method, params or {})
     _check_device(device, plan)
     threads = threads or available_cores()
     reporter = progress or MeterProgress(LineMeter("steps", last=True))

@@ -82,6 +82,9 @@ class Sampler(ABC):
     epoch; the order is the trainer's business.
     """
 
+    #: Settings of augmentation that would make the targets wrong.
+    frozen: tuple[str, ...] = ()
+
     @abstractmethod
     def __len__(self) -> int: ...
 
@@ -389,6 +392,9 @@ class JointSampler(Sampler):
         if not samplers:
             raise ParameterError("samplers must hold at least one sampler, got none.")
         self.samplers = dict(samplers)
+        self.frozen = tuple(
+            dict.fromkeys(name for item in samplers.values() for name in item.frozen)
+        )
 
     def __len__(self) -> int:
         return max(map(len, self.samplers.values()))

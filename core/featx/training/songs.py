@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,12 +42,14 @@ class Song:
     """One recording: where it lies, how long it is, what the manifest says.
 
     ``length`` counts samples at the rate of the crops, or frames of their front end.
+    ``annotation`` is the path of the file in the column of that name, for methods that need it.
     """
 
     track_id: str
     path: str
     length: int
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    annotation: str = ""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -107,10 +110,12 @@ class Songs(Sequence[Song]):
         return tuple(ranked[:n_tags])
 
     def digest(self) -> str:
-        """Return a SHA-256 over ids, lengths and labels."""
+        """Return a SHA-256 over ids, lengths, labels and the content of annotations."""
         digest = hashlib.sha256()
         for song in self._songs:
-            plain = [song.track_id, song.length, sorted(song.labels.items())]
+            plain: list[object] = [song.track_id, song.length, sorted(song.labels.items())]
+            if song.annotation:
+                plain.append(hashlib.sha256(Path(song.annotation).read_bytes()).hexdigest())
             digest.update(json.dumps(plain).encode())
         return digest.hexdigest()
 
@@ -187,6 +192,7 @@ def read_songs(
             f"manifest {manifest} must have the columns that this method needs, but has no "
             f"{listed(absent)}, got {listed(columns)}."
         )
+    folder = Path(manifest).parent.absolute()
     wrong: list[str] = []
     lacking: dict[str, list[str]] = {}
     failures: list[Failure] = []
@@ -216,8 +222,20 @@ def read_songs(
                 Failure(track_id=row.track_id, path=row.path, code=error.code, reason=error.reason)
             )
             continue
+        annotation = ""
+        if "annotation" in needs:
+            annotation = os.path.normpath(folder / row.tags["annotation"])
+            if not Path(annotation).is_file():
+                wrong.append(f"{row.where}: annotation must be a file, got {annotation}")
+                continue
         sides[side].append(
-            Song(track_id=row.track_id, path=row.path, length=length, labels=dict(row.tags))
+            Song(
+                track_id=row.track_id,
+                path=row.path,
+                length=length,
+                labels=dict(row.tags),
+                annotation=annotation,
+            )
         )
     if wrong:
         more = " or more" if len(wrong) > _TOLD else ""

@@ -225,8 +225,8 @@ def test_method_trains_and_its_weights_serve_the_extractor(
     summary = train(
         manifest,
         tmp_path / "out",
-        plugin=f"featx-artist:{spec.name}",
-        settings={"steps": 12, "batch_size": 4, "lr": 0.01, "validate_every": 4},
+        extractor=f"featx-artist:{spec.name}",
+        params={"steps": 12, "batch_size": 4, "lr": 0.01, "validate_every": 4},
         threads=1,
         progress=Silent(),
     )
@@ -253,8 +253,8 @@ def test_siamese_learns_to_tell_low_from_high(manifest: Path, tmp_path: Path) ->
     summary = train(
         manifest,
         tmp_path / "out",
-        plugin="artist-siamese",
-        settings={"steps": 40, "batch_size": 4, "lr": 0.01, "validate_every": 10},
+        extractor="artist-siamese",
+        params={"steps": 40, "batch_size": 4, "lr": 0.01, "validate_every": 10},
         threads=1,
         progress=Silent(),
     )

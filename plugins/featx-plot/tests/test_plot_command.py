@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import struct
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from featx.audio import content_hash
 from featx.cli import main
 from featx.frontend import Framing, Mel, compute, frames_spec
 from featx.store import Recipe, StoreWriter, TrackRecord
+from featx.testing import synthesise
 from featx_plot.command import command
 
 SR = 8000
@@ -225,3 +227,40 @@ def test_a_recording_that_is_not_in_the_store_can_be_named(
     arguments += ["--track", "a.wav", "-o", str(tmp_path / "x.png")]
     assert CliRunner().invoke(main, arguments).exit_code == 0
     assert kinds(drawn[-1]) == ["waveform", "image", "lines"]
+
+
+# ---------------------------------------------------------------- brightness
+#: Median place of the shown values within the range of colours; the darkest fifth is near black.
+LEAST_BRIGHTNESS = 0.3
+
+
+def brightness(figure) -> float:
+    (image,) = [image for axes in figure.axes for image in axes.images]
+    return float(np.median(np.clip(image.norm(image.get_array().data), 0, 1).data))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jamendo/yuanan__miedo-0.ogg",
+        "librosa/karissa_hobbs__let_s_go_fishin-0.ogg",
+        "opensurge/cynicmusic__waterworks.ogg",
+        "opendungeons/pzi__main_theme-0.ogg",
+    ],
+)
+def test_default_spectrogram_is_not_black_on_real_music(
+    name: str, tmp_path: Path, drawn: list
+) -> None:
+    folder = os.environ.get("FEATX_TEST_DATA", "")
+    if not folder:
+        pytest.skip("FEATX_TEST_DATA must name the folder of real recordings.")
+    invoke(Path(folder) / "music" / name, "-o", tmp_path / "x.png", "--dpi", 40)
+    assert brightness(drawn[0]) > LEAST_BRIGHTNESS
+
+
+def test_default_spectrogram_is_not_black_on_synthesised_music(tmp_path: Path, drawn: list) -> None:
+    piece = synthesise(seed=3, duration=10.0, sr=22050)
+    soundfile.write(tmp_path / "piece.wav", piece.y, piece.sr)
+    invoke(tmp_path / "piece.wav", "-o", tmp_path / "x.png", "--dpi", 40, "--duration", 8)
+    assert brightness(drawn[0]) > LEAST_BRIGHTNESS

@@ -318,3 +318,21 @@ def test_uncompressed_power_is_shown_in_decibels() -> None:
 def test_the_waveform_is_no_spectrogram() -> None:
     with pytest.raises(ParameterError, match="fe-raw"):
         spectrogram_panel(tone(), "fe-raw", sr=22050)
+
+
+def heights(figure, axes) -> set[float]:
+    """Return how much of a panel each line of events covers."""
+    return {
+        round(float(np.ptp(path.vertices[:, 1])), 2)
+        for lines in axes.collections
+        for path in lines.get_paths()
+        if len(path.vertices) == 2
+    }
+
+
+@pytest.mark.parametrize(("count", "covered"), [(20, 1.0), (300, 0.08)])
+def test_dense_events_are_ticks_at_the_edge(count: int, covered: float) -> None:
+    events = [Events(name="onsets", starts=np.linspace(0.01, 0.99, count))]
+    figure = render(y=tone(1.0), sr=SR, events=events)
+    (axes,) = panels_of(figure)
+    assert heights(figure, axes) == {covered}

@@ -52,9 +52,9 @@ def run(manifest: Path, method: str, **settings: Any) -> Any:
     return train(
         manifest,
         manifest.parent / "out",
-        plugin="samplecnn",
+        extractor="samplecnn",
         method=method,
-        settings={"model": "sr2000", "batch_size": 4, "steps": 3, **settings},
+        params={"model": "sr2000", "batch_size": 4, "steps": 3, **settings},
         threads=1,
         progress=Silent(),
     )

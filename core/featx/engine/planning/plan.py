@@ -15,8 +15,8 @@ from featx.engine.planning.survey import Survey, survey
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import StoreError
 from featx.notebook import html_table
+from featx.store.admission import check_sizes
 from featx.store.catalogue import LedgerView
-from featx.store.checking import check_sizes
 from featx.store.paths import is_store_folder
 
 __all__ = ["Plan", "PlanCounts"]

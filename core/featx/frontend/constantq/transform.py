@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.frontend.compression import Logarithm
+from featx.frontend.checks import LARGEST, check_finite
 from featx.frontend.constantq.tables import PAIRS, Bank, TransformSpec, constant_q_bank
-from featx.frontend.lanes import LARGEST, check_finite, compression_curve, on_threads
+from featx.frontend.lanes import compression_curve, on_threads
 
 if TYPE_CHECKING:
     from featx.frontend.banks import ConstantQ
@@ -27,9 +27,19 @@ _SAMPLES, _LONGER = 1 << 16, 6
 
 
 def transform(
-    y: FloatArray, fe: FrontEnd, bank: ConstantQ, sr: int, out: FloatArray, threads: int
+    y: FloatArray,
+    fe: FrontEnd,
+    bank: ConstantQ,
+    sr: int,
+    out: FloatArray,
+    threads: int,
+    *,
+    logarithm: bool,
 ) -> bool:
-    """Write what a front end with that bank describes; return whether it took a logarithm."""
+    """Write the bands of a front end with that bank; return whether their logarithm is taken.
+
+    Where ``logarithm`` asks for it, the vector kernels take it.
+    """
     what = TransformSpec(
         sr=sr,
         hop_length=bank.hop_length,
@@ -39,11 +49,11 @@ def transform(
         harmonics=bank.harmonics,
         gain=fe.spectrum_gain,
     )
-    logarithm = isinstance(fe.compression, Logarithm)
     curve = compression_curve(fe.compression) if logarithm else None
-    return fill_constant_q(
+    used = fill_constant_q(
         y, what, out, pad_mode=bank.pad_mode, power=fe.power, curve=curve, threads=threads
     )
+    return used and logarithm
 
 
 def _stretch(bank: Bank) -> int:

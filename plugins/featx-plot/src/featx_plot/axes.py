@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's colours, told apart by every kind of colour vision, those first that also stand
 #: out on the dark image panels.
-PALETTE = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00")
+PALETTE = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#0072B2", "#D55E00")
 INK = "#2E3440"
 WAVE = "#4C566A"
 
@@ -26,8 +26,9 @@ MAX_LINES = 8
 #: Columns of an image, or of a waveform's envelope; more cannot be seen.
 MAX_COLUMNS = 3000
 
-#: More events than this stay without labels.
+#: More events than this stay without labels, and are marked at the upper edge of panels only.
 MAX_LABELS = 64
+_TICK = 0.08
 
 #: Round frequencies in Hz, those first that a crowded axis keeps.
 _TICKS = (1000, 100, 10_000, 500, 200, 2000, 5000, 50, 20_000, 300, 3000)
@@ -179,7 +180,15 @@ def contour(axes: Axes, frames: Frames, frequencies: DoubleArray, colour: str) -
     (line,) = axes.plot(
         frames.times, rows, color=colour, linewidth=1.6, label=_literal(frames.name)
     )
-    return line
+    return _outlined(line, 2.8)
+
+
+def _outlined(artist: Any, width: float) -> Any:
+    """Give a line a dark edge, so that it stands out on bright parts of an image."""
+    from matplotlib.patheffects import withStroke
+
+    artist.set_path_effects([withStroke(linewidth=width, foreground=INK)])
+    return artist
 
 
 def twin(axes: Axes, frames: Frames, colour: str) -> Any:
@@ -202,23 +211,30 @@ def notes(axes: Axes, events: Events, frequencies: DoubleArray, colour: str) -> 
     """Draw notes as bars over a panel with a frequency axis."""
     rows = rows_of(_frequencies(events), frequencies)
     ends = events.starts + 0.02 if events.ends is None else events.ends
-    return axes.hlines(
+    bars = axes.hlines(
         rows, events.starts, ends, color=colour, linewidth=2.0, label=_literal(events.name)
     )
+    return _outlined(bars, 3.6)
 
 
 def instants(targets: Sequence[Axes], events: Events, colour: str, *, labelled: bool) -> Any:
-    """Draw events as vertical lines over every panel, their labels above the first of these."""
+    """Draw events as vertical lines over every panel, their labels above the first of these.
+
+    Many events are ticks at the upper edge: lines would hide what is below.
+    """
     from matplotlib.lines import Line2D
 
     strong = np.asarray(events.strong, dtype=bool)
-    thin = 0.9 if len(events.starts) <= MAX_LABELS else 0.5
-    for axes in targets:
-        across = axes.get_xaxis_transform()
-        for chosen, width, style in ((strong, 1.6, "-"), (~strong, thin, (0, (4, 2)))):
-            axes.vlines(
-                events.starts[chosen], 0, 1, transform=across, color=colour, lw=width, ls=style
-            )
+    few = len(events.starts) <= MAX_LABELS
+    for chosen, width, style in (
+        (strong, 1.6 if few else 0.8, "-"),
+        (~strong, 0.9, (0, (4, 2)) if few else "-"),
+    ):
+        starts = events.starts[chosen]
+        bottom = 0.0 if len(starts) <= MAX_LABELS else 1 - _TICK
+        for axes in targets:
+            across = axes.get_xaxis_transform()
+            axes.vlines(starts, bottom, 1, transform=across, color=colour, lw=width, ls=style)
     if labelled and len(events.starts) <= MAX_LABELS:
         _write_above(targets[0], events)
     return Line2D([], [], color=colour, linewidth=1.4, label=_literal(events.name))

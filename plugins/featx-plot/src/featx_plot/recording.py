@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from featx.annotations import Events
     from featx.store import Store
-    from featx.store.reading import FeatureView
+    from featx.store.views import FeatureView
     from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
     from featx_plot import Frames
 
@@ -50,7 +50,7 @@ def _complete_preset(
     metavar="PRESET",
     shell_complete=_complete_preset,
     help="Front end to draw, such as 'fe-artist'; 'none' for no spectrogram. May be repeated.  "
-    "[default: fe-artist]",
+    "[default: librosa]",
 )
 @click.option(
     "--store",
@@ -119,7 +119,7 @@ def command(
     output = output or Path(f"{audio.stem}.png")
     refuse_existing([output], overwrite=overwrite)
     sound = Audio.load(audio, offset=offset, duration=duration)
-    panels = _spectrograms(audio, presets or ("fe-artist",), offset, duration)
+    panels = _spectrograms(audio, presets or ("librosa",), offset, duration)
     lines: list[Frames] = []
     events = [group for text in event_files for group in _events(text)]
     if features or over:

@@ -1,4 +1,4 @@
-"""Working memory that a thread keeps: new pages are dear, the system hands them out one by one."""
+"""Working arrays that a thread keeps: new pages are dear, the system hands them out one by one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["FITS", "scratch"]
+__all__ = ["FITS", "new_array", "thread_array"]
 
 #: Values of one purpose that are kept between calls, 8 MiB; more is new every time.
 KEPT = 1 << 21
@@ -26,7 +26,7 @@ class _Held(threading.local):
 _held = _Held()
 
 
-def scratch(purpose: str, rows: int, columns: int) -> FloatArray:
+def thread_array(purpose: str, rows: int, columns: int) -> FloatArray:
     """Return ``rows`` x ``columns`` values, whatever is in them, until the thread's next call.
 
     One purpose has one memory: nothing that outlives a call, such as a generator, may use it.
@@ -38,3 +38,8 @@ def scratch(purpose: str, rows: int, columns: int) -> FloatArray:
     if array is None or len(array) < size:
         array = _held.arrays[purpose] = np.empty(size, dtype=np.float32)
     return array[:size].reshape(rows, columns)
+
+
+def new_array(_: str, rows: int, columns: int) -> FloatArray:
+    """Return ``rows`` x ``columns`` values for keeps, in place of `thread_array`."""
+    return np.empty((rows, columns), dtype=np.float32)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import ParameterError, StoreError
+from featx.store.admission import TIME_LIMIT, ChildInspector, shard_problem
 from featx.store.catalogue import LedgerView
-from featx.store.checking import TIME_LIMIT, ChildInspector, shard_problem
 from featx.store.ledger import ledger_files, read_lines
 from featx.store.locking import lock_store
 from featx.store.paths import (

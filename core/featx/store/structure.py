@@ -1,7 +1,7 @@
 """The child process that opens HDF5 files nobody has vouched for.
 
 A file that crashes or hangs libhdf5 takes this process with it and nothing else;
-`featx.store.checking` names the file and continues with the next.
+`featx.store.admission` names the file and continues with the next.
 Everything that is not exactly what `featx.store.shard` and `featx.store.merging` write is refused.
 """
 

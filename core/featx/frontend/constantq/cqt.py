@@ -10,14 +10,12 @@ import numpy as np
 
 from featx.errors import ParameterError, listed
 from featx.frontend.banks import Bins
-from featx.frontend.blocks import check_waveform
+from featx.frontend.checks import check_finite, check_out, check_waveform
 from featx.frontend.constantq.filters import C1, check_range
 from featx.frontend.constantq.tables import TransformSpec
 from featx.frontend.constantq.transform import fill_constant_q
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import FrontEnd
-from featx.frontend.lanes import check_finite
-from featx.frontend.steps import check_out
 from featx.frontend.tuning import estimate_tuning
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from featx.errors import StoreError
 from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx.store.catalogue import LedgerView
 from featx.store.paths import regular_file, shard_path
-from featx.store.trust import seal_fits, user_key
+from featx.store.seals import seal_fits, user_key
 
 #: Seconds that the check of one file may take, besides one second per 8 MiB.
 TIME_LIMIT = 30.0
@@ -107,7 +107,7 @@ class ChildInspector:
     def _start(self) -> Child:
         if self._child is None:
             self._child = Child(
-                "featx.store.inspection:serve",
+                "featx.store.structure:serve",
                 answers=[Answer],
                 environment={"HDF5_PLUGIN_PRELOAD": "::"},
             )
@@ -173,8 +173,7 @@ def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:
         If one is damaged or missing; the first few are named.
     """
     key = user_key()
-    rows = view.query("SELECT sid, size, mtime_ns, ino FROM verified")
-    verified = {sid: tuple(facts) for sid, *facts in rows}
+    verified = view.verified()
     problems = []
     admitted = []
     with ChildInspector(time_limit=time_limit) as inspector:

@@ -1,4 +1,4 @@
-"""Parts of a waveform: what of it is in memory, and which frames that is enough for."""
+"""Waveforms as they come, whole or in pieces: which samples are held, and for which frames."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.frontend.blocks import check_waveform
+from featx.frontend.checks import check_finite, check_waveform
 from featx.frontend.geometry import n_frames
-from featx.frontend.lanes import check_finite
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import FloatArray
 
-__all__ = ["ALIGNED", "Part", "blocks_of_pieces", "blocks_of_waveform"]
+__all__ = ["ALIGNED", "Block", "Excerpt", "blocks_of_pieces", "blocks_of_waveform", "shares"]
 
 #: Frames are cut at multiples of this, which every number of lanes divides.
 ALIGNED = 32
@@ -26,7 +25,7 @@ UNKNOWN = 1 << 62
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Excerpt:
     """Samples ``y`` of a waveform from ``offset`` on, enough for the frames that are asked of them.
 
     ``total`` is the number of frames of the whole waveform, or `UNKNOWN`. ``checked`` says that the
@@ -39,40 +38,48 @@ class Part:
     checked: bool = False
 
 
-#: A part, and the frames ``first … stop - 1`` that it is for.
-Block = tuple[Part, int, int]
+#: An excerpt, and the frames ``first … stop - 1`` that it is for.
+Block = tuple[Excerpt, int, int]
 
 
-def blocks_of_waveform(part: Part, rows: int, start: int, stop: int) -> Iterator[Block]:
+def blocks_of_waveform(excerpt: Excerpt, rows: int, start: int, stop: int) -> Iterator[Block]:
     """Yield frames ``start … stop - 1`` of a whole waveform, ``rows`` at a time."""
     for first in range(start, stop, rows):
-        yield part, first, min(first + rows, stop)
+        yield excerpt, first, min(first + rows, stop)
+
+
+def shares(total: int, threads: int, aligned: int = ALIGNED) -> range:
+    """Return where each thread begins, at multiples of ``aligned`` frames."""
+    blocks = -(-total // aligned)
+    step = -(-blocks // max(1, min(threads, blocks))) * aligned
+    return range(0, total, max(step, aligned))
 
 
 def blocks_of_pieces(
-    pieces: Iterable[FloatArray], fe: FrontEnd, *, rows: int, margin: int
+    pieces: Iterable[FloatArray], fe: FrontEnd, *, rows: int, margin: int, gain: float = 1.0
 ) -> Iterator[Block]:
-    """Yield the same blocks of a waveform that comes in pieces.
+    """Yield the same blocks of a waveform that comes in pieces, whose samples are times ``gain``.
 
-    Parts also hold the samples of ``margin`` frames on either side, as far as there are any.
+    Excerpts also hold the samples of ``margin`` frames on either side, as far as there are any.
     """
-    stream = _Stream(fe)
+    stream = _Stream(fe, gain)
     first = 0
     for piece in pieces:
         stream.add(piece)
         while stream.seen >= stream.end_of(first + rows + margin):
-            yield stream.part(), first, first + rows
+            yield stream.excerpt(), first, first + rows
             first += rows
             stream.forget(first - margin)
     total = n_frames(stream.seen, fe)
     for start in range(first, total, rows):
-        yield stream.part(total), start, min(start + rows, total)
+        yield stream.excerpt(total), start, min(start + rows, total)
 
 
 class _Stream:
     """Samples as they come, as many of the last ones as are needed still."""
 
-    def __init__(self, fe: FrontEnd) -> None:
+    def __init__(self, fe: FrontEnd, gain: float) -> None:
+        self._gain = np.float32(gain)
         self._hop = fe.hop
         self._length = 1 if fe.framing is None else fe.framing.frame_samples
         self._left = 0 if fe.framing is None else fe.framing.left_samples
@@ -82,7 +89,7 @@ class _Stream:
 
     def add(self, piece: FloatArray) -> None:
         """Take the next samples, which may be as few as one likes."""
-        y = check_waveform(piece).copy()  # the caller may use the array again
+        y = check_waveform(piece) * self._gain  # a copy: the caller may use the array again
         check_finite(y)
         self._held.append(y)
         self.seen += len(y)
@@ -91,12 +98,12 @@ class _Stream:
         """Return the number of samples with which ``frame`` is complete."""
         return math.floor(frame * self._hop) - self._left + self._length
 
-    def part(self, total: int = UNKNOWN) -> Part:
+    def excerpt(self, total: int = UNKNOWN) -> Excerpt:
         """Return all that is held."""
         if len(self._held) != 1:
             empty = np.zeros(0, dtype=np.float32)
             self._held = [np.concatenate([empty, *self._held])]
-        return Part(y=self._held[0], offset=self._offset, total=total, checked=True)
+        return Excerpt(y=self._held[0], offset=self._offset, total=total, checked=True)
 
     def forget(self, frame: int) -> None:
         """Drop what comes before ``frame``, but not what may be mirrored at the end."""
@@ -104,5 +111,5 @@ class _Stream:
         mirrored = self.seen - self._length - math.ceil(self._hop) - 2
         first = min(math.floor(aligned * self._hop) - self._left, mirrored)
         if first > self._offset:
-            self._held = [self.part().y[first - self._offset :]]
+            self._held = [self.excerpt().y[first - self._offset :]]
             self._offset = first

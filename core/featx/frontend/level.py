@@ -1,0 +1,73 @@
+"""Waveforms scaled to one level, so that what is computed does not depend on loudness."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import ParameterError
+from featx.frontend.description import Part
+
+if TYPE_CHECKING:
+    from featx.types import FloatArray
+
+__all__ = ["Level", "level_gain"]
+
+#: Samples whose squares are added at a time, wherever a waveform is cut.
+_SAMPLES = 1 << 14
+#: Below this RMS a waveform is silence and stays as it is.
+_SILENCE = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level(Part, id="rms"):
+    """The waveform is scaled to one RMS over the whole clip.
+
+    Parameters
+    ----------
+    dbfs : float within -200..100
+        RMS in dB relative to 1. A sine of full scale has -3.01. Silence stays silence.
+    """
+
+    dbfs: float = -20.0
+
+    def __post_init__(self) -> None:
+        value: Any = self.dbfs
+        if not isinstance(value, int | float) or not -200 <= value <= 100:
+            raise ParameterError(f"dbfs must be a number within -200..100, got {value!r}.")
+
+
+def level_gain(level: Level | None, source: FloatArray | Iterable[FloatArray]) -> float:
+    """Return what a waveform, or its pieces, must be multiplied by; the cuts change no bit."""
+    import numpy as np
+
+    if level is None:
+        return 1.0
+    n_samples, energies = 0, []
+    for chunk in _chunks(source):
+        n_samples += len(chunk)
+        energies.append(float(np.square(chunk, dtype=np.float64).sum()))
+    rms = math.sqrt(math.fsum(energies) / max(n_samples, 1))
+    if not _SILENCE < rms < math.inf:  # what is not finite is refused with the waveform
+        return 1.0
+    return float(10.0 ** (level.dbfs / 20.0) / rms)
+
+
+def _chunks(source: FloatArray | Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """Yield all samples, `_SAMPLES` at a time, the last ones fewer."""
+    import numpy as np
+
+    if isinstance(source, np.ndarray):
+        for start in range(0, len(source), _SAMPLES):
+            yield source[start : start + _SAMPLES]
+        return
+    held = np.empty(0, np.float32)
+    for piece in source:
+        held = np.concatenate([held, piece])
+        whole = len(held) // _SAMPLES * _SAMPLES
+        yield from (held[start : start + _SAMPLES] for start in range(0, whole, _SAMPLES))
+        held = held[whole:]
+    if len(held):
+        yield held

@@ -1,0 +1,162 @@
+"""The SQL of the catalogue: its tables, how ledger lines change them, and what is asked of them.
+
+Integers stand for long names: ``tid`` for a track, ``rid`` for a recipe, ``fid`` for a feature,
+``sid`` for a shard. ``stamp`` is the time of a ledger line; the later of two lines about one thing
+counts.
+"""
+
+# ruff: noqa: S608  (every statement is put together from constants of this file)
+
+from __future__ import annotations
+
+from featx.store.records import STATUSES
+
+#: A catalogue of another version is made again.
+SCHEMA_VERSION = 2
+
+#: Status of values whose shard was revoked; the others count in STATUSES.
+LOST = len(STATUSES)
+
+# ------------------------------------------------------------------------------- tables
+TABLES = (
+    # the id of the store, under the key 'store'
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
+    # how far each ledger was read, and the bytes before that, by which a replaced one is noticed
+    "CREATE TABLE ledgers (name TEXT PRIMARY KEY, offset INTEGER, tail BLOB)",
+    "CREATE TABLE recipes (rid INTEGER PRIMARY KEY, id TEXT UNIQUE, json TEXT, stamp INTEGER)",
+    # feature 0, without a name, stands for all features of a recipe
+    "CREATE TABLE features (fid INTEGER PRIMARY KEY, name TEXT UNIQUE)",
+    "INSERT INTO features VALUES (0, '')",
+    # every description that an output ever had; those of one layout can be read together
+    """CREATE TABLE specs (rid INTEGER, fid INTEGER, key TEXT, layout TEXT, json TEXT,
+        stamp INTEGER, PRIMARY KEY (rid, fid, key))""",
+    # a track without a path is known from another ledger only by what became of it
+    """CREATE TABLE tracks (tid INTEGER PRIMARY KEY, track_id BLOB UNIQUE, path BLOB,
+        content TEXT, size INTEGER, mtime_ns INTEGER, duration REAL, sr INTEGER,
+        channels INTEGER, tags TEXT, stamp INTEGER)""",
+    # a shard is there if it was committed after it was revoked
+    """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
+        seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, UNIQUE (rid, sha256))""",
+    # which of the specs a shard follows
+    """CREATE TABLE described (sid INTEGER, fid INTEGER, key TEXT,
+        PRIMARY KEY (sid, fid)) WITHOUT ROWID""",
+    # features of shards in a layout that a newer one replaced
+    """CREATE TABLE outdated (sid INTEGER, fid INTEGER,
+        PRIMARY KEY (sid, fid)) WITHOUT ROWID""",
+    # files that passed all checks, as they were then
+    "CREATE TABLE verified (sid INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ino INTEGER)",
+    # the latest outcome of every (track, recipe, feature), and where its values lie
+    """CREATE TABLE units (tid INTEGER, rid INTEGER, fid INTEGER, status INTEGER, content TEXT,
+        code TEXT, reason TEXT, sid INTEGER, row INTEGER, stamp INTEGER,
+        PRIMARY KEY (tid, rid, fid)) WITHOUT ROWID""",
+    "CREATE INDEX units_by_recipe ON units (rid, fid)",
+)
+
+#: Tables that are emptied when the ledgers are read anew.
+CONTENT = (
+    *("ledgers", "units", "tracks", "shards", "specs", "recipes"),
+    *("verified", "described", "outdated"),
+)
+
+# ------------------------------------------------------------------ what ledger lines change
+PUT_TRACK = """INSERT INTO tracks
+    (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, stamp)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET
+    path = excluded.path, content = excluded.content, size = excluded.size,
+    mtime_ns = excluded.mtime_ns, duration = excluded.duration, sr = excluded.sr,
+    channels = excluded.channels, tags = excluded.tags, stamp = excluded.stamp
+    WHERE excluded.stamp >= tracks.stamp"""
+PUT_UNKNOWN_TRACK = "INSERT OR IGNORE INTO tracks (track_id, stamp) VALUES (?, -1)"
+PUT_RECIPE = """INSERT INTO recipes (id, json, stamp) VALUES (?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET json = coalesce(excluded.json, recipes.json),
+    stamp = max(excluded.stamp, recipes.stamp) RETURNING rid"""
+PUT_FEATURE = """INSERT INTO features (name) VALUES (?)
+    ON CONFLICT (name) DO UPDATE SET name = name RETURNING fid"""
+PUT_SPEC = "INSERT OR IGNORE INTO specs VALUES (?, ?, ?, ?, ?, -1)"
+TOUCH_SPEC = "UPDATE specs SET stamp = max(stamp, ?) WHERE rid = ? AND fid = ? AND key = ?"
+PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, stamp, revoked)
+    VALUES (?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
+    size = excluded.size, seal = excluded.seal, listing = excluded.listing,
+    stamp = max(stamp, excluded.stamp) RETURNING sid, revoked"""
+PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
+PUT_UNIT = """INSERT INTO units VALUES ((SELECT tid FROM tracks WHERE track_id = ?),
+    ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tid, rid, fid) DO UPDATE SET
+    status = excluded.status, content = excluded.content, code = excluded.code,
+    reason = excluded.reason, sid = excluded.sid, row = excluded.row, stamp = excluded.stamp
+    WHERE excluded.stamp >= units.stamp"""
+REVOKE_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, stamp, revoked)
+    VALUES (?, ?, 0, '', '', -1, ?) ON CONFLICT (rid, sha256) DO UPDATE SET
+    revoked = max(revoked, excluded.revoked) RETURNING sid"""
+FORGET_VERIFIED = "DELETE FROM verified WHERE sid = ?"
+LOSE_UNITS = f"""UPDATE units SET status = {LOST}, sid = NULL, row = NULL
+    WHERE rid = ? AND sid = ? AND stamp < ?"""
+
+_NEWEST = "SELECT {} FROM specs n WHERE n.rid = {} AND n.fid = {} ORDER BY n.stamp DESC LIMIT 1"
+NEWEST_SPEC = _NEWEST.format("n.key", "?", "?")
+CLEAR_OUTDATED = "DELETE FROM outdated"
+HAS_LAYOUTS = "SELECT 1 FROM specs GROUP BY rid, fid HAVING count(DISTINCT layout) > 1 LIMIT 1"
+PUT_OUTDATED = f"""INSERT INTO outdated SELECT d.sid, d.fid FROM described d
+    JOIN shards s ON s.sid = d.sid
+    JOIN specs p ON p.rid = s.rid AND p.fid = d.fid AND p.key = d.key
+    WHERE p.layout != ({_NEWEST.format("n.layout", "s.rid", "d.fid")})"""
+
+# -------------------------------------------------------------------------- what is asked
+#: Places of a track and of a recipe by their names.
+_TID = "(SELECT tid FROM tracks WHERE track_id = ?)"
+_RID = "(SELECT rid FROM recipes WHERE id = ?)"
+#: True for a unit that no newer one replaces: feature 0 stands for all features of a recipe.
+_LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u.rid
+    AND a.stamp > u.stamp AND (a.fid = 0 OR u.fid = 0))"""
+#: True for a unit that can be read: not lost with its shard, not in a layout of the past.
+_READABLE = f"""u.status != {LOST} AND NOT EXISTS (SELECT 1 FROM outdated o
+    WHERE o.sid = u.sid AND o.fid = u.fid)"""
+
+_TRACK = "SELECT path, content, size, mtime_ns, duration, sr, channels, tags, track_id FROM tracks"
+TRACK = f"{_TRACK} WHERE track_id = ? AND path IS NOT NULL"
+NEXT_TRACKS = f"{_TRACK} WHERE track_id > ? AND path IS NOT NULL ORDER BY track_id LIMIT 1000"
+COUNT_TRACKS = "SELECT count(*) FROM tracks WHERE path IS NOT NULL"
+
+#: The last of the next thousand track ids, and the latest outcomes between two of them.
+NEXT_TRACK_ID = """SELECT max(track_id) FROM
+    (SELECT track_id FROM tracks WHERE track_id > ? ORDER BY track_id LIMIT 1000)"""
+CURRENT = f"""SELECT t.track_id, r.id, f.name, u.status, u.content, u.code, u.reason, u.sid, u.row
+    FROM tracks t JOIN units u ON u.tid = t.tid JOIN recipes r ON r.rid = u.rid
+    JOIN features f ON f.fid = u.fid
+    WHERE t.track_id > ? AND t.track_id <= ? AND {_LATEST} AND {_READABLE}
+    ORDER BY t.track_id, r.id, f.name"""
+UNITS = f"""SELECT f.name, u.status, u.content, u.code, u.reason, u.stamp
+    FROM units u JOIN features f ON f.fid = u.fid
+    WHERE u.tid = {_TID} AND u.rid = {_RID} AND {_LATEST} AND {_READABLE} ORDER BY f.name"""
+_PLACES = f"""SELECT t.track_id, u.sid, u.row FROM units u JOIN tracks t ON t.tid = u.tid
+    WHERE u.rid = {_RID} AND u.fid = (SELECT fid FROM features WHERE name = ?)
+    AND u.status = 0 AND {_LATEST} AND {_READABLE}"""
+PLACES = f"{_PLACES} ORDER BY t.track_id"
+PLACES_OF_TRACK = f"{_PLACES} AND t.track_id = ?"
+
+RECIPES = "SELECT id, json, stamp FROM recipes WHERE json IS NOT NULL ORDER BY stamp DESC, id"
+SPECS = "SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid ORDER BY s.stamp"
+SPECS_OF_RECIPE = f"SELECT json FROM specs WHERE rid = {_RID} ORDER BY stamp"
+SPECS_OF_TRACK = f"""SELECT p.json FROM units u
+    JOIN described d ON d.sid = u.sid AND d.fid = u.fid
+    JOIN specs p ON p.rid = u.rid AND p.fid = u.fid AND p.key = d.key
+    WHERE u.tid = {_TID} AND u.rid = {_RID}"""
+SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards s
+    JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
+SHARD = "SELECT r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid WHERE s.sid = ?"
+VERIFIED = "SELECT sid, size, mtime_ns, ino FROM verified"
+PUT_VERIFIED = "INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)"
+OUTDATED = """SELECT r.id, f.name, count(*) FROM outdated o CROSS JOIN units u
+    JOIN recipes r ON r.rid = u.rid JOIN features f ON f.fid = u.fid
+    WHERE u.sid = o.sid AND u.fid = o.fid GROUP BY r.id, f.name"""
+#: Whether a recipe ever lost a shard, and how many of its values are lost.
+REVOKED = f"SELECT rid FROM shards WHERE rid = {_RID} AND revoked >= 0 LIMIT 1"
+COUNT_LOST = f"SELECT count(*) FROM units u WHERE u.rid = ? AND u.status = {LOST}"
+COUNT_LOST_OF_TRACK = f"{COUNT_LOST} AND u.tid = {_TID}"
+
+# ------------------------------------------------------------------------ the file itself
+USER_VERSION = "PRAGMA user_version"
+ALL_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+LEDGERS = "SELECT name, offset, tail FROM ledgers"
+PUT_LEDGER = "INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?)"
+META = "SELECT value FROM meta WHERE key = ?"
+PUT_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"

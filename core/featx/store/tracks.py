@@ -1,0 +1,117 @@
+"""The tracks of a store: what is known of them, and choosing some by their columns."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from featx.errors import ParameterError, listed, some
+from featx.store.records import TrackRecord, column_values
+from featx.store.sources import Source
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class TrackTable(Mapping[str, TrackRecord]):
+    """The tracks of a store by id: path, content, size, duration, sr, channels, tags."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __getitem__(self, track_id: str) -> TrackRecord:
+        record = self._source.track(track_id)
+        if record is None:
+            raise ParameterError(
+                f"track_id must be one of the store's, got {track_id!r}.{near_name(track_id, self)}"
+            )
+        return record
+
+    def __contains__(self, track_id: object) -> bool:
+        return isinstance(track_id, str) and self._source.track(track_id) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (record.track_id for record in self._source.tracks())
+
+    def __len__(self) -> int:
+        return self._source.count_tracks()
+
+    def records(self) -> Iterator[TrackRecord]:
+        """Yield all records in the order of their ids."""
+        return self._source.tracks()
+
+    def column(self, name: str) -> list[Any]:
+        """Return one field or tag of all tracks, such as ``duration`` or ``artist``."""
+        return [
+            getattr(record, name) if hasattr(record, name) else record.tags.get(name)
+            for record in self._source.tracks()
+        ]
+
+    def to_frame(self, *, columns: Sequence[str] | None = None) -> pandas.DataFrame:
+        """Return a table of pandas with a row per track and its id as index.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Tags and fields; by default every tag, path, duration, rate and channels.
+
+        Raises
+        ------
+        ParameterError
+            If pandas is not installed, or the store knows no such column.
+        """
+        from featx.store.frames import track_frame
+
+        return track_frame(self, columns=columns)
+
+    def where(
+        self,
+        conditions: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        *,
+        among: Container[object] | None = None,
+        **tags: str,
+    ) -> list[str]:
+        """Return the ids of tracks whose columns have these values, such as ``artist="Bach"``.
+
+        In the column ``tags`` it is one of the values between semicolons.
+
+        Parameters
+        ----------
+        conditions : mapping or pairs of column and value, optional
+            All must hold, those in ``tags`` too. Pairs may repeat a column: several tags.
+        among : container of track ids, optional
+            Tracks to choose from, such as a feature.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such track; the message lists the values or columns that there are.
+        """
+        records = list(self.records())
+        left = [record for record in records if among is None or record.track_id in among]
+        pairs = conditions.items() if isinstance(conditions, Mapping) else conditions
+        wanted = [*pairs, *tags.items()]
+        for place, (name, value) in enumerate(wanted, start=1):
+            held = [column_values(name, record.tags.get(name, "")) for record in left]
+            left = [record for record, values in zip(left, held, strict=True) if value in values]
+            if left:
+                continue
+            known = sorted({key for record in records for key in record.tags})
+            values = sorted({one for several in held for one in several})
+            near = difflib.get_close_matches(value, values, n=3)
+            hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
+            if name not in known:
+                hint = f"Columns of this store: {listed(known)}."
+            asked = [f"{key}={text}" for key, text in wanted[:place]]
+            raise ParameterError(
+                f"conditions must hold for some track, got {listed(asked)}. {hint}"
+            )
+        return [record.track_id for record in left]
+
+
+def near_name(name: str, known: Any) -> str:
+    """Return a hint at the known name that is nearest to ``name``, or nothing."""
+    close = difflib.get_close_matches(name, list(itertools.islice(known, 10_000)), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
