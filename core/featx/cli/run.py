@@ -95,7 +95,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 def _show(summary: RunSummary) -> None:
     words = {
         "ok": "computed",
-        "fresh": "already there",
+        "fresh": "already computed",
         "failed": "failed",
         "known": "failed before",
         "skipped": "too short",
