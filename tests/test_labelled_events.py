@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -150,6 +151,14 @@ def test_picture_shows_the_labels(store: Path, folder: Path, tmp_path: Path) -> 
     done = CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert picture.read_bytes().startswith(b"<?xml")
+
+
+def test_commands_show_labels(store: Path, site: Path) -> None:
+    told = CliRunner().invoke(main, ["info", "triads"], catch_exceptions=False).output
+    assert "label (one of 25 labels)" in " ".join(told.split())
+    shown = CliRunner().invoke(main, ["show", str(store), "silence.wav", "--json"])
+    (feature,) = json.loads(shown.output)["features"]
+    assert (feature["feature"], feature["shape"], feature["max"]) == ("chords", [1, 3], 1.0)
 
 
 def test_page_on_annotations_runs(

@@ -107,6 +107,13 @@ def test_items_are_what_tracks_are(store: Store) -> None:
         assert table.tolist() == store["toy"]["words"][name].tolist()
 
 
+def test_table_of_all_tracks_has_labels(store: Store) -> None:
+    pytest.importorskip("pandas")
+    frame = store["toy"]["words"].to_frame(metadata=False)
+    assert list(frame.columns) == ["time", "word"]
+    assert frame.loc["c", "word"].tolist() == TEXTS["c"]
+
+
 # ---------------------------------------------------------------------------- identity
 def test_digest_does_not_depend_on_the_grouping(tmp_path: Path) -> None:
     digests = {

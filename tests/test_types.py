@@ -162,3 +162,12 @@ def test_column_refuses(settings: dict[str, object], message: str) -> None:
 def test_events_refuse_columns_that_do_not_fit(settings, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         FeatureSpec(**{"name": "e", "kind": "events", **settings})
+
+
+def test_features_give_events_and_show_their_columns() -> None:
+    table = np.array([(0.0, 1.0, "N")], [("time", "f8"), ("end", "f8"), ("label", "U5")])
+    features = Features({"chords": table}, specs={"chords": CHORDS}, sr=8000)
+    assert features.events("chords").labels == ("N",)
+    assert repr(features) == "Features(chords: events (1,) time, end, label)"
+    with pytest.raises(ParameterError, match="events must be asked of a feature with a spec"):
+        features.events("beats")

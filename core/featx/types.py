@@ -343,14 +343,15 @@ class Features(dict[str, "AnyArray"]):
 
     def __init__(
         self,
-        values: Mapping[str, AnyArray] | None = None,
+        values: Mapping[str, AnyArray | Mapping[str, Any]] | None = None,
         /,
         *,
         specs: Mapping[str, FeatureSpec] | None = None,
         sr: int | None = None,
-        **more: AnyArray,
+        **more: AnyArray | Mapping[str, Any],
     ) -> None:
-        super().__init__({**(values or {}), **more})
+        given: dict[str, Any] = {**(values or {}), **more}
+        super().__init__(given)
         self.specs: Mapping[str, FeatureSpec] = specs or {}
         self.sr = sr
 
@@ -359,7 +360,9 @@ class Features(dict[str, "AnyArray"]):
         for name, values in self.items():
             kind = f"{self.specs[name].kind} " if name in self.specs else ""
             shape = getattr(values, "shape", type(values).__name__)
-            told.append(f"{name}: {kind}{shape} {getattr(values, 'dtype', '')}".rstrip())
+            dtype = getattr(values, "dtype", "")
+            fields = getattr(dtype, "names", None)
+            told.append(f"{name}: {kind}{shape} {', '.join(fields) if fields else dtype}".rstrip())
         return f"Features({'; '.join(told)})"
 
     def times(self, name: str) -> DoubleArray:
