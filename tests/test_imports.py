@@ -29,7 +29,7 @@ HEAVY = ("h5py", "numba", "numpy", "scipy", "torch")
 GROUND = frozenset(
     {
         *("_version", "errors", "types", "params", "annotations", "manifest", "progress"),
-        *("guarded", "notebook"),
+        *("folders", "guarded", "notebook"),
     }
 )
 SPECS = GROUND | {"interfaces", "hookspecs", "registry"}
@@ -57,7 +57,7 @@ ALL_ROOMS = ENGINE | {
 ROOMS = {
     **{
         name: Room(rooms=GROUND)
-        for name in ("_version", "errors", "types", "params", "manifest", "notebook")
+        for name in ("_version", "errors", "types", "params", "manifest", "notebook", "folders")
     },
     "annotations": room("numpy"),
     "progress": room("rich"),

@@ -130,7 +130,7 @@ def _total(x):
 
 
 def test_processes_that_save_at_once_mix_up_no_signatures(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(compiling, "kernel_folder", lambda: tmp_path)
+    monkeypatch.setattr(compiling, "kernel_folder", lambda _: tmp_path)
     single, double = (np.ones(10, dtype) for dtype in (np.float32, np.float64))
     first, second = compiling.kernel(_total), compiling.kernel(_total)
     files = second._cache._cache_file
@@ -144,7 +144,7 @@ def test_processes_that_save_at_once_mix_up_no_signatures(monkeypatch, tmp_path:
 
 
 def test_compiled_code_is_found_again(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(compiling, "kernel_folder", lambda: tmp_path)
+    monkeypatch.setattr(compiling, "kernel_folder", lambda _: tmp_path)
     arrays = [np.ones((4,) * n, dtype) for n in (1, 2) for dtype in (np.float32, np.float64)]
     for x in arrays:
         compiling.kernel(_size)(x)
@@ -159,12 +159,12 @@ def _size(x):
 
 
 def test_other_sources_have_another_folder(monkeypatch) -> None:
-    before = compiling._sources_hash()
+    before = compiling._sources_hash("featx")
     read = Path.read_bytes
     monkeypatch.setattr(
         Path, "read_bytes", lambda self: read(self) + (b"#" if self.name == "stages.py" else b"")
     )
-    assert compiling._sources_hash() != before
+    assert compiling._sources_hash("featx") != before
 
 
 def test_warming_computes_every_front_end() -> None:
@@ -173,3 +173,74 @@ def test_warming_computes_every_front_end() -> None:
         answer = child.receive(seconds=280)
     assert answer.values["front_ends"] > 20
     assert answer.values["lanes"] == 0
+
+
+# ---------------------------------------------------------------- kernels of plugins
+PLUGIN = {
+    "__init__.py": "",
+    "kernels.py": """
+from featx.kernels import kernel
+from plugin_of_a_test.helpers import scaled
+
+
+@kernel
+def scale_kernel(x, out):
+    for i in range(x.shape[0]):
+        out[i] = scaled(x[i])
+""",
+    "helpers.py": """
+from featx.kernels import part
+
+
+@part
+def scaled(value):
+    return 2.0 * value
+""",
+}
+
+#: Calls the kernel and prints its result, and how often compiled code was found and made.
+CALL = """
+import numpy as np
+from plugin_of_a_test.kernels import scale_kernel
+out = np.zeros(3)
+scale_kernel(np.ones(3), out)
+stats = scale_kernel.stats
+print(out[0], sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+def call_plugin(folder: Path, cache: Path) -> list[float]:
+    environment = {**os.environ, "FEATX_CACHE": str(cache), "PYTHONPATH": str(folder)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    result = subprocess.run(
+        [sys.executable, "-c", CALL], env=environment, capture_output=True, text=True, timeout=240,
+        check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return [float(word) for word in result.stdout.split()]
+
+
+@pytest.mark.skipif("NUMBA_DISABLE_JIT" in os.environ, reason="nothing is compiled")
+def test_kernels_of_a_plugin_are_kept_until_its_sources_change(tmp_path: Path) -> None:
+    package, cache = tmp_path / "plugin_of_a_test", tmp_path / "cache"
+    package.mkdir()
+    for name, text in PLUGIN.items():
+        (package / name).write_text(text)
+    assert call_plugin(tmp_path, cache) == [2.0, 0, 1]
+    assert call_plugin(tmp_path, cache) == [2.0, 1, 0]
+    # the kernel itself stays as it is: numba alone would find the stale code
+    (package / "helpers.py").write_text(PLUGIN["helpers.py"].replace("2.0", "3.0"))
+    assert call_plugin(tmp_path, cache) == [3.0, 0, 1]
+    names = sorted(path.name for path in cache.iterdir())
+    assert [name.rpartition("-")[0] for name in names] == ["kernels-plugin_of_a_test"] * 2
+
+
+def test_a_function_without_a_file_is_compiled_in_every_process() -> None:
+    from featx.kernels import kernel
+
+    scope: dict = {}
+    exec("def add_one(x, out):\n    out[0] = x[0] + 1.0", scope)
+    scope["add_one"].__module__ = "__main__"
+    out = np.zeros(1)
+    kernel(scope["add_one"])(np.ones(1), out)
+    assert out[0] == 2.0

@@ -62,7 +62,7 @@ def test_click_comes_out_at_its_time(second: float, spec: ExtractorSpec) -> None
     y[click] = 1.0
     _, found = extract(spec, y)
     changed = np.abs(found["activation"] - silent["activation"])[:, 0] > 0
-    times = session.job.resolved.output("activation").times(len(changed), sr=SR)
+    times = session.prepared.resolved.output("activation").times(len(changed), sr=SR)
     assert abs(times[changed].mean() - click / SR) <= HOP / SR
     assert times[changed].max() - times[changed].min() < 16 * HOP / SR
 

@@ -17,7 +17,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/quickstart.md", "docs/python-api.md"]
+PAGES = [
+    "README.md",
+    "docs/quickstart.md",
+    "docs/recommender.md",
+    "docs/python-api.md",
+    *(f"docs/coming-from/{tool}.md" for tool in ("librosa", "essentia", "opensmile")),
+]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -62,18 +68,24 @@ def is_shown(line: str, output: str) -> bool:
     )
 
 
+#: pieces in ``~/music``, where not 4
+PIECES = {"docs/recommender.md": 8}
+
+
 @pytest.fixture(scope="module")
-def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def collections(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     from featx.testing import write_collection
 
-    folder = tmp_path_factory.mktemp("music")
-    write_collection(folder, n_tracks=4, duration=8.0)
-    return folder
+    folders = {}
+    for pieces in {4, *PIECES.values()}:
+        folders[pieces] = tmp_path_factory.mktemp("music")
+        write_collection(folders[pieces], n_tracks=pieces, duration=8.0)
+    return folders
 
 
 @pytest.fixture
-def home(tmp_path: Path, music: Path) -> Path:
-    (tmp_path / "music").symlink_to(music)
+def home(tmp_path: Path, collections: dict[int, Path], page: str) -> Path:
+    (tmp_path / "music").symlink_to(collections[PIECES.get(page, 4)])
     return tmp_path
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import featx
 from featx import ParameterError, WeightsError, WeightsSpec, weights
+from featx.folders import cache_folder
 
 
 @pytest.fixture(autouse=True)
@@ -223,7 +224,7 @@ def test_load_names_a_missing_file(tmp_path):
 
 # ------------------------------------------------------------------------------------ cache
 def test_cache_folder_follows_the_override(cache):
-    assert weights.cache_folder() == cache
+    assert cache_folder() == cache
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_cache_folder_follows_the_platform(monkeypatch, platform, environment, e
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.platform", platform)
-    assert weights.cache_folder() == Path(expected).expanduser()
+    assert cache_folder() == Path(expected).expanduser()
 
 
 def test_locate_prefers_override_then_cache_then_resource(tmp_path, monkeypatch, tensors, sound):

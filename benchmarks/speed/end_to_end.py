@@ -114,10 +114,10 @@ class Featx:
     """What a worker of ``featx run`` does, without the sockets between processes."""
 
     def __init__(self) -> None:
-        (self.job,) = prepare_extractors(
+        (self.prepared,) = prepare_extractors(
             load_registry(), ["melspectrogram"], features=["melspectrogram.frames"]
         )
-        self.extractor = OpenExtractor(self.job, threads=1, seed=0)
+        self.extractor = OpenExtractor(self.prepared, threads=1, seed=0)
 
     def run(self, paths: list[Path], store: Path, clock: Callable[[], float]) -> dict[str, float]:
         """Extract and store; return seconds by phase."""
@@ -148,7 +148,7 @@ class Featx:
             records.append(record)
         began = clock()
         with StoreWriter(store, provenance={}) as writer:
-            writer.write_shard(self.job.recipe, specs, records, values, srs)
+            writer.write_shard(self.prepared.recipe, specs, records, values, srs)
         took["store"] += clock() - began
         return took
 

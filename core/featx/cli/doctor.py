@@ -126,7 +126,7 @@ def _dependencies() -> Iterator[Finding]:
 
 
 def _folders() -> Iterator[Finding]:
-    from featx.weights import cache_folder
+    from featx.folders import cache_folder
 
     cache = cache_folder()
     writable = _writable(cache)

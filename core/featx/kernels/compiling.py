@@ -2,7 +2,7 @@
 
 Numba files compiled code by the source of the function itself and does not see that something it
 calls or something that writes its code has changed. Therefore the folder is named after a hash of
-all kernels: a changed kernel never meets stale code.
+all sources that a kernel may be made of: a changed kernel never meets stale code.
 """
 
 from __future__ import annotations
@@ -24,10 +24,25 @@ from numba.core.caching import IndexDataCacheFile
 def kernel(function: Callable) -> Callable:
     """Compile ``function`` on first use; it runs without the interpreter lock.
 
-    The compiled code is kept in `kernel_folder`; where nothing can be written, every process
-    compiles for itself.
+    A decorator for kernels of featx and of plugins. The compiled code is kept in a folder named
+    after a hash of the sources of `featx.kernels` and of the package that the function belongs to;
+    where nothing can be written, and for functions without a file, every process compiles for
+    itself.
+
+    Parameters
+    ----------
+    function : function
+        Takes arrays and scalars and writes into its last arrays; returns nothing, allocates
+        nothing, raises nothing.
+
+    Returns
+    -------
+    function
+        The compiled function; the function itself under ``NUMBA_DISABLE_JIT=1``.
     """
-    folder = kernel_folder()
+    folder = None
+    if Path(function.__code__.co_filename).is_file():
+        folder = kernel_folder(function.__module__.partition(".")[0])
     if folder is None:
         return njit(nogil=True, error_model="numpy")(function)
     # numba reads the folder when it decorates; other people's kernels keep theirs
@@ -62,6 +77,15 @@ def part(function: Callable) -> Callable:
 
     A function that is compiled on its own and then linked is optimised again with its caller, and
     once more with the caller's caller. Large parts are therefore compiled where they are used.
+
+    Parameters
+    ----------
+    function : function
+        Called by functions under `kernel` or `part` only. It may return values.
+
+    Returns
+    -------
+    function
     """
     return njit(nogil=True, error_model="numpy", inline="always")(function)
 
@@ -84,9 +108,12 @@ def on_compile(tell: Callable[[], None]) -> None:
 
 
 @cache
-def kernel_folder() -> Path | None:
-    """Return the folder for compiled kernels, made if need be; None if nothing can be written."""
-    name = f"kernels-{_sources_hash()}"
+def kernel_folder(package: str = "featx") -> Path | None:
+    """Return the folder for compiled kernels of a top-level package, made if need be.
+
+    None if nothing can be written.
+    """
+    name = f"kernels-{package.strip('_')}-{_sources_hash(package)}"
     for base in _bases():
         folder = base / name
         try:
@@ -98,9 +125,17 @@ def kernel_folder() -> Path | None:
     return None
 
 
-def _sources_hash() -> str:
+def _sources_hash(package: str) -> str:
+    """Return a hash of the sources of `featx.kernels` and of all modules of a package."""
     digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    paths = sorted(Path(__file__).parent.glob("*.py"))
+    if package != "featx":
+        module = sys.modules.get(package)
+        for folder in getattr(module, "__path__", ()):
+            paths += sorted(Path(folder).rglob("*.py"))
+        if file := getattr(module, "__file__", None):
+            paths.append(Path(file))
+    for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -151,7 +151,8 @@ def _module_of(cls: type, source: str, digest: str) -> LocalModule:
         alias = ModuleType(name)
         vars(alias).update(namespace_of(cls))
         sys.modules[name] = alias
-        return LocalModule(name=name, origin=origin, folder=str(Path.cwd()), source=source)
+        folder = str(Path.cwd()) if {"", str(Path.cwd())} & set(sys.path) else ""
+        return LocalModule(name=name, origin=origin, folder=folder, source=source)
     if origin != "__main__" and (folder := _import_folder(origin, script)):
         return LocalModule(
             name=origin, origin=origin, folder=folder, file=str(script), sha256=_sha256(script)
@@ -193,18 +194,18 @@ class _DefinedError(BaseException):
 
 
 class _Loading:
-    """The script that is being run here, if any: the class that is wanted of it, its names."""
+    """The script that is being run here, if any: the class it has to define, its names."""
 
     current: _Loading | None = None
 
-    def __init__(self, module: LocalModule, wanted: str, names: dict[str, Any]) -> None:
+    def __init__(self, module: LocalModule, class_name: str, names: dict[str, Any]) -> None:
         self.module = module
-        self.wanted = wanted.partition(".")[0]
+        self.class_name = class_name.partition(".")[0]
         self.names = names
 
 
-def load_module(module: LocalModule, wanted: str) -> None:
-    """Make the module of a local extractor importable by its name; ``wanted`` is the class.
+def load_module(module: LocalModule, class_name: str) -> None:
+    """Make the module of a local extractor importable by its name; ``class_name`` is in it.
 
     A script is run under another name than ``__main__``. It ends early where it calls featx to
     run or open extractors: the definitions above are what is needed here.
@@ -216,10 +217,10 @@ def load_module(module: LocalModule, wanted: str) -> None:
     """
     if module.name in sys.modules:
         return
-    if module.folder not in sys.path:
+    if module.folder and module.folder not in sys.path:
         sys.path.append(module.folder)
     if module.file:
-        _check_file(module, wanted)
+        _check_file(module, class_name)
     if not (module.script or module.source):
         return
     text, file = module.source, f"<{module.name}>"
@@ -232,7 +233,7 @@ def load_module(module: LocalModule, wanted: str) -> None:
     loaded.__package__ = module.package
     loaded.__spec__ = ModuleSpec(module.name, None)
     sys.modules[module.name] = loaded
-    outer, _Loading.current = _Loading.current, _Loading(module, wanted, vars(loaded))
+    outer, _Loading.current = _Loading.current, _Loading(module, class_name, vars(loaded))
     try:
         exec(compile(text, file, "exec", dont_inherit=True), vars(loaded))  # noqa: S102
     except _DefinedError:
@@ -240,22 +241,24 @@ def load_module(module: LocalModule, wanted: str) -> None:
     except (Exception, SystemExit) as error:
         del sys.modules[module.name]
         raise PluginError(
-            f"{file} must define extractor {wanted}, but raised {type(error).__name__}: {error}. "
-            "Worker processes run the file, too: put what is no definition under "
+            f"{file} must define extractor {class_name}, but raised {type(error).__name__}: "
+            f"{error}. Worker processes run the file, too: put what is no definition under "
             "if __name__ == '__main__'."
         ) from error
     finally:
         _Loading.current = outer
-    if wanted.partition(".")[0] not in vars(loaded):
+    if class_name.partition(".")[0] not in vars(loaded):
         del sys.modules[module.name]
-        raise PluginError(f"{file} must define extractor {wanted}, but has no such class.")
+        raise PluginError(f"{file} must define extractor {class_name}, but has no such class.")
 
 
-def _check_file(module: LocalModule, wanted: str) -> None:
+def _check_file(module: LocalModule, class_name: str) -> None:
     try:
         changed = _sha256(module.file) != module.sha256
     except OSError as error:
-        raise PluginError(f"{module.file} must define extractor {wanted}, but {error}.") from error
+        raise PluginError(
+            f"{module.file} must define extractor {class_name}, but {error}."
+        ) from error
     if changed:
         raise PluginError(f"{module.file} must stay as it was when the run began; run again.")
 
@@ -266,14 +269,14 @@ def end_of_definitions() -> None:
     Raises
     ------
     PluginError
-        If the class that is wanted of it is not defined yet.
+        If the class that it has to define is not defined yet.
     """
     loading = _Loading.current
     if loading is None:
         return
-    if loading.wanted in loading.names:
+    if loading.class_name in loading.names:
         raise _DefinedError
     raise PluginError(
-        f"{loading.wanted} is defined below a call of featx. Move it above, or put the call under "
-        "if __name__ == '__main__'"
+        f"{loading.class_name} is defined below a call of featx. Move it above, or put the call "
+        "under if __name__ == '__main__'"
     )

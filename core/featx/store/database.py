@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from featx.errors import StoreError
+from featx.folders import cache_folder
 from featx.store import schema
 from featx.store.ingest import ingest_line, note_outdated
 from featx.store.ledger import ledger_files, read_lines
-from featx.store.paths import LEDGERS, store_id, user_cache
+from featx.store.paths import LEDGERS, store_id
 
 #: Bytes before the end of what was read of a ledger, by which a replaced one is noticed.
 _TAIL = 32
@@ -29,7 +30,7 @@ _TAIL = 32
 def catalogue_path(folder: Path) -> Path:
     """Return where the catalogue of the store in ``folder`` is kept."""
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
-    return user_cache() / "stores" / f"{name}.sqlite"
+    return cache_folder() / "stores" / f"{name}.sqlite"
 
 
 class CatalogueFile:

@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 
 from featx.errors import StoreError
+from featx.folders import cache_folder
 from featx.store.admission import TIME_LIMIT, ChildInspector
 from featx.store.catalogue import Current
-from featx.store.paths import regular_file, user_cache
+from featx.store.paths import regular_file
 from featx.store.records import Recipe, TrackRecord, Unit, decode_text, encode_text
 from featx.store.sources import CHUNK_CACHE, Block, Entry, Source
 from featx.types import FeatureSpec
@@ -63,7 +64,7 @@ def admit_merged(path: Path) -> None:
 def _marker(path: Path) -> tuple[Path, str]:
     status = regular_file(path.parent, path.name)
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    return user_cache() / "merged" / name, json.dumps(
+    return cache_folder() / "merged" / name, json.dumps(
         [status.st_size, status.st_mtime_ns, status.st_ino]
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
 import uuid
 from pathlib import Path
 
@@ -31,17 +30,6 @@ def shard_path(recipe: str, sha256: str) -> str:
     if not is_hex(recipe, 16) or not is_hex(sha256, 64):
         raise StoreError(f"shard must be named by hexadecimal hashes, got {recipe!r}, {sha256!r}.")
     return f"{SHARDS}/{recipe}/{sha256[:32]}{SHARD_SUFFIX}"
-
-
-def user_cache() -> Path:
-    """Return the folder for what can be made again: ``FEATX_CACHE``, or the platform's."""
-    if chosen := os.environ.get("FEATX_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "featx"
-    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
-    base = os.environ.get(variable, "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "featx"
 
 
 def regular_file(folder: Path, relative: str) -> os.stat_result:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, StoreError
-from featx.store.html import html_table
+from featx.notebook import html_table
 from featx.store.merged import MergedSource, admit_merged
 from featx.store.paths import is_merged_file, is_store_folder
 from featx.store.records import Recipe, ShardInfo, Unit, encode_text

@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from featx.store.paths import user_cache
+from featx.folders import cache_folder
 
 _KEY_BYTES = 32
 
@@ -18,7 +18,7 @@ def user_key() -> bytes | None:
 
     Losing it is harmless: own stores are then checked once like foreign ones.
     """
-    path = user_cache() / "store-key"
+    path = cache_folder() / "store-key"
     try:
         if path.is_file():
             key = path.read_bytes()

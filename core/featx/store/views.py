@@ -12,7 +12,7 @@ import numpy as np
 
 from featx.annotations import Events
 from featx.errors import ParameterError
-from featx.store.html import html_table
+from featx.notebook import html_table
 from featx.store.labels import decode, recode
 from featx.store.records import Recipe, encode_text
 from featx.store.sources import Block, Entry, Source

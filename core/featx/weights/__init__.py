@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from featx.weights.cache import (
     WeightsState,
-    cache_folder,
     cached_path,
     convert,
     fetch,
@@ -33,7 +32,6 @@ __all__ = [
     "Checkpoint",
     "Provenance",
     "WeightsState",
-    "cache_folder",
     "cached_path",
     "convert",
     "fetch",

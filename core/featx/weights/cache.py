@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from featx.errors import FeatxError, WeightsError, listed
+from featx.folders import cache_folder
 from featx.types import WeightsSpec
 from featx.weights.cards import origin
 from featx.weights.files import (
@@ -36,22 +36,6 @@ _SCHEMES = ("https", "http", "file")
 _BLOCK = 1 << 20
 #: A parameter in the name of a packaged file.
 _FIELD = re.compile(r"\{(\w+)\}")
-
-
-def cache_folder() -> Path:
-    r"""Return the folder for weights and other things that can be made again.
-
-    ``FEATX_CACHE`` if set; else the platform's: ``$XDG_CACHE_HOME/featx`` or ``~/.cache/featx``,
-    on macOS ``~/Library/Caches/featx``, on Windows ``%LOCALAPPDATA%\featx``. It may not exist yet.
-    """
-    if chosen := os.environ.get("FEATX_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "featx"
-    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
-    base = os.environ.get(variable, "")
-    # the XDG specification says that relative paths are to be ignored
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "featx"
 
 
 def cached_path(spec: WeightsSpec) -> Path:

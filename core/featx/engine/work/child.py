@@ -58,7 +58,7 @@ def serve(channel: Channel) -> None:
 
 def _open(request: Open) -> _Worker:
     worker = _Worker(request)
-    if request.memory and all(item.job.device == "cpu" for item in worker.extractors):
+    if request.memory and all(item.prepared.device == "cpu" for item in worker.extractors):
         limit_data(request.memory)
     return worker
 
@@ -115,7 +115,7 @@ class _Worker:
     @property
     def computes_spectra(self) -> bool:
         """Whether an extractor asks for front ends."""
-        return any(extractor.job.resolved.front_ends for extractor in self.extractors)
+        return any(extractor.prepared.resolved.front_ends for extractor in self.extractors)
 
     def work(self, key: int, path: str, steps: tuple[int, ...]) -> Iterator[Message]:
         """Yield the answers for one track."""
@@ -180,7 +180,7 @@ class _Worker:
             except ExtractionError as error:
                 yield Failed(key=key, step=step, code=error.code, reason=error.reason)
             else:
-                specs = None if outputs.specs == extractor.job.output_specs else outputs.specs
+                specs = None if outputs.specs == extractor.prepared.output_specs else outputs.specs
                 yield Result(key=key, step=step, sr=outputs.sr, specs=specs, arrays=outputs.values)
 
     def _decode(self, path: str, steps: tuple[int, ...]) -> tuple[Decoded, FileProperties]:

@@ -60,7 +60,7 @@ class OpenExtractor:
 
     Parameters
     ----------
-    job : PreparedExtractor
+    prepared : PreparedExtractor
         What to open.
     threads : int > 0
         Threads it may use.
@@ -75,34 +75,35 @@ class OpenExtractor:
         If the weights are not those of the recipe (any more).
     """
 
-    def __init__(self, job: PreparedExtractor, *, threads: int, seed: int) -> None:
-        self.job = job
-        self._resolved: dict[int | None, Resolved] = {None: job.resolved}
-        tensors, config = _read_weights(job)
+    def __init__(self, prepared: PreparedExtractor, *, threads: int, seed: int) -> None:
+        self.prepared = prepared
+        self._resolved: dict[int | None, Resolved] = {None: prepared.resolved}
+        tensors, config = _read_weights(prepared)
         context = Context(
-            params=job.params,
-            resolved=job.resolved,
-            features=job.features,
+            params=prepared.params,
+            resolved=prepared.resolved,
+            features=prepared.features,
             weights=tensors,
             config=config,
-            device=job.device,
+            device=prepared.device,
             threads=threads,
             seed=seed,
-            name=job.spec.name,
+            name=prepared.spec.name,
         )
-        factory = import_object(job.spec.factory)
+        factory = import_object(prepared.spec.factory)
         try:
             extractor = factory()
             if not isinstance(extractor, Extractor):
                 raise PluginError(
-                    f"{job.spec.factory} must be a featx.Extractor, got {type(extractor).__name__}."
+                    f"{prepared.spec.factory} must be a featx.Extractor, got "
+                    f"{type(extractor).__name__}."
                 )
             extractor.open(context)
         except FeatxError:
             raise
         except Exception as error:
             raise PluginError(
-                f"extractor {job.name!r} must open, but raised {type(error).__name__}: {error}"
+                f"extractor {prepared.name!r} must open, but raised {type(error).__name__}: {error}"
             ) from error
         self.extractor = extractor
 
@@ -112,19 +113,19 @@ class OpenExtractor:
 
     def resolved(self, native_sr: int) -> Resolved:
         """Return the resolution for files of this rate."""
-        if self.job.resolved.sr is not None:
-            return self.job.resolved
+        if self.prepared.resolved.sr is not None:
+            return self.prepared.resolved
         if native_sr not in self._resolved:
-            found = resolve_checked(self.job.spec, self.job.params, native_sr)
-            for name in self.job.features:
-                found.output(name)
-            self._resolved[native_sr] = found
+            resolved = resolve_checked(self.prepared.spec, self.prepared.params, native_sr)
+            for name in self.prepared.features:
+                resolved.output(name)
+            self._resolved[native_sr] = resolved
         return self._resolved[native_sr]
 
     def rates(self) -> set[int | None]:
         """Return the rates in Hz that tracks are wanted at; None is the file's own."""
-        own = self.job.resolved.sr
-        front_ends = (preset(item).sr for item in self.job.resolved.front_ends)
+        own = self.prepared.resolved.sr
+        front_ends = (preset(item).sr for item in self.prepared.resolved.front_ends)
         return {own, *(sr for sr in front_ends if sr is not None)}
 
     def too_short(self, waveforms: Mapping[int, FloatArray], *, duration: float) -> str:
@@ -132,7 +133,7 @@ class OpenExtractor:
 
         Waveforms of a few samples may have none left at a lower rate.
         """
-        shortest = self.job.spec.min_duration
+        shortest = self.prepared.spec.min_duration
         if duration < shortest:
             return f"{duration:.3f} s, the extractor needs {shortest:g} s"
         empty = [sr for sr in self.rates() if sr is not None and not len(waveforms[sr])]
@@ -157,19 +158,19 @@ class OpenExtractor:
             resolved = self.resolved(native_sr)
             sr = resolved.sr or native_sr
             track = HostTrack(waveforms[sr], sr=sr, duration=duration, spectra=spectra)
-            given = self.extractor.extract([track])
+            results = self.extractor.extract([track])
         except MemoryError as error:
-            raise ExtractionError("memory", _told(error)) from error
+            raise ExtractionError("memory", _described(error)) from error
         except (Exception, SystemExit) as error:
             code = "memory" if _out_of_memory(error) else "extractor-error"
-            raise ExtractionError(code, _told(error)) from error
-        specs = tuple(resolved.output(name) for name in self.job.features)
-        values = check_outputs(given, specs, duration)
+            raise ExtractionError(code, _described(error)) from error
+        specs = tuple(resolved.output(name) for name in self.prepared.features)
+        values = check_outputs(results, specs, duration)
         return Outputs(values=values, specs=specs, sr=sr)
 
 
 def check_outputs(
-    given: object, specs: Sequence[FeatureSpec], duration: float
+    results: object, specs: Sequence[FeatureSpec], duration: float
 ) -> dict[str, AnyArray]:
     """Return the arrays that ``specs`` describe out of what ``extract`` gave for one track.
 
@@ -181,10 +182,12 @@ def check_outputs(
     ExtractionError
         ``bad-output``, naming the first rule that is broken.
     """
-    if not isinstance(given, Sequence) or len(given) != 1:
-        length = f"{len(given)} items" if isinstance(given, Sequence) else type(given).__name__
+    if not isinstance(results, Sequence) or len(results) != 1:
+        length = (
+            f"{len(results)} items" if isinstance(results, Sequence) else type(results).__name__
+        )
         raise _bad(f"extract must return a list of one Features for one track, got {length}")
-    features = given[0]
+    features = results[0]
     if not isinstance(features, Mapping):
         raise _bad(f"extract must return Features, got {type(features).__name__}")
     checked = {}
@@ -212,8 +215,8 @@ def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
         raise _bad(f"{spec.name} must be a numpy array, got {type(values).__name__}")
     shape = (spec.dim,) if spec.kind == "clip" else (len(values) if values.ndim else 0, spec.dim)
     if values.shape != shape:
-        wanted = {"clip": "({dim},)", "frames": "(T, {dim})"}[spec.kind]
-        raise _bad(f"{spec.name} must have shape {wanted.format(dim=spec.dim)}, got {values.shape}")
+        rule = {"clip": "({dim},)", "frames": "(T, {dim})"}[spec.kind]
+        raise _bad(f"{spec.name} must have shape {rule.format(dim=spec.dim)}, got {values.shape}")
     if values.dtype != np.dtype(spec.dtype):
         raise _bad(f"{spec.name} must have dtype {spec.dtype}, got {values.dtype}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -226,7 +229,7 @@ def _bad(reason: str) -> ExtractionError:
     return ExtractionError("bad-output", reason)
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     """Return class and message of an error, and the line of the plugin that it comes from."""
     trace = error.__traceback__
     where = ""
@@ -250,14 +253,14 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def _read_weights(
-    job: PreparedExtractor,
+    prepared: PreparedExtractor,
 ) -> tuple[Mapping[str, AnyArray] | None, Mapping[str, Any]]:
-    if not job.weights:
+    if not prepared.weights:
         return None, {}
-    actual = file_sha256(job.weights)
-    if actual != job.recipe.weights:
+    actual = file_sha256(prepared.weights)
+    if actual != prepared.recipe.weights:
         raise WeightsError(
-            f"{job.weights} must have SHA-256 {job.recipe.weights}, got {actual}. It changed since "
-            "the run began; run again."
+            f"{prepared.weights} must have SHA-256 {prepared.recipe.weights}, got {actual}. It "
+            "changed since the run began; run again."
         )
-    return load_weights(job.weights)
+    return load_weights(prepared.weights)

@@ -124,7 +124,7 @@ class _Battery:
     def check_outputs(self, extractor: OpenExtractor) -> None:
         for y in self.signals.values():
             self.one(extractor, y)
-        if self.session.job.resolved.sr is None:
+        if self.session.prepared.resolved.sr is None:
             for sr in _NATIVE_RATES:
                 signals = standard(sr, min_duration=self.spec.min_duration)
                 self.session.at(sr).one(extractor, signals["music"])
@@ -176,7 +176,7 @@ class _Battery:
     def edges(self) -> dict[str, FloatArray]:
         n = round(max(2.0, self.spec.min_duration + 0.05) * self.sr)
         square = np.where(np.arange(n) // 50 % 2, 1.0, -1.0).astype(np.float32)
-        frames = [spec.frame_length or 2 for spec in self.session.job.resolved.outputs]
+        frames = [spec.frame_length or 2 for spec in self.session.prepared.resolved.outputs]
         short = max(2, min(frames) // 2)
         return {
             "silence": silence(duration=n / self.sr, sr=self.sr),
@@ -228,7 +228,7 @@ class _Battery:
         )
 
     def check_frame_count(self, extractor: OpenExtractor) -> None:
-        outputs = [spec for spec in self.session.job.resolved.outputs if spec.kind == "frames"]
+        outputs = [spec for spec in self.session.prepared.resolved.outputs if spec.kind == "frames"]
         if not outputs:
             raise CheckSkipped("no output is of kind frames")
         for spec in outputs:

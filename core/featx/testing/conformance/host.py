@@ -46,15 +46,15 @@ class Session:
             plugin=target.plugin,
             spec=self.spec,
         )
-        (self.job,) = prepare_extractors(
+        (self.prepared,) = prepare_extractors(
             Registry([], extractors=[item]),
             [target.full_name],
             params={target.full_name: dict(target.params)} if target.params else None,
             weights=target.weights or None,
             device=target.device,
         )
-        self.names = tuple(output.name for output in self.job.resolved.outputs)
-        self.sr: int = self.job.resolved.sr or NATIVE_SR
+        self.names = tuple(output.name for output in self.prepared.resolved.outputs)
+        self.sr: int = self.prepared.resolved.sr or NATIVE_SR
 
     def at(self, sr: int) -> Session:
         """Return the same session for files of another native rate."""
@@ -65,8 +65,8 @@ class Session:
     @contextmanager
     def opened(self, features: Sequence[str] = ()) -> Iterator[OpenExtractor]:
         """Open a fresh instance, and close it at the end."""
-        job = dataclasses.replace(self.job, features=tuple(features) or self.names)
-        opened = OpenExtractor(job, threads=1, seed=0)
+        prepared = dataclasses.replace(self.prepared, features=tuple(features) or self.names)
+        opened = OpenExtractor(prepared, threads=1, seed=0)
         try:
             yield opened
         finally:
@@ -101,7 +101,7 @@ class Session:
                 "bad-output",
                 f"extract must return one Features per track ({len(tracks)}), got {len(results)}.",
             )
-        specs = tuple(self.resolved(opened).output(name) for name in opened.job.features)
+        specs = tuple(self.resolved(opened).output(name) for name in opened.prepared.features)
         return [
             Features(check_outputs([values], specs, track.duration))
             for values, track in zip(results, tracks, strict=True)

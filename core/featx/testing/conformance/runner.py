@@ -103,7 +103,7 @@ class _Runner:
 
     def _run(self, job: str) -> tuple[list[Outcome], str, str]:
         """Run a child; return outcomes, the check that did not end, and what stopped it."""
-        from featx.weights import cache_folder
+        from featx.folders import cache_folder
 
         description = {
             "job": job,

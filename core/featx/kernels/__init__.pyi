@@ -1,0 +1,2 @@
+from .compiling import kernel as kernel
+from .compiling import part as part
