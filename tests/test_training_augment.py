@@ -12,7 +12,7 @@ import soundfile
 
 import featx
 from featx.errors import ParameterError, TrainingError
-from featx.frontend import PRESETS, Decibel, Ln, Log10, PowerLaw
+from featx.frontend import PRESETS, Decibel, Level, Ln, Log10, PowerLaw
 from featx.params import parse_params
 from featx.training import (
     AudioCrops,
@@ -316,6 +316,17 @@ def test_raw_crops_finish_as_they_are_read(song: Song, law: Any) -> None:
     assert isinstance(reader.augmentation, BandAugmentation)
     crop = Crop(song, 30)
     np.testing.assert_allclose(reader.finish(reader.raw(crop)), reader.read(crop), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"level": Level()}, {"compression": Decibel(reference="mean")}],
+    ids=["level", "mean"],
+)
+def test_front_ends_without_level_are_changed_as_samples(changes: Any) -> None:
+    front_end = PRESETS[FE].but(**changes)
+    reader = AudioCrops(CropSpec(front_end=front_end, length=0), params(eq_db=1.0))
+    assert isinstance(reader.augmentation, WaveformAugmentation)
 
 
 def test_gain_of_bands_is_gain_of_the_recording(song: Song, tmp_path: Path) -> None:

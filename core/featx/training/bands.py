@@ -27,6 +27,7 @@ def without_compression(fe: FrontEnd) -> FrontEnd | None:
         or (isinstance(fe.bank, FilterBank) and fe.bank.tuned)
         or not (law is None or isinstance(law, Logarithm | PowerLaw))
         or (isinstance(law, Decibel) and (law.top_db is not None or law.reference != "one"))
+        or fe.level is not None
         or fe.cepstrum is not None
         or fe.deltas > 0
         or fe.frame_norm != "none"
