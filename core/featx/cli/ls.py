@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from featx.commands import counted, echo_json, echo_table, json_option, printable
-from featx.errors import FAILURE_CODES, SKIP_CODES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from featx.store import Recipe, Store
+from featx.commands import counted, echo_json, echo_table, json_option
 
 
 @click.command("ls")
@@ -25,7 +18,7 @@ def command(store: Path, as_json: bool) -> None:
 
     With --json the recipes are complete, with parameters, weights and front ends.
     """
-    from featx.store import open_store
+    from featx.store import open_store, summarise
 
     with open_store(store) as opened:
         summary = summarise(opened)
@@ -49,7 +42,7 @@ def command(store: Path, as_json: bool) -> None:
         *("version", "weights", "feature", "shape", "ok", "failed", "skipped"),
     )
     held = [i for i, name in enumerate(columns) if name != "weights" or any(row[i] for row in rows)]
-    echo_table([columns[i] for i in held], [tuple(printable(row[i]) for i in held) for row in rows])
+    echo_table([columns[i] for i in held], [tuple(row[i] for i in held) for row in rows])
     if summary["failures"]:
         click.echo()
         echo_table(
@@ -67,80 +60,3 @@ def _short_label(name: str, extractors: list[dict[str, Any]]) -> str:
         if sum(item["id"].startswith(digits[:length]) for item in extractors) == 1:
             return f"{stem}{mark}{digits[:length]}"
     return name
-
-
-def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
-    """Return in words what tells ``recipe`` from ``others`` of its extractor, such as n_mfcc=20.
-
-    Version and weights are left out.
-    """
-    told = []
-    for name in sorted({key for item in (recipe, *others) for key in item.params}):
-        value = recipe.params.get(name, "(none)")
-        if any(other.params.get(name, "(none)") != value for other in others):
-            told.append(f"{name}={value}")
-    told += [
-        f"{label}={getattr(recipe, label)}"
-        for label in ("resampler", "frontend_version")
-        if any(getattr(other, label) != getattr(recipe, label) for other in others)
-    ]
-    if not told and any(other.front_ends != recipe.front_ends for other in others):
-        told.append("front ends")
-    return told
-
-
-def summarise(store: Store) -> dict[str, Any]:
-    """Return plain values: extractors with features and counts, and failures by code."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    failures: Counter[str] = Counter()
-    last = ("", "")
-    for item in store.source.current():
-        counts[item.recipe, item.feature, item.status] += 1
-        if item.code and (item.track_id, item.code) != last:
-            last = (item.track_id, item.code)
-            failures[item.code] += 1
-    extractors = []
-    current = {recipe.extractor: recipe.id for recipe in reversed(store.recipes)}
-    for recipe in sorted(
-        store.recipes,
-        key=lambda item: (item.extractor, current[item.extractor] != item.id, item.id),
-    ):
-        others = [
-            other
-            for other in store.recipes
-            if other.extractor == recipe.extractor and other.id != recipe.id
-        ]
-        name = next(name for name in store if store[name].recipe == recipe)
-        shapes = {key: view.spec for key, view in store[name].items()}
-        named = sorted({feature for owner, feature, _ in counts if owner == recipe.id})
-        features = {}
-        for feature in named:
-            spec = shapes.get(feature)
-            features[feature or "(all)"] = {
-                "kind": spec.kind if spec else "",
-                "dim": spec.dim if spec else "",
-                "unit": spec.unit if spec else "",
-                **{
-                    status: counts[recipe.id, feature, status]
-                    for status in ("ok", "failed", "skipped")
-                },
-            }
-        extractors.append(
-            {
-                "name": name,
-                "id": recipe.id,
-                "recipe": recipe.to_json(),
-                "differs": recipe_differences(recipe, others),
-                "features": features,
-            }
-        )
-    meanings = {**FAILURE_CODES, **SKIP_CODES}
-    return {
-        "path": str(store.path),
-        "tracks": len(store.tracks),
-        "extractors": extractors,
-        "failures": [
-            {"code": code, "tracks": number, "meaning": meanings[code]}
-            for code, number in failures.most_common()
-        ],
-    }

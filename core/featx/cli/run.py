@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from featx.cli.run_options import parse_run_options, run_options
+from featx.cli.run_options import (
+    limit_options,
+    parse_limits,
+    parse_run_options,
+    run_options,
+)
 from featx.commands import EXIT_FAILURES, echo_json, echo_table, parse_size
 
 if TYPE_CHECKING:
@@ -36,16 +41,7 @@ _SHOWN_FAILURES = 20
     metavar="SIZE",
     help="Limit for one worker, such as 2G; its share of 80 % of the machine if unset, 0 for none.",
 )
-@click.option(
-    "--max-hours",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="HOURS",
-    help="Longest track that is read; 6 if unset.",
-)
-@click.option("--max-size", type=parse_size, metavar="SIZE", help="Largest file; 8G if unset.")
-@click.option(
-    "--max-channels", type=click.IntRange(min=1), metavar="N", help="Most channels; 32 if unset."
-)
+@limit_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -54,9 +50,6 @@ def command(
     jobs: int | None,
     timeout: float,
     memory: int | None,
-    max_hours: float | None,
-    max_size: int | None,
-    max_channels: int | None,
     **options: Any,
 ) -> None:
     """Extract features from INPUTS into a store.
@@ -69,22 +62,19 @@ def command(
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
     130 interrupted (run again to go on).
     """  # noqa: D301  (click reads the backspace)
-    from featx.audio import Limits
     from featx.engine import choose_progress, run
 
+    limits = parse_limits(
+        **{name: options.pop(name) for name in ("max_hours", "max_size", "max_channels")}
+    )
     arguments = parse_run_options(**options)
-    limits: dict[str, Any] = {
-        "max_seconds": None if max_hours is None else max_hours * 3600,
-        "max_bytes": max_size,
-        "max_channels": max_channels,
-    }
     signal.signal(signal.SIGTERM, _interrupt)
     summary = run(
         **arguments,
         jobs=jobs,
         timeout=timeout,
         memory=memory,
-        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
+        limits=limits,
         progress=choose_progress(),
     )
     if as_json:

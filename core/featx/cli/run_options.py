@@ -1,10 +1,10 @@
-"""What ``featx plan`` and ``featx run`` share: options that say what is computed."""
+"""What ``featx plan``, ``run`` and ``scan`` share: what is computed, and limits of files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,12 +12,16 @@ from featx.commands import (
     json_option,
     no_plugin_option,
     parse_settings,
+    parse_size,
     parse_weights,
     plugin_option,
     session,
     set_option,
     split_names,
 )
+
+if TYPE_CHECKING:
+    from featx.audio import Limits
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -109,3 +113,41 @@ def _extractors(plugins: tuple[str, ...]) -> dict[str, Any]:
         cls = class_of_file(plugin)
         by_name[local_extractor(cls).spec.name] = cls
     return by_name
+
+
+def limit_options(function: Decorated) -> Decorated:
+    """Add ``--max-hours``, ``--max-size`` and ``--max-channels``, given to `parse_limits`."""
+    options = [
+        click.option(
+            "--max-hours",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="HOURS",
+            help="Longest file that is read; 6 if unset.",
+        ),
+        click.option(
+            "--max-size", type=parse_size, metavar="SIZE", help="Largest file; 8G if unset."
+        ),
+        click.option(
+            "--max-channels",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Most channels; 32 if unset.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def parse_limits(
+    *, max_hours: float | None, max_size: int | None, max_channels: int | None
+) -> Limits:
+    """Return the options of `limit_options` as limits; what is not given has its default."""
+    from featx.audio import Limits
+
+    limits: dict[str, Any] = {
+        "max_seconds": None if max_hours is None else max_hours * 3600,
+        "max_bytes": max_size,
+        "max_channels": max_channels,
+    }
+    return Limits(**{name: value for name, value in limits.items() if value is not None})

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.commands import EXIT_FAILURES, echo_json, echo_table, json_option, parse_size
+from featx.cli.run_options import limit_options, parse_limits
+from featx.commands import EXIT_FAILURES, echo_json, echo_table, json_option
 
 if TYPE_CHECKING:
     from featx.engine.scan import ScanReport
@@ -35,29 +36,19 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Limit for one file.",
 )
-@click.option(
-    "--max-hours",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="HOURS",
-    help="Longest file that would be read; 6 if unset, as in a run.",
-)
-@click.option("--max-size", type=parse_size, metavar="SIZE", help="Largest file; 8G if unset.")
-@click.option(
-    "--max-channels", type=click.IntRange(min=1), metavar="N", help="Most channels; 32 if unset."
-)
+@limit_options
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     inputs: tuple[str, ...],
     jobs: int | None,
     same_audio: bool,
     show: int,
     timeout: float,
-    max_hours: float | None,
-    max_size: int | None,
-    max_channels: int | None,
     as_json: bool,
+    **limits: Any,
 ) -> None:
     """Check the health of INPUTS before extraction.
 
@@ -68,20 +59,13 @@ def command(
     failure code (truncated, lying-header, not-finite, ...), what is only odd as a warning
     (silent, clipped, duplicates, wrong suffix, ...). Exit code 3 when a file would fail.
     """
-    from featx.audio import Limits
     from featx.engine.scan import scan
 
-    chosen: dict[str, Any] = {
-        "max_seconds": None if max_hours is None else max_hours * 3600,
-        "max_bytes": max_size,
-        "max_channels": max_channels,
-    }
-    limits = Limits(**{name: value for name, value in chosen.items() if value is not None})
     with _progress() as on_file:
         report = scan(
             inputs,
             jobs=jobs,
-            limits=limits,
+            limits=parse_limits(**limits),
             timeout=timeout,
             same_audio=same_audio,
             on_file=on_file,

@@ -19,7 +19,7 @@ import threading
 import time
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -31,7 +31,9 @@ BODY_BYTES = 64 * 2**20
 
 _PREFIX = struct.Struct("<4sIQ")  # mark, bytes of the head, bytes of the body
 _MARK = b"ftx1"
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _ALIGNMENT = 16
+_SMALL_BLOCK = 2**16
 _PIPE_BYTES = 2**20
 _F_SETPIPE_SZ = 1031
 
@@ -81,9 +83,8 @@ def encode(message: Message) -> list[bytes | memoryview]:
             padding = -size % _ALIGNMENT
             pieces += [bytes(padding), values.reshape(-1).view("u1").data]
             size += padding + values.nbytes
-    head = json.dumps(
-        {"kind": type(message).__name__, "fields": _plain(fields), "arrays": described},
-        separators=(",", ":"),
+    head = _JSON.encode(
+        {"kind": type(message).__name__, "fields": _plain(fields), "arrays": described}
     ).encode()
     if len(head) > HEAD_BYTES:
         raise MessageError(f"a message must have {HEAD_BYTES} bytes at most, got {len(head)}.")
@@ -225,16 +226,17 @@ class Channel:
         self._reading, self._writing = reading, writing
         self._body_bytes = body_bytes
         self._lock = threading.Lock()
-        self._pieces: Iterator[memoryview] | None = None
-        self._view = memoryview(b"")
-        self._parts: list[bytearray] = []
+        self._buffer = bytearray()  # arrived, and not yet part of a body
+        self._head: bytearray | None = None  # of the message whose body is arriving
+        self._body = bytearray()
+        self._missing = 0  # bytes of that body
         if sys.platform == "linux":
             _enlarge(writing)
 
     @property
     def inside_message(self) -> bool:
         """Whether a message has begun to arrive."""
-        return self._pieces is not None
+        return bool(self._buffer) or self._head is not None
 
     def wait(self, kind: type[M], *, seconds: float = math.inf) -> M:
         """Return the next message, which is of this kind.
@@ -262,38 +264,41 @@ class Channel:
             If it hung up.
         """
         deadline = time.monotonic() + seconds
-        while readable(self._reading, max(0.0, deadline - time.monotonic())):
-            if self._pieces is None:
-                self._parts = []
-                self._pieces = self._frame()
-                self._view = next(self._pieces)
-            block = os.read(self._reading, min(len(self._view), _PIPE_BYTES))
+        while not self._complete():
+            if not readable(self._reading, max(0.0, deadline - time.monotonic())):
+                return None
+            block = os.read(self._reading, _PIPE_BYTES if self._missing else _SMALL_BLOCK)
             if not block:
                 raise EOFError
-            self._view[: len(block)] = block
-            self._view = self._view[len(block) :]
-            while not self._view:
-                piece = next(self._pieces, None)
-                if piece is None:
-                    self._pieces = None
-                    _, head, body = self._parts
-                    return decode(head, body, {cls.__name__: cls for cls in kinds})  # type: ignore[no-any-return]
-                self._view = piece
-        return None
+            self._buffer += block
+        head, body = self._head, self._body
+        self._head, self._body = None, bytearray()
+        return decode(head, body, _by_name(tuple(kinds)))  # type: ignore[arg-type, no-any-return]
 
-    def _frame(self) -> Iterator[memoryview]:
-        """Yield the memory that prefix, head and body of one message have to fill."""
-        prefix = bytearray(_PREFIX.size)
-        self._parts.append(prefix)
-        yield memoryview(prefix)
-        mark, head_bytes, body_bytes = _PREFIX.unpack(prefix)
-        if mark != _MARK:
-            raise MessageError("it does not begin like a message.")
-        if not 0 < head_bytes <= HEAD_BYTES or body_bytes > self._body_bytes:
-            raise MessageError(f"it announces {head_bytes + body_bytes} bytes.")
-        for size in (head_bytes, body_bytes):
-            self._parts.append(bytearray(size))
-            yield memoryview(self._parts[-1])
+    def _complete(self) -> bool:
+        """Sort what has arrived into head and body; return whether both are complete.
+
+        Memory grows with what arrives, not with what is announced.
+        """
+        if self._head is None:
+            if len(self._buffer) < _PREFIX.size:
+                return False
+            mark, head_bytes, body_bytes = _PREFIX.unpack_from(self._buffer)
+            if mark != _MARK:
+                raise MessageError("it does not begin like a message.")
+            if not 0 < head_bytes <= HEAD_BYTES or body_bytes > self._body_bytes:
+                raise MessageError(f"it announces {head_bytes + body_bytes} bytes.")
+            end = _PREFIX.size + head_bytes
+            if len(self._buffer) < end:
+                return False
+            self._head, self._missing = self._buffer[_PREFIX.size : end], body_bytes
+            del self._buffer[:end]
+        if self._missing and self._buffer:
+            piece = self._buffer[: self._missing]
+            self._body += piece
+            self._missing -= len(piece)
+            del self._buffer[: len(piece)]
+        return not self._missing
 
     def send(self, message: Message, *, wait: Callable[[], None] | None = None) -> None:
         """Write ``message``; ``wait`` is called while a full pipe that does not block is full.
@@ -325,6 +330,11 @@ class Channel:
         reading, self._reading = self._reading, -1
         if reading >= 0:
             os.close(reading)
+
+
+@functools.cache
+def _by_name(kinds: tuple[type[Any], ...]) -> Mapping[str, type[Any]]:
+    return {cls.__name__: cls for cls in kinds}
 
 
 def readable(descriptor: int, seconds: float) -> bool:

@@ -224,10 +224,10 @@ class Statistics:
 
     def result(self) -> FloatArray:
         """Return the statistics side by side, shape ``(n_names * D,)``."""
-        found = {
+        values = {
             "mean": self._values["sum"] / self._count,
             "std": np.sqrt(self._values["squares"] / self._count),
             **{name: self._values[name] for name in ("min", "max")},
         }
-        joined: FloatArray = np.concatenate([found[name] for name in self._names])
+        joined: FloatArray = np.concatenate([values[name] for name in self._names])
         return joined.astype(np.float32)

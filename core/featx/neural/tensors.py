@@ -170,14 +170,17 @@ def load_tensors(
         for key, value in model.state_dict().items()
         if not key.endswith(_COUNTER)
     }
-    given = {key: value for key, value in tensors.items() if not key.endswith(_COUNTER)}
-    for problem, keys in (("lack", wanted.keys() - given), ("have unknown", given.keys() - wanted)):
+    tensors = {key: value for key, value in tensors.items() if not key.endswith(_COUNTER)}
+    for problem, keys in (
+        ("lack", wanted.keys() - tensors),
+        ("have unknown", tensors.keys() - wanted),
+    ):
         if keys:
             raise WeightsError(
                 f"weights {name!r} {problem} tensor {min(keys)!r} ({len(keys)} in all). "
                 "They belong to another model or configuration."
             )
-    for key, value in given.items():
+    for key, value in tensors.items():
         if tuple(value.shape) != wanted[key]:
             raise WeightsError(
                 f"weights {name!r}: tensor {key!r} must have shape {wanted[key]}, "
@@ -187,7 +190,7 @@ def load_tensors(
             raise WeightsError(f"weights {name!r}: tensor {key!r} must be finite, got NaN or inf.")
     state = {
         key: torch.from_numpy(np.array(value, dtype=np.float32, order="C"))
-        for key, value in given.items()
+        for key, value in tensors.items()
     }
     model.load_state_dict(state, strict=True, assign=True)
     return model.requires_grad_(False).to(device).eval()

@@ -15,4 +15,6 @@ from .records import TrackRecord as TrackRecord
 from .records import Unit as Unit
 from .records import column_values as column_values
 from .records import split_tags as split_tags
+from .summary import describe_track as describe_track
+from .summary import summarise as summarise
 from .writer import StoreWriter as StoreWriter

@@ -37,8 +37,8 @@ class CrossEntropy(ComposedLoss):
     def compute(self, *tensors: Tensor) -> Tensor:
         """See `ComposedLoss`."""
         logits, labels = tensors
-        check_shape("embeddings", logits, (None, None), told="(batch, n_classes)")
-        check_shape("labels", labels, (len(logits),), told=f"({len(logits)},)")
+        check_shape("embeddings", logits, (None, None), expected="(batch, n_classes)")
+        check_shape("labels", labels, (len(logits),), expected=f"({len(logits)},)")
         if labels.is_floating_point():
             raise ParameterError(f"labels must be integers, got {labels.dtype}.")
         logs = functional.log_softmax(logits, dim=1)  # (batch, n_classes)
@@ -69,9 +69,9 @@ class BinaryCrossEntropy(ComposedLoss):
     def compute(self, *tensors: Tensor) -> Tensor:
         """See `ComposedLoss`."""
         logits, labels = tensors
-        check_shape("embeddings", logits, (None, None), told="(batch, n_tags)")
-        told = f"of embeddings, {tuple(logits.shape)}"
-        check_shape("labels", labels, tuple(logits.shape), told=told)
+        check_shape("embeddings", logits, (None, None), expected="(batch, n_tags)")
+        expected = f"of embeddings, {tuple(logits.shape)}"
+        check_shape("labels", labels, tuple(logits.shape), expected=expected)
         return self.reducer(_binary(logits, labels))
 
 
@@ -107,7 +107,7 @@ class ProxyBCE(ComposedLoss):
     ) -> None:
         super().__init__()
         if masks is not None:
-            check_shape("masks", masks, (n_classes, dim), told=f"({n_classes}, {dim})")
+            check_shape("masks", masks, (n_classes, dim), expected=f"({n_classes}, {dim})")
             masks = masks.to(torch.get_default_dtype(), copy=True)
         self.reducer = reducer
         self.proxies = torch.nn.Parameter(torch.empty(n_classes, dim))
@@ -123,9 +123,9 @@ class ProxyBCE(ComposedLoss):
         """See `ComposedLoss`."""
         embeddings, labels = tensors
         n_classes, dim = self.proxies.shape
-        check_shape("embeddings", embeddings, (None, dim), told=f"(batch, {dim})")
+        check_shape("embeddings", embeddings, (None, dim), expected=f"(batch, {dim})")
         batch = len(embeddings)
-        check_shape("labels", labels, (batch, n_classes), told=f"({batch}, {n_classes})")
+        check_shape("labels", labels, (batch, n_classes), expected=f"({batch}, {n_classes})")
         return self.reducer(_binary(self.scores(embeddings), labels))
 
     def scores(self, embeddings: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def _full(tensor: Tensor) -> Tensor:
     return tensor.float() if short else tensor
 
 
-def check_shape(name: str, tensor: Tensor, *rules: tuple[int | None, ...], told: str) -> None:
+def check_shape(name: str, tensor: Tensor, *rules: tuple[int | None, ...], expected: str) -> None:
     """Raise `ParameterError` unless the shape follows one of ``rules``; None is any size."""
     shape = tuple(tensor.shape)
     for rule in rules:
@@ -60,4 +60,4 @@ def check_shape(name: str, tensor: Tensor, *rules: tuple[int | None, ...], told:
             wanted in (None, size) for wanted, size in zip(rule, shape, strict=True)
         ):
             return
-    raise ParameterError(f"{name} must have shape {told}, got {shape}.")
+    raise ParameterError(f"{name} must have shape {expected}, got {shape}.")

@@ -137,13 +137,13 @@ class InfoNCE(ComposedLoss):
             If ``keys`` have another shape.
         """
         size, dim = self.queue.shape
-        check_shape("keys", keys, (None, dim), told=f"(n, {dim})")
-        kept = keys[max(len(keys) - size, 0) :]
-        if len(kept) == 0:
+        check_shape("keys", keys, (None, dim), expected=f"(n, {dim})")
+        newest = keys[max(len(keys) - size, 0) :]
+        if len(newest) == 0:
             return
-        first = self.written + len(keys) - len(kept)
-        places = (first + torch.arange(len(kept), device=self.queue.device)) % size
-        self.queue[places] = kept.to(self.queue)
+        first = self.written + len(keys) - len(newest)
+        places = (first + torch.arange(len(newest), device=self.queue.device)) % size
+        self.queue[places] = newest.to(self.queue)
         self.written += len(keys)
 
     def compute(self, *tensors: Tensor) -> Tensor:

@@ -43,13 +43,13 @@ class TripletHinge(ComposedLoss):
     def compute(self, *tensors: Tensor) -> Tensor:
         """See `ComposedLoss`."""
         anchors, positives, negatives = tensors
-        check_shape("anchors", anchors, (None, None), told="(batch, dim)")
+        check_shape("anchors", anchors, (None, None), expected="(batch, dim)")
         batch, dim = anchors.shape
-        check_shape("positives", positives, (batch, dim), told=f"of anchors, {(batch, dim)}")
+        check_shape("positives", positives, (batch, dim), expected=f"of anchors, {(batch, dim)}")
         if negatives.ndim == 2:
             negatives = negatives.unsqueeze(1)  # (batch, 1, dim)
-        told = f"({batch}, {dim}) or ({batch}, n_negatives, {dim})"
-        check_shape("negatives", negatives, (batch, None, dim), told=told)
+        expected = f"({batch}, {dim}) or ({batch}, n_negatives, {dim})"
+        check_shape("negatives", negatives, (batch, None, dim), expected=expected)
         near = self.distance.pairs(anchors, positives)  # (batch,)
         far = self.distance.pairs(anchors.unsqueeze(1), negatives)  # (batch, n_negatives)
         gaps = self.distance.gap(near.unsqueeze(1), far)
@@ -75,9 +75,9 @@ class BatchHinge(ComposedLoss):
     def compute(self, *tensors: Tensor) -> Tensor:
         """See `ComposedLoss`."""
         embeddings, labels = tensors
-        check_shape("embeddings", embeddings, (None, None), told="(batch, dim)")
+        check_shape("embeddings", embeddings, (None, None), expected="(batch, dim)")
         batch = len(embeddings)
-        check_shape("labels", labels, (batch,), told=f"({batch},)")
+        check_shape("labels", labels, (batch,), expected=f"({batch},)")
         values = self.distance.matrix(embeddings, embeddings)  # (batch, batch)
         same = labels.unsqueeze(1) == labels.unsqueeze(0)
         itself = torch.eye(batch, dtype=torch.bool, device=same.device)

@@ -53,7 +53,7 @@ def _family() -> dict[str, ModelConfig]:
     Two rows of Table 3.3 lost a digit in the thesis (16000 and 20000 Hz); here they multiply to
     the printed input size.
     """
-    found: dict[str, ModelConfig] = {
+    models: dict[str, ModelConfig] = {
         "2^13": _power(2, 13),
         "2^14": _power(2, 14),
         "3^8": _power(3, 8),
@@ -70,17 +70,17 @@ def _family() -> dict[str, ModelConfig]:
         "sr20000": _digits(20000, "3-3-3-3-3-3-3-3-4-2"),
     }
     for window, hop in _FRAMES:
-        found[f"mel-{window}-{hop}"] = _baseline(window, hop, bands=128)
+        models[f"mel-{window}-{hop}"] = _baseline(window, hop, bands=128)
     for window, hop in (*_FRAMES, *_SAMPLES):
-        found[f"raw-{window}-{hop}"] = _baseline(window, hop)
-    return found
+        models[f"raw-{window}-{hop}"] = _baseline(window, hop)
+    return models
 
 
 def _domains() -> dict[str, ModelConfig]:
     """Table 3.7, both rows, all at 16000 Hz."""
-    found: dict[str, ModelConfig] = {}
+    models: dict[str, ModelConfig] = {}
     for name, (samples, n_blocks, stride, n_tags, activation) in _DOMAINS.items():
-        found[name] = SampleCNNConfig(
+        models[name] = SampleCNNConfig(
             sr=16000,
             stride=stride,
             modules=(3,) * n_blocks,
@@ -88,7 +88,7 @@ def _domains() -> dict[str, ModelConfig]:
             n_tags=n_tags,
             activation=activation,
         )
-        found[f"rese-2-multi-{name}"] = ResConfig(
+        models[f"rese-2-multi-{name}"] = ResConfig(
             sr=16000,
             block="rese",
             n_blocks=n_blocks,
@@ -97,7 +97,7 @@ def _domains() -> dict[str, ModelConfig]:
             n_tags=n_tags,
             activation=activation,
         )
-    return found
+    return models
 
 
 #: Short name of a block in the paper -> in `ResConfig`.

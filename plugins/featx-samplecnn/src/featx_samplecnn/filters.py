@@ -100,8 +100,8 @@ def maximising_inputs(
             x = (x + STEP * slope / rms).detach()
             if progress is not None:
                 progress(layer)
-    found: FloatArray = x.numpy()
-    return found
+    inputs: FloatArray = x.numpy()
+    return inputs
 
 
 def _respond(folded: SampleCNN, x: Tensor, layer: int) -> Tensor:

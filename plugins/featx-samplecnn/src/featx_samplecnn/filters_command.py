@@ -162,8 +162,8 @@ def draw(
     figure = Figure(figsize=(2.2 * len(layers) + 0.8, 3.4), layout="constrained")
     axes = figure.subplots(1, len(layers), squeeze=False)[0]
     nyquist = network.config.sr / 2
-    found = _inputs(network, layers, samples=samples, steps=steps, seed=seed)
-    for axis, layer, inputs in zip(axes, layers, found, strict=True):
+    inputs_of_layers = _inputs(network, layers, samples=samples, steps=steps, seed=seed)
+    for axis, layer, inputs in zip(axes, layers, inputs_of_layers, strict=True):
         S, _ = sorted_spectra(inputs)
         axis.imshow(
             S.T,

@@ -59,7 +59,7 @@ def keras_resemul(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         If the file is not sound HDF5, or none of these networks.
     """
     layers = _layers(path, read_keras_h5(path, max_bytes=_MAX_BYTES))
-    counts = {kind: len(found) for kind, found in layers.items()}
+    counts = {kind: len(items) for kind, items in layers.items()}
     for name, config in MODELS.items():
         if not isinstance(config, ResConfig) or config.sr != 22050:
             continue
@@ -127,7 +127,7 @@ def _assigned(
     layers: dict[str, list[dict[str, AnyArray]]],
     config: ResConfig,
 ) -> Iterator[tuple[str, AnyArray]]:
-    places = {kind: iter(found) for kind, found in layers.items()}
+    places = {kind: iter(items) for kind, items in layers.items()}
     for kind, name in order:
         parts = next(places[kind])
         if set(parts) != set(_PARTS[kind].values()):

@@ -130,13 +130,13 @@ def bundle(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     tensors: dict[str, AnyArray] = {}
     config: dict[str, Any] = {"models": {}, "members": {}}
     texts = []
-    for label, given in listed.items():
-        file = _member_file(path, label, given)
-        arrays, told = checkpoint(file)
+    for label, place in listed.items():
+        file = _member_file(path, label, place)
+        arrays, stored = checkpoint(file)
         tensors |= {f"{label}{_SEPARATOR}{name}": values for name, values in arrays.items()}
-        config["models"][label] = told["model"]
+        config["models"][label] = stored["model"]
         config["members"][label] = {"source": file.name, "sha256": file_sha256(file)}
-        texts.append(_text(file, label, told.get("params", {})))
+        texts.append(_text(file, label, stored.get("params", {})))
     try:
         params = {"models": list(MLMSParams(models=tuple(texts)).models)}
     except ParameterError as error:
@@ -144,10 +144,10 @@ def bundle(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     return tensors, {**config, "params": params}
 
 
-def _member_file(path: Path, label: str, given: Any) -> Path:
-    if not isinstance(given, str):
-        raise WeightsError(f"{path}: the path of {label!r} must be text, got {given!r:.60}.")
-    file = path.parent / given
+def _member_file(path: Path, label: str, place: Any) -> Path:
+    if not isinstance(place, str):
+        raise WeightsError(f"{path}: the path of {label!r} must be text, got {place!r:.60}.")
+    file = path.parent / place
     file = file / "samplecnn.safetensors" if file.is_dir() else file
     if not file.is_file():
         raise WeightsError(f"{path}: the path of {label!r} must be an existing file, got {file}.")

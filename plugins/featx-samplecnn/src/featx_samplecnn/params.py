@@ -85,7 +85,7 @@ class SampleCNNParams(ModelParams):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the outputs of the classifier, empty where nobody has told them."""
+        """Names of the outputs of the classifier, empty where they have none."""
         return self.labels or (TAGS if self.config().n_tags == len(TAGS) else ())
 
 

@@ -87,11 +87,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, in, time)`` to ``(batch, out, time // 3)``."""
-        kept = x if self.shortcut is None else self.shortcut(x)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
         x = self.second(self.dropout(self.first(x)))
         if self.gate is not None:
             x = self.gate(x)
-        return functional.max_pool1d(functional.relu(x + kept), POOL)  # (batch, out, time // 3)
+        return functional.max_pool1d(functional.relu(x + shortcut), POOL)  # (batch, out, time // 3)
 
 
 class Hidden(nn.Module):
@@ -190,9 +190,9 @@ class ResSEBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, in, time)`` to ``(batch, out, time // pool)``."""
-        kept = x if self.shortcut is None else self.shortcut(x)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
         x = self.gate(self.second(self.first(x)))
-        return functional.max_pool1d(functional.relu(x + kept), self.pool)
+        return functional.max_pool1d(functional.relu(x + shortcut), self.pool)
 
 
 class SampleCNNSE(nn.Module):

@@ -1,0 +1,159 @@
+"""What a store holds, as plain values for tables and JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx.errors import FAILURE_CODES, SKIP_CODES
+from featx.store.tables import column_names
+
+if TYPE_CHECKING:
+    from featx.store.reading import Store
+    from featx.store.records import Recipe
+    from featx.store.views import FeatureView
+
+__all__ = ["STATISTICS", "describe_track", "recipe_differences", "summarise"]
+
+#: What `describe_track` says about the values of a feature.
+STATISTICS = ("min", "mean", "max", "std")
+
+
+def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
+    """Return in words what tells ``recipe`` from ``others`` of its extractor, such as n_mfcc=20.
+
+    Version and weights are left out.
+    """
+    differences = []
+    for name in sorted({key for item in (recipe, *others) for key in item.params}):
+        value = recipe.params.get(name, "(none)")
+        if any(other.params.get(name, "(none)") != value for other in others):
+            differences.append(f"{name}={value}")
+    differences += [
+        f"{label}={getattr(recipe, label)}"
+        for label in ("resampler", "frontend_version")
+        if any(getattr(other, label) != getattr(recipe, label) for other in others)
+    ]
+    if not differences and any(other.front_ends != recipe.front_ends for other in others):
+        differences.append("front ends")
+    return differences
+
+
+def summarise(store: Store) -> dict[str, Any]:
+    """Return plain values: extractors with features and counts, and failures by code."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    failures: Counter[str] = Counter()
+    last = ("", "")
+    for item in store.source.current():
+        counts[item.recipe, item.feature, item.status] += 1
+        if item.code and (item.track_id, item.code) != last:
+            last = (item.track_id, item.code)
+            failures[item.code] += 1
+    extractors = []
+    current = {recipe.extractor: recipe.id for recipe in reversed(store.recipes)}
+    for recipe in sorted(
+        store.recipes,
+        key=lambda item: (item.extractor, current[item.extractor] != item.id, item.id),
+    ):
+        others = [
+            other
+            for other in store.recipes
+            if other.extractor == recipe.extractor and other.id != recipe.id
+        ]
+        name = next(name for name in store if store[name].recipe == recipe)
+        shapes = {key: view.spec for key, view in store[name].items()}
+        named = sorted({feature for owner, feature, _ in counts if owner == recipe.id})
+        features = {}
+        for feature in named:
+            spec = shapes.get(feature)
+            features[feature or "(all)"] = {
+                "kind": spec.kind if spec else "",
+                "dim": spec.dim if spec else "",
+                "unit": spec.unit if spec else "",
+                **{
+                    status: counts[recipe.id, feature, status]
+                    for status in ("ok", "failed", "skipped")
+                },
+            }
+        extractors.append(
+            {
+                "name": name,
+                "id": recipe.id,
+                "recipe": recipe.to_json(),
+                "differs": recipe_differences(recipe, others),
+                "features": features,
+            }
+        )
+    meanings = {**FAILURE_CODES, **SKIP_CODES}
+    return {
+        "path": str(store.path),
+        "tracks": len(store.tracks),
+        "extractors": extractors,
+        "failures": [
+            {"code": code, "tracks": number, "meaning": meanings[code]}
+            for code, number in failures.most_common()
+        ],
+    }
+
+
+def describe_track(store: Store, track_id: str, *, values: bool = False) -> dict[str, Any]:
+    """Return plain values: the track, its features with statistics, and what failed.
+
+    With ``values`` clip features also have their numbers, as pairs of column and value.
+
+    Raises
+    ------
+    ParameterError
+        If the store has no such track.
+    """
+    record = store.tracks[track_id]
+    features, outcomes = [], []
+    for name in store:
+        view = store[name]
+        for unit in store.source.units(track_id, view.recipe.id):
+            if unit.status == "ok":
+                features += [_feature(name, view[item], track_id, values) for item in unit.features]
+                continue
+            outcomes += [
+                {
+                    "extractor": name,
+                    "feature": item,
+                    "status": unit.status,
+                    "code": unit.code,
+                    "reason": unit.reason,
+                }
+                for item in unit.features or ("(all)",)
+            ]
+    fields = ("track_id", "path", "content", "size", "duration", "sr", "channels", "tags")
+    return {
+        "track": {name: getattr(record, name) for name in fields},
+        "features": features,
+        "outcomes": outcomes,
+    }
+
+
+def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:
+    values = view[track_id]
+    listed: dict[str, Any] = {}
+    if pairs and view.spec.kind == "clip":
+        listed["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
+    shape = [len(values), view.spec.dim] if view.spec.has_labels else list(values.shape)
+    if view.spec.has_labels:
+        values = np.stack([values[c.name] for c in view.spec.columns if not c.is_label])
+    numbers: dict[str, float | None] = dict.fromkeys(STATISTICS)
+    if values.size:
+        wide = values.astype(float)
+        numbers = {key: float(getattr(wide, key)()) for key in STATISTICS}
+    return {
+        "extractor": name,
+        "feature": view.spec.name,
+        "kind": view.spec.kind,
+        "shape": shape,
+        "dtype": str(values.dtype),
+        "unit": view.spec.unit,
+        **numbers,
+        **listed,
+    }
