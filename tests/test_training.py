@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from click.testing import CliRunner
-from training_method import SPEC, SR, Silent, registry
+from training_method import SPEC, SR, Silent, TinyMethod, registry
 
 import featx
 from featx.audio import decode
@@ -82,6 +83,60 @@ def run(manifest: Path, out: str, **settings: Any) -> Any:
 
 
 # -------------------------------------------------------------------------------- learning
+def test_songs_on_both_sides_are_counted_before_it_starts(manifest: Path) -> None:
+    reporter = Silent()
+    summary = run(manifest, "out", steps=1, reporter=reporter)
+    data = json.loads((Path(summary.out) / "card.json").read_text("utf-8"))["data"]
+    told = f"{data['train_songs']} songs train, {data['valid_songs']} validate."
+    assert told in reporter.notes[:2]
+    assert data["valid_songs"] > 0
+
+
+def test_reason_why_nothing_validates_is_given(manifest: Path) -> None:
+    reporter = Silent()
+    run(manifest, "out", steps=1, valid_fraction=0.0, reporter=reporter)
+    assert reporter.notes[-1].endswith(
+        "0 validate: valid_fraction is 0, and no line says split=valid."
+    )
+    lines = manifest.read_text("utf-8").splitlines()
+    alone = [lines[0], *(line for line in lines if "artist 0" in line)]
+    manifest.write_text("\n".join(alone) + "\n", encoding="utf-8")
+    run(manifest, "one", steps=1, split_by="artist", reporter=reporter)
+    assert "leave nothing to hold out. Name songs in the column split" in reporter.notes[-1]
+
+
+def test_losses_that_are_sums_are_logged_per_example(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def logs(out: str) -> list[str]:
+        run(manifest, out, steps=1, lr=1e-12)
+        names = ("training.csv", "validation.csv")
+        return [(manifest.parent / out / name).read_text("utf-8") for name in names]
+
+    means, losses = logs("mean"), TinyMethod.losses
+    monkeypatch.setattr(TinyMethod, "reduction", "sum")
+
+    def summed(self: TinyMethod, model: Any, batch: Any) -> dict[str, torch.Tensor]:
+        size = len(batch["inputs"])
+        return {name: value * size for name, value in losses(self, model, batch).items()}
+
+    monkeypatch.setattr(TinyMethod, "losses", summed)
+    for one, other in zip(means, logs("sum"), strict=True):
+        found, wanted = (
+            [float(cell) for cell in text.splitlines()[1].split(",")] for text in (one, other)
+        )
+        assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_training_that_cannot_start_leaves_nothing_behind(manifest: Path) -> None:
+    for out, settings in (("a/b", {"method": "pairs"}), ("c", {"schedule": "stages"})):
+        manifest.write_text("path,artist\nmissing.wav,x\n", encoding="utf-8")
+        with pytest.raises(ParameterError):
+            run(manifest, out, **settings)
+    assert not (manifest.parent / "a").exists()
+    assert not (manifest.parent / "c").exists()
+
+
 def test_training_learns_what_can_be_learned(manifest: Path) -> None:
     summary = run(manifest, "out", steps=200)
     assert summary.finished

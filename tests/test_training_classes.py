@@ -51,15 +51,16 @@ class Method(ClassifierMethod):
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_area_agrees_with_scikit_learn(rng: np.random.Generator, ties: bool) -> None:
-    scores = rng.integers(4, size=60) if ties else rng.normal(size=60)
-    positive = rng.random(60) < 0.3
-    assert roc_auc(scores, positive) == pytest.approx(roc_auc_score(positive, scores), abs=1e-12)
+def test_areas_agree_with_scikit_learn(rng: np.random.Generator, ties: bool) -> None:
+    scores = rng.integers(4, size=(60, 5)) if ties else rng.normal(size=(60, 5))
+    truth = rng.random((60, 5)) < 0.3
+    wanted = [roc_auc_score(truth[:, k], scores[:, k]) for k in range(5)]
+    np.testing.assert_allclose(roc_auc(scores, truth), wanted, atol=1e-12)
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_area_of_one_kind_of_answer_is_none(value: bool) -> None:
-    assert roc_auc(np.arange(3), np.full(3, value)) is None
+def test_area_of_one_kind_of_answer_is_nan(value: bool) -> None:
+    assert np.isnan(roc_auc(np.zeros((3, 2)), np.full((3, 2), value))).all()
 
 
 def test_macro_area_leaves_out_columns_of_one_kind() -> None:

@@ -294,8 +294,8 @@ def learn(manifest: Path, **settings: Any) -> Any:
     return train(
         manifest,
         manifest.parent / "out",
-        plugin="tiny",
-        settings={"steps": 80, "log_every": 10, **settings},
+        extractor="tiny",
+        params={"steps": 80, "log_every": 10, **settings},
         threads=1,
         progress=Silent(),
     )

@@ -19,7 +19,6 @@ __all__ = [
     "average_precision",
     "macro_mean",
     "prototype_scores",
-    "roc_auc",
     "tag_matrix",
 ]
 
@@ -77,27 +76,6 @@ def prototype_scores(
         truth=truth[:, usable],
         excluded=tuple(name for name, use in zip(names, usable, strict=True) if not use),
     )
-
-
-def roc_auc(scores: DoubleArray, truth: Any) -> DoubleArray:
-    """Return the area under the ROC curve of every column; NaN without positives or negatives.
-
-    It is the probability that a positive scores higher than a negative, ties counting half.
-
-    Parameters
-    ----------
-    scores : float array, shape (n, n_tags)
-    truth : bool array, shape (n, n_tags)
-    """
-    from scipy.stats import rankdata
-
-    positive = truth.sum(axis=0).astype(np.float64)
-    negative = len(truth) - positive
-    ranks = rankdata(scores, axis=0)
-    above = (ranks * truth).sum(axis=0) - positive * (positive + 1) / 2
-    pairs = positive * negative
-    area: DoubleArray = np.divide(above, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
-    return area
 
 
 def macro_mean(values: DoubleArray) -> float:

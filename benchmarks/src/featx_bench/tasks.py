@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, listed
+from featx.training import roc_auc
 from featx_bench.collection import Collection
 from featx_bench.holdout import holdout
 from featx_bench.intervals import bootstrap, bootstrap_mean, wilson
@@ -20,7 +21,7 @@ from featx_bench.probes import (
 )
 from featx_bench.reports import Report, Result
 from featx_bench.retrieval import PerQuery, mean_average_precision, recall_at_1, recall_at_k
-from featx_bench.tagging import average_precision, macro_mean, prototype_scores, roc_auc
+from featx_bench.tagging import average_precision, macro_mean, prototype_scores
 
 if TYPE_CHECKING:
     from featx.progress import Meter

@@ -113,14 +113,13 @@ def command(
     Exit codes: 0 all ok, 2 wrong usage, 3 some files could not be read or the training
     diverged, 130 interrupted (run again to go on).
     """  # noqa: D301  (click reads the backspace)
-    from featx.training import choose_progress, train
+    from featx.training import train
 
     stop = threading.Event()
     with _stopping(stop):
         summary = train(
             extractor=plugin,
             params=parse_settings(settings, (plugin,))[plugin],
-            progress=choose_progress(),
             stop=stop,
             disabled=session().disabled,
             **options,

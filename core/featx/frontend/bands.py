@@ -35,6 +35,8 @@ class Clip:
     """
 
     bank: BandedBank | None
+    #: What computes spectra on vectors, where that is possible; looked up once.
+    engine: Engine | None = None
     #: Factor of bands before a compression that is relative to the clip.
     scale: float = 1.0
     #: Lowest value of the bands, where the dynamic range is limited.
@@ -70,11 +72,10 @@ class Bands:
         self.bank = None if self.tuned else weights
         self.width = fe.n_bands(sr) if filter_bank is None else len(filter_bank)
 
-    @property
-    def engine(self) -> Engine | None:
-        """What computes spectra on vectors, where that is possible."""
+    def clip(self) -> Clip:
+        """Return what holds for every clip before the first passes."""
         spectral = self.fe.framing is not None and not isinstance(self.fe.bank, Samples)
-        return engine_of(self.fe) if spectral else None
+        return Clip(bank=self.bank, engine=engine_of(self.fe) if spectral else None)
 
     def rows(
         self, excerpt: Excerpt, clip: Clip, first: int, stop: int, out: FloatArray | None = None
@@ -96,15 +97,15 @@ class Bands:
         """Return what `finish` begins with: linear bands, or their logarithm if that is `fused`."""
         if out is None:
             out = thread_array("block", stop - first, self.width)
-        engine = self.engine
         if clip.spectra is not None and clip.bank is not None:
             size = len(clip.spectra[0]) // framing_of(self.fe).n_bins
             blocks = clip.spectra[first // size : -(-stop // size)]
             project_blocks(blocks, self.fe, clip.bank, compressed=self.fused, out=out)
-        elif engine is not None:
+        elif clip.engine is not None:
             fill(
                 excerpt.y, self.fe, out, bank=clip.bank, compressed=self.fused, first=first,
-                offset=excerpt.offset, total=excerpt.total, checked=excerpt.checked, engine=engine,
+                offset=excerpt.offset, total=excerpt.total, checked=excerpt.checked,
+                engine=clip.engine,
             )  # fmt: skip
         else:
             self._fill_scalar(excerpt, clip.bank, first, stop, out)

@@ -45,12 +45,13 @@ def survey_waveform(
     ``into``, if given, is where bands may be left, an array of all frames. Returns the excerpt,
     whose samples may be known to be finite by now, and what has been found out.
     """
-    clip = Clip(bank=bands.bank)
+    clip = bands.clip()
     if excerpt.total == 0 or isinstance(bands.fe.bank, Waveform):
         check_finite(excerpt.y)
         return excerpt, clip
-    engine = bands.engine
-    if engine is None or engine.cutting is not None:  # plain hops are checked as they are read
+    if (
+        clip.engine is None or clip.engine.cutting is not None
+    ):  # plain hops are checked as they are read
         check_finite(excerpt.y)
         excerpt = dataclasses.replace(excerpt, checked=True)
     if isinstance(bands.fe.bank, ConstantQ):
@@ -85,7 +86,7 @@ def survey_waveform(
 
 def survey_pieces(bands: Bands, blocks: Callable[[], Iterable[Block]]) -> Clip:
     """Read pieces as often as their front end needs that; ``blocks`` begins anew."""
-    clip = Clip(bank=bands.bank)
+    clip = bands.clip()
     if bands.tuned is not None:
         peaks = [peaks_of_frames(excerpt, bands.fe, bands.sr, a, b) for excerpt, a, b in blocks()]
         empty = np.empty(0, np.float32)
@@ -132,7 +133,7 @@ def _tuned(
 ) -> tuple[Excerpt, Clip]:
     """Find the bank for the tuning of the clip; keep the spectra if they fit."""
     spectra = None
-    if bands.engine is not None:
+    if clip.engine is not None:
         rows, columns = kept_shape(bands.fe, excerpt.total)
         spectra = reserve("kept", rows, columns) if rows * columns <= memory.FITS else None
     starts = shares(excerpt.total, threads)

@@ -30,7 +30,6 @@ from .options import FitParams as FitParams
 from .options import GradientParams as GradientParams
 from .options import TrainingParams as TrainingParams
 from .progress import TrainingReporter as TrainingReporter
-from .progress import choose_progress as choose_progress
 from .results import TrainingSummary as TrainingSummary
 from .running import train as train
 from .samplers import Crop as Crop

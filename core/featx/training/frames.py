@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -375,13 +374,10 @@ def _column(parts: Sequence[FloatArray | DoubleArray | None]) -> DoubleArray:
 
 def _sorted(events: Events) -> Events:
     order = np.argsort(events.starts, kind="stable")
-    if (order[:-1] < order[1:]).all():
-        return events
-    return dataclasses.replace(
-        events,
+    return Events(
+        name=events.name,
         starts=events.starts[order],
         ends=None if events.ends is None else events.ends[order],
         frequencies=None if events.frequencies is None else events.frequencies[order],
         labels=[events.labels[i] for i in order] if events.labels else (),
-        strong=None,
     )

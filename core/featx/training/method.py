@@ -59,6 +59,10 @@ class GradientMethod(Method):
     step and `evaluate` for every validation; at the end `export`.
     """
 
+    #: ``mean`` or ``sum``: what `losses` are over the examples of a batch. Logs and metrics are
+    #: per example in both cases.
+    reduction: str = "mean"
+
     @abstractmethod
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
         """Return what draws the training and the validation examples.
@@ -79,14 +83,15 @@ class GradientMethod(Method):
         """Return what is measured on the validation examples; ``loss`` is what schedules watch.
 
         Called without gradients, with the module in evaluation mode. The default is the mean of
-        every loss over the examples, and their sum as ``loss``.
+        every loss over the examples, and their total as ``loss``.
         """
         sums: dict[str, float] = {}
         count = 0
         for batch in batches:
             size = len(next(iter(batch.values())))
             for name, value in self.losses(model, batch).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * size
+                total = float(value) * (size if self.reduction == "mean" else 1)
+                sums[name] = sums.get(name, 0.0) + total
             count += size
         means = {name: value / count for name, value in sums.items()}
         return {"loss": sum(means.values()), **({} if len(means) == 1 else means)}

@@ -7,35 +7,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray
+    from featx.types import AnyArray, DoubleArray
 
 __all__ = ["macro_roc_auc", "roc_auc"]
 
 
-def roc_auc(scores: AnyArray, positive: AnyArray) -> float | None:
-    """Return the probability that a positive scores above a negative, ties counting half.
+def roc_auc(scores: AnyArray, truth: AnyArray) -> DoubleArray:
+    """Return the area under the ROC curve of every column.
+
+    It is the probability that a positive scores above a negative, ties counting half.
 
     Parameters
     ----------
-    scores : array, shape (n,)
+    scores : array, shape (n, n_classes)
         Larger means more likely positive.
-    positive : bool array, shape (n,)
-        The truth.
+    truth : bool array, shape (n, n_classes)
+        Which are positive.
 
     Returns
     -------
-    float or None
-        In [0, 1]; None where there are no positives, or no negatives.
+    float64 array, shape (n_classes,)
+        In [0, 1]; NaN where there are no positives, or no negatives.
     """
-    scores, positive = np.asarray(scores, np.float64), np.asarray(positive, bool)
-    n_positive = int(positive.sum())
-    n_negative = len(scores) - n_positive
-    if n_positive == 0 or n_negative == 0:
-        return None
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
-    above = ranks[positive].sum() - n_positive * (n_positive + 1) / 2.0
-    return float(above / (n_positive * n_negative))
+    scores, truth = np.asarray(scores, np.float64), np.asarray(truth, bool)
+    positive = truth.sum(axis=0).astype(np.float64)
+    pairs = positive * (len(truth) - positive)
+    above = np.empty(len(positive))
+    for column in range(len(positive)):
+        _, inverse, counts = np.unique(scores[:, column], return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
+        above[column] = ranks[truth[:, column]].sum()
+    above -= positive * (positive + 1.0) / 2.0
+    area: DoubleArray = np.divide(above, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+    return area
 
 
 def macro_roc_auc(scores: AnyArray, targets: AnyArray) -> float | None:
@@ -46,6 +50,6 @@ def macro_roc_auc(scores: AnyArray, targets: AnyArray) -> float | None:
     scores, targets : arrays, shape (n, n_classes)
         Targets above 0.5 are positive.
     """
-    areas = [roc_auc(scores[:, k], targets[:, k] > 0.5) for k in range(targets.shape[1])]
-    found = [area for area in areas if area is not None]
-    return float(np.mean(found)) if found else None
+    areas = roc_auc(scores, np.asarray(targets) > 0.5)
+    known = areas[~np.isnan(areas)]
+    return float(known.mean()) if len(known) else None

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from featx.progress import Meter, choose_meter
+from featx.progress import Meter
 
-__all__ = ["MeterProgress", "Standing", "TrainingReporter", "choose_progress"]
+__all__ = ["MeterProgress", "Standing", "TrainingReporter"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +73,3 @@ class MeterProgress:
     def end(self) -> None:
         """Stop, after a last line with the losses where there is no bar that shows them."""
         self._meter.end()
-
-
-def choose_progress() -> TrainingReporter:
-    """Return the bar where stderr is a terminal, lines elsewhere."""
-    return MeterProgress(choose_meter("steps", last=True))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from featx.errors import ParameterError, listed
 from featx.guarded.limits import available_cores
-from featx.progress import LineMeter
+from featx.progress import choose_meter
 from featx.registry import load_registry
 from featx.store.paths import is_store_folder
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
@@ -74,7 +74,7 @@ def train(
     max_minutes : float > 0, optional
         After so long a checkpoint is written and the call returns; the next goes on.
     progress : TrainingReporter, optional
-        Gets told how it goes; by default lines on stderr.
+        Shows how far it is; by default a bar on stderr where that is a terminal, lines elsewhere.
     stop : threading.Event, optional
         Ends the training after the present step when set.
     disabled : iterable of str
@@ -100,7 +100,7 @@ def train(
     plan = plan_training(load_registry(disabled=disabled), extractor, method, params or {})
     _check_device(device, plan)
     threads = threads or available_cores()
-    reporter = progress or MeterProgress(LineMeter("steps", last=True))
+    reporter = progress or MeterProgress(choose_meter("steps", last=True))
     folder = Path(out)
     if is_store_folder(folder):
         raise ParameterError(

@@ -247,10 +247,10 @@ def read_songs(
         train=Songs(sides["train"], split="train"),
         valid=Songs(sides["valid"], split="valid"),
         failures=tuple(failures),
-        notes=tuple(_notes(lacking, sides)),
+        notes=(*_notes(lacking, sides), _standing(sides, options)),
     )
     if not split.train:
-        told = "".join(f" {note}" for note in split.notes)
+        told = "".join(f" {note}" for note in split.notes[:-1])
         unread = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:_TOLD])
         raise ParameterError(
             f"manifest {manifest} must hold at least one song of split 'train', got none "
@@ -322,3 +322,17 @@ def _notes(lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]) ->
             f"{len(shared)} of {len(artists[1])} artists of the validation songs are trained on "
             "as well."
         )
+
+
+def _standing(sides: Mapping[str, list[Song]], options: TrainingParams) -> str:
+    """Say how many songs train and validate, and why none does."""
+    n_train, n_valid = len(sides["train"]), len(sides["valid"])
+    counts = f"{n_train} songs train, {n_valid} validate"
+    if n_valid:
+        return f"{counts}."
+    if options.valid_fraction == 0:
+        return f"{counts}: valid_fraction is 0, and no line says split=valid."
+    return (
+        f"{counts}: {n_train} songs of one artist, or a single song, leave nothing to hold out. "
+        "Name songs in the column split, or set split_by=song."
+    )

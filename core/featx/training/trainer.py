@@ -143,7 +143,8 @@ class Trainer:
         with self._autocast():
             losses = self.method.losses(self.model, batch.tensors(self.device))
             total = torch.stack([value.float() for value in losses.values()]).sum()
-        told = {name: float(value.detach()) for name, value in losses.items()}
+        examples = len(batch) if self.method.reduction == "sum" else 1
+        told = {name: float(value.detach()) / examples for name, value in losses.items()}
         if not math.isfinite(float(total.detach())):
             raise TrainingError(self._divergence(told, batch))
         self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]

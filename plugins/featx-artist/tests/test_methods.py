@@ -129,6 +129,9 @@ def test_validation_counts_the_nearest_positive(rng: np.random.Generator) -> Non
     with torch.no_grad():
         metrics = method.evaluate(model, [values])
     assert metrics["artist_accuracy"] == 1.0
+    summed = method.losses(model, values)["artist"].item()
+    assert metrics["artist"] == pytest.approx(summed / len(values["anchors"]), rel=1e-4)
+    assert method.reduction == "sum"
     assert metrics["loss"] == pytest.approx(metrics["artist"])
 
 

@@ -113,6 +113,8 @@ class PositiveMethod(SegmentMethod):
     Validation adds ``<notion>_accuracy``: how often the positive is nearer than every negative.
     """
 
+    reduction = "sum"
+
     def build(self, generator: torch.Generator) -> ArtistTrunk:
         """Return the trunk."""
         config = self.params.config()
