@@ -148,7 +148,8 @@ def test_file_and_class_are_named_on_the_command_line(music: Path, tmp_path: Pat
     assert "3 in = 3 ok" in done.stdout, done.stderr
     again = call("-m", "featx.cli", *arguments, "--set", "gain=3", folder=tmp_path)
     assert again.returncode == 0
-    assert "computed" not in again.stdout
+    assert "3 computed" in done.stdout
+    assert "3 computed" not in again.stdout
     wrong = call("-m", "featx.cli", *arguments[:3], "mine.py:Other", "-o", "s", folder=tmp_path)
     assert "mine.py must define extractor Other" in wrong.stderr
 

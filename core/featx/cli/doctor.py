@@ -162,28 +162,28 @@ def _plugins(timeout: float) -> Iterator[Finding]:
     why_disabled = switches(installed, tuple(session().disabled))
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         for findings in pool.map(
-            lambda found: _plugin(found, why_disabled(found), timeout), installed
+            lambda entry: _plugin(entry, why_disabled(entry), timeout), installed
         ):
             yield from findings
 
 
-def _plugin(found: InstalledEntry, disabled: str, timeout: float) -> list[Finding]:
-    check = f"plugin {found.distribution}:{found.name}"
+def _plugin(entry: InstalledEntry, disabled: str, timeout: float) -> list[Finding]:
+    check = f"plugin {entry.distribution}:{entry.name}"
     if disabled:
         return [Finding(check=check, status="note", detail=disabled)]
-    if found.entry_point is None:
-        return [Finding(check=check, status="FAILED", detail=found.problem)]
+    if entry.entry_point is None:
+        return [Finding(check=check, status="FAILED", detail=entry.problem)]
     started = time.perf_counter()
-    place = (found.distribution, found.name)
+    place = (entry.distribution, entry.name)
     answer, problem = _child("featx.cli.doctor_children:load_plugin", timeout, place)
     seconds = time.perf_counter() - started
     if answer is None:
-        advice = f"Leave it out with --no-plugin {found.name}."
+        advice = f"Leave it out with --no-plugin {entry.name}."
         return [Finding(check=check, status="FAILED", detail=f"{problem}. {advice}")]
     if answer["status"] == "broken":
         return [Finding(check=check, status="FAILED", detail=f"BROKEN: {answer['reason']}")]
     names = [*answer["extractors"], *answer["losses"], *answer["indexes"]]
-    detail = f"{found.version}: {', '.join(names)} ({seconds:.2f} s)"
+    detail = f"{entry.version}: {', '.join(names)} ({seconds:.2f} s)"
     findings = [Finding(check=check, status="ok", detail=detail)]
     if answer["heavy"]:
         heavy = f"imports {', '.join(answer['heavy'])} when it is listed, which slows every command"

@@ -181,15 +181,15 @@ def find_target(
         "loss": registry.loss,
         "index": registry.index,
     }[kind]
-    found = lookup(which)
+    registered = lookup(which)
     entries = {(item.distribution, item.name): item.value for item in registry.plugins}
     return Target(
         kind=kind,
-        spec=spec_to_json(found.spec),
-        full_name=found.full_name,
-        distribution=found.distribution,
-        plugin=found.plugin,
-        entry=entries[found.distribution, found.plugin],
+        spec=spec_to_json(registered.spec),
+        full_name=registered.full_name,
+        distribution=registered.distribution,
+        plugin=registered.plugin,
+        entry=entries[registered.distribution, registered.plugin],
         params=params,
         weights=location,
         device=device,
