@@ -167,7 +167,7 @@ def show_features(
             highlight=False,
         )
     else:
-        console.print("Everything was there already: nothing was computed.", highlight=False)
+        console.print("Everything is already computed.", highlight=False)
 
 
 def show_neighbours(console: Console, store: Store, names: Sequence[str], manifest: Path) -> None:
