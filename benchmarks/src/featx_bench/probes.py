@@ -62,14 +62,14 @@ def knn_predict(train: FloatArray, labels: Sequence[int], test: FloatArray, *, k
     scores = unit_rows(test).astype(np.float64) @ unit_rows(train).astype(np.float64).T
     scores = np.round(scores, 12)
     nearest = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    found = np.empty(len(test), np.int64)
+    predictions = np.empty(len(test), np.int64)
     n_classes = int(classes.max()) + 1
     for row, places in enumerate(nearest):
         votes = np.bincount(classes[places], minlength=n_classes)
         sums = np.bincount(classes[places], weights=scores[row, places], minlength=n_classes)
         tied = np.flatnonzero(votes == votes.max())
-        found[row] = tied[np.argmax(np.round(sums[tied], 12))]
-    return found
+        predictions[row] = tied[np.argmax(np.round(sums[tied], 12))]
+    return predictions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +177,8 @@ def _probe(
         better = alive & (losses < lowest)
         lowest[better] = losses[better]
         waited = torch.where(better, 0, waited + 1)
-        for kept, value in zip(best, (weight, bias), strict=True):
-            kept[better] = value[better]
+        for target, value in zip(best, (weight, bias), strict=True):
+            target[better] = value[better]
         alive &= waited < options.patience
         if tell is not None:
             tell(f"epoch {epoch + 1}, {int(alive.sum())} of {trials} probes still learn")

@@ -61,20 +61,20 @@ def retrieval_task(
     )
     groups = collection.column(exclude) if exclude else None
     for name, vectors in collection.features.items():
-        found: dict[str, PerQuery]
+        metrics: dict[str, PerQuery]
         if label == "tags":
             sets = collection.sets(label)
             hits = recall_at_k(vectors, sets, groups=groups, seed=seed)
-            found = {f"Recall@{k}": scores for k, scores in hits.items()}
+            metrics = {f"Recall@{k}": scores for k, scores in hits.items()}
         else:
             labels = collection.column(label)
-            found = {
+            metrics = {
                 "MAP": mean_average_precision(vectors, labels, groups=groups, seed=seed),
                 "recall@1": recall_at_1(vectors, labels, groups=groups, seed=seed),
             }
         report.results += [
             _of_queries(collection, name, metric, scores, cluster=cluster, seed=seed)
-            for metric, scores in found.items()
+            for metric, scores in metrics.items()
         ]
     return report
 
@@ -258,8 +258,8 @@ def _classify(
     """Return who is right: by neighbours (0 or 1), and the share of probes, per test track."""
     near, right = [], []
     for train, valid, test in parts:
-        found = knn_predict(vectors[train], classes[train], vectors[test], k=k)
-        near.append(found == classes[test])
+        guesses = knn_predict(vectors[train], classes[train], vectors[test], k=k)
+        near.append(guesses == classes[test])
         x, xv, xt = standardise(vectors[train], [vectors[valid], vectors[test]], scaling)
         predictions = probe_predict(
             (x, classes[train]),

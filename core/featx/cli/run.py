@@ -101,8 +101,8 @@ def _show(summary: RunSummary) -> None:
         "skipped": "too short",
     }
     for name, counts in summary.units.items():
-        told = [f"{counts[key]} {word}" for key, word in words.items() if counts[key]]
-        click.echo(f"{name}: {', '.join(told) or 'nothing to do'}")
+        parts = [f"{counts[key]} {word}" for key, word in words.items() if counts[key]]
+        click.echo(f"{name}: {', '.join(parts) or 'nothing to do'}")
     if summary.computed:
         speed = summary.audio / summary.seconds if summary.seconds else 0.0
         click.echo(

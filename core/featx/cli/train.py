@@ -159,10 +159,10 @@ def _show(summary: TrainingSummary) -> None:
         echo_table(("track", "code", "reason"), rows, title="Files that could not be read")
         if len(shown) < len(summary.failures):
             click.echo(f"... {len(summary.failures)} in all, listed in failures.csv.")
-    told = ", ".join(f"{name} {value:.4g}" for name, value in summary.metrics.items())
-    if told:
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in summary.metrics.items())
+    if metrics:
         best = summary.best_step
-        click.echo(f"{f'best validation, after step {best}' if best > 0 else 'metrics'}: {told}")
+        click.echo(f"{f'best validation, after step {best}' if best > 0 else 'metrics'}: {metrics}")
     click.echo(
         f"{counted(summary.steps, 'step')}, {summary.epochs:.2f} epochs: {_REASONS[summary.reason]}"
     )

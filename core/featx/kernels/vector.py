@@ -535,8 +535,8 @@ def _comparison(symbol, text):
             return None
 
         def codegen(context, builder, signature, args):
-            told = builder.fcmp_ordered(symbol, *args)
-            return builder.zext(builder.bitcast(told, ir.IntType(a.lanes)), ir.IntType(64))
+            flags = builder.fcmp_ordered(symbol, *args)
+            return builder.zext(builder.bitcast(flags, ir.IntType(a.lanes)), ir.IntType(64))
 
         return types.int64(a, b), codegen
 

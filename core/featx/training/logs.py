@@ -74,7 +74,7 @@ def _cut(path: Path, step: int, every: int = 1) -> None:
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
     width = len(rows[0]) if rows else 0
-    kept = rows[:1] + [
+    lines = rows[:1] + [
         row
         for row in rows[1:]
         if len(row) == width
@@ -84,7 +84,7 @@ def _cut(path: Path, step: int, every: int = 1) -> None:
     ]
     temporary = path.with_name(f".{path.name}.part")
     with temporary.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(kept)
+        csv.writer(stream, lineterminator="\n").writerows(lines)
     temporary.replace(path)
 
 

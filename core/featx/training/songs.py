@@ -90,14 +90,14 @@ class Songs(Sequence[Song]):
 
         ``album`` is told apart by artist as well: two artists may use one title.
         """
-        found: dict[str, list[int]] = {}
+        members: dict[str, list[int]] = {}
         for index, song in enumerate(self._songs):
             label = song.labels.get(name, "")
             if label and name == "album":
                 label = f"{song.labels.get('artist', '')}\0{label}"
             if label:
-                found.setdefault(label, []).append(index)
-        return {label: np.array(found[label], np.int64) for label in sorted(found)}
+                members.setdefault(label, []).append(index)
+        return {label: np.array(members[label], np.int64) for label in sorted(members)}
 
     def names(self, name: str) -> tuple[str, ...]:
         """Return the values of a label that occur, sorted; the classes of a softmax."""
@@ -250,12 +250,12 @@ def read_songs(
         notes=(*_notes(lacking, sides), _standing(sides, options)),
     )
     if not split.train:
-        told = "".join(f" {note}" for note in split.notes[:-1])
+        notes = "".join(f" {note}" for note in split.notes[:-1])
         unread = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:_TOLD])
         raise ParameterError(
             f"manifest {manifest} must hold at least one song of split 'train', got none "
             f"({n_test} of split 'test', {len(split.valid)} of 'valid', {len(failures)} could not "
-            f"be read).{told}{unread}"
+            f"be read).{notes}{unread}"
         )
     return split
 
@@ -274,8 +274,8 @@ def _held_out(rows: Sequence[ManifestRow], options: TrainingParams) -> frozenset
 
 def _split(row: ManifestRow) -> str:
     """Return what the column ``split`` means, ``''`` where it is empty, ``'?'`` for nonsense."""
-    given = row.tags.get("split", "")
-    return SPLITS.get(given.lower(), "?") if given else ""
+    value = row.tags.get("split", "")
+    return SPLITS.get(value.lower(), "?") if value else ""
 
 
 def _unit(row: ManifestRow, options: TrainingParams) -> str:

@@ -156,19 +156,19 @@ def inspect_mpeg(source: SourceFile, start: int) -> Structure:
     count, skipped, short, kind = 0, 0, max(offset - source.size, 0), frame.kind
     notes = []
     while offset < source.size:
-        found = _parse(window.read(offset, 4))
-        if found is None or found.kind != kind or not found.length:
+        header = _parse(window.read(offset, 4))
+        if header is None or header.kind != kind or not header.length:
             again = _resync(window, offset + 1, kind)
             if again < 0:
                 break
             skipped += again - offset
             offset = again
             continue
-        if offset + found.length > source.size:
-            short = offset + found.length - source.size
+        if offset + header.length > source.size:
+            short = offset + header.length - source.size
             break
         count += 1
-        offset += found.length
+        offset += header.length
     if skipped:
         text = f"{skipped} bytes between frames that belong to none"
         notes.append(Note(code="damaged-frames", text=text))

@@ -77,24 +77,24 @@ class Structure:
     codec: str = ""
 
 
-def _truncated(what: str, declared: int, found: int) -> AudioError:
-    return AudioError("truncated", f"{what} declares {declared} bytes, the file holds {found}")
+def _truncated(what: str, declared: int, size: int) -> AudioError:
+    return AudioError("truncated", f"{what} declares {declared} bytes, the file holds {size}")
 
 
 def _fits(what: str, *, start: int, declared: int, size: int, block: int) -> Structure:
     """Compare ``declared`` bytes from ``start`` with the file's size."""
-    found = max(size - start, 0)
-    if declared <= found:
+    available = max(size - start, 0)
+    if declared <= available:
         return Structure()
-    if declared - found < block:
-        text = f"{what} lacks {declared - found} of {declared} bytes, less than one frame"
+    if declared - available < block:
+        text = f"{what} lacks {declared - available} of {declared} bytes, less than one frame"
         return Structure(notes=(Note(code="short", text=text),))
-    return Structure(verdict=_truncated(what, declared, found))
+    return Structure(verdict=_truncated(what, declared, available))
 
 
 def _with_notes(structure: Structure, *notes: Note | None) -> Structure:
-    kept = tuple(note for note in notes if note is not None)
-    return replace(structure, notes=structure.notes + kept)
+    texts = tuple(note for note in notes if note is not None)
+    return replace(structure, notes=structure.notes + texts)
 
 
 def _trailing(end: int, size: int) -> Note | None:

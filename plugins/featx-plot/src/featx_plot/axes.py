@@ -271,13 +271,13 @@ def frequency_axis(axes: Axes, frequencies: DoubleArray) -> None:
     span = len(frequencies)
     even = len(frequencies) > 2 and np.allclose(np.diff(frequencies), frequencies[1])
     candidates = _even_ticks(frequencies[-1]) if even else np.asarray(_TICKS, dtype=np.float64)
-    kept: list[tuple[float, float]] = []
+    ticks: list[tuple[float, float]] = []
     for hertz in candidates:
         row = float(rows_of(np.asarray(hertz), frequencies))
-        if np.isfinite(row) and all(abs(row - other) >= span / 16 for other, _ in kept):
-            kept.append((row, hertz))
-    kept.sort()
-    axes.set_yticks([row for row, _ in kept], [hertz_text(hertz) for _, hertz in kept])
+        if np.isfinite(row) and all(abs(row - other) >= span / 16 for other, _ in ticks):
+            ticks.append((row, hertz))
+    ticks.sort()
+    axes.set_yticks([row for row, _ in ticks], [hertz_text(hertz) for _, hertz in ticks])
     axes.set_ylabel("frequency (Hz)", fontsize=8, color=INK)
 
 
