@@ -98,7 +98,7 @@ class StoreError(FeatxError):
 
 
 class TrainingError(FeatxError):
-    """A training cannot go on: it diverged, or its state is damaged."""
+    """A training cannot continue: it diverged, or its state is damaged."""
 
 
 class DigestError(StoreError):

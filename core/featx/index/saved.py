@@ -284,15 +284,15 @@ def saved_indexes(
     one has another version or other parameters than the saved one.
     """
     folder = store.path / FOLDER
-    found: dict[Path, tuple[IndexDescription, str]] = {}
+    indexes: dict[Path, tuple[IndexDescription, str]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(TEMPORARY) or not is_index_folder(path):
             continue
         about = _read(path)
         name = f"{about.extractor}@{about.recipe}"
         current = name in store and store[name][about.feature].digest() == about.digest
-        found[path] = about, _plugin_state(about, disabled) if current else "outdated"
-    return found
+        indexes[path] = about, _plugin_state(about, disabled) if current else "outdated"
+    return indexes
 
 
 def _plugin_state(about: IndexDescription, disabled: Iterable[str]) -> str:
