@@ -98,7 +98,7 @@ class StoreError(FeatxError):
 
 
 class TrainingError(FeatxError):
-    """A training cannot go on: it diverged, its state is damaged, or its method failed."""
+    """A training cannot continue: it diverged, its state is damaged, or its method failed."""
 
 
 class DigestError(StoreError):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class FeatureView:
     """One feature of all tracks that have it, in the order of their ids.
 
-    What it holds is fixed when first asked for; a run that goes on beside it does not change it.
+    What it holds is fixed when first asked for; a run beside it does not change it.
     """
 
     def __init__(self, source: Source, recipe: Recipe, spec: FeatureSpec) -> None:
@@ -137,12 +137,12 @@ class FeatureView:
 
     def lengths(self) -> dict[str, int]:
         """Return the rows of every track by its id, reading no values; 1 for a clip feature."""
-        found: dict[str, int] = {}
+        lengths: dict[str, int] = {}
         for entry in self._entries:
             with self._source.lock:
                 offsets = self._source.block(entry.container, self.spec.name).offsets
-                found[entry.track_id] = int(offsets[entry.row + 1] - offsets[entry.row])
-        return found
+                lengths[entry.track_id] = int(offsets[entry.row + 1] - offsets[entry.row])
+        return lengths
 
     def part(self, track_id: str, start: int, stop: int) -> AnyArray:
         """Return rows ``start`` to ``stop`` of one track, ``(n, D)``; fewer behind its end.

@@ -48,7 +48,7 @@ def train(
     stop: threading.Event | None = None,
     disabled: Iterable[str] = (),
 ) -> TrainingSummary:
-    """Train the weights of an extractor; goes on where an earlier call with ``out`` was cut.
+    """Train the weights of an extractor; resumes where an earlier call with ``out`` was cut.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def train(
         CSV or Parquet with ``path`` and the labels that the method needs.
     out : path
         Folder of the checkpoint: ``<weights>.safetensors`` for ``featx run --weights``, its
-        ``card.json``, the state to go on from, logs, and the files that could not be read.
+        ``card.json``, the state to resume from, logs, and the files that could not be read.
     extractor : str
         Short or full name.
     method : str, optional
@@ -73,7 +73,7 @@ def train(
     workers : int > 0, optional
         Threads that read crops; as many as ``threads`` by default. Weights do not depend on them.
     max_minutes : float > 0, optional
-        After so long a checkpoint is written and the call returns; the next goes on.
+        After so long a checkpoint is written and the call returns; the next resumes.
     progress : TrainingReporter, optional
         Shows how far it is; by default a bar on stderr where that is a terminal, lines elsewhere.
     stop : threading.Event, optional

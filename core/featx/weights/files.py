@@ -95,8 +95,8 @@ def read_provenance(path: str | Path) -> Provenance:
     """Return where a weights file comes from, as far as it says; reads the header only."""
     with _opened(path) as file:
         own = _own_metadata(path, file) or {}
-    told = own.get("provenance", {})
-    known = {key: str(told[key]) for key in asdict(Provenance()) if key in told}
+    provenance = own.get("provenance", {})
+    known = {key: str(provenance[key]) for key in asdict(Provenance()) if key in provenance}
     return Provenance(**known)
 
 
