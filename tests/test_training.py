@@ -316,6 +316,18 @@ def test_nan_names_step_files_and_checkpoint(manifest: Path) -> None:
     assert ".wav" in told.partition("read from:")[2]
 
 
+def test_an_exception_of_a_gradient_method_is_told_in_one_line(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training_method.LENGTH", 1022)  # 511 bins make no four bands
+    told = (
+        r"^method 'artist' of tiny failed in step 1: RuntimeError: shape .* "
+        r"\(training_method\.py, line \d+\); --debug shows the traceback$"
+    )
+    with pytest.raises(TrainingError, match=told):
+        run(manifest, "out", steps=2)
+
+
 def test_nan_of_a_validation_names_the_same(manifest: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         run(manifest, "out", break_at=6, validate_every=5)
