@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import featx
+from featx._version import __version__
 from featx.commands import (
     complete_extractor,
     echo_json,
@@ -83,7 +83,7 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
     spec = item.spec
     params = _params(name, spec, settings)
     versions = {(plugin.name, plugin.distribution): plugin.version for plugin in known.plugins}
-    versions["featx", "featx"] = featx.__version__
+    versions["featx", "featx"] = __version__
     plain = {
         **spec_to_json(spec),
         "full_name": item.full_name,
