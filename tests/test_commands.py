@@ -215,7 +215,7 @@ def test_meter_ends_also_after_an_error(monkeypatch):
         def begin(self, total, done=0):
             states.append(("begin", total))
 
-        def update(self, done, told=""):
+        def update(self, done, detail=""):
             states.append(("update", done))
 
         def end(self):

@@ -108,7 +108,7 @@ def trial(
                 path=str(tmp_path / str(number)),
                 size=1,
                 mtime_ns=1,
-                wanted=((0, ("stats",)),),
+                missing=((0, ("stats",)),),
             )
             for number in range(count)
         )

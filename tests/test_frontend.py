@@ -33,6 +33,7 @@ from featx.frontend import (
     frames_spec,
     mel_filter_bank,
     mel_frequencies,
+    mfcc,
     n_frames,
     preset,
 )
@@ -411,6 +412,18 @@ def test_a_front_end_without_a_rate_follows_the_track() -> None:
     fe = FrontEnd(name="native", sr=None)
     spectra = Spectra({8000: np.zeros(10, np.float32), 16000: np.zeros(9000, np.float32)}, 16000)
     assert len(spectra(fe)) == n_frames(9000, fe)
+
+
+def test_values_are_checked_after_equal_ones_of_another_type() -> None:
+    y = np.zeros(4096, np.float32)
+    mfcc(y, n_mfcc=20)
+    with pytest.raises(ParameterError, match="n_mfcc"):
+        mfcc(y, n_mfcc=20.0)  # type: ignore[arg-type]
+
+
+def test_values_without_a_hash_are_refused() -> None:
+    with pytest.raises(ParameterError, match="window"):
+        mfcc(np.zeros(4096, np.float32), window=["hann"])  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- imports

@@ -291,7 +291,7 @@ class Extractor(ABC):
     def extract(self, tracks: Sequence[Track]) -> list[Features]:
         """Return one `Features` per track, in order.
 
-        ``context.features`` names the outputs that are wanted; others may be left out. A result
+        ``context.features`` names the outputs that are wanted; others may be omitted. A result
         must not depend on the other tracks of the call beyond the tolerance of the spec.
         """
 

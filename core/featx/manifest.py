@@ -100,7 +100,7 @@ def manifest_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)  # noqa: PTH100  (no link is followed)
-    found: dict[str, str] = {}
+    column: dict[str, str] = {}
     for where, cells in _rows(path, extra=(name,)):
         try:
             row = _row(cells, folder, where)
@@ -108,8 +108,8 @@ def manifest_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
             raise ParameterError(f"manifest {path}, {where}: {error}.") from error
         if name not in cells:
             raise ParameterError(f"column must be one of {listed(cells)}, got {name!r}.")
-        found[row.track_id] = _text(cells[name])
-    return found
+        column[row.track_id] = _text(cells[name])
+    return column
 
 
 def manifest_columns(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -154,8 +154,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 if not cells:
                     continue
                 if len(cells) != len(columns):
-                    told = f"has {len(cells)} fields, the header {len(columns)}"
-                    yield where, {"": told}
+                    problem = f"has {len(cells)} fields, the header {len(columns)}"
+                    yield where, {"": problem}
                 else:
                     yield where, dict(zip(columns, cells, strict=True))
         except csv.Error as error:

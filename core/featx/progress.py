@@ -23,8 +23,8 @@ class Meter(Protocol):
     def note(self, text: str) -> None:
         """Say something once."""
 
-    def update(self, done: int, told: str = "") -> None:
-        """``done`` are done in all; ``told`` says more."""
+    def update(self, done: int, detail: str = "") -> None:
+        """``done`` are done in all; ``detail`` says more."""
 
     def end(self) -> None:
         """Stop showing anything."""
@@ -47,8 +47,8 @@ class LineMeter:
         self.unit = unit
         self._seconds, self._last = seconds, last
         self._total: int | None = None
-        self._began = self._told = time.monotonic()
-        self._untold: tuple[int, str] | None = None
+        self._began = self._written = time.monotonic()
+        self._pending: tuple[int, str] | None = None
 
     def begin(self, total: int | None, done: int = 0) -> None:
         """Remember how many there are."""
@@ -60,22 +60,22 @@ class LineMeter:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
-    def update(self, done: int, told: str = "") -> None:
+    def update(self, done: int, detail: str = "") -> None:
         """Write a line if the last one is old."""
-        self._untold = done, told
-        if time.monotonic() - self._told >= self._seconds:
-            self._tell(done, told)
+        self._pending = done, detail
+        if time.monotonic() - self._written >= self._seconds:
+            self._write(done, detail)
 
     def end(self) -> None:
         """Write the last line if it is wanted."""
-        if self._last and self._untold is not None:
-            self._tell(*self._untold)
+        if self._last and self._pending is not None:
+            self._write(*self._pending)
 
-    def _tell(self, done: int, told: str) -> None:
-        self._untold, self._told = None, time.monotonic()
+    def _write(self, done: int, detail: str) -> None:
+        self._pending, self._written = None, time.monotonic()
         of = "" if self._total is None else f"/{self._total}"
-        more = f": {told}" if told else ""
-        self.note(f"{done}{of} {self.unit} in {self._told - self._began:.0f} s{more}")
+        more = f": {detail}" if detail else ""
+        self.note(f"{done}{of} {self.unit} in {self._written - self._began:.0f} s{more}")
 
 
 class BarMeter:
@@ -94,7 +94,7 @@ class BarMeter:
         self._progress: Progress = Progress(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn(f"{unit}  {{task.fields[told]}}", markup=False),
+            TextColumn(f"{unit}  {{task.fields[detail]}}", markup=False),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=Console(stderr=True),
         )
@@ -102,17 +102,17 @@ class BarMeter:
 
     def begin(self, total: int | None, done: int = 0) -> None:
         """Show the bar."""
-        self._task = self._progress.add_task("", total=total, completed=done, told="")
+        self._task = self._progress.add_task("", total=total, completed=done, detail="")
         self._progress.start()
 
     def note(self, text: str) -> None:
         """Write one line above the bar."""
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def update(self, done: int, told: str = "") -> None:
+    def update(self, done: int, detail: str = "") -> None:
         """Move the bar."""
         if self._task is not None:
-            self._progress.update(self._task, completed=done, told=told)
+            self._progress.update(self._task, completed=done, detail=detail)
 
     def end(self) -> None:
         """Leave the bar as it stands."""

@@ -355,20 +355,20 @@ class Features(dict[str, "AnyArray"]):
         sr: int | None = None,
         **more: AnyArray | Mapping[str, Any],
     ) -> None:
-        given: dict[str, Any] = {**(values or {}), **more}
-        super().__init__(given)
+        entries: dict[str, Any] = {**(values or {}), **more}
+        super().__init__(entries)
         self.specs: Mapping[str, FeatureSpec] = specs or {}
         self.sr = sr
 
     def __repr__(self) -> str:
-        told = []
+        parts = []
         for name, values in self.items():
             kind = f"{self.specs[name].kind} " if name in self.specs else ""
             shape = getattr(values, "shape", type(values).__name__)
             dtype = getattr(values, "dtype", "")
             fields = getattr(dtype, "names", None)
-            told.append(f"{name}: {kind}{shape} {', '.join(fields) if fields else dtype}".rstrip())
-        return f"Features({'; '.join(told)})"
+            parts.append(f"{name}: {kind}{shape} {', '.join(fields) if fields else dtype}".rstrip())
+        return f"Features({'; '.join(parts)})"
 
     def times(self, name: str) -> DoubleArray:
         """Return the frame centres of feature ``name`` in seconds."""

@@ -42,12 +42,12 @@ class _Source:
         from featx_bench.collection import read_collection
 
         conditions = parse_pairs("--where", self.where)
-        wanted = [*columns, *(column for column, _ in conditions)]
+        names = [*columns, *(column for column, _ in conditions)]
         collection = read_collection(
             self.store,
             self.manifest,
             split_names("--features", [self.features]),
-            columns=[name for name in dict.fromkeys(wanted) if name],
+            columns=[name for name in dict.fromkeys(names) if name],
         )
         collection = collection.under(self.under)
         for column, value in conditions:

@@ -38,7 +38,7 @@ class Collection:
     origin : mapping
         Store digest, manifest hash, and the recipe of every feature; for reports.
     notes : tuple of str
-        Tracks that were left out, and why.
+        Tracks that were skipped, and why.
     """
 
     ids: tuple[str, ...]
@@ -74,11 +74,11 @@ class Collection:
         """Return the tracks of one split; all of them for ``''``."""
         if not name:
             return self
-        found = self.where([value == name for value in self.column("split")])
-        if not len(found):
+        side = self.where([value == name for value in self.column("split")])
+        if not len(side):
             known = sorted({value for value in self.column("split") if value})
             raise ParameterError(f"split must be one of {listed(known)}, got {name!r}.")
-        return found
+        return side
 
     def under(self, prefix: str) -> Collection:
         """Return the tracks whose ids begin with ``prefix``."""
@@ -140,23 +140,23 @@ def read_collection(
     with featx.open_store(store) as opened:
         views = {name: _view(opened, name) for name in features}
         digest = opened.digest()
-    kept = [row for row in rows if all(row.track_id in places for places, _, _ in views.values())]
-    if not kept:
+    usable = [row for row in rows if all(row.track_id in places for places, _, _ in views.values())]
+    if not usable:
         raise ParameterError(
             f"tracks of {manifest} must be in {store}, but none of {len(rows)} has all of "
             f"{listed(features)}. Run featx run with this manifest."
         )
     notes = []
-    if len(kept) < len(rows):
-        notes.append(f"{len(rows) - len(kept)} of {len(rows)} tracks lack a feature: left out.")
+    if len(usable) < len(rows):
+        notes.append(f"{len(rows) - len(usable)} of {len(rows)} tracks lack a feature: skipped.")
     return Collection(
-        ids=tuple(row.track_id for row in kept),
+        ids=tuple(row.track_id for row in usable),
         features={
-            name: values[[places[row.track_id] for row in kept]]
+            name: values[[places[row.track_id] for row in usable]]
             for name, (places, values, _) in views.items()
         },
         labels={
-            name: tuple(row.tags.get(name, "") for row in kept)
+            name: tuple(row.tags.get(name, "") for row in usable)
             for name in dict.fromkeys((*MANIFEST_COLUMNS, *columns))
         },
         origin={

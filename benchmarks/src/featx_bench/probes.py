@@ -62,14 +62,14 @@ def knn_predict(train: FloatArray, labels: Sequence[int], test: FloatArray, *, k
     scores = unit_rows(test).astype(np.float64) @ unit_rows(train).astype(np.float64).T
     scores = np.round(scores, 12)
     nearest = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    found = np.empty(len(test), np.int64)
+    predictions = np.empty(len(test), np.int64)
     n_classes = int(classes.max()) + 1
     for row, places in enumerate(nearest):
         votes = np.bincount(classes[places], minlength=n_classes)
         sums = np.bincount(classes[places], weights=scores[row, places], minlength=n_classes)
         tied = np.flatnonzero(votes == votes.max())
-        found[row] = tied[np.argmax(np.round(sums[tied], 12))]
-    return found
+        predictions[row] = tied[np.argmax(np.round(sums[tied], 12))]
+    return predictions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def probe_predict(
     *,
     n_classes: int,
     options: ProbeOptions | None = None,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Any:
     """Train softmax probes, and classify ``test`` by each.
 
@@ -110,7 +110,7 @@ def probe_predict(
         Scaled features and classes.
     test : float array, shape (m, dim)
     n_classes : int > 1
-    tell : callable, optional
+    report : callable, optional
         Gets a few words about every epoch.
 
     Returns
@@ -130,7 +130,7 @@ def probe_predict(
         )
     # products too small for threads, and sums that do not depend on their number
     with inference(threads=1):
-        return _probe(train, valid, test, n_classes, options, tell)
+        return _probe(train, valid, test, n_classes, options, report)
 
 
 def _probe(
@@ -139,7 +139,7 @@ def _probe(
     test: FloatArray,
     n_classes: int,
     options: ProbeOptions,
-    tell: Callable[[str], None] | None,
+    report: Callable[[str], None] | None,
 ) -> Any:
     import torch
 
@@ -177,11 +177,11 @@ def _probe(
         better = alive & (losses < lowest)
         lowest[better] = losses[better]
         waited = torch.where(better, 0, waited + 1)
-        for kept, value in zip(best, (weight, bias), strict=True):
-            kept[better] = value[better]
+        for target, value in zip(best, (weight, bias), strict=True):
+            target[better] = value[better]
         alive &= waited < options.patience
-        if tell is not None:
-            tell(f"epoch {epoch + 1}, {int(alive.sum())} of {trials} probes still learn")
+        if report is not None:
+            report(f"epoch {epoch + 1}, {int(alive.sum())} of {trials} probes still learn")
         if not alive.any():
             break
     scores = torch.matmul(torch.from_numpy(np.ascontiguousarray(test)), best[0]) + best[1]

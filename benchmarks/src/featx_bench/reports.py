@@ -82,10 +82,10 @@ class Report:
         """Return a Markdown table, a row per feature and a column per metric, and the notes."""
         metrics = list(dict.fromkeys(result.metric for result in self.results))
         features = list(dict.fromkeys(result.feature for result in self.results))
-        found = {(result.feature, result.metric): result for result in self.results}
+        cells = {(result.feature, result.metric): result for result in self.results}
         rows = [["feature", *metrics]]
         rows += [
-            [name, *(str(found.get((name, metric), "")) for metric in metrics)] for name in features
+            [name, *(str(cells.get((name, metric), "")) for metric in metrics)] for name in features
         ]
         chances = [
             next(

@@ -108,14 +108,14 @@ def movement(
     -------
     ratio : float64 array, shape (n,)
         Cosine distance moved / median cosine distance to the others.
-    found : bool array, shape (n,)
+    nearest : bool array, shape (n,)
         Whether the changed vector is nearer to its own original than to all others.
     """
     a, b = unit_rows(original).astype(np.float64), unit_rows(changed).astype(np.float64)
     n = len(a)
     names = np.arange(n).astype(str) if groups is None else np.asarray(groups, dtype=object)
     moved = 1.0 - np.einsum("ij,ij->i", a, b)
-    ratio, found = np.empty(n), np.empty(n, bool)
+    ratio, nearest = np.empty(n), np.empty(n, bool)
     for row in range(n):
         others = names != names[row] if groups is None or names[row] else np.arange(n) != row
         if not others.any():
@@ -123,8 +123,8 @@ def movement(
         distances = 1.0 - a[others] @ a[row]
         median = float(np.median(distances))
         ratio[row] = moved[row] / median if median > 0 else math.inf
-        found[row] = moved[row] < float((1.0 - a[others] @ b[row]).min())
-    return ratio, found
+        nearest[row] = moved[row] < float((1.0 - a[others] @ b[row]).min())
+    return ratio, nearest
 
 
 def robustness_task(
@@ -139,7 +139,7 @@ def robustness_task(
     seed: int = 0,
     progress: bool = False,
 ) -> Report:
-    """Extract features of degraded copies, and tell how far they moved.
+    """Extract features of degraded copies, and report how far they moved.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def robustness_task(
     original = variants["original"]
     for name in features:
         for variant in list(PERTURBATIONS)[1:]:
-            ratio, found = movement(
+            ratio, nearest = movement(
                 original.features[name],
                 variants[variant].features[name],
                 groups=original.column("group") if exclude else None,
@@ -221,16 +221,16 @@ def robustness_task(
                     n=len(ratio),
                 )
             )
-            low, high = wilson(float(found.sum()), len(found))
+            low, high = wilson(float(nearest.sum()), len(nearest))
             report.results.append(
                 Result(
                     feature=name,
                     metric=f"{variant} found",
-                    value=float(found.mean()),
+                    value=float(nearest.mean()),
                     low=low,
                     high=high,
-                    n=len(found),
-                    chance=1.0 / len(found),
+                    n=len(nearest),
+                    chance=1.0 / len(nearest),
                 )
             )
     return report
@@ -260,18 +260,18 @@ def _copies(
             stat = Path(row.path).stat()
             identity = f"{row.path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{seed}"
             stem = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-            wanted = {
+            copies = {
                 name: work / name / f"{stem}.{'mp3' if name == 'mp3-64k' else 'wav'}"
                 for name in PERTURBATIONS
             }
-            if not all(path.is_file() for path in wanted.values()):
+            if not all(path.is_file() for path in copies.values()):
                 audio = featx.Audio.load(row.path)
-                for name, path in wanted.items():
+                for name, path in copies.items():
                     path.parent.mkdir(exist_ok=True)
                     part = path.with_suffix(f".{os.getpid()}.part")
                     write_copy(part, audio.y, audio.sr, name, seed=int(stem, 16))
                     part.replace(path)
-            for name, path in wanted.items():
+            for name, path in copies.items():
                 group = row.tags.get(exclude, "") if exclude else ""
                 writer.writerow([path.relative_to(work).as_posix(), name, group, number])
             if meter is not None:

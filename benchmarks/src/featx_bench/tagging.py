@@ -95,7 +95,7 @@ def average_precision(scores: DoubleArray, truth: Any) -> DoubleArray:
     scores : float array, shape (n, n_tags)
     truth : bool array, shape (n, n_tags)
     """
-    found = np.full(scores.shape[1], np.nan)
+    averages = np.full(scores.shape[1], np.nan)
     for i in np.flatnonzero(truth.any(axis=0)):
         order = np.argsort(-scores[:, i], kind="stable")
         ranked, right = scores[order, i], truth[order, i].astype(np.float64)
@@ -103,5 +103,5 @@ def average_precision(scores: DoubleArray, truth: Any) -> DoubleArray:
         last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
         hits = np.cumsum(right)[last]
         recall = hits / hits[-1]
-        found[i] = float((np.diff(recall, prepend=0.0) * hits / (last + 1)).sum())
-    return found
+        averages[i] = float((np.diff(recall, prepend=0.0) * hits / (last + 1)).sum())
+    return averages

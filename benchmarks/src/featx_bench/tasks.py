@@ -51,7 +51,7 @@ def retrieval_task(
     label : str
         The column that makes a track relevant.
     exclude : str
-        A column: tracks that share it with the query are left out of its list, such as the other
+        A column: tracks that share it with the query are omitted from its list, such as the other
         clips of its recording.
     cluster : str
         A column: the bootstrap draws its values instead of tracks.
@@ -61,20 +61,20 @@ def retrieval_task(
     )
     groups = collection.column(exclude) if exclude else None
     for name, vectors in collection.features.items():
-        found: dict[str, PerQuery]
+        metrics: dict[str, PerQuery]
         if label == "tags":
             sets = collection.sets(label)
             hits = recall_at_k(vectors, sets, groups=groups, seed=seed)
-            found = {f"Recall@{k}": scores for k, scores in hits.items()}
+            metrics = {f"Recall@{k}": scores for k, scores in hits.items()}
         else:
             labels = collection.column(label)
-            found = {
+            metrics = {
                 "MAP": mean_average_precision(vectors, labels, groups=groups, seed=seed),
                 "recall@1": recall_at_1(vectors, labels, groups=groups, seed=seed),
             }
         report.results += [
             _of_queries(collection, name, metric, scores, cluster=cluster, seed=seed)
-            for metric, scores in found.items()
+            for metric, scores in metrics.items()
         ]
     return report
 
@@ -155,7 +155,7 @@ def probe_task(
     Parameters
     ----------
     label : str
-        The column to predict; tracks without it are left out.
+        The column to predict; tracks without it are skipped.
     scaling : str
         One of `featx_bench.probes.STANDARDISATIONS`, for the probe.
     k : int > 0
@@ -229,20 +229,20 @@ def probe_task(
 
 
 class _Steps:
-    """Counts classifications on a meter, if there is one, and tells what the probes do."""
+    """Counts classifications on a meter, if there is one, and shows what the probes do."""
 
     def __init__(self, meter: Meter | None, total: int) -> None:
         self.meter, self.done, self.name = meter, 0, ""
         if meter is not None:
             meter.begin(total)
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         if self.meter is not None:
             self.meter.update(self.done, f"{self.name}, {text}" if text else self.name)
 
     def next(self) -> None:
         self.done += 1
-        self.tell("")
+        self.report("")
 
 
 def _classify(
@@ -258,8 +258,8 @@ def _classify(
     """Return who is right: by neighbours (0 or 1), and the share of probes, per test track."""
     near, right = [], []
     for train, valid, test in parts:
-        found = knn_predict(vectors[train], classes[train], vectors[test], k=k)
-        near.append(found == classes[test])
+        guesses = knn_predict(vectors[train], classes[train], vectors[test], k=k)
+        near.append(guesses == classes[test])
         x, xv, xt = standardise(vectors[train], [vectors[valid], vectors[test]], scaling)
         predictions = probe_predict(
             (x, classes[train]),
@@ -267,7 +267,7 @@ def _classify(
             xt,
             n_classes=n_classes,
             options=options,
-            tell=steps.tell,
+            report=steps.report,
         )
         right.append(accuracy_per_track(predictions, classes[test]))
         steps.next()

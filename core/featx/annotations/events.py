@@ -98,8 +98,8 @@ class Events:
             "columns": columns,
         }
         for key in ("ends", "frequencies", "confidences"):
-            given = getattr(self, key)
-            values[key] = None if given is None else np.asarray(given, np.float64)
+            array = getattr(self, key)
+            values[key] = None if array is None else np.asarray(array, np.float64)
         for key, value in values.items():
             object.__setattr__(self, key, value)
         for key, column in {**columns, **self._arrays()}.items():
@@ -113,7 +113,7 @@ class Events:
 
     @classmethod
     def of(cls, spec: FeatureSpec, values: AnyArray, *, name: str = "") -> Events:
-        """Return the events of an ``events`` feature; what its columns mean is told by their names.
+        """Return the events of an ``events`` feature; the names of its columns say what they mean.
 
         The first column in seconds is the start; ``end`` or ``offset`` the end, ``duration`` the
         length; a column in Hz, ``f0`` or ``frequency`` the frequency, one in ``midi``, or
@@ -199,14 +199,14 @@ class Events:
     def between(self, start: float, end: float) -> Events:
         """Return the events that touch ``start`` to ``end`` in seconds, spans cut to it."""
         ends = self.starts if self.ends is None else self.ends
-        kept = (ends >= start) & (self.starts <= end)
+        inside = (ends >= start) & (self.starts <= end)
         if self.ends is not None:
-            kept &= (ends > start) & (self.starts < end)
-        changes: dict[str, Any] = {key: np.asarray(c)[kept] for key, c in self._arrays().items()}
+            inside &= (ends > start) & (self.starts < end)
+        changes: dict[str, Any] = {key: np.asarray(c)[inside] for key, c in self._arrays().items()}
         if self.ends is not None:
-            changes["starts"] = np.maximum(self.starts[kept], start)
-            changes["ends"] = np.minimum(self.ends[kept], end)
-        columns = {key: np.asarray(column)[kept] for key, column in self.columns.items()}
+            changes["starts"] = np.maximum(self.starts[inside], start)
+            changes["ends"] = np.minimum(self.ends[inside], end)
+        columns = {key: np.asarray(column)[inside] for key, column in self.columns.items()}
         return dataclasses.replace(self, columns=columns, **changes)
 
     def _has(self, name: str) -> bool:
@@ -245,7 +245,7 @@ def events_from_columns(
     units = {key: unit.lower() for key, unit in (units or {}).items()}
 
     def take(names: Sequence[str], unit: str = "") -> Any:
-        by_name = (key for wanted in names for key in rest if key.lower() == wanted)
+        by_name = (key for candidate in names for key in rest if key.lower() == candidate)
         by_unit = (key for key in rest if unit and units.get(key) == unit)
         key = next(by_unit, None) or next(by_name, None)
         return None if key is None or _is_text(rest[key]) else rest.pop(key)
@@ -264,7 +264,7 @@ def events_from_columns(
         hertz = None if midi is None else midi_to_hz(midi)
     confidences = take(_CONFIDENCE)
     texts = [key for key in rest if _is_text(rest[key])]
-    key = next((key for wanted in _LABEL for key in rest if key.lower() == wanted), None)
+    key = next((key for candidate in _LABEL for key in rest if key.lower() == candidate), None)
     key = key if key in texts else next(iter(texts), key)
     labels = () if key is None else [_label_text(label) for label in rest.pop(key)]
     return Events(

@@ -148,7 +148,7 @@ def _from_jams(text: str, path: Path) -> list[Events]:
 def _jams_annotation(annotation: dict[str, Any]) -> Events:
     namespace = str(annotation["namespace"])
     sandbox = annotation.get("sandbox") or {}
-    kept = sandbox.get("featx") or {}
+    extras = sandbox.get("featx") or {}
     data = annotation["data"]
     if isinstance(data, dict):  # a dense annotation keeps columns
         data = [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
@@ -156,10 +156,10 @@ def _jams_annotation(annotation: dict[str, Any]) -> Events:
     lengths = _array([float(item.get("duration") or 0.0) for item in data])
     values = [item.get("value") for item in data]
     sure = [_confidence(item.get("confidence")) for item in data]
-    confident = kept.get("confidence", any(value is not None for value in sure))
+    confident = extras.get("confidence", any(value is not None for value in sure))
     spans = bool((lengths > 0).any())
-    columns = dict(kept.get("columns") or {})
-    frequencies, labels = kept.get("frequencies"), kept.get("labels", [])
+    columns = dict(extras.get("columns") or {})
+    frequencies, labels = extras.get("frequencies"), extras.get("labels", [])
     if namespace in _PITCHES:
         frequencies = _jams_frequencies(namespace, values, columns)
     elif namespace == "tempo":
@@ -170,7 +170,7 @@ def _jams_annotation(annotation: dict[str, Any]) -> Events:
             columns = {f"value_{number}": _array(list(row)) for number, row in enumerate(rows)}
     elif namespace != "onset" and not labels:
         labels = [_text(value) for value in values]
-    name = kept.get("name") or f"{namespace} {sandbox.get('instrument', '')}".strip()
+    name = extras.get("name") or f"{namespace} {sandbox.get('instrument', '')}".strip()
     if namespace == "segment_open" and set(labels) == {name}:
         labels = []  # spans without labels were given their name
     return Events(

@@ -86,9 +86,9 @@ def _columns(spec: FeatureSpec, values: Any) -> dict[str, AnyArray]:
         )
     columns = {}
     for column in spec.columns:
-        given = values[column.name]
+        entries = values[column.name]
         columns[column.name] = (
-            _texts(spec, column, given) if column.is_label else _numbers(spec, column, given)
+            _texts(spec, column, entries) if column.is_label else _numbers(spec, column, entries)
         )
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -96,9 +96,9 @@ def _columns(spec: FeatureSpec, values: Any) -> dict[str, AnyArray]:
     return columns
 
 
-def _numbers(spec: FeatureSpec, column: Column, given: Any) -> AnyArray:
+def _numbers(spec: FeatureSpec, column: Column, entries: Any) -> AnyArray:
     try:
-        numbers = np.asarray(given)
+        numbers = np.asarray(entries)
     except ValueError as error:
         raise ParameterError(f"{spec.name}.{column.name} must be numbers: {error}.") from error
     if numbers.size == 0:
@@ -111,12 +111,12 @@ def _numbers(spec: FeatureSpec, column: Column, given: Any) -> AnyArray:
     return np.array(numbers, np.float64)
 
 
-def _texts(spec: FeatureSpec, column: Column, given: Any) -> AnyArray:
-    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
+def _texts(spec: FeatureSpec, column: Column, entries: Any) -> AnyArray:
+    if isinstance(entries, str) or not isinstance(entries, Sequence | np.ndarray):
         raise ParameterError(
-            f"{spec.name}.{column.name} must be a list of labels, got {type(given).__name__}."
+            f"{spec.name}.{column.name} must be a list of labels, got {type(entries).__name__}."
         )
-    labels = [str(label) if isinstance(label, np.str_) else label for label in given]
+    labels = [str(label) if isinstance(label, np.str_) else label for label in entries]
     check_labels(spec.name, column, labels)
     return np.array(labels, dtype=str) if labels else np.zeros(0, "U1")
 

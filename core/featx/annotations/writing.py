@@ -121,17 +121,17 @@ def jams_annotation(
         sure = [1.0] * len(events)  # the namespace asks for a number
     rest = {name: column for name, column in events.columns.items() if name not in used}
     sandbox = dict(sandbox or {})
-    kept: dict[str, Any] = {}
+    extras: dict[str, Any] = {}
     if events.name != f"{namespace} {sandbox.get('instrument', '')}".strip():
-        kept["name"] = events.name
+        extras["name"] = events.name
     if namespace == "tempo":
-        kept["confidence"] = events.confidences is not None
+        extras["confidence"] = events.confidences is not None
     if rest:
-        kept["columns"] = {name: np.asarray(column).tolist() for name, column in rest.items()}
+        extras["columns"] = {name: np.asarray(column).tolist() for name, column in rest.items()}
     if events.labels and namespace not in _LABELLED:
-        kept["labels"] = list(events.labels)
+        extras["labels"] = list(events.labels)
     if events.frequencies is not None and not namespace.startswith(("note", "pitch")):
-        kept["frequencies"] = events.frequencies.tolist()
+        extras["frequencies"] = events.frequencies.tolist()
     return {
         "namespace": namespace,
         "data": [
@@ -151,7 +151,7 @@ def jams_annotation(
             "data_source": "program",
             **(metadata or {}),
         },
-        "sandbox": {**sandbox, "featx": kept} if kept else sandbox,
+        "sandbox": {**sandbox, "featx": extras} if extras else sandbox,
         "time": 0.0,
         "duration": None,
     }

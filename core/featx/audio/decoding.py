@@ -207,13 +207,13 @@ def decode(
         For a rate below 1 or an unknown quality.
     """
     check_quality(quality)
-    wanted = [None if rate is None else check_rate("rates", rate) for rate in rates]
+    targets = [None if rate is None else check_rate("rates", rate) for rate in rates]
     with _opened(path, limits) as (source, reader, structure):
         if structure.verdict is not None:
             raise structure.verdict
         sinks = {
             rate: RateSink(reader.sr, rate, frames=reader.frames, quality=quality)
-            for rate in sorted({rate or reader.sr for rate in wanted})
+            for rate in sorted({rate or reader.sr for rate in targets})
         }
         meter = _Meter()
         digest = hashlib.blake2b(str(reader.sr).encode(), digest_size=16) if fingerprint else None
@@ -356,9 +356,9 @@ def _read_part(
             parts.append(part.T.copy())
     known = None if reader.tolerance is None else reader.frames
     expected = None if known is None else max(known - first, 0)
-    wanted = expected if count is None or expected is None else min(count, expected)
-    if done == 0 and not wanted:
+    length = expected if count is None or expected is None else min(count, expected)
+    if done == 0 and not length:
         raise AudioError("empty", f"no audio frames from {offset:g} s on")
-    if wanted is not None and known is not None and done < wanted - _slack(reader, known):
-        raise AudioError("truncated", f"{wanted} frames expected, {done} found")
+    if length is not None and known is not None and done < length - _slack(reader, known):
+        raise AudioError("truncated", f"{length} frames expected, {done} found")
     return np.concatenate(parts, axis=-1)

@@ -125,11 +125,11 @@ class SndfileReader:
 
     def read(self, out: FloatArray) -> int:
         """Fill ``out`` from the start; return the frames written, 0 at the end."""
-        wanted = len(out) if self._left is None else min(len(out), self._left)
-        if wanted == 0:
+        length = len(out) if self._left is None else min(len(out), self._left)
+        if length == 0:
             return 0
         try:
-            got = len(self._file.read(wanted, out=out))
+            got = len(self._file.read(length, out=out))
         except soundfile.LibsndfileError as error:
             raise self._while_reading(error) from None
         if self._left is not None:

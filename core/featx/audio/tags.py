@@ -13,8 +13,8 @@ _MAX_LENGTH = 1000
 
 
 def _clean(value: str) -> str:
-    kept = "".join(c if c.isprintable() else " " for c in value.split("\0", 1)[0])
-    return " ".join(kept.split())[:_MAX_LENGTH]
+    text = "".join(c if c.isprintable() else " " for c in value.split("\0", 1)[0])
+    return " ".join(text.split())[:_MAX_LENGTH]
 
 
 def tags_and_error(path: str | os.PathLike[str]) -> tuple[dict[str, str], str]:
@@ -30,12 +30,12 @@ def tags_and_error(path: str | os.PathLike[str]) -> tuple[dict[str, str], str]:
     with open_regular(path) as source, os.fdopen(os.dup(source.fd), "rb") as handle:
         handle.seek(0)
         try:
-            found = tinytag.TinyTag.get(source.path, file_obj=handle, duration=False)
+            tag = tinytag.TinyTag.get(source.path, file_obj=handle, duration=False)
         except tinytag.UnsupportedFormatError:
             return {}, ""
         except Exception as error:  # a tag parser meets arbitrary bytes
             return {}, f"{type(error).__name__}: {error}".strip()
-    values = {name: _clean(getattr(found, name) or "") for name in _FIELDS}
+    values = {name: _clean(getattr(tag, name) or "") for name in _FIELDS}
     return {name: value for name, value in values.items() if value}, ""
 
 

@@ -144,16 +144,16 @@ def _list_saved(store: Path, as_json: bool) -> None:
     from featx.store import open_store
 
     with open_store(store) as opened:
-        found = saved_indexes(opened)
+        indexes = saved_indexes(opened)
     if as_json:
         echo_json(
             [{"folder": str(folder), "state": state, **about.to_json()}
-             for folder, (about, state) in found.items()]
+             for folder, (about, state) in indexes.items()]
         )  # fmt: skip
         return
     rows = [
         (str(folder), about.index, about.name, str(about.tracks), _recall(about), state)
-        for folder, (about, state) in found.items()
+        for folder, (about, state) in indexes.items()
     ]
     echo_table(("folder", "index", "feature", "tracks", "recall", "state"), rows)
 

@@ -66,16 +66,17 @@ def command(
     if method is not None:
         _show_method(known, name, method, parse_settings(settings, [name])[name], as_json)
         return
-    told = describe(known, name, parse_settings(settings, [name])[name])
+    description = describe(known, name, parse_settings(settings, [name])[name])
     if as_json:
-        echo_json(told)
+        echo_json(description)
     else:
-        _show(told)
+        _show(description)
 
 
 def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, Any]:
     """Return what ``featx info --json`` writes."""
-    from featx.interfaces import ExtractorSpec, LossSpec
+    from featx.interfaces import ExtractorSpec
+    from featx.registry.specs import spec_to_json
 
     kind, item = _find(known, name)
     spec = item.spec
@@ -85,51 +86,30 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
         for record in known.plugins
         if (record.name, record.distribution) == (item.plugin, item.distribution)
     )
-    told: dict[str, Any] = {
-        "name": spec.name,
+    plain = {
+        **spec_to_json(spec),
         "full_name": item.full_name,
         "kind": kind,
         "plugin": item.plugin,
         "distribution": item.distribution,
         "distribution_version": record.version,
-        "summary": spec.summary,
-        "version": spec.version,
-        "licence": spec.licence,
-        "reference": spec.reference,
         "params": [_param(field, params) for field in dataclasses.fields(params)],
     }
-    if isinstance(spec, LossSpec):
-        told.update(
-            inputs=spec.inputs,
-            labels=spec.labels,
-            many_negatives=spec.many_negatives,
-            pairwise=spec.pairwise,
-        )
-    if not isinstance(spec, ExtractorSpec):
-        return told
-    resolved: Resolved = import_object(spec.resolve)(params, None)
-    told.update(
-        sr=resolved.sr,
-        outputs=[output.to_json() for output in resolved.outputs],
-        front_ends=[
-            front_end if isinstance(front_end, str) else front_end.to_json()
-            for front_end in resolved.front_ends
-        ],
-        weights=None,
-        min_duration=spec.min_duration,
-        short_input=spec.short_input,
-        tolerance=spec.tolerance,
-        devices=list(spec.devices),
-        methods=[
-            {"name": item.name, "summary": item.summary, "reference": item.reference}
-            for item in spec.methods
-        ],
-    )
-    if spec.weights is not None:
-        from featx.weights import state
+    if isinstance(spec, ExtractorSpec):
+        resolved: Resolved = import_object(spec.resolve)(params, None)
+        plain |= {
+            "sr": resolved.sr,
+            "outputs": [output.to_json() for output in resolved.outputs],
+            "front_ends": [
+                front_end if isinstance(front_end, str) else front_end.to_json()
+                for front_end in resolved.front_ends
+            ],
+        }
+        if spec.weights is not None:
+            from featx.weights import state
 
-        told["weights"] = dataclasses.asdict(state(spec.weights, params=params))
-    return told
+            plain["weights"] = dataclasses.asdict(state(spec.weights, params=params))
+    return plain
 
 
 def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
@@ -143,7 +123,7 @@ def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
 
     try:
         return match_params_and_weights(name, spec, settings).params
-    except WeightsError:  # missing or damaged ones are told by their state
+    except WeightsError:  # the state reports missing or damaged ones
         return parse_params(spec.params, settings)
 
 
@@ -190,45 +170,45 @@ def _param(field: dataclasses.Field[Any], params: Any) -> dict[str, Any]:
     }
 
 
-def _show(told: dict[str, Any]) -> None:
-    click.echo(f"{told['name']}: {told['summary']}\n")
+def _show(plain: dict[str, Any]) -> None:
+    click.echo(f"{plain['name']}: {plain['summary']}\n")
     facts = {
-        "full name": told["full_name"],
-        "kind": told["kind"],
-        "version": f"{told['version']} (in {told['distribution']} {told['distribution_version']})",
-        "licence": told["licence"],
-        "reference": told["reference"],
+        "full name": plain["full_name"],
+        "kind": plain["kind"],
+        "version": "{version} (in {distribution} {distribution_version})".format(**plain),
+        "licence": plain["licence"],
+        "reference": plain["reference"],
     }
-    if told["kind"] == "extractor":
-        facts |= _extractor_facts(told)
-    if told["kind"] == "loss":
-        facts["roles"] = _roles(told)
+    if plain["kind"] == "extractor":
+        facts |= _extractor_facts(plain)
+    if plain["kind"] == "loss":
+        facts["roles"] = _roles(plain)
     for label, text in facts.items():
         if text:
             click.echo(f"{label + ':':<14}{text}")
-    if told["params"]:
+    if plain["params"]:
         click.echo("\nParameters")
-        _show_params(told["params"])
-    if told.get("outputs"):
+        _show_params(plain["params"])
+    if plain.get("outputs"):
         click.echo("\nOutputs")
         columns = ("name", "kind", "dim", "unit", "hop", "meaning")
-        echo_table(columns, [_output_row(output, told["sr"]) for output in told["outputs"]])
-    if told.get("methods"):
+        echo_table(columns, [_output_row(output, plain["sr"]) for output in plain["outputs"]])
+    if plain.get("methods"):
         click.echo("\nMethods of 'featx train'")
-        rows = [(item["name"], item["summary"]) for item in told["methods"]]
+        rows = [(item["name"], item["summary"]) for item in plain["methods"]]
         echo_table(("name", "summary"), rows)
-        click.echo(f"See: featx info {told['name']} --method {rows[0][0]}")
+        click.echo(f"See: featx info {plain['name']} --method {rows[0][0]}")
 
 
-def _roles(told: dict[str, Any]) -> str:
+def _roles(plain: dict[str, Any]) -> str:
     """Return roles and shapes in one line."""
-    labels = {"classes": "(batch,) integers", "tags": "(batch, n_tags) of 0 and 1"}[told["labels"]]
-    many = " or (batch, n_negatives, dim)" if told["many_negatives"] else ""
+    labels = {"classes": "(batch,) integers", "tags": "(batch, n_tags) of 0 and 1"}[plain["labels"]]
+    many = " or (batch, n_negatives, dim)" if plain["many_negatives"] else ""
     return {
         "triplet": f"anchors and positives (batch, dim), negatives (batch, dim){many}",
         "labels": f"embeddings (batch, dim), labels {labels}",
         "views": "views (batch, n_views, dim)",
-    }[str(told["inputs"])]
+    }[str(plain["inputs"])]
 
 
 def _show_method(
@@ -255,8 +235,8 @@ def _show_method(
         elif row["name"] == "epochs" and "epochs" not in settings:
             row["value"] = None
     if as_json:
-        told = {"name": spec.name, "summary": spec.summary, "reference": spec.reference}
-        echo_json({"kind": "method", "extractor": name, **told, **tables})
+        about = {"name": spec.name, "summary": spec.summary, "reference": spec.reference}
+        echo_json({"kind": "method", "extractor": name, **about, **tables})
         return
     click.echo(f"{name}, method {spec.name}: {spec.summary}\n")
     if spec.reference:
@@ -267,19 +247,19 @@ def _show_method(
         click.echo()
 
 
-def _extractor_facts(told: dict[str, Any]) -> dict[str, str]:
-    front_ends = [fe if isinstance(fe, str) else _against_preset(fe) for fe in told["front_ends"]]
-    weights = told["weights"]
-    shortest = told["min_duration"]
+def _extractor_facts(plain: dict[str, Any]) -> dict[str, str]:
+    front_ends = [fe if isinstance(fe, str) else _against_preset(fe) for fe in plain["front_ends"]]
+    weights = plain["weights"]
+    shortest = plain["min_duration"]
     return {
-        "rate": "that of each file" if told["sr"] is None else f"{told['sr']} Hz",
+        "rate": "that of each file" if plain["sr"] is None else f"{plain['sr']} Hz",
         "front ends": ", ".join(front_ends),
         "weights": "" if weights is None else _weights_line(weights),
         "trained on": "" if weights is None else "; ".join(weights["origins"].values()),
         "min duration": f"{shortest:g} s, shorter tracks are skipped" if shortest else "",
-        "short input": told["short_input"],
-        "tolerance": f"{told['tolerance']:g}" if told["tolerance"] else "0 (bitwise)",
-        "devices": ", ".join(told["devices"]),
+        "short input": plain["short_input"],
+        "tolerance": f"{plain['tolerance']:g}" if plain["tolerance"] else "0 (bitwise)",
+        "devices": ", ".join(plain["devices"]),
     }
 
 
@@ -365,13 +345,13 @@ def _param_row(param: dict[str, Any]) -> tuple[str, ...]:
     return (
         param["name"],
         param["type"],
-        _told(param["default"]),
-        _told(param["value"]),
+        _shown(param["default"]),
+        _shown(param["value"]),
         allowed,
     )
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     """Return a value as a table shows it, the first few of a long tuple."""
     many = isinstance(value, tuple) and len(value) > _MANY_VALUES
     return some(value, most=_MANY_VALUES) if many else str(value)
@@ -396,8 +376,8 @@ def _units(spec: FeatureSpec) -> str:
     """Name the columns with their units, the first few where there are many."""
     if not spec.columns:
         return spec.unit
-    told = [_column(column) for column in spec.columns]
-    return ", ".join(told if len(told) <= _MANY_COLUMNS else [*told[:_MANY_COLUMNS], "..."])
+    names = [_column(column) for column in spec.columns]
+    return ", ".join(names if len(names) <= _MANY_COLUMNS else [*names[:_MANY_COLUMNS], "..."])
 
 
 def _column(column: Column) -> str:

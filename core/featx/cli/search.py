@@ -171,12 +171,12 @@ def command(
         if tag is not None:
             if examples or weights or zscore:
                 raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
-            found = gallery.search_tag(tag, k=k, among=among)
+            neighbours = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
             hint = " --where says which tracks are ranked." if where else ""
             raise click.UsageError(f"Give a QUERY, --query-where, --aspect or --tag.{hint}")
         else:
-            found = gallery.search(
+            neighbours = gallery.search(
                 examples,
                 k=k,
                 among=among,
@@ -185,13 +185,13 @@ def command(
                 beta=beta,
                 signed=signed,
             )
-        if not found:
+        if not neighbours:
             ranked = f"tracks with {listed(where)}" if where else "tracks"
             click.echo(f"Nothing is left to rank: all {ranked} are queries themselves.", err=True)
         if as_json:
-            _echo_answer(gallery, found, ranked=len(among or gallery), where=where)
-        elif found:
-            _show(found)
+            _echo_answer(gallery, neighbours, ranked=len(among or gallery), where=where)
+        elif neighbours:
+            _show(neighbours)
 
 
 def _numbers(weights: Sequence[str]) -> dict[str, float]:
@@ -208,7 +208,7 @@ def _numbers(weights: Sequence[str]) -> dict[str, float]:
 
 def _echo_answer(
     gallery: Gallery,
-    found: Sequence[Neighbour],
+    neighbours: Sequence[Neighbour],
     *,
     ranked: int,
     where: Sequence[str],
@@ -224,14 +224,14 @@ def _echo_answer(
             "zscore": gallery.zscore,
             "tracks": ranked,
             "where": list(where),
-            "neighbours": [item.to_json() for item in found],
+            "neighbours": [item.to_json() for item in neighbours],
         }
     )
 
 
-def _show(found: Sequence[Neighbour]) -> None:
+def _show(neighbours: Sequence[Neighbour]) -> None:
     names = ("artist", "title", "tags")
-    shown = [name for name in names if any(item.tags.get(name) for item in found)]
+    shown = [name for name in names if any(item.tags.get(name) for item in neighbours)]
     rows = [
         [
             str(rank),
@@ -239,6 +239,6 @@ def _show(found: Sequence[Neighbour]) -> None:
             item.track_id,
             *(item.tags.get(name, "") for name in shown),
         ]
-        for rank, item in enumerate(found, start=1)
+        for rank, item in enumerate(neighbours, start=1)
     ]
     echo_table(("rank", "distance", "track", *shown), rows)

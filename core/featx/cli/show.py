@@ -22,15 +22,15 @@ def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
     from featx.store.summary import STATISTICS
 
     with open_store(store) as opened:
-        found = describe_track(opened, track, values=with_values)
+        description = describe_track(opened, track, values=with_values)
     if as_json:
-        echo_json(found)
+        echo_json(description)
         return
-    facts = {key: value for key, value in found["track"].items() if key != "tags"}
-    for name, value in {**facts, **found["track"]["tags"]}.items():
+    facts = {key: value for key, value in description["track"].items() if key != "tags"}
+    for name, value in {**facts, **description["track"]["tags"]}.items():
         if value not in {None, ""}:
             click.echo(f"{printable(name):10} {printable(str(value))}")
-    if found["features"]:
+    if description["features"]:
         click.echo()
         rows = [
             (
@@ -40,18 +40,18 @@ def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
                 item["dtype"],
                 *(f"{item[key]:.5g}" if item[key] is not None else "" for key in STATISTICS),
             )
-            for item in found["features"]
+            for item in description["features"]
         ]
         columns = ("extractor", "feature", "shape", "dtype", *STATISTICS)
         echo_table(columns, rows)
-    for item in found["features"]:
+    for item in description["features"]:
         if item.get("values"):
             click.echo()
             pairs = [(name, f"{value:.6g}") for name, value in item["values"]]
             echo_table((f"{item['extractor']}.{item['feature']}", "value"), pairs)
-    if found["outcomes"]:
+    if description["outcomes"]:
         click.echo()
         echo_table(
             ("extractor", "feature", "status", "code", "reason"),
-            [tuple(item.values()) for item in found["outcomes"]],
+            [tuple(item.values()) for item in description["outcomes"]],
         )

@@ -69,9 +69,9 @@ def list_(folders: tuple[Path, ...], as_json: bool) -> None:
 def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:
     from featx.weights import find_checkpoints
 
-    found = [item for folder in folders for item in find_checkpoints(folder)]
+    checkpoints = [item for folder in folders for item in find_checkpoints(folder)]
     if as_json:
-        echo_json([dataclasses.asdict(item) for item in found])
+        echo_json([dataclasses.asdict(item) for item in checkpoints])
         return
     columns = ("folder", "extractor", "method", "status", "steps", "validation", "bytes", "sha256")
     rows = [
@@ -85,7 +85,7 @@ def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:
             str(item.bytes or ""),
             item.sha256[:16],
         )
-        for item in found
+        for item in checkpoints
     ]
     echo_table(columns, rows)
 

@@ -41,12 +41,12 @@ class CommandGroup(click.Group):
 
     def claims(self, ctx: click.Context) -> dict[str, list[InstalledEntry]]:
         """Return the entry points of plugins for this group, by short and by full name."""
-        found = {}
+        commands = {}
         for name, claims in sorted(plugin_commands(ctx).items()):
             distribution, colon, own = name.rpartition(":")
             if own.startswith(self.prefix):
-                found[f"{distribution}{colon}{own.removeprefix(self.prefix)}"] = claims
-        return found
+                commands[f"{distribution}{colon}{own.removeprefix(self.prefix)}"] = claims
+        return commands
 
     def plugin_names(self, ctx: click.Context) -> list[str]:
         """Return the short names of plugins' commands that the table does not hold."""
@@ -99,11 +99,11 @@ def plugin_commands(ctx: click.Context) -> dict[str, list[InstalledEntry]]:
     if _CACHE not in ctx.meta:
         disabled = [*disabled_by_environment(), *ctx.ensure_object(Session).disabled]
         commands: dict[str, list[InstalledEntry]] = {}
-        for found in discover(COMMAND_GROUP):
-            if found.entry_point is None or any(found.answers_to(name) for name in disabled):
+        for claim in discover(COMMAND_GROUP):
+            if claim.entry_point is None or any(claim.answers_to(name) for name in disabled):
                 continue
-            commands.setdefault(found.name, []).append(found)
-            commands.setdefault(f"{found.distribution}:{found.name}", []).append(found)
+            commands.setdefault(claim.name, []).append(claim)
+            commands.setdefault(f"{claim.distribution}:{claim.name}", []).append(claim)
         ctx.meta[_CACHE] = commands
     known: dict[str, list[InstalledEntry]] = ctx.meta[_CACHE]
     return known
@@ -118,16 +118,16 @@ def load_command(name: str, claims: list[InstalledEntry]) -> click.Command:
         If it cannot be loaded, is no command, or two plugins claim its name.
     """
     if len(claims) > 1:
-        full = " and ".join(f"'{found.distribution}:{found.name}'" for found in claims)
+        full = " and ".join(f"'{claim.distribution}:{claim.name}'" for claim in claims)
         raise PluginError(
             f"command {name!r} must be unambiguous, but is claimed by {full}. "
             "Use one of these full names."
         )
-    (found,) = claims
-    assert found.entry_point is not None
-    origin = f"command {name!r} of {found.distribution} {found.version}"
+    (claim,) = claims
+    assert claim.entry_point is not None
+    origin = f"command {name!r} of {claim.distribution} {claim.version}"
     try:
-        command = found.entry_point.load()
+        command = claim.entry_point.load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:

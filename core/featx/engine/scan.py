@@ -244,7 +244,7 @@ def _tasks(tracks: Iterable[InputTrack], settings: RunSettings) -> Iterator[Shar
     files = iter(tracks)
     for number in itertools.count():
         batch = tuple(
-            TrackTask(track_id=track.path, path=track.path, size=-1, mtime_ns=-1, wanted=())
+            TrackTask(track_id=track.path, path=track.path, size=-1, mtime_ns=-1, missing=())
             for track in itertools.islice(files, _SHARD_FILES)
         )
         if not batch:

@@ -160,18 +160,18 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackTask:
-    """One track to compute: ``wanted`` holds (number of the extractor, its missing features).
+    """One track to compute: ``missing`` holds (number of the extractor, its missing features).
 
     ``size`` and ``mtime_ns`` are those of the plan, -1 where the file could not be examined.
     ``tags`` come from a manifest. ``known`` is the worst status that the track has already under
-    the extractors it is not wanted for.
+    the extractors that lack no feature of it.
     """
 
     track_id: str
     path: str
     size: int
     mtime_ns: int
-    wanted: tuple[tuple[int, tuple[str, ...]], ...]
+    missing: tuple[tuple[int, tuple[str, ...]], ...]
     tags: Mapping[str, str] = field(default_factory=dict)
     known: str = "ok"
 
@@ -219,7 +219,7 @@ class ShardSummary:
 # ------------------------------------------------------------- between runner and child
 @dataclass(frozen=True, kw_only=True)
 class FileProperties:
-    """What decoding told about a track."""
+    """What decoding reports about a track."""
 
     content: str
     size: int

@@ -176,7 +176,7 @@ def fill(
     offset: int = 0,
     total: int | None = None,
     checked: bool = False,
-    kept: bool = False,
+    in_blocks: bool = False,
     engine: Engine | None = None,
 ) -> None:
     """Write the spectra or bands of frames ``first, first + 1, …`` into the rows of ``out``.
@@ -187,7 +187,7 @@ def fill(
     lanes frames however they are asked for. Needs `has_lanes`.
 
     ``y`` may be the samples from ``offset`` on of a waveform that has ``total`` frames. They are
-    not looked at again if they are ``checked``. With ``kept``, rows of ``out`` are
+    not looked at again if they are ``checked``. With ``in_blocks``, rows of ``out`` are
     blocks of frames as the kernels have them, `block_frames` times the bins long.
 
     Raises
@@ -204,10 +204,10 @@ def fill(
     if not checked and (engine.cutting is not None or hop > engine.framing.n_fft):
         check_finite(y)  # or what lies between frames would not be looked at
     block = 2 * len(engine.w)
-    stop = first + len(out) * (block if kept else 1)
+    stop = first + len(out) * (block if in_blocks else 1)
     blocks = -(-(stop - first) // block)
     share = -(-blocks // max(1, min(threads, blocks))) * block
-    steps = (bank is not None, compressed, kept)
+    steps = (bank is not None, compressed, in_blocks)
     starts = range(first, stop, share)
     peaks = np.zeros((len(starts), 8), dtype=np.float32)
 

@@ -70,9 +70,11 @@ def survey_waveform(
         sums = on_threads(lambda start: _sums(bands, blocks(start), clip, into), starts)
         clip = dataclasses.replace(clip, scale=_scale(bands, sums))
         if into is not None:
-            kept = into
+            target = into
             on_threads(
-                lambda start: bands.finish(kept[start : start + starts.step], clip, logarithm=True),
+                lambda start: bands.finish(
+                    target[start : start + starts.step], clip, logarithm=True
+                ),
                 starts,
             )
             clip = dataclasses.replace(clip, bands=into)
@@ -157,12 +159,12 @@ def _tuned_bank(bands: Bands, peaks: list[Peaks]) -> BandedBank | None:
 
 # ---------------------------------------------------------------- mean and maximum
 def _sums(
-    bands: Bands, blocks: Iterable[Block], clip: Clip, kept: FloatArray | None
+    bands: Bands, blocks: Iterable[Block], clip: Clip, target: FloatArray | None
 ) -> list[float]:
-    """Return the sum of every frame's linear bands, which are left in their rows of ``kept``."""
+    """Return the sum of every frame's linear bands, which are left in their rows of ``target``."""
     sums: list[float] = []
     for excerpt, first, stop in blocks:
-        into = None if kept is None else kept[first:stop]
+        into = None if target is None else target[first:stop]
         sums += _row_sums(bands.uncompressed(excerpt, clip, first, stop, into))
     return sums
 
@@ -180,11 +182,11 @@ def _scale(bands: Bands, sums: Iterable[list[float]]) -> float:
     return 1.0 / mean if mean > _SILENCE else 0.0
 
 
-def _largest(bands: Bands, blocks: Iterable[Block], clip: Clip, kept: FloatArray | None) -> float:
-    """Return the largest value of the bands, which are left in their rows of ``kept``."""
+def _largest(bands: Bands, blocks: Iterable[Block], clip: Clip, target: FloatArray | None) -> float:
+    """Return the largest value of the bands, which are left in their rows of ``target``."""
     largest = -math.inf
     for excerpt, first, stop in blocks:
-        into = None if kept is None else kept[first:stop]
+        into = None if target is None else target[first:stop]
         largest = max(largest, float(bands.rows(excerpt, clip, first, stop, into).max()))
     return largest
 

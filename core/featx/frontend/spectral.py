@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from featx.frontend.compression import Decibel
 from featx.frontend.filters import BandedBank
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import Cepstrum, FrontEnd
+from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import apply_bank, fill, has_lanes
 from featx.frontend.pitch_classes import LibrosaChroma
 from featx.frontend.processor import Processor, compute
@@ -33,6 +36,12 @@ __all__ = [
     "spectrogram",
     "stft",
 ]
+
+# what the functions derive from: librosa's frames, and the parts of every representation
+_SPECTRUM = FrontEnd(name="spectrogram", sr=None, framing=Framing(pad_mode="constant"), bank=Bins())
+_MEL = dataclasses.replace(_SPECTRUM, name="melspectrogram", bank=Mel())
+_MFCC = dataclasses.replace(_MEL, name="mfcc", compression=Decibel(), cepstrum=Cepstrum())
+_CHROMA = dataclasses.replace(_SPECTRUM, name="chroma", bank=LibrosaChroma())
 
 
 def stft(
@@ -73,11 +82,11 @@ def stft(
     """
     if hop_length is None:
         hop_length = (win_length or n_fft) // 4
-    framing = Framing(
-        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
-        pad_mode=pad_mode,
+    fe = _derived(
+        _SPECTRUM, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
+        center=center, pad_mode=pad_mode,
     )  # fmt: skip
-    fe = FrontEnd(name="stft", sr=None, framing=framing, bank=Bins())
+    framing = framing_of(fe)
     y = check_waveforms(y)
     check_threads(threads)
     total = framing.n_frames(y.shape[-1])
@@ -116,11 +125,10 @@ def spectrogram(
     -------
     float32 array, shape (n_frames, n_fft // 2 + 1 or n_bands), >= 0 unless weights are negative
     """
-    framing = Framing(
-        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
-        pad_mode=pad_mode,
+    fe = _derived(
+        _SPECTRUM, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
+        center=center, pad_mode=pad_mode, power=power,
     )  # fmt: skip
-    fe = FrontEnd(name="spectrogram", sr=None, framing=framing, power=power, bank=Bins())
     if filter_bank is not None:
         return Processor(fe, sr=1, filter_bank=filter_bank)(y, out=out, threads=threads)
     return compute(y, fe, sr=1, out=out, threads=threads)
@@ -167,13 +175,11 @@ def melspectrogram(
     ParameterError
         If an argument breaks its rule.
     """
-    framing = Framing(
-        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
-        pad_mode=pad_mode,
+    fe = _derived(
+        _MEL, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
+        center=center, pad_mode=pad_mode, sr=sr, power=power, n_bands=n_mels, fmin=fmin,
+        fmax=fmax, scale="htk" if htk else "slaney", norm=norm or "none",
     )  # fmt: skip
-    scale = "htk" if htk else "slaney"
-    bank = Mel(n_bands=n_mels, fmin=fmin, fmax=fmax, scale=scale, norm=norm or "none")
-    fe = FrontEnd(name="melspectrogram", sr=sr, framing=framing, power=power, bank=bank)
     return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
@@ -229,20 +235,12 @@ def mfcc(
     ParameterError
         If an argument breaks its rule.
     """
-    framing = Framing(
-        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
-        pad_mode=pad_mode,
+    fe = _derived(
+        _MFCC, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
+        center=center, pad_mode=pad_mode, sr=sr, n_bands=n_mels, fmin=fmin, fmax=fmax,
+        scale="htk" if htk else "slaney", norm=mel_norm or "none", top_db=top_db, n_mfcc=n_mfcc,
+        lifter=lifter, deltas=deltas,
     )  # fmt: skip
-    scale = "htk" if htk else "slaney"
-    fe = FrontEnd(
-        name="mfcc",
-        sr=sr,
-        framing=framing,
-        bank=Mel(n_bands=n_mels, fmin=fmin, fmax=fmax, scale=scale, norm=mel_norm or "none"),
-        compression=Decibel(top_db=top_db),
-        cepstrum=Cepstrum(n_mfcc=n_mfcc, lifter=lifter),
-        deltas=deltas,
-    )
     return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
@@ -288,12 +286,11 @@ def chroma(
     ParameterError
         If an argument breaks its rule.
     """
-    framing = Framing(
-        n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window, center=center,
-        pad_mode=pad_mode,
+    fe = _derived(
+        _CHROMA, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
+        center=center, pad_mode=pad_mode, sr=sr, n_bands=n_chroma,
+        estimate_tuning=estimate_tuning, frame_norm=norm or "none",
     )  # fmt: skip
-    bank = LibrosaChroma(n_bands=n_chroma, estimate_tuning=estimate_tuning)
-    fe = FrontEnd(name="chroma", sr=sr, framing=framing, bank=bank, frame_norm=norm or "none")
     return compute(y, fe, sr=sr, out=out, threads=threads)
 
 
@@ -388,6 +385,18 @@ def librosa_layout(S: FloatArray) -> FloatArray:
     if S.ndim < 2:
         raise ParameterError(f"S must have shape (n_frames, dim), got shape {S.shape}.")
     return np.ascontiguousarray(np.swapaxes(S, -1, -2))
+
+
+#: `FrontEnd.but`, made once for equal keywords: its checks cost as much as a short signal.
+_remembered = functools.lru_cache(maxsize=128, typed=True)(FrontEnd.but)
+
+
+def _derived(front_end: FrontEnd, **changes: Any) -> FrontEnd:
+    """Return ``front_end`` but for ``changes``, made once for equal ones."""
+    try:
+        return _remembered(front_end, **changes)
+    except TypeError:  # a value without a hash, such as a list: its own part refuses it
+        return front_end.but(**changes)
 
 
 def _check_frames(name: str, x: AnyArray) -> FloatArray:

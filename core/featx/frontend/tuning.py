@@ -86,11 +86,11 @@ def kept_shape(fe: FrontEnd, n_frames: int) -> tuple[int, int]:
 
 
 def peaks_of_frames(
-    excerpt: Excerpt, fe: FrontEnd, sr: int, first: int, stop: int, kept: FloatArray | None = None
+    excerpt: Excerpt, fe: FrontEnd, sr: int, first: int, stop: int, target: FloatArray | None = None
 ) -> Peaks:
     """Return place in bins and height of the peaks that vote, of frames ``first … stop - 1``.
 
-    The spectra of a whole waveform go into ``kept``, if there is one, which needs `has_lanes`.
+    The spectra of a whole waveform go into ``target``, if there is one, which needs `has_lanes`.
     """
     n_fft = framing_of(fe).n_fft
     low = math.ceil(_LOW * n_fft / sr)
@@ -98,7 +98,7 @@ def peaks_of_frames(
     # of two neighbouring bins, one is a maximum at most
     most = (high - low) // 2 + 1
     pairs = (_lane_peaks if has_lanes(fe) else _scalar_peaks)(
-        excerpt, fe, first, stop, low, high, most, kept
+        excerpt, fe, first, stop, low, high, most, target
     )
     empty = np.empty(0, np.float32)
     places, heights = zip((empty, empty), *pairs, strict=True)
@@ -107,7 +107,7 @@ def peaks_of_frames(
 
 def _lane_peaks(
     excerpt: Excerpt, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
-    kept: FloatArray | None,
+    target: FloatArray | None,
 ) -> Iterator[Peaks]:  # fmt: skip
     from featx.kernels.peaks import lane_peaks_kernel
     from featx.kernels.vector import lanes, marker
@@ -118,34 +118,36 @@ def _lane_peaks(
     for start in range(first, stop, many * rows):
         count = min(many, -(-(stop - start) // rows))
         at = start // rows
-        blocks = thread_array("spectra", count, width) if kept is None else kept[at : at + count]
+        blocks = (
+            thread_array("spectra", count, width) if target is None else target[at : at + count]
+        )
         fill(
             excerpt.y, fe, blocks, first=start, offset=excerpt.offset, total=excerpt.total,
-            checked=excerpt.checked, kept=True,
+            checked=excerpt.checked, in_blocks=True,
         )  # fmt: skip
         n = min(stop - start, count * rows)
         places, heights = thread_array("peaks", 2, n * most + 1)
-        found = np.zeros(1, np.int64)
+        n_peaks = np.zeros(1, np.int64)
         lane_peaks_kernel(
             w, blocks, n, framing_of(fe).n_bins, low, high, np.float32(_THRESHOLD), places, heights,
-            found,
+            n_peaks,
         )  # fmt: skip
-        yield places[: found[0]].copy(), heights[: found[0]].copy()
+        yield places[: n_peaks[0]].copy(), heights[: n_peaks[0]].copy()
 
 
 def _scalar_peaks(
     excerpt: Excerpt, fe: FrontEnd, first: int, stop: int, low: int, high: int, most: int,
-    kept: FloatArray | None,  # noqa: ARG001
+    target: FloatArray | None,  # noqa: ARG001
 ) -> Iterator[Peaks]:  # fmt: skip
     from featx.kernels.spectrum import peaks_kernel
 
     where = {"first": first, "stop": stop, "offset": excerpt.offset, "checked": excerpt.checked}
     for _, S in scalar_blocks(excerpt.y, fe, **where):
         places, heights = (np.empty(len(S) * most + 1, np.float32) for _ in range(2))
-        found = np.zeros(1, np.int64)
+        n_peaks = np.zeros(1, np.int64)
         floors = np.float32(_THRESHOLD) * S.max(axis=1)
-        peaks_kernel(S, low, high, floors, places, heights, found)
-        yield places[: found[0]].copy(), heights[: found[0]].copy()
+        peaks_kernel(S, low, high, floors, places, heights, n_peaks)
+        yield places[: n_peaks[0]].copy(), heights[: n_peaks[0]].copy()
 
 
 def tuning_of_peaks(
@@ -170,7 +172,7 @@ def tuning_of_peaks(
 def _median(heights: FloatArray) -> np.float32:
     """Return the median of positive numbers, as numpy does, in two looks at all of them."""
     middle = len(heights) // 2
-    # the bits of positive numbers are in their order: the leading ones tell where the middle is
+    # the bits of positive numbers are in their order: the leading ones show where the middle is
     leading = heights.view(np.int32) >> 18
     below = np.cumsum(np.bincount(leading))
     first = middle if len(heights) % 2 else middle - 1

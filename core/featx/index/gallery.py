@@ -64,7 +64,7 @@ class Gallery:
     store : Store
         An open store.
     extractor : str, optional
-        Name as the store lists it; may be left out where there is one, or ``feature`` names it.
+        Name as the store lists it; may be omitted where there is one, or ``feature`` names it.
     feature : str, optional
         A clip feature, ``summary`` or ``mfcc.summary``; by default ``embedding``, or the only one.
     zscore : bool, optional
@@ -236,11 +236,11 @@ class Gallery:
         vectors = [self.vector(example) for example in examples]
         whole = None if overall is None else self.vector(overall)
         make = functools.partial(AspectQuery, weights=weights or {}, beta=beta, signed=signed)
-        wanted = k + len(excluded)
+        n_nearest = k + len(excluded)
         gallery = self if among is None else _Subset(self, among)
         if isinstance(query, Mapping):
             mixed = make(parts=dict(zip(query, vectors, strict=True)), overall=whole)
-            ids, distances = gallery.aspects.search([mixed], wanted)
+            ids, distances = gallery.aspects.search([mixed], n_nearest)
         else:
             vectors = vectors if fusion == "max" else [_fuse(vectors, fusion)]
             if weights or beta > 0:
@@ -252,10 +252,10 @@ class Gallery:
                     )
                     for vector in vectors
                 ]
-                ids, distances = gallery.aspects.search(queries, wanted)
+                ids, distances = gallery.aspects.search(queries, n_nearest)
             else:
-                ids, distances = gallery.index.search(np.stack(vectors), wanted)
-        names, nearest = fuse_nearest(ids, distances, wanted)
+                ids, distances = gallery.index.search(np.stack(vectors), n_nearest)
+        names, nearest = fuse_nearest(ids, distances, n_nearest)
         return self._answers(names, nearest, excluded, k)
 
     def search_tag(
@@ -331,7 +331,7 @@ class Gallery:
     def _answers(
         self, names: Sequence[str], distances: FloatArray, excluded: set[str], k: int
     ) -> list[Neighbour]:
-        kept = (
+        candidates = (
             (name, float(distance))
             for name, distance in zip(names, distances, strict=True)
             if name not in excluded
@@ -339,18 +339,18 @@ class Gallery:
         tracks = self.store.tracks
         return [
             Neighbour(track_id=name, distance=distance, tags=tracks[name].tags)
-            for name, distance in itertools.islice(kept, k)
+            for name, distance in itertools.islice(candidates, k)
         ]
 
 
 class _Subset:
-    """Some tracks of a gallery, ranked exactly: no other index can leave tracks out."""
+    """Some tracks of a gallery, ranked exactly: no other index can omit tracks."""
 
     def __init__(self, gallery: Gallery, among: Iterable[str]) -> None:
-        wanted = set(among)
+        selection = set(among)
         self._spec = gallery.view.spec
-        self._ids = [name for name in gallery.view.ids if name in wanted]
-        rows = [row for row, name in enumerate(gallery.view.ids) if name in wanted]
+        self._ids = [name for name in gallery.view.ids if name in selection]
+        rows = [row for row, name in enumerate(gallery.view.ids) if name in selection]
         self._vectors = gallery.vectors[rows]
 
     @property

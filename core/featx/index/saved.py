@@ -262,15 +262,15 @@ def saved_indexes(store: Store) -> dict[Path, tuple[IndexDescription, str]]:
     The text is ``current``, or ``outdated`` where the values in the store are others by now.
     """
     folder = store.path / FOLDER
-    found: dict[Path, tuple[IndexDescription, str]] = {}
+    indexes: dict[Path, tuple[IndexDescription, str]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(TEMPORARY) or not is_index_folder(path):
             continue
         about = _read(path)
         name = f"{about.extractor}@{about.recipe}"
         current = name in store and store[name][about.feature].digest() == about.digest
-        found[path] = about, "current" if current else "outdated"
-    return found
+        indexes[path] = about, "current" if current else "outdated"
+    return indexes
 
 
 def _sha256(path: Path) -> str:

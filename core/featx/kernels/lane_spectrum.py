@@ -40,7 +40,7 @@ from featx.kernels.vector import (
 
 #: Floats in a cache line.
 LINE = 16
-#: Samples of every hop that `take` transposes before it goes on to other hops.
+#: Samples of every hop that `take` transposes before it continues with other hops.
 TILE = 128
 
 
@@ -291,7 +291,7 @@ def spectra_kernel(
     """
     shape, even, odd, weights, window = layout
     columns, z, spectrum, bands, samples, frozen = work
-    filtered, log, kept = steps
+    filtered, log, in_blocks = steps
     hop, _, n_hops, _, _, _ = shape
     block = 2 * len(w)
     n_values = plan[0] // 2 + 1
@@ -314,7 +314,7 @@ def spectra_kernel(
         _first(w, family, columns, even, odd, weights, plan, z, y, ahead, share)
         transform(w, family, mode, plan, z, spectrum)
         silence(w, source, at, hop, t1 - t, window, n_values, spectrum)
-        if kept:
+        if in_blocks:
             to_blocks(w, spectrum, n_values, out, t - first)
             continue
         if filtered:

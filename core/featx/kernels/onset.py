@@ -119,7 +119,7 @@ def pick_kernel(x, pre_max, post_max, pre_avg, post_avg, delta, wait, peaks, cou
     """
     n = x.shape[0]
     t = 0
-    found = 0
+    n_peaks = 0
     while t < n:
         here = x[t]
         largest = True
@@ -133,7 +133,7 @@ def pick_kernel(x, pre_max, post_max, pre_avg, post_avg, delta, wait, peaks, cou
         for i in range(first, last):
             total += x[i]
         if here >= total / (last - first) + delta:
-            peaks[found] = t - 1
-            found += 1
+            peaks[n_peaks] = t - 1
+            n_peaks += 1
             t += wait
-    count[0] = found
+    count[0] = n_peaks

@@ -20,7 +20,7 @@ def lane_peaks_kernel(w, blocks, n_frames, n_bins, low, high, share, places, hei
     step = 2 * lanes
     s = vset(w, share)
     first, stop = max(low, 1), min(high, n_bins - 1)
-    found = count[0]
+    n_peaks = count[0]
     for b in range(len(blocks)):
         for parity in range(2):
             base = b * width + parity * lanes
@@ -45,7 +45,7 @@ def lane_peaks_kernel(w, blocks, n_frames, n_bins, low, high, share, places, hei
                     shift = np.float32(0.0)
                     if abs(slope) < abs(bend):
                         shift = -slope / bend
-                    places[found] = np.float32(k) + shift
-                    heights[found] = mid + np.float32(0.5) * slope * shift
-                    found += 1
-    count[0] = found
+                    places[n_peaks] = np.float32(k) + shift
+                    heights[n_peaks] = mid + np.float32(0.5) * slope * shift
+                    n_peaks += 1
+    count[0] = n_peaks

@@ -41,16 +41,16 @@ def factors(n: int) -> tuple[int, ...] | None:
     if n != 1:
         return None
     twos = exponents[2]
-    found = [9] * (exponents[3] // 2) + [3] * (exponents[3] % 2)
-    found += [5] * exponents[5] + [7] * exponents[7]
-    if not found:
-        found = list(_power_of_two(twos))
-    elif found == [9] and twos == 0:
-        found = [3, 3]
+    radices = [9] * (exponents[3] // 2) + [3] * (exponents[3] % 2)
+    radices += [5] * exponents[5] + [7] * exponents[7]
+    if not radices:
+        radices = list(_power_of_two(twos))
+    elif radices == [9] and twos == 0:
+        radices = [3, 3]
     else:
-        found += [8] * (twos // 3) + [2 ** (twos % 3)] * (twos % 3 > 0)
-        found.sort(reverse=True)
-    return tuple(found) if len(found) > 1 else None
+        radices += [8] * (twos // 3) + [2 ** (twos % 3)] * (twos % 3 > 0)
+        radices.sort(reverse=True)
+    return tuple(radices) if len(radices) > 1 else None
 
 
 def _power_of_two(exponent: int) -> tuple[int, ...]:
@@ -245,13 +245,13 @@ class Workspaces(threading.local):
 
     def take(self, sizes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
         """Return arrays of float32 of ``sizes``; what is in them is left over."""
-        found = self._held.pop(sizes, None)
-        if found is None:
-            found = tuple(aligned(size) for size in sizes)
+        buffers = self._held.pop(sizes, None)
+        if buffers is None:
+            buffers = tuple(aligned(size) for size in sizes)
             while len(self._held) >= _KEPT:
                 del self._held[next(iter(self._held))]
-        self._held[sizes] = found
-        return found
+        self._held[sizes] = buffers
+        return buffers
 
 
 workspaces = Workspaces()

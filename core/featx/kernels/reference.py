@@ -234,8 +234,8 @@ def yin_reference(d, first, threshold, rate):
         x = row[first:]
         trough = np.r_[True, x[1:] < x[:-1]] & np.r_[x[:-1] <= x[1:], True]
         trough[0] = x[0] < x[1] if len(x) > 1 else True
-        found = np.flatnonzero(trough & (x < threshold))
-        k = int(found[0]) if len(found) else int(np.argmin(x))
+        dips = np.flatnonzero(trough & (x < threshold))
+        k = int(dips[0]) if len(dips) else int(np.argmin(x))
         shift = 0.0
         if 0 < k < len(x) - 1:
             bend, slope = x[k + 1] + x[k - 1] - 2.0 * x[k], 0.5 * (x[k + 1] - x[k - 1])

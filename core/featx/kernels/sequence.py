@@ -117,13 +117,13 @@ def trace_kernel(starts, sources, weights, scores, path):
     """
     for t in range(path.shape[0] - 1, 0, -1):
         j = path[t]
-        best, found = np.float32(-np.inf), sources[starts[j]]
+        best, source = np.float32(-np.inf), sources[starts[j]]
         for e in range(starts[j], starts[j + 1]):
             score = scores[t - 1, sources[e]] + weights[e]
             if score > best:
                 best = score
-                found = sources[e]
-        path[t - 1] = found
+                source = sources[e]
+        path[t - 1] = source
 
 
 # ---------------------------------------------------------------- sparse transitions
@@ -149,13 +149,13 @@ def sparse_viterbi_kernel(
                 if starts[j] < starts[j + 1]:
                     best = before[sources[starts[j]]] - shift + weights[starts[j]]
             else:
-                found = sources[starts[j]]
+                source = sources[starts[j]]
                 for e in range(starts[j], starts[j + 1]):
                     score = before[sources[e]] - shift + weights[e]
                     if score > best:
                         best = score
-                        found = sources[e]
-                links[t, choices[j]] = found
+                        source = sources[e]
+                links[t, choices[j]] = source
             best += observed[t, columns[j]]
             after[j] = best
             top = max(top, best)
@@ -165,11 +165,11 @@ def sparse_viterbi_kernel(
     if total[0] == -np.inf:
         return
     last = rows[(n_steps - 1) % 2]
-    best, found = last[0] - shift, 0
+    best, source = last[0] - shift, 0
     for j in range(1, n_states):
         if last[j] - shift > best:
-            best, found = last[j] - shift, j
-    path[n_steps - 1] = found
+            best, source = last[j] - shift, j
+    path[n_steps - 1] = source
     for t in range(n_steps - 1, 0, -1):
         j = path[t]
         path[t - 1] = links[t, choices[j]] if choices[j] >= 0 else sources[starts[j]]
@@ -187,12 +187,12 @@ def beat_links_kernel(strength, costs, nearest, floor, scores, links):
     begun = False
     for t in range(strength.shape[0]):
         best = -np.inf
-        found = -1
+        source = -1
         for i in range(min(costs.shape[0], t - nearest + 1)):
             score = scores[t - nearest - i] - costs[i]
             if score > best:
                 best = score
-                found = t - nearest - i
-        scores[t] = strength[t] + (best if found >= 0 else 0.0)
+                source = t - nearest - i
+        scores[t] = strength[t] + (best if source >= 0 else 0.0)
         begun |= strength[t] >= floor
-        links[t] = found if begun else -1
+        links[t] = source if begun else -1

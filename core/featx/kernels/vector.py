@@ -84,7 +84,7 @@ def _widest() -> int:
 
 
 def marker(count: int) -> tuple[int, ...]:
-    """Return the value whose numba type tells kernels to work with ``count`` lanes."""
+    """Return the value whose numba type makes kernels work with ``count`` lanes."""
     return (0,) * count
 
 
@@ -535,8 +535,8 @@ def _comparison(symbol, text):
             return None
 
         def codegen(context, builder, signature, args):
-            told = builder.fcmp_ordered(symbol, *args)
-            return builder.zext(builder.bitcast(told, ir.IntType(a.lanes)), ir.IntType(64))
+            flags = builder.fcmp_ordered(symbol, *args)
+            return builder.zext(builder.bitcast(flags, ir.IntType(a.lanes)), ir.IntType(64))
 
         return types.int64(a, b), codegen
 
@@ -544,8 +544,8 @@ def _comparison(symbol, text):
     return compare
 
 
-vgreater = _comparison(">", "Return an integer whose bit i tells whether lane i of a exceeds b's.")
-vatleast = _comparison(">=", "Return an integer whose bit i tells whether lane i of a is >= b's.")
+vgreater = _comparison(">", "Return an integer whose bit i is whether lane i of a exceeds b's.")
+vatleast = _comparison(">=", "Return an integer whose bit i is whether lane i of a is >= b's.")
 
 
 @intrinsic

@@ -38,7 +38,7 @@ def _frozen(value: Any) -> Any:
 
 
 def check_config(
-    stored: object, wanted: Mapping[str, Any], *, name: str, ignore: Collection[str] = ()
+    stored: object, expected: Mapping[str, Any], *, name: str, ignore: Collection[str] = ()
 ) -> None:
     """Refuse weights of another network, also where the shapes of all tensors would agree.
 
@@ -47,7 +47,7 @@ def check_config(
     stored : mapping or None
         The configuration beside the weights. None, and settings that it does not have, are
         accepted: older files do not state them.
-    wanted : mapping
+    expected : mapping
         The configuration that the network is built from, as `NetworkConfig.to_json` returns it.
     name : str
         What to call the weights in an error.
@@ -65,11 +65,11 @@ def check_config(
         raise WeightsError(
             f"weights {name!r} must state their configuration as an object, got {stored!r:.60}."
         )
-    for key in (*wanted, *(key for key in stored if key not in wanted)):
-        if key in stored and key not in ignore and stored[key] != wanted.get(key):
+    for key in (*expected, *(key for key in stored if key not in expected)):
+        if key in stored and key not in ignore and stored[key] != expected.get(key):
             raise WeightsError(
                 f"weights {name!r} were made for {key}={stored[key]!r}, but this network has "
-                f"{wanted.get(key)!r}. Set the parameters that the weights were made with, or "
+                f"{expected.get(key)!r}. Set the parameters that the weights were made with, or "
                 "give --weights untrained."
             )
 

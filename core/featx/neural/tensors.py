@@ -165,15 +165,15 @@ def load_tensors(
     """
     import torch
 
-    wanted: dict[str, Any] = {
+    shapes: dict[str, Any] = {
         key: tuple(value.shape)
         for key, value in model.state_dict().items()
         if not key.endswith(_COUNTER)
     }
     tensors = {key: value for key, value in tensors.items() if not key.endswith(_COUNTER)}
     for problem, keys in (
-        ("lack", wanted.keys() - tensors),
-        ("have unknown", tensors.keys() - wanted),
+        ("lack", shapes.keys() - tensors),
+        ("have unknown", tensors.keys() - shapes),
     ):
         if keys:
             raise WeightsError(
@@ -181,9 +181,9 @@ def load_tensors(
                 "They belong to another model or configuration."
             )
     for key, value in tensors.items():
-        if tuple(value.shape) != wanted[key]:
+        if tuple(value.shape) != shapes[key]:
             raise WeightsError(
-                f"weights {name!r}: tensor {key!r} must have shape {wanted[key]}, "
+                f"weights {name!r}: tensor {key!r} must have shape {shapes[key]}, "
                 f"got {tuple(value.shape)}."
             )
         if not np.all(np.isfinite(value)):

@@ -239,7 +239,7 @@ def _describe(error: BaseException, *, last: bool = False) -> str:
     """Return type and one line of message; the message is a stranger's and may fail itself."""
     try:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    except Exception:  # the type still tells
+    except Exception:  # the name of the type still helps
         lines = []
     line = lines[-1 if last else 0][:200] if lines else ""
     return line if last else f"{type(error).__name__}: {line}" if line else type(error).__name__

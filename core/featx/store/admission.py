@@ -52,9 +52,9 @@ def shard_problem(
     ``facts`` are ``size``, ``sha256``, ``recipe`` and ``listing`` of its ledger line.
     """
     try:
-        found = regular_file(folder, relative).st_size
-        if found != facts["size"]:
-            return f"it must have {facts['size']} bytes, got {found}"
+        n_bytes = regular_file(folder, relative).st_size
+        if n_bytes != facts["size"]:
+            return f"it must have {facts['size']} bytes, got {n_bytes}"
         size, sha256 = hash_file(folder, relative)
     except StoreError as error:
         return str(error).rstrip(".")
@@ -138,13 +138,13 @@ def check_sizes(view: LedgerView, recipes: Sequence[str]) -> None:
     problems = []
     for shard in view.shards(recipes):
         try:
-            found = regular_file(view.folder, shard.path).st_size
+            n_bytes = regular_file(view.folder, shard.path).st_size
         except StoreError as error:
             problems.append(str(error))
             continue
-        if found != shard.size:
+        if n_bytes != shard.size:
             problems.append(
-                f"{view.folder / shard.path} must have {shard.size} bytes, got {found}."
+                f"{view.folder / shard.path} must have {shard.size} bytes, got {n_bytes}."
             )
     _complain(view, problems)
 

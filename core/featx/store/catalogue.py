@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from featx.store.records import STATUSES, Recipe, TrackRecord, Unit, decode_text
 from featx.types import FeatureSpec
 
 
-class Current(NamedTuple):
+class LatestOutcome(NamedTuple):
     """The latest outcome of one feature; ``feature`` is empty where it speaks of all of them."""
 
     track_id: str
@@ -87,7 +86,7 @@ class LedgerView(CatalogueFile):
         """Return the latest outcome of every feature of ``track_id`` under a recipe id.
 
         Features with the same outcome share one `Unit`; an outcome that speaks of all features
-        (``features`` empty) is left out once anything newer is known.
+        (``features`` empty) is omitted once anything newer is known.
         """
         rows = self.query(
             schema.UNITS,
@@ -96,7 +95,7 @@ class LedgerView(CatalogueFile):
         )
         return _units(track_id, recipe, rows)
 
-    def current(self) -> Iterator[Current]:
+    def current(self) -> Iterator[LatestOutcome]:
         """Yield the latest outcome of every (track, recipe, feature), in this order."""
         last = b""
         while rows := self.query(schema.NEXT_TRACK_ID, last):
@@ -104,7 +103,7 @@ class LedgerView(CatalogueFile):
                 return
             first, last = last, rows[0][0]
             for row in self.query(schema.CURRENT, first, last):
-                yield Current(decode_text(row[0]), row[1], row[2], STATUSES[row[3]], *row[4:])
+                yield LatestOutcome(decode_text(row[0]), row[1], row[2], STATUSES[row[3]], *row[4:])
 
     def places(
         self, recipe: str, feature: str, track_id: str | None = None
@@ -133,8 +132,8 @@ class LedgerView(CatalogueFile):
 
     def shards(self, recipes: Sequence[str] | None = None) -> list[CommittedShard]:
         """Return every committed shard that was not revoked, or those of some recipes."""
-        found = [CommittedShard(*row) for row in self.query(schema.SHARDS)]
-        return [item for item in found if recipes is None or item.recipe in recipes]
+        shards = [CommittedShard(*row) for row in self.query(schema.SHARDS)]
+        return [item for item in shards if recipes is None or item.recipe in recipes]
 
     def descriptions(self, recipe: str) -> list[FeatureSpec]:
         """Return every description that the outputs of a recipe ever had, the newest last."""
@@ -185,11 +184,6 @@ class LedgerView(CatalogueFile):
         if shards:
             with self.lock, self.transaction():
                 self.database.executemany(schema.PUT_VERIFIED, shards)
-
-
-def read_ledger(folder: str | os.PathLike[str]) -> LedgerView:
-    """Return a `LedgerView` of the store in ``folder``."""
-    return LedgerView(folder)
 
 
 def _track(track_id: str, row: Any) -> TrackRecord:

@@ -41,8 +41,8 @@ class FeatureDataset:
             )
         self.view = view
         self.n_frames = n_frames
-        wanted = None if among is None else set(among)
-        rows = [row for row, name in enumerate(view.ids) if wanted is None or name in wanted]
+        selection = None if among is None else set(among)
+        rows = [row for row, name in enumerate(view.ids) if selection is None or name in selection]
         #: Track ids, in the order of the items.
         self.ids = tuple(view.ids[row] for row in rows)
         #: Distinct labels in ascending order; empty without labels.

@@ -38,7 +38,7 @@ class Format:
     Of its kinds of features it holds those that it ``fits``; ``needs`` says what these have.
 
     ``write`` gets the store, the chosen features by label and the target: a file for formats of
-    tables (one feature each), a folder for the others, for which ``files`` tells beforehand what
+    tables (one feature each), a folder for the others, for which ``files`` lists beforehand what
     will be written.
     """
 

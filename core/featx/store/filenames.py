@@ -20,7 +20,7 @@ def safe_name(name: str) -> str:
     """Return a relative path for ``name`` that stays below any folder it is joined to."""
     parts = []
     for part in name.split("/"):
-        text = _UNSAFE.sub(lambda found: f"%{ord(found.group()):02X}", part)
+        text = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", part)
         if text in {"", ".", ".."}:
             text = "".join(f"%{ord(mark):02X}" for mark in part) or "%"
         if len(os.fsencode(text)) > _LONGEST_NAME:

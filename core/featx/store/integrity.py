@@ -300,7 +300,7 @@ def _note_outdated(view: LedgerView, report: VerifyReport) -> None:
     for recipe, feature, count in view.outdated():
         report.notes.append(
             f"{names[recipe]}@{recipe}.{feature}: {count} values follow an earlier description of "
-            "this output (other dimension, type, units or columns) and are left out; featx run "
+            "this output (other dimension, type, units or columns) and are skipped; featx run "
             "computes them again. The extractor changed without a new version."
         )
 

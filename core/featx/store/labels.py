@@ -111,8 +111,8 @@ def check_vocabularies(spec: FeatureSpec, vocabularies: object) -> Vocabularies:
         if not isinstance(texts, list):
             raise ParameterError(f"labels of {spec.name}.{name} must be a list.")
         check_labels(spec.name, column, texts)
-        wanted = sorted(set(texts)) if column.labels == "open" else list(column.labels or ())
-        if texts != wanted:
+        expected = sorted(set(texts)) if column.labels == "open" else list(column.labels or ())
+        if texts != expected:
             raise ParameterError(
                 f"labels of {spec.name}.{name} must be those of its description, or sorted."
             )

@@ -44,10 +44,10 @@ def encode_line(entry: Mapping[str, Any]) -> bytes:
 
 def decode_line(line: bytes) -> dict[str, Any]:
     """Read what `encode_line` wrote; raise `BadLineError` for anything else."""
-    found = _TAIL.search(line[-_TAIL_LENGTH:])
-    if found is None:
+    tail = _TAIL.search(line[-_TAIL_LENGTH:])
+    if tail is None:
         raise BadLineError("the line is cut off")
-    if zlib.crc32(line[:-_TAIL_LENGTH]) != int(found.group(1), 16):
+    if zlib.crc32(line[:-_TAIL_LENGTH]) != int(tail.group(1), 16):
         raise BadLineError("the checksum does not fit the line")
     try:
         entry = json.loads(line)
@@ -76,7 +76,7 @@ class LedgerFile:
 def ledger_files(folder: Path) -> list[LedgerFile]:
     """Return the ledgers of the store in ``folder`` in the order of their names."""
     base = folder / LEDGERS
-    found = []
+    files = []
     try:
         with os.scandir(base) as entries:
             names = sorted(entry.name for entry in entries)
@@ -85,8 +85,8 @@ def ledger_files(folder: Path) -> list[LedgerFile]:
     for name in names:
         if not name.endswith(LEDGER_SUFFIX) or not _NAME.match(name):
             continue
-        found.append(LedgerFile(name, regular_file(folder, f"{LEDGERS}/{name}").st_size))
-    return found
+        files.append(LedgerFile(name, regular_file(folder, f"{LEDGERS}/{name}").st_size))
+    return files
 
 
 def read_lines(folder: Path, name: str, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:

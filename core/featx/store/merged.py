@@ -17,7 +17,7 @@ import numpy as np
 from featx.errors import StoreError
 from featx.folders import cache_folder
 from featx.store.admission import TIME_LIMIT, ChildInspector
-from featx.store.catalogue import Current
+from featx.store.catalogue import LatestOutcome
 from featx.store.paths import regular_file
 from featx.store.records import Recipe, TrackRecord, Unit, decode_text, encode_text
 from featx.store.sources import CHUNK_CACHE, Block, Entry, Source
@@ -87,7 +87,7 @@ class MergedSource(Source):
             }
             self._ids = _texts(tracks, "ids", "offsets")
             self._outcomes = [
-                Current(row[0], row[2], row[4], row[3], row[1], row[5], row[6], None, None)
+                LatestOutcome(row[0], row[2], row[4], row[3], row[1], row[5], row[6], None, None)
                 for row in json.loads(self._file["outcomes"][:].tobytes())
             ]
             self._tracks = tracks
@@ -132,8 +132,8 @@ class MergedSource(Source):
         with self.lock:
             members = self._member_rows(number, feature)
         row = int(np.searchsorted(members, track))
-        found = row < len(members) and members[row] == track
-        return Entry(track_id, number, row) if found else None
+        is_stored = row < len(members) and members[row] == track
+        return Entry(track_id, number, row) if is_stored else None
 
     def block(self, container: int, feature: str) -> Block:
         """See `Source`."""
@@ -176,26 +176,28 @@ class MergedSource(Source):
         """See `Source`."""
         return len(self._ids)
 
-    def current(self) -> Iterator[Current]:
+    def current(self) -> Iterator[LatestOutcome]:
         """See `Source`."""
-        streams: list[Iterator[Current]] = [iter(self._outcomes)]
+        streams: list[Iterator[LatestOutcome]] = [iter(self._outcomes)]
         for recipe, group in zip(self._recipes, self._groups, strict=True):
             streams += [self._ok(recipe.id, feature) for feature in group]
         return heapq.merge(
             *streams, key=lambda item: (encode_text(item.track_id), item.recipe, item.feature)
         )
 
-    def _ok(self, recipe: str, feature: str) -> Iterator[Current]:
+    def _ok(self, recipe: str, feature: str) -> Iterator[LatestOutcome]:
         entries = self.entries(recipe, feature)
         with self.lock:
             content = self.block(self._number[recipe], feature).content
         for entry in entries:
-            told = ("ok", content[entry.row].decode("ascii"), "", "")
-            yield Current(entry.track_id, recipe, feature, *told, entry.container, entry.row)
+            outcome = ("ok", content[entry.row].decode("ascii"), "", "")
+            yield LatestOutcome(
+                entry.track_id, recipe, feature, *outcome, entry.container, entry.row
+            )
 
     def units(self, track_id: str, recipe: str) -> tuple[Unit, ...]:
         """See `Source`."""
-        found = []
+        units = []
         number = self._number.get(recipe)
         names = [] if number is None else list(self._groups[number])
         held = [name for name in names if self.locate(recipe, name, track_id) is not None]
@@ -205,13 +207,13 @@ class MergedSource(Source):
                 block = self.block(number, held[0])
                 content = "" if entry is None else block.content[entry.row].decode("ascii")
             facts = {"status": "ok", "features": tuple(held), "content": content}
-            found.append(Unit(track_id=track_id, recipe=recipe, **facts))  # type: ignore[arg-type]
-        found += [
+            units.append(Unit(track_id=track_id, recipe=recipe, **facts))  # type: ignore[arg-type]
+        units += [
             item.to_unit()
             for item in self._outcomes
             if item.track_id == track_id and item.recipe == recipe
         ]
-        return tuple(found)
+        return tuple(units)
 
     def close(self) -> None:
         """See `Source`."""

@@ -49,7 +49,7 @@ def merge(
 ) -> ShardInfo:
     """Write the current state of a store folder into one HDF5 file.
 
-    Every shard is checked against its SHA-256 first. What later runs replaced is left out.
+    Every shard is checked against its SHA-256 first. Values that later runs replaced are omitted.
 
     Parameters
     ----------

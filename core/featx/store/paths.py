@@ -48,8 +48,8 @@ def regular_file(folder: Path, relative: str) -> os.stat_result:
             status = current.lstat()
         except OSError as error:
             raise StoreError(f"{current} is missing ({error.strerror}).") from error
-        wanted = stat.S_ISREG if number == len(parts) - 1 else stat.S_ISDIR
-        if not wanted(status.st_mode):
+        is_expected_kind = stat.S_ISREG if number == len(parts) - 1 else stat.S_ISDIR
+        if not is_expected_kind(status.st_mode):
             raise StoreError(f"{current} must be a plain file or folder, not a link or device.")
     return status
 

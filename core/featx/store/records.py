@@ -62,7 +62,7 @@ def decode_text(data: bytes) -> str:
 
 
 def spec_key(spec: Mapping[str, Any], *, layout: bool = False) -> str:
-    """Return 16 digits that tell one `FeatureSpec.to_json` from another; wording does not count.
+    """Return 16 digits that identify a `FeatureSpec.to_json`; wording does not count.
 
     With ``layout`` time axes do not count either: they may differ between tracks of one recipe,
     while kind, dimension, type, names, units and aspects may not.

@@ -54,7 +54,7 @@ def seal(key: bytes | None, path: Path, sha256: str, status: os.stat_result) -> 
 
 
 def seal_fits(
-    key: bytes | None, given: str, path: Path, sha256: str, status: os.stat_result
+    key: bytes | None, known_seal: str, path: Path, sha256: str, status: os.stat_result
 ) -> bool:
-    """Return whether ``given`` is the `seal` of the file as it is now."""
-    return bool(given) and hmac.compare_digest(given, seal(key, path, sha256, status))
+    """Return whether ``known_seal`` is the `seal` of the file as it is now."""
+    return bool(known_seal) and hmac.compare_digest(known_seal, seal(key, path, sha256, status))

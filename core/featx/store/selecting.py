@@ -39,7 +39,7 @@ def choose_features(
     It takes features of the given kinds that it ``fits``, in words those that have what it needs.
     """
     chosen: dict[str, FeatureView] = {}
-    wanted = f"{' or '.join(kinds)} features{' with ' * bool(needs)}{needs}"
+    requirement = f"{' or '.join(kinds)} features{' with ' * bool(needs)}{needs}"
     for name in names or list(store):
         extractor, feature = split_name(store, name)
         view = store[extractor]
@@ -50,11 +50,11 @@ def choose_features(
             elif feature:
                 columns = f" with the columns {listed(spec.column_names)}" * (spec.kind in kinds)
                 raise ParameterError(
-                    f"{purpose} takes {wanted}, got {name!r}, "
+                    f"{purpose} takes {requirement}, got {name!r}, "
                     f"which is of kind {spec.kind!r}{columns}."
                 )
     if not chosen:
-        raise ParameterError(f"the store has no {wanted} for {purpose}.")
+        raise ParameterError(f"the store has no {requirement} for {purpose}.")
     return chosen
 
 
@@ -72,7 +72,7 @@ def clip_feature(
     store : Store
         An open store.
     extractor : str, optional
-        Name as the store lists it; may be left out where there is one, or ``feature`` names it.
+        Name as the store lists it; may be omitted where there is one, or ``feature`` names it.
     feature : str, optional
         ``summary`` or ``mfcc.summary``; by default the one with ``column``, ``embedding``, or the
         only clip feature there is.

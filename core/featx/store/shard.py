@@ -153,7 +153,7 @@ class FileSink(io.RawIOBase):
     """A file for libhdf5 that remembers the first error instead of raising it.
 
     libhdf5 does not survive failed writes well (a full disk leaves handles that never close), so it
-    is told that everything went well, and the caller asks `fault` afterwards.
+    sees no error, and the caller asks `fault` afterwards.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -17,7 +17,7 @@ import h5py
 
 from featx.errors import StoreError
 from featx.store.admission import admit_shards
-from featx.store.catalogue import Current, LedgerView
+from featx.store.catalogue import LatestOutcome, LedgerView
 from featx.store.labels import Vocabularies, join
 from featx.store.records import Recipe, TrackRecord, Unit
 from featx.types import FeatureSpec
@@ -171,7 +171,7 @@ class Source(ABC):
         """Return the number of tracks."""
 
     @abstractmethod
-    def current(self) -> Iterator[Current]:
+    def current(self) -> Iterator[LatestOutcome]:
         """Yield the latest outcomes in the order of track, recipe id and feature."""
 
     @abstractmethod
@@ -200,10 +200,10 @@ class FolderSource(Source):
 
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
         """See `Source`."""
-        found: dict[str, dict[str, FeatureSpec]] = {}
+        specs: dict[str, dict[str, FeatureSpec]] = {}
         for recipe_id, spec in self.view.stored_specs():
-            found.setdefault(recipe_id, {})[spec.name] = spec
-        return [(recipe, found.get(recipe.id, {})) for recipe in self.view.recipes()]
+            specs.setdefault(recipe_id, {})[spec.name] = spec
+        return [(recipe, specs.get(recipe.id, {})) for recipe in self.view.recipes()]
 
     def entries(self, recipe: str, feature: str) -> list[Entry]:
         """See `Source`."""
@@ -255,7 +255,7 @@ class FolderSource(Source):
         """See `Source`."""
         return self.view.count_tracks()
 
-    def current(self) -> Iterator[Current]:
+    def current(self) -> Iterator[LatestOutcome]:
         """See `Source`."""
         return self.view.current()
 

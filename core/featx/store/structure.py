@@ -77,12 +77,12 @@ class Inspector:
         for name, value in expected.items():
             require(h5py.h5a.exists(root, name.encode()), f"attribute {name} is missing")
             attribute = h5py.h5a.open(root, name.encode())
-            wanted = np.asarray(value)
-            same = attribute.get_type().equal(h5py.h5t.py_create(wanted.dtype))
+            reference = np.asarray(value)
+            same = attribute.get_type().equal(h5py.h5t.py_create(reference.dtype))
             require(same and attribute.shape == (), f"attribute {name} has another type")
-            found = np.zeros((), wanted.dtype)
-            attribute.read(found)
-            require(found == wanted, f"attribute {name} must be {value!r}, got {found!r}")
+            actual = np.zeros((), reference.dtype)
+            attribute.read(actual)
+            require(actual == reference, f"attribute {name} must be {value!r}, got {actual!r}")
 
     def names(self, path: str, limit: int = 100_000) -> list[str]:
         """Return the names in a group, after checking that all are plain hard links."""
@@ -111,8 +111,8 @@ class Inspector:
 
     def members(self, path: str, expected: set[str]) -> None:
         """Check that a group holds exactly ``expected``."""
-        found = set(self.names(path))
-        require(found == expected, f"{path} must hold {sorted(expected)}, got {sorted(found)}")
+        names = set(self.names(path))
+        require(names == expected, f"{path} must hold {sorted(expected)}, got {sorted(names)}")
 
     def _hard(self, group: Any, name: str) -> None:
         require(group.links.exists(name.encode()), f"{name} is missing")
@@ -135,8 +135,8 @@ class Inspector:
             )
             require(kind.get_size() <= 1024, f"{path} has too long texts")
         else:
-            wanted = h5py.h5t.py_create(np.dtype(dtype).newbyteorder("<"))
-            require(kind.equal(wanted), f"{path} must have dtype {dtype}")
+            expected_type = h5py.h5t.py_create(np.dtype(dtype).newbyteorder("<"))
+            require(kind.equal(expected_type), f"{path} must have dtype {dtype}")
         self._layout(identifier, path, ndim)
         return h5py.Dataset(identifier)
 
@@ -152,8 +152,8 @@ class Inspector:
         chunk = plist.get_chunk()
         require(_product(chunk) * itemsize <= CHUNK_LIMIT, f"{path} has too large chunks")
         require(_product(shape) * itemsize <= self.size, f"{path} is larger than the file")
-        wanted = _product([-(-extent // step) for extent, step in zip(shape, chunk, strict=True)])
-        require(identifier.get_num_chunks() == wanted, f"{path} lacks chunks")
+        n_chunks = _product([-(-extent // step) for extent, step in zip(shape, chunk, strict=True)])
+        require(identifier.get_num_chunks() == n_chunks, f"{path} lacks chunks")
 
     def read(self, path: str, dtype: str | None = None, ndim: int = 1) -> AnyArray:
         """Return a whole dataset."""

@@ -23,9 +23,9 @@ STATISTICS = ("min", "mean", "max", "std")
 
 
 def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
-    """Return in words what tells ``recipe`` from ``others`` of its extractor, such as n_mfcc=20.
+    """Return how ``recipe`` differs from ``others`` of its extractor, such as n_mfcc=20.
 
-    Version and weights are left out.
+    Version and weights are omitted.
     """
     differences = []
     for name in sorted({key for item in (recipe, *others) for key in item.params}):

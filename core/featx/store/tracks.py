@@ -92,8 +92,8 @@ class TrackTable(Mapping[str, TrackRecord]):
         records = list(self.records())
         left = [record for record in records if among is None or record.track_id in among]
         pairs = conditions.items() if isinstance(conditions, Mapping) else conditions
-        wanted = [*pairs, *tags.items()]
-        for place, (name, value) in enumerate(wanted, start=1):
+        terms = [*pairs, *tags.items()]
+        for place, (name, value) in enumerate(terms, start=1):
             held = [column_values(name, record.tags.get(name, "")) for record in left]
             left = [record for record, values in zip(left, held, strict=True) if value in values]
             if left:
@@ -104,9 +104,9 @@ class TrackTable(Mapping[str, TrackRecord]):
             hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
             if name not in known:
                 hint = f"Columns of this store: {listed(known)}."
-            asked = [f"{key}={text}" for key, text in wanted[:place]]
+            texts = [f"{key}={text}" for key, text in terms[:place]]
             raise ParameterError(
-                f"conditions must hold for some track, got {listed(asked)}. {hint}"
+                f"conditions must hold for some track, got {listed(texts)}. {hint}"
             )
         return [record.track_id for record in left]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class FeatureView:
     """One feature of all tracks that have it, in the order of their ids.
 
-    What it holds is fixed when first asked for; a run that goes on beside it does not change it.
+    What it holds is fixed when first asked for; a run beside it does not change it.
     """
 
     def __init__(self, source: Source, recipe: Recipe, spec: FeatureSpec) -> None:
@@ -48,12 +48,13 @@ class FeatureView:
         return _reopen, (self._source.path, name, self.spec.name)
 
     def _repr_html_(self) -> str:
-        rows = [
-            (track_id, " x ".join(map(str, self[track_id].shape)), self[track_id].dtype)
-            for track_id in self.ids[:5]
-        ]
+        rows = []
+        for track_id in self.ids[:5]:
+            values = self[track_id]
+            columns = values.dtype.names or (str(values.dtype),)
+            rows.append((track_id, " x ".join(map(str, values.shape)), ", ".join(columns)))
         title = f"{self.recipe.short_name}.{self.spec.name}: {self.spec.kind}, {len(self)} tracks"
-        return html_table(title, ("track", "shape", "dtype"), rows)
+        return html_table(title, ("track", "shape", "values"), rows)
 
     @functools.cached_property
     def _entries(self) -> list[Entry]:
@@ -137,12 +138,12 @@ class FeatureView:
 
     def lengths(self) -> dict[str, int]:
         """Return the rows of every track by its id, reading no values; 1 for a clip feature."""
-        found: dict[str, int] = {}
+        lengths: dict[str, int] = {}
         for entry in self._entries:
             with self._source.lock:
                 offsets = self._source.block(entry.container, self.spec.name).offsets
-                found[entry.track_id] = int(offsets[entry.row + 1] - offsets[entry.row])
-        return found
+                lengths[entry.track_id] = int(offsets[entry.row + 1] - offsets[entry.row])
+        return lengths
 
     def part(self, track_id: str, start: int, stop: int) -> AnyArray:
         """Return rows ``start`` to ``stop`` of one track, ``(n, D)``; fewer behind its end.

@@ -169,8 +169,8 @@ class StoreWriter:
                 )
             content = unit.content or contents[unit.track_id]
             reason = unit.reason.encode("utf-8", "backslashreplace").decode()
-            told = (unit.recipe, unit.status, list(unit.features), unit.code, reason)
-            rows.append([unit.track_id, content, *told])
+            outcome = (unit.recipe, unit.status, list(unit.features), unit.code, reason)
+            rows.append([unit.track_id, content, *outcome])
         if tracks:
             self._commit({"kind": "units", "units": rows}, tracks, recipes)
 

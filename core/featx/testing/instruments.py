@@ -21,7 +21,7 @@ class Timbre:
     Parameters
     ----------
     n_harmonics : int > 0
-        Partials; those above 0.45 sr are left out.
+        Partials; those above 0.45 sr are omitted.
     rolloff : float
         Partial h has amplitude ``h ** -rolloff``.
     even : float

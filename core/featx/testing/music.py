@@ -148,11 +148,11 @@ class _Clock:
         return self.sample(position) / self.sr
 
 
-def _artist(given: str | Artist | None, rng: np.random.Generator) -> Artist:
-    chosen = list(ARTISTS)[int(rng.integers(len(ARTISTS)))]
-    if isinstance(given, Artist):
-        return given
-    name = chosen if given is None else given
+def _artist(artist: str | Artist | None, rng: np.random.Generator) -> Artist:
+    default = list(ARTISTS)[int(rng.integers(len(ARTISTS)))]
+    if isinstance(artist, Artist):
+        return artist
+    name = default if artist is None else artist
     if name not in ARTISTS:
         raise ParameterError(f"artist must be one of {listed(ARTISTS)}, got {name!r}.")
     return ARTISTS[name]
@@ -169,14 +169,14 @@ def _check(seed: int, duration: float, sr: int, tempo: float | None) -> None:
         raise ParameterError(f"tempo must lie within 40..240 beats per minute, got {tempo}.")
 
 
-def _key(given: str | None, who: Artist, rng: np.random.Generator) -> tuple[int, str]:
+def _key(key: str | None, who: Artist, rng: np.random.Generator) -> tuple[int, str]:
     tonic = int(rng.integers(12))
     mode = "minor" if rng.random() < who.minor else "major"
-    if given is None:
+    if key is None:
         return tonic, mode
-    name, _, mode = given.partition(":")
+    name, _, mode = key.partition(":")
     if name not in PITCH_NAMES or mode not in ("major", "minor"):
-        raise ParameterError(f"key must be such as 'C:major' or 'F#:minor', got {given!r}.")
+        raise ParameterError(f"key must be such as 'C:major' or 'F#:minor', got {key!r}.")
     return PITCH_NAMES.index(name), mode
 
 

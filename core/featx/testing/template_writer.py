@@ -32,7 +32,7 @@ def write_plugin(name: str, *, folder: Path, author: str = "") -> Path:
     ----------
     name : str
         Of the extractor: lower-case words joined by ``-``, at most 40 characters. A leading
-        ``featx-`` is left out.
+        ``featx-`` is omitted.
     folder : Path
         Created where it is missing.
     author : str

@@ -92,8 +92,8 @@ class Augmentation(ABC):
     def __call__(self, x: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return a changed copy of ``x``, same shape, float32, finite."""
         changed = x.astype(np.float64)
-        for wanted, change in self._changes():
-            if wanted and rng.random() < self.params.augment_share:
+        for active, change in self._changes():
+            if active and rng.random() < self.params.augment_share:
                 changed = change(changed, rng)
         return changed.astype(np.float32)
 
@@ -221,8 +221,8 @@ class WaveformAugmentation(Augmentation):
 
     def _limit(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
         spectrum = np.fft.rfft(x)
-        kept = 1.0 - rng.uniform(0.0, self.params.augment_band_limit)
-        spectrum[int(np.ceil(kept * len(spectrum))) :] = 0.0
+        share = 1.0 - rng.uniform(0.0, self.params.augment_band_limit)
+        spectrum[int(np.ceil(share * len(spectrum))) :] = 0.0
         return np.fft.irfft(spectrum, len(x))
 
     def _add_noise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
@@ -267,8 +267,8 @@ class BandAugmentation(Augmentation):
         return equalised
 
     def _limit(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:
-        kept = 1.0 - rng.uniform(0.0, self.params.augment_band_limit)
-        x[:, int(np.ceil(kept * x.shape[1])) :] = 0.0
+        share = 1.0 - rng.uniform(0.0, self.params.augment_band_limit)
+        x[:, int(np.ceil(share * x.shape[1])) :] = 0.0
         return x
 
     def _add_noise(self, x: DoubleArray, rng: np.random.Generator) -> DoubleArray:

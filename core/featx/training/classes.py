@@ -46,7 +46,7 @@ class Classes(ABC):
         Raises
         ------
         ParameterError
-            If there is nothing to tell apart.
+            If there are fewer classes than a classifier needs.
         """
         self.names = self._names(songs)
 
@@ -188,8 +188,8 @@ class ClassifierMethod(GradientMethod):
 
     def logits(self, model: Any, batch: Batch) -> Tensor:
         """Return ``(batch, n_classes)``."""
-        found: Tensor = model(batch["inputs"])
-        return found
+        logits: Tensor = model(batch["inputs"])
+        return logits
 
     def losses(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the segments under its name."""
@@ -206,10 +206,10 @@ class ClassifierMethod(GradientMethod):
             total += float(self.classes.loss(logits, batch["targets"])) * len(logits)
             count += len(logits)
             predicted = self.classes.predict(logits).cpu().numpy()
-            wanted = batch["targets"].cpu().numpy()
+            expected = batch["targets"].cpu().numpy()
             for row, clip in enumerate(batch["clip"].tolist()):
                 rows.setdefault(clip, []).append(predicted[row])
-                targets[clip] = wanted[row]
+                targets[clip] = expected[row]
         clips = sorted(rows)
         means = np.stack([np.mean(rows[clip], axis=0) for clip in clips])
         truth = np.stack([targets[clip] for clip in clips])

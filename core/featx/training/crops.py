@@ -183,8 +183,8 @@ class AudioCrops(CropReader):
     def _samples(self, path: str, start: int, length: int) -> FloatArray:
         """Return ``length`` samples from ``start`` on, fewer at the end of the file."""
         lead = min(start, round(_MARGIN * self._sr))
-        wanted = (lead + length) / self._sr + _MARGIN
-        audio = Audio.load(path, sr=self._sr, offset=(start - lead) / self._sr, duration=wanted)
+        duration = (lead + length) / self._sr + _MARGIN
+        audio = Audio.load(path, sr=self._sr, offset=(start - lead) / self._sr, duration=duration)
         y = audio.y[lead : lead + length]
         if len(y) == 0:
             raise AudioError("truncated", f"no samples from {start / self._sr:.3f} s on")
@@ -263,7 +263,7 @@ class StoreCrops(CropReader):
         augment: AugmentParams = UNCHANGED,
     ) -> None:
         if spec.front_end is None:
-            raise ParameterError("store must be left out: this method reads waveforms.")
+            raise ParameterError("store must be omitted: this method reads waveforms.")
         self.spec = spec
         self._front_end = preset(spec.front_end)
         bands = without_compression(self._front_end)
@@ -276,11 +276,11 @@ class StoreCrops(CropReader):
 
     def length(self, track_id: str, path: str) -> int:
         """See `CropReader`."""
-        found = self._lengths.get(track_id, 0)
-        if found == 0:
+        length = self._lengths.get(track_id, 0)
+        if length == 0:
             raise AudioError("missing", f"{self._store.path} has no frames of {track_id!r}")
         del path
-        return found
+        return length
 
     def raw(self, crop: Crop) -> FloatArray:
         """See `CropReader`."""
@@ -307,10 +307,10 @@ class StoreCrops(CropReader):
 
 def _matching(store: Store, fe: FrontEnd) -> FeatureView:
     """Return the frames feature that holds ``fe`` and nothing else."""
-    wanted = _anonymous(fe.to_json())
+    description = _anonymous(fe.to_json())
     dim = frame_geometry(fe)[3]
     for recipe in store.recipes:
-        if [_anonymous(item) for item in recipe.front_ends] != [wanted]:
+        if [_anonymous(item) for item in recipe.front_ends] != [description]:
             continue
         view = store[f"{recipe.extractor}@{recipe.id}"]
         for feature in view.values():

@@ -309,8 +309,8 @@ def draw_vectors(
             written = time.monotonic()
             reporter.note(f"{number + 1} of {len(songs)} songs read, {count} vectors drawn")
     if sample is None or count == 0:
-        told = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:10])
-        raise TrainingError(f"songs must give at least one vector, got none.{told}")
+        reasons = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:10])
+        raise TrainingError(f"songs must give at least one vector, got none.{reasons}")
     reporter.note(f"{count} vectors of {sample.shape[1]} numbers from {len(songs)} songs")
     sample = sample[:count]
     sample.flags.writeable = False

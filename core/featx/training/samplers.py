@@ -68,11 +68,11 @@ class Example:
     @property
     def paths(self) -> tuple[str, ...]:
         """The files it is made of, each once."""
-        found: dict[str, None] = {}
+        paths: dict[str, None] = {}
         for crops in self.crops.values():
             for crop in (crops,) if isinstance(crops, Crop) else crops:
-                found[crop.song.path] = None
-        return tuple(found)
+                paths[crop.song.path] = None
+        return tuple(paths)
 
 
 class Sampler(ABC):

@@ -41,7 +41,7 @@ __all__ = ["Trainer"]
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 #: Files of a batch that an error names at most.
-_TOLD = 12
+_MOST_PATHS = 12
 
 
 class Trainer:
@@ -66,7 +66,7 @@ class Trainer:
     device : str
         torch device.
     reporter : TrainingReporter
-        Gets told.
+        Receives the progress.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Trainer:
                 if time.monotonic() - saved >= 60.0 * self.options.checkpoint_minutes:
                     self.save()
                     saved = time.monotonic()
-            if self._summed:  # a last line, which `Log` drops where the training goes on
+            if self._summed:  # a last line, which `Log` drops where the training resumes
                 self._write_means(log)
             self.save()
         finally:
@@ -144,9 +144,9 @@ class Trainer:
             losses = self.method.losses(self.model, batch.tensors(self.device))
             total = torch.stack([value.float() for value in losses.values()]).sum()
         examples = len(batch) if self.method.reduction == "sum" else 1
-        told = {name: float(value.detach()) / examples for name, value in losses.items()}
+        values = {name: float(value.detach()) / examples for name, value in losses.items()}
         if not math.isfinite(float(total.detach())):
-            raise TrainingError(self._divergence(told, batch))
+            raise TrainingError(self._divergence(values, batch))
         self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
         if self.options.clip_norm:
             self.scaler.unscale_(self.optimizer)
@@ -155,10 +155,10 @@ class Trainer:
         self.scaler.update()
         self.step += 1
         self._paths = batch.paths
-        self._log(told, log)
+        self._log(values, log)
 
-    def _log(self, told: Mapping[str, float], log: Log) -> None:
-        for name, value in told.items():
+    def _log(self, values: Mapping[str, float], log: Log) -> None:
+        for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._summed += 1
         if self.step % self.options.log_every == 0:
@@ -216,8 +216,8 @@ class Trainer:
             self.optimizer = make_optimizer(self.model.parameters(), self.options)
         elif verdict == "stop":
             self.reason = "schedule"
-        told = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        self.reporter.note(f"validation after step {self.step}: {told} ({_WORDS[verdict]})")
+        text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        self.reporter.note(f"validation after step {self.step}: {text} ({_WORDS[verdict]})")
 
     def validate(self) -> dict[str, float]:
         """Return the metrics of the module as it stands."""
@@ -230,7 +230,7 @@ class Trainer:
             raise TrainingError(
                 f"the validation loss must be finite, got {metrics['loss']} after step "
                 f"{self.step}. {last_good(self.out)} The last batch was read from:"
-                f"{_told_paths(self._paths)}"
+                f"{_path_lines(self._paths)}"
             )
         return metrics
 
@@ -269,8 +269,8 @@ class Trainer:
         try:
             save_state(self.out, state)
         except TrainingError as error:
-            told = _told_paths(self._paths)
-            raise TrainingError(f"{error} The last batch was read from:{told}") from error
+            paths = _path_lines(self._paths)
+            raise TrainingError(f"{error} The last batch was read from:{paths}") from error
 
     def _resume(self) -> None:
         state = load_state(self.out, self.identity)
@@ -291,10 +291,10 @@ class Trainer:
     @property
     def failures(self) -> tuple[Failure, ...]:
         """Files that could not be read, by id; those of earlier runs included."""
-        found = dict(self._known)
+        failures = dict(self._known)
         for loader in (self.train, self.valid):
-            found |= {item.track_id: item for item in (loader.failures if loader else ())}
-        return tuple(found[key] for key in sorted(found))
+            failures |= {item.track_id: item for item in (loader.failures if loader else ())}
+        return tuple(failures[key] for key in sorted(failures))
 
     def export(self) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return what the method exports of the best weights, or of the last without validation."""
@@ -322,11 +322,11 @@ class Trainer:
             self.reason = "time"
         return bool(self.reason)
 
-    def _divergence(self, told: Mapping[str, float], batch: LoadedBatch) -> str:
-        losses = ", ".join(f"{name}={value:g}" for name, value in told.items())
+    def _divergence(self, values: Mapping[str, float], batch: LoadedBatch) -> str:
+        losses = ", ".join(f"{name}={value:g}" for name, value in values.items())
         return (
             f"the loss must be finite, got {losses} at step {self.step}. {last_good(self.out)} "
-            f"The batch was read from:{_told_paths(batch.paths)}"
+            f"The batch was read from:{_path_lines(batch.paths)}"
         )
 
 
@@ -338,9 +338,9 @@ def _tensors(arrays: Mapping[str, AnyArray]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _told_paths(paths: Sequence[str]) -> str:
-    more = [f"... {len(paths) - _TOLD} more"] if len(paths) > _TOLD else []
-    return "".join(f"\n  {line}" for line in [*paths[:_TOLD], *more])
+def _path_lines(paths: Sequence[str]) -> str:
+    more = [f"... {len(paths) - _MOST_PATHS} more"] if len(paths) > _MOST_PATHS else []
+    return "".join(f"\n  {line}" for line in [*paths[:_MOST_PATHS], *more])
 
 
 _WORDS = {

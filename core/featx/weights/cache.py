@@ -106,7 +106,7 @@ def _resources(spec: WeightsSpec, params: object = None) -> list[Path]:
     if params is None:
         pattern = _FIELD.sub("*", inside)
         return [path for folder in folders for path in sorted(folder.glob(pattern))]
-    named = _FIELD.sub(lambda found: str(getattr(params, found[1])), inside)
+    named = _FIELD.sub(lambda match: str(getattr(params, match[1])), inside)
     return [path for folder in folders if (path := folder / named).is_file()]
 
 
@@ -116,10 +116,12 @@ def _package_folders(spec: WeightsSpec) -> tuple[list[Path], str]:
     if not package:
         return [], ""
     try:
-        found = importlib.util.find_spec(package)
+        module_spec = importlib.util.find_spec(package)
     except ModuleNotFoundError as error:
         raise WeightsError(f"weights {spec.name!r} must lie in a package, but {error}.") from error
-    return [Path(folder) for folder in (found and found.submodule_search_locations) or ()], inside
+    return [
+        Path(folder) for folder in (module_spec and module_spec.submodule_search_locations) or ()
+    ], inside
 
 
 def shipped_settings(spec: WeightsSpec) -> tuple[str, ...]:
@@ -139,9 +141,9 @@ def shipped_settings(spec: WeightsSpec) -> tuple[str, ...]:
         for path in sorted(folder.glob("*".join(literals)))
     )
     return tuple(
-        " ".join(map("=".join, zip(fields, found.groups(), strict=True)))
+        " ".join(map("=".join, zip(fields, match.groups(), strict=True)))
         for name in names
-        if (found := pattern.fullmatch(name))
+        if (match := pattern.fullmatch(name))
     )
 
 
@@ -220,7 +222,7 @@ def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
         bytes=sum(file.stat().st_size for file in files),
         licence=spec.licence,
         note="; ".join(map(str, files)) if len(files) > 1 else "",
-        origins={file.name: told for file in files if (told := origin(file))},
+        origins={file.name: summary for file in files if (summary := origin(file))},
     )
 
 

@@ -1,4 +1,4 @@
-"""What came out of trainings, as the cards beside the weights tell it."""
+"""The results of trainings, as described by the cards beside the weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CARD_NAME", "STATE_NAME", "Checkpoint", "find_checkpoints", "origin"
 
 #: What a reader of the weights must know.
 CARD_NAME = "card.json"
-#: What a training goes on from.
+#: What a training resumes from.
 STATE_NAME = "state.safetensors"
 
 
@@ -29,9 +29,9 @@ class Checkpoint:
     folder : str
         What ``featx run --weights`` takes.
     status : str
-        ``ok``; ``unfinished`` where training was cut and can go on; ``changed`` where the file is
-        not the one that the card tells of; ``missing`` where there is no file; ``in training``
-        where there is a state but nothing came out yet.
+        ``ok``; ``unfinished`` where training was interrupted and can be resumed; ``changed`` where
+        the file is not the one that the card describes; ``missing`` where there is no file;
+        ``in training`` where there is a state but no result yet.
     extractor, method, weights, sha256 : str
         From the card; empty while in training.
     steps : int
@@ -63,16 +63,16 @@ def find_checkpoints(folder: str | os.PathLike[str]) -> list[Checkpoint]:
     """
     place = Path(folder)
     candidates = [place, *sorted(item for item in place.glob("*") if item.is_dir())]
-    found = [item for item in candidates if _is_checkpoint(item)]
-    if not found:
+    folders = [item for item in candidates if _is_checkpoint(item)]
+    if not folders:
         raise ParameterError(
             f"folder must hold a checkpoint of featx train, or folders that do, got {place}."
         )
-    return [_read(item) for item in found]
+    return [_read(item) for item in folders]
 
 
 def unfinished(path: str | os.PathLike[str]) -> Checkpoint | None:
-    """Return the checkpoint that weights come from if its training was cut and can go on.
+    """Return the checkpoint that weights come from if its training can be resumed.
 
     Parameters
     ----------
@@ -83,15 +83,15 @@ def unfinished(path: str | os.PathLike[str]) -> Checkpoint | None:
     if not (path.parent / CARD_NAME).is_file():
         return None
     try:
-        found = _read(path.parent)
+        checkpoint = _read(path.parent)
     except ParameterError:
         return None  # a card of somebody else, under the same name
-    of_path = Path(found.weights).name == path.name
-    return found if of_path and found.status == "unfinished" else None
+    of_path = Path(checkpoint.weights).name == path.name
+    return checkpoint if of_path and checkpoint.status == "unfinished" else None
 
 
 def origin(path: str | os.PathLike[str]) -> str:
-    """Return in one line what weights learned from, as the card beside them tells it.
+    """Return in one line what weights learned from, from the card beside them.
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ def origin(path: str | os.PathLike[str]) -> str:
     try:
         card: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
         data = card["data"]
-        told = f"{data['train_songs']} songs by method {card['method']!r}"
-        return f"{told}: {data['origin']}" if "origin" in data else told
+        summary = f"{data['train_songs']} songs by method {card['method']!r}"
+        return f"{summary}: {data['origin']}" if "origin" in data else summary
     except (ValueError, KeyError, TypeError):
         return ""  # a file of somebody else, under the same name
 
@@ -127,7 +127,7 @@ def _read(folder: Path) -> Checkpoint:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         results = card["results"]
         weights = folder / str(results["weights"])
-        told = {
+        facts = {
             "extractor": card["extractor"],
             "method": card["method"],
             "sha256": results["sha256"],
@@ -145,6 +145,6 @@ def _read(folder: Path) -> Checkpoint:
         status = "missing"
     else:
         size = weights.stat().st_size
-        if file_sha256(weights) != told["sha256"]:
+        if file_sha256(weights) != facts["sha256"]:
             status = "changed"
-    return Checkpoint(folder=str(folder), status=status, weights=str(weights), bytes=size, **told)
+    return Checkpoint(folder=str(folder), status=status, weights=str(weights), bytes=size, **facts)

@@ -95,8 +95,8 @@ def read_provenance(path: str | Path) -> Provenance:
     """Return where a weights file comes from, as far as it says; reads the header only."""
     with _opened(path) as file:
         own = _own_metadata(path, file) or {}
-    told = own.get("provenance", {})
-    known = {key: str(told[key]) for key in asdict(Provenance()) if key in told}
+    provenance = own.get("provenance", {})
+    known = {key: str(provenance[key]) for key in asdict(Provenance()) if key in provenance}
     return Provenance(**known)
 
 
@@ -244,7 +244,8 @@ def _checked_tensors(tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
             )
         if not np.isfinite(array).all():
             raise ParameterError(f"tensor {name!r} must be finite, got NaN or infinity.")
-        arrays[name] = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        # np.ascontiguousarray would give an array without dimensions one
+        arrays[name] = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     return arrays
 
 

@@ -126,7 +126,7 @@ def read_torch(path: str | Path) -> dict[str, AnyArray]:
     -------
     dict of str to array
         Every tensor by its key, keys of nested dicts joined by ``/`` (``state_dict/conv.weight``).
-        bfloat16 becomes float32. Numbers and strings beside the tensors are left out.
+        bfloat16 becomes float32. Numbers and strings beside the tensors are skipped.
 
     Raises
     ------

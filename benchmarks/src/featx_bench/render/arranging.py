@@ -177,9 +177,9 @@ def arrange(
         ("bass", _bass(album, chords, clock)),
     ):
         notes += [_note(role, *stroke, duration) for stroke in line]
-    kept = _monophonic_keys(note for note in notes if note and note.instrument in parts)
+    tones = _monophonic_keys(note for note in notes if note and note.instrument in parts)
     hits = _drums(album, clock, n_bars, duration) if "drums" in parts else ()
-    playing = {note.instrument for note in kept} | ({"drums"} if hits else set())
+    playing = {note.instrument for note in tones} | ({"drums"} if hits else set())
     channels = tuple(channel for channel in channels if channel.role in playing)
     beats = np.array([t for t in clock.times if t < duration])
     truth = Truth(
@@ -190,9 +190,9 @@ def arrange(
         key=_key(song.key(first, n_bars), shift),
         beats=beats,
         downbeats=beats[::METER],
-        onsets=np.unique([*(note.onset for note in kept), *(hit.time for hit in hits)]),
+        onsets=np.unique([*(note.onset for note in tones), *(hit.time for hit in hits)]),
         chords=chords,
-        notes=kept,
+        notes=tones,
         hits=hits,
         sections=(),
     )
@@ -323,8 +323,8 @@ def _monophonic_keys(notes: Iterable[Note]) -> tuple[Note, ...]:
             if end - last.onset >= 2 / TICKS_PER_SECOND:
                 line.append(_ending(last, end))
         line.append(note)
-    kept = itertools.chain.from_iterable(chosen.values())
-    return tuple(sorted(kept, key=lambda n: (n.onset, n.pitch, n.instrument)))
+    sequence = itertools.chain.from_iterable(chosen.values())
+    return tuple(sorted(sequence, key=lambda n: (n.onset, n.pitch, n.instrument)))
 
 
 def _ending(note: Note, offset: float) -> Note:
@@ -485,12 +485,12 @@ def _describe(truth: Truth, channels: Sequence[Channel]) -> tuple[tuple[str, ...
     for note in truth.notes:
         counts[note.instrument] = counts.get(note.instrument, 0) + 1
     programs = {channel.role: channel.program for channel in channels}
-    found = {family(programs[role]) for role, count in counts.items() if count >= 4}
+    families = {family(programs[role]) for role, count in counts.items() if count >= 4}
     mode = truth.key.partition(":")[2]
     per_second = len(truth.notes) / truth.duration
     leads = [note.pitch for note in truth.notes if note.instrument == "lead"]
     register = float(np.median(leads)) if leads else (LOW + HIGH) / 2
-    tags = found | {"drums" if truth.hits else "no-drums", mode, tempo_class(truth.tempo)}
+    tags = families | {"drums" if truth.hits else "no-drums", mode, tempo_class(truth.tempo)}
     tags |= {"sparse"} if per_second < SPARSE else {"dense"} if per_second > DENSE else set()
     tags |= {"low"} if register < LOW else {"high"} if register > HIGH else set()
     order = [tag for names in TAG_CATEGORIES.values() for tag in names]

@@ -93,9 +93,9 @@ def encode(y: FloatArray, sr: int, *, format: str, name: str) -> bytes:  # noqa:
         raise ParameterError(f"format must be one of {sorted(FORMATS)}, got {format!r}.")
     major, subtype = FORMATS[format]
     out = io.BytesIO()
-    given = {"compression_level": _COMPRESSION} if format == "ogg" else {}
+    options = {"compression_level": _COMPRESSION} if format == "ogg" else {}
     with soundfile.SoundFile(
-        out, "w", samplerate=sr, channels=y.shape[1], format=major, subtype=subtype, **given
+        out, "w", samplerate=sr, channels=y.shape[1], format=major, subtype=subtype, **options
     ) as file:
         for start in range(0, len(y), sr):  # long writes overflow the encoder's stack
             file.write(y[start : start + sr])

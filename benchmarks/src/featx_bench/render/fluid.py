@@ -72,10 +72,10 @@ def fluidsynth_version(program: str) -> str:
     done = subprocess.run(
         [program, "--version"], capture_output=True, text=True, check=False, timeout=60
     )
-    found = re.search(r"version\s+(\d+(?:\.\d+)+)", done.stdout)
-    if found is None:
-        raise SynthError(f"{program} --version must tell a version, got {done.stdout[:200]!r}.")
-    return found[1]
+    match = re.search(r"version\s+(\d+(?:\.\d+)+)", done.stdout)
+    if match is None:
+        raise SynthError(f"{program} --version must print a version, got {done.stdout[:200]!r}.")
+    return match[1]
 
 
 def find_soundfont(name: str) -> Path:
@@ -86,8 +86,8 @@ def find_soundfont(name: str) -> Path:
     ParameterError
         If there is none.
     """
-    given = Path(name)
-    for path in (given, *(folder / name for folder in _FOLDERS)):
+    file = Path(name)
+    for path in (file, *(folder / name for folder in _FOLDERS)):
         if path.is_file():
             return path.resolve()
     known = sorted({path.name for folder in _FOLDERS for path in folder.glob("*.sf[23]")})
@@ -144,14 +144,14 @@ def play(
         command += ["-o", f"{name}={value}"]
     command += ["-O", "float", "-E", "little", "-T", "raw", "-F", "-", str(soundfont), str(midi)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS_TO_WAIT)
-    told = done.stderr.decode(errors="replace").strip()
-    if done.returncode != 0 or "error" in told.lower():
+    message = done.stderr.decode(errors="replace").strip()
+    if done.returncode != 0 or "error" in message.lower():
         raise SynthError(
-            f"fluidsynth must render {midi.name}, but ended so: {done.returncode}, {told}"
+            f"fluidsynth must render {midi.name}, but ended so: {done.returncode}, {message}"
         )
     if len(done.stdout) == 0 or len(done.stdout) % 8:
-        raise SynthError(f"fluidsynth must give stereo, got {len(done.stdout)} bytes: {told}")
+        raise SynthError(f"fluidsynth must give stereo, got {len(done.stdout)} bytes: {message}")
     y: FloatArray = np.frombuffer(done.stdout, "<f4").reshape(-1, 2)
     if not np.isfinite(y).all() or not y.any():
-        raise SynthError(f"fluidsynth must give sound, got silence or NaN: {told}")
+        raise SynthError(f"fluidsynth must give sound, got silence or NaN: {message}")
     return y

@@ -94,15 +94,15 @@ class RenderOptions:
     def identity(self) -> dict[str, Any]:
         """Return what decides about the bytes of a track, as plain values."""
         counts = {"artists", "songs_per_artist", "albums", "soundfonts", "test_soundfonts"}
-        found = {
+        values = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
             if field.name not in counts
         } | {"albums": self.albums}
-        found["parts"] = [part for part in PARTS if part in self.parts]
-        if found["parts"] == list(PARTS):
-            del found["parts"]
-        return found
+        values["parts"] = [part for part in PARTS if part in self.parts]
+        if values["parts"] == list(PARTS):
+            del values["parts"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,13 +201,13 @@ def _choose(
         tempo = read_grid(folder, name).tempo
         return not (high / STRETCH <= tempo <= low * STRETCH)
 
-    found = 0
+    count = 0
     for name in sorted(order, key=misfit):  # stable: those that fit come first
-        if found == options.songs_per_artist:
+        if count == options.songs_per_artist:
             return
         tempo = min(high, read_grid(folder, name).tempo * STRETCH)
         if _usable(folder, name, bars_needed(options.duration, tempo)):
-            found += 1
+            count += 1
             yield name
 
 

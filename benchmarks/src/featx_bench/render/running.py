@@ -278,12 +278,12 @@ def _claim(out: Path, recipe: dict[str, Any]) -> None:
     path = out / _RECIPE
     if path.is_file():
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))["identity"]
+            identity = json.loads(path.read_text(encoding="utf-8"))["identity"]
         except (ValueError, KeyError) as error:
             raise ParameterError(f"{path} must be written by a rendering, but is not.") from error
         known = json.loads(json.dumps(recipe))
         other = sorted(
-            key for key in known.keys() | found.keys() if known.get(key) != found.get(key)
+            key for key in known.keys() | identity.keys() if known.get(key) != identity.get(key)
         )
         if other:
             raise ParameterError(

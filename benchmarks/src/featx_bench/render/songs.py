@@ -260,11 +260,11 @@ def _to_beats(grid: Grid, seconds: Any) -> DoubleArray:
     """Map seconds to positions in beats; beyond the ends with the nearest beat's length."""
     times = np.asarray(seconds, np.float64)
     beats = grid.beats
-    found = np.interp(times, beats, np.arange(len(beats)))
+    places = np.interp(times, beats, np.arange(len(beats)))
     first, last = beats[1] - beats[0], beats[-1] - beats[-2]
-    found = np.where(times < beats[0], (times - beats[0]) / first, found)
+    places = np.where(times < beats[0], (times - beats[0]) / first, places)
     late = len(beats) - 1 + (times - beats[-1]) / last
-    return np.where(times > beats[-1], late, found)
+    return np.where(times > beats[-1], late, places)
 
 
 def _snap(position: float) -> float:
@@ -299,17 +299,17 @@ def _played(track: Sequence[Any]) -> Iterator[tuple[int, int, int, int, int]]:
     lifts: list[int] = []
     down: int | None = None
     spans: list[tuple[int, int]] = []
-    found: list[tuple[int, int, int, int]] = []
+    strokes: list[tuple[int, int, int, int]] = []
     for message in track:
         now += message.time
         if message.type == "note_on" and message.velocity > 0:
             if message.note in sounding:
                 on, velocity = sounding.pop(message.note)
-                found.append((on, now, message.note, velocity))
+                strokes.append((on, now, message.note, velocity))
             sounding[message.note] = (now, message.velocity)
         elif message.type in {"note_on", "note_off"} and message.note in sounding:
             on, velocity = sounding.pop(message.note)
-            found.append((on, now, message.note, velocity))
+            strokes.append((on, now, message.note, velocity))
         elif message.type == "control_change" and message.control == _PEDAL:
             if message.value >= 64 and down is None:
                 down = now
@@ -317,9 +317,9 @@ def _played(track: Sequence[Any]) -> Iterator[tuple[int, int, int, int, int]]:
                 spans.append((down, now))
                 down = None
     for pitch, (on, velocity) in sounding.items():
-        found.append((on, now, pitch, velocity))
+        strokes.append((on, now, pitch, velocity))
     lifts = [end for _, end in spans]
-    for on, off, pitch, velocity in found:
+    for on, off, pitch, velocity in strokes:
         i = int(np.searchsorted(lifts, off, "right"))
         held = spans[i][1] if i < len(spans) and spans[i][0] <= off else off
         if off > on:

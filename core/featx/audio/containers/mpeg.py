@@ -83,7 +83,7 @@ def _declared(window: Window, offset: int, frame: _Frame) -> int | None:
     """Return the frames that a Xing, Info or VBRI header declares; -1 for one without a count."""
     checksum = 0 if frame.head[1] & 1 else 2
     tag = window.read(offset + 4 + checksum + frame.side, 12)
-    if tag[:4] not in (b"Xing", b"Info"):  # some encoders leave out the checksum's place
+    if tag[:4] not in (b"Xing", b"Info"):  # some encoders omit the checksum's place
         tag = window.read(offset + 4 + frame.side, 12)
     if tag[:4] in (b"Xing", b"Info") and len(tag) == 12:
         flags, count = struct.unpack(">II", tag[4:])
@@ -156,19 +156,19 @@ def inspect_mpeg(source: SourceFile, start: int) -> Structure:
     count, skipped, short, kind = 0, 0, max(offset - source.size, 0), frame.kind
     notes = []
     while offset < source.size:
-        found = _parse(window.read(offset, 4))
-        if found is None or found.kind != kind or not found.length:
+        header = _parse(window.read(offset, 4))
+        if header is None or header.kind != kind or not header.length:
             again = _resync(window, offset + 1, kind)
             if again < 0:
                 break
             skipped += again - offset
             offset = again
             continue
-        if offset + found.length > source.size:
-            short = offset + found.length - source.size
+        if offset + header.length > source.size:
+            short = offset + header.length - source.size
             break
         count += 1
-        offset += found.length
+        offset += header.length
     if skipped:
         text = f"{skipped} bytes between frames that belong to none"
         notes.append(Note(code="damaged-frames", text=text))

@@ -44,7 +44,7 @@ _FLAC_FRAMES_PER_BYTE = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class Structure:
-    """What the headers tell.
+    """What the headers report.
 
     Parameters
     ----------
@@ -77,24 +77,24 @@ class Structure:
     codec: str = ""
 
 
-def _truncated(what: str, declared: int, found: int) -> AudioError:
-    return AudioError("truncated", f"{what} declares {declared} bytes, the file holds {found}")
+def _truncated(what: str, declared: int, size: int) -> AudioError:
+    return AudioError("truncated", f"{what} declares {declared} bytes, the file holds {size}")
 
 
 def _fits(what: str, *, start: int, declared: int, size: int, block: int) -> Structure:
     """Compare ``declared`` bytes from ``start`` with the file's size."""
-    found = max(size - start, 0)
-    if declared <= found:
+    available = max(size - start, 0)
+    if declared <= available:
         return Structure()
-    if declared - found < block:
-        text = f"{what} lacks {declared - found} of {declared} bytes, less than one frame"
+    if declared - available < block:
+        text = f"{what} lacks {declared - available} of {declared} bytes, less than one frame"
         return Structure(notes=(Note(code="short", text=text),))
-    return Structure(verdict=_truncated(what, declared, found))
+    return Structure(verdict=_truncated(what, declared, available))
 
 
 def _with_notes(structure: Structure, *notes: Note | None) -> Structure:
-    kept = tuple(note for note in notes if note is not None)
-    return replace(structure, notes=structure.notes + kept)
+    texts = tuple(note for note in notes if note is not None)
+    return replace(structure, notes=structure.notes + texts)
 
 
 def _trailing(end: int, size: int) -> Note | None:
@@ -361,9 +361,9 @@ def _avi(source: SourceFile, start: int) -> Structure:
 
 
 def inspect(source: SourceFile, container: str, start: int) -> Structure:
-    """Return what the headers of ``container``, which begins at byte ``start``, tell.
+    """Return the structure by the headers of ``container``, which begins at byte ``start``.
 
-    Where headers lie all over the file, what they told is kept for the next time: training opens a
+    Where headers lie all over the file, the result is kept for the next time: training opens a
     file for every crop.
     """
     if container not in _WALKED:

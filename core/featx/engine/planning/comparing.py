@@ -72,15 +72,15 @@ class PlannedTrack:
 
     def to_do(self) -> TrackTask | None:
         """Return the work, or None where nothing is to be done."""
-        wanted = tuple((unit.extractor, unit.features) for unit in self.units if unit.features)
-        if not wanted:
+        missing = tuple((unit.extractor, unit.features) for unit in self.units if unit.features)
+        if not missing:
             return None
         return TrackTask(
             track_id=self.source.track_id,
             path=self.source.path,
             size=self.size,
             mtime_ns=self.mtime_ns,
-            wanted=wanted,
+            missing=missing,
             tags=self.source.tags,
             known=self.known,
         )

@@ -66,8 +66,8 @@ class Collector(Outcomes):
     def result(self, track: PendingTrack, step: int, outputs: Outputs) -> None:
         """Take what an extractor gave for a track."""
         extractor = self.settings.extractors[step]
-        wanted = dict(track.task.wanted)[extractor.number]
-        specs = tuple(spec for spec in outputs.specs if spec.name in wanted)
+        names = dict(track.task.missing)[extractor.number]
+        specs = tuple(spec for spec in outputs.specs if spec.name in names)
         group = self._groups.setdefault(
             (extractor.number, specs), _Group(recipe=extractor.recipe, specs=specs)
         )
@@ -157,7 +157,7 @@ class Collector(Outcomes):
         track.status = max(track.status, status, key=_WORST.__getitem__)
         self._units[extractor.name][status] += 1
         record = _record(track)
-        features = () if status == "skipped" else dict(track.task.wanted)[extractor.number]
+        features = () if status == "skipped" else dict(track.task.missing)[extractor.number]
         unit = Unit(
             track_id=record.track_id,
             recipe=extractor.recipe.id,

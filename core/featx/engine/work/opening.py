@@ -158,7 +158,7 @@ class OpenExtractor:
         return self._resolved[native_sr]
 
     def rates(self) -> set[int | None]:
-        """Return the rates in Hz that tracks are wanted at; None is the file's own."""
+        """Return the rates in Hz that tracks are needed at; None is the file's own."""
         own = self.prepared.resolved.sr
         front_ends = (preset(item).sr for item in self.prepared.resolved.front_ends)
         return {own, *(sr for sr in front_ends if sr is not None)}

@@ -105,7 +105,7 @@ class ShardRunner:
             self._writer = StoreWriter(self.settings.store, provenance=self.settings.provenance)
         self.collector = Collector(self.settings, task.number, self._writer)
         tracks = [
-            PendingTrack(key=key, task=track, steps=[number for number, _ in track.wanted])
+            PendingTrack(key=key, task=track, steps=[number for number, _ in track.missing])
             for key, track in enumerate(task.tracks)
         ]
         stopped = self.supervisor.work_off(tracks, self.collector)

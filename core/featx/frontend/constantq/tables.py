@@ -93,7 +93,7 @@ def _weights(item: Filter, what: TransformSpec) -> DoubleArray:
 
 def _unique(what: TransformSpec) -> tuple[list[Filter], list[int]]:
     """Return the filters of all harmonics, each once, and the filter of every column."""
-    found: list[Filter] = []
+    distinct: list[Filter] = []
     columns = []
     for harmonic in what.harmonics:
         filters = constant_q_filters(
@@ -105,13 +105,13 @@ def _unique(what: TransformSpec) -> tuple[list[Filter], list[int]]:
             filter_scale=what.filter_scale,
         )
         for item in filters:
-            near = (i for i, other in enumerate(found) if _same(item, other))
-            place = next(near, len(found))
-            if place == len(found):
-                found.append(item)
+            near = (i for i, other in enumerate(distinct) if _same(item, other))
+            place = next(near, len(distinct))
+            if place == len(distinct):
+                distinct.append(item)
             columns.append(place)
     order = np.reshape(columns, (len(what.harmonics), what.n_bins)).T.ravel()
-    return found, order.tolist()
+    return distinct, order.tolist()
 
 
 def _same(a: Filter, b: Filter) -> bool:

@@ -77,7 +77,7 @@ def report_guards(recorder: Recorder, guards: Guards) -> None:
             "Return results; the host stores them.",
         ),
     }
-    for name, (found, rule, remedy) in rules.items():
+    for name, (offences, rule, remedy) in rules.items():
         with recorder.check(name):
-            if found:
-                raise CheckFailed(f"{rule}, got {found[0]}. {remedy}")
+            if offences:
+                raise CheckFailed(f"{rule}, got {offences[0]}. {remedy}")

@@ -166,8 +166,8 @@ class _Battery:
         extractor.extractor.extract([track])
         if not np.array_equal(track.y, y):
             raise CheckFailed("Track.y must be left unmodified, got other samples. Copy it first.")
-        for front_end, kept in zip(fronts, before, strict=True):
-            if not np.array_equal(track.spectra(front_end), kept):
+        for front_end, copy in zip(fronts, before, strict=True):
+            if not np.array_equal(track.spectra(front_end), copy):
                 raise CheckFailed(
                     "arrays from Track.spectra must be left unmodified, because other extractors "
                     "share them, got other values. Copy them first."

@@ -87,7 +87,7 @@ class Guards:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         if folder >= 0 and not os.path.isdir(_DESCRIPTORS):  # noqa: PTH112
-            return  # where a descriptor leads cannot be told; what made its folder was heard
+            return  # the target of a descriptor is unknown; what made its folder was recorded
         self._quiet = True  # realpath must not be heard itself
         try:
             base = f"{_DESCRIPTORS}/{folder}" if folder >= 0 else ""

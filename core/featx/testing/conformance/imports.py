@@ -53,11 +53,11 @@ def examine_imports(target: Target, recorder: Recorder, *, resolve: bool) -> Non
 def _ask_hooks(target: Target) -> None:
     from featx.registry import PLUGIN_GROUP, discover, load_one
 
-    for found in discover(PLUGIN_GROUP):
-        if (found.distribution, found.name) == (target.distribution, target.plugin):
-            (record,) = load_one(found).plugins
+    for entry in discover(PLUGIN_GROUP):
+        if (entry.distribution, entry.name) == (target.distribution, target.plugin):
+            (record,) = load_one(entry).plugins
             if record.status != "ok":
-                raise CheckFailed(f"plugin {found.name!r} {record.reason}.")
+                raise CheckFailed(f"plugin {entry.name!r} {record.reason}.")
             return
     raise CheckFailed(f"plugin {target.plugin!r} of {target.distribution} must be installed.")
 

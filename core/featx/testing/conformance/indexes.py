@@ -99,11 +99,11 @@ class _Battery:
                 f"got {len(ids)} lists and distances {distances.shape}."
             )
         hits = 0
-        for row, (names, found) in enumerate(zip(ids, distances, strict=True)):
+        for row, (names, row_distances) in enumerate(zip(ids, distances, strict=True)):
             real = np.array([true[row, place[name]] for name in names])
-            if np.abs(real - found).max() > _ROUNDING:
+            if np.abs(real - row_distances).max() > _ROUNDING:
                 raise CheckFailed(
-                    f"distances must be 1 - cosine, got {found[0]:.6f} for {real[0]:.6f}."
+                    f"distances must be 1 - cosine, got {row_distances[0]:.6f} for {real[0]:.6f}."
                 )
             limit = np.sort(true[row])[K - 1] + _ROUNDING
             hits += int((real <= limit).sum())
@@ -138,8 +138,8 @@ class _Battery:
         vectors[2] = 0.0
         index = self.build(_frozen(vectors), self.ids[:6])
         ids, distances = index.search(self.queries[:1], 6)
-        found = dict(zip(ids[0], distances[0], strict=True))
-        if abs(found.get(self.ids[2], np.inf) - 1.0) > _ROUNDING:
+        by_id = dict(zip(ids[0], distances[0], strict=True))
+        if abs(by_id.get(self.ids[2], np.inf) - 1.0) > _ROUNDING:
             raise CheckFailed("an all-zero vector must have distance 1 to every query.")
         _, distances = index.search(np.zeros((1, DIM), dtype=np.float32), 6)
         if np.abs(distances - 1.0).max() > _ROUNDING:

@@ -124,8 +124,8 @@ class _Battery:
         if self.spec.labels == "classes":
             return {"embeddings": embeddings, "labels": self.torch.arange(batch) // 2}
         n_tags = self.params.get("n_classes", TAGS)
-        given = self.torch.randint(2, (batch, n_tags), generator=generator)
-        return {"embeddings": embeddings, "labels": given.to(self.torch.float64)}
+        labels = self.torch.randint(2, (batch, n_tags), generator=generator)
+        return {"embeddings": embeddings, "labels": labels.to(self.torch.float64)}
 
     def wants_gradient(self, role: str, tensor: torch.Tensor) -> bool:
         return role != "labels" and tensor.is_floating_point()
@@ -139,18 +139,18 @@ class _Battery:
             name: tensor.clone().requires_grad_() if self.wants_gradient(name, tensor) else tensor
             for name, tensor in roles.items()
         }
-        found: Any = loss(**leaves)
-        if not isinstance(found, self.torch.Tensor) or found.ndim != 0:
-            raise CheckFailed(f"the loss must be a scalar tensor, got {_shown(found)}.")
-        if not found.requires_grad:
+        result: Any = loss(**leaves)
+        if not isinstance(result, self.torch.Tensor) or result.ndim != 0:
+            raise CheckFailed(f"the loss must be a scalar tensor, got {_shown(result)}.")
+        if not result.requires_grad:
             raise CheckFailed("the loss must have a gradient, got a constant.")
-        wanted = [leaf for leaf in leaves.values() if leaf.requires_grad]
-        wanted += self.own(loss).values()
-        gradients: Any = self.torch.autograd.grad(found, wanted, allow_unused=True)
-        scalar: torch.Tensor = found.detach()
+        variables = [leaf for leaf in leaves.values() if leaf.requires_grad]
+        variables += self.own(loss).values()
+        gradients: Any = self.torch.autograd.grad(result, variables, allow_unused=True)
+        scalar: torch.Tensor = result.detach()
         return scalar, [
             self.torch.zeros_like(leaf) if gradient is None else gradient
-            for leaf, gradient in zip(wanted, gradients, strict=True)
+            for leaf, gradient in zip(variables, gradients, strict=True)
         ]
 
     def own(self, loss: Any) -> dict[str, torch.Tensor]:
@@ -179,8 +179,8 @@ class _Battery:
     def check_roles(self) -> None:
         roles = self.roles()
         for name in roles:
-            given = {other: tensor for other, tensor in roles.items() if other != name}
-            self._refused(given, name, "missing")
+            remaining = {other: tensor for other, tensor in roles.items() if other != name}
+            self._refused(remaining, name, "missing")
         self._refused({**roles, "strangers": roles[next(iter(roles))]}, "strangers", "unknown")
 
     def _refused(self, roles: Mapping[str, torch.Tensor], name: str, what: str) -> None:
@@ -286,10 +286,10 @@ class _Battery:
 
     def check_input(self) -> None:
         roles = self.roles()
-        kept = {name: tensor.clone() for name, tensor in roles.items()}
+        copies = {name: tensor.clone() for name, tensor in roles.items()}
         self.loss(**roles)
         for name, tensor in roles.items():
-            if not self.torch.equal(tensor, kept[name]):
+            if not self.torch.equal(tensor, copies[name]):
                 raise CheckFailed(f"{name} must be left unmodified, got other values.")
 
 

@@ -183,12 +183,12 @@ def check_expected(expected: Mapping[str, str], known: Mapping[str, str]) -> Non
 
 
 def judge(
-    found: Iterable[Outcome], *, expected: Mapping[str, str], known: Mapping[str, str]
+    results: Iterable[Outcome], *, expected: Mapping[str, str], known: Mapping[str, str]
 ) -> tuple[Outcome, ...]:
     """Sort outcomes by ``known``, and turn declared failures into ``xfail`` and ``xpass``."""
     order = list(known)
     outcomes = []
-    for outcome in sorted(found, key=lambda item: order.index(item.id)):
+    for outcome in sorted(results, key=lambda item: order.index(item.id)):
         reason = expected.get(outcome.id)
         if reason is None or outcome.status == "skip":
             outcomes.append(outcome)
@@ -206,8 +206,8 @@ def _folded(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     first: dict[str, str] = {}
     for outcome in outcomes:
         if outcome.status == "fail" and outcome.message in first:
-            told = f"for the same reason as {first[outcome.message]!r}"
-            yield dataclasses.replace(outcome, message=told)
+            message = f"for the same reason as {first[outcome.message]!r}"
+            yield dataclasses.replace(outcome, message=message)
             continue
         if outcome.status == "fail":
             first[outcome.message] = outcome.id

@@ -143,10 +143,10 @@ def _check_resolved(resolved: Any) -> None:
         plain = json.loads(json.dumps(output.to_json(), allow_nan=False))
         if FeatureSpec.from_json(plain) != output:
             raise CheckFailed(f"output {output.name!r} must survive JSON, got another spec back.")
-        wanted = "float64" if output.kind == "events" else "float32"
-        if output.dtype != wanted:
+        dtype = "float64" if output.kind == "events" else "float32"
+        if output.dtype != dtype:
             raise CheckFailed(
-                f"output {output.name!r} ({output.kind}) must have dtype {wanted}, "
+                f"output {output.name!r} ({output.kind}) must have dtype {dtype}, "
                 f"got {output.dtype}."
             )
         if not output.description.strip():

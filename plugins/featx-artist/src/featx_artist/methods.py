@@ -57,8 +57,8 @@ class SegmentMethod(GradientMethod):
 
     def trunk(self, model: Any) -> ArtistTrunk:
         """Return the part of the model that is exported."""
-        found: ArtistTrunk = model if isinstance(model, ArtistTrunk) else model.trunk
-        return found
+        trunk: ArtistTrunk = model if isinstance(model, ArtistTrunk) else model.trunk
+        return trunk
 
     def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return the state of the trunk and its configuration; a head stays behind."""
@@ -78,8 +78,8 @@ class HeadMethod(ClassifierMethod, SegmentMethod):
 
     def logits(self, model: Classifier, batch: Batch) -> Tensor:
         """Return ``(batch, n_classes)``."""
-        found: Tensor = model(normalised(batch["inputs"]))
-        return found
+        logits: Tensor = model(normalised(batch["inputs"]))
+        return logits
 
     def losses(self, model: Classifier, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the labels, and the decay."""
@@ -162,12 +162,12 @@ class PositiveMethod(SegmentMethod):
         keys = [key for key in batch if key.rpartition(".")[2] in ROLES]
         flat = torch.cat([part.flatten(0, -3) for part in segments])  # (all, time, band)
         vectors = model(normalised(flat))  # (all, dim)
-        found: dict[str, dict[str, Tensor]] = {}
+        roles: dict[str, dict[str, Tensor]] = {}
         parts = vectors.split([part.shape[:-2].numel() for part in segments])
         for key, part, own in zip(keys, segments, parts, strict=True):
             notion, _, role = key.rpartition(".")
-            found.setdefault(notion or "artist", {})[role] = own.unflatten(0, part.shape[:-2])
-        return found
+            roles.setdefault(notion or "artist", {})[role] = own.unflatten(0, part.shape[:-2])
+        return roles
 
     def hinge(self, notion: str) -> Any:
         """Return the loss of a notion, summed over examples and negatives as in eq. 4.2."""
@@ -244,8 +244,8 @@ class JointMethod(PositiveMethod):
     @property
     def notions(self) -> tuple[str, ...]:
         """What is learned."""
-        found: tuple[str, ...] = self.params.notions
-        return found
+        notions: tuple[str, ...] = self.params.notions
+        return notions
 
     def margin(self, notion: str) -> float:
         """Return the margin of a notion."""

@@ -57,7 +57,7 @@ def check_shape(name: str, tensor: Tensor, *rules: tuple[int | None, ...], expec
     shape = tuple(tensor.shape)
     for rule in rules:
         if len(rule) == len(shape) and all(
-            wanted in (None, size) for wanted, size in zip(rule, shape, strict=True)
+            length in (None, size) for length, size in zip(rule, shape, strict=True)
         ):
             return
     raise ParameterError(f"{name} must have shape {expected}, got {shape}.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray, FloatArray
     from featx_plot.panels import Frames
 
-#: Okabe and Ito's colours, told apart by every kind of colour vision, those first that also stand
+#: Okabe and Ito's colours, distinct for every kind of colour vision, those first that also stand
 #: out on the dark image panels.
 PALETTE = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#0072B2", "#D55E00")
 INK = "#2E3440"
@@ -128,7 +128,7 @@ def lines(axes: Axes, frames: Frames | None) -> None:
 def strip(axes: Axes, events: Events, shown: float) -> None:
     """Draw labelled spans as a strip of boxes; equal labels have equal colours.
 
-    ``shown`` is the length of the time axis in seconds: labels shrink to fit, or are left out.
+    ``shown`` is the length of the time axis in seconds: labels shrink to fit, or are omitted.
     """
     ends = events.starts if events.ends is None else events.ends
     tints: dict[str, str] = {}
@@ -271,13 +271,13 @@ def frequency_axis(axes: Axes, frequencies: DoubleArray) -> None:
     span = len(frequencies)
     even = len(frequencies) > 2 and np.allclose(np.diff(frequencies), frequencies[1])
     candidates = _even_ticks(frequencies[-1]) if even else np.asarray(_TICKS, dtype=np.float64)
-    kept: list[tuple[float, float]] = []
+    ticks: list[tuple[float, float]] = []
     for hertz in candidates:
         row = float(rows_of(np.asarray(hertz), frequencies))
-        if np.isfinite(row) and all(abs(row - other) >= span / 16 for other, _ in kept):
-            kept.append((row, hertz))
-    kept.sort()
-    axes.set_yticks([row for row, _ in kept], [hertz_text(hertz) for _, hertz in kept])
+        if np.isfinite(row) and all(abs(row - other) >= span / 16 for other, _ in ticks):
+            ticks.append((row, hertz))
+    ticks.sort()
+    axes.set_yticks([row for row, _ in ticks], [hertz_text(hertz) for _, hertz in ticks])
     axes.set_ylabel("frequency (Hz)", fontsize=8, color=INK)
 
 

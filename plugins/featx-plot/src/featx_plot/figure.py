@@ -221,9 +221,9 @@ def _overlay(
 
 def _widest(all_axes: list[Axes], plan: list[tuple[str, Any]]) -> Axes:
     """Return the waveform, or else the first panel that is not a strip."""
-    for wanted in ("waveform", "lines", "image", "notes"):
+    for candidate in ("waveform", "lines", "image", "notes"):
         for axes, (kind, _) in zip(all_axes, plan, strict=True):
-            if kind == wanted:
+            if kind == candidate:
                 return axes
     return all_axes[0]
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--color",
     metavar="COLUMN",
-    help="Column of the manifest that gives the colour, such as artist; 'tags:piano' tells tracks "
+    help="Column of the manifest that gives the colour, such as artist; 'tags:piano' parts tracks "
     "with this tag from others.",
 )
 @click.option(
@@ -105,12 +105,12 @@ def command(
         ids = list(view.ids)
         points = layout(view.values, method=method, perplexity=perplexity, seed=seed)
         values = None if color is None else _values(opened, ids, color, manifest)
-        told = f"{extractor}.{view.spec.name}, {len(ids)} tracks, {method}"
+        subtitle = f"{extractor}.{view.spec.name}, {len(ids)} tracks, {method}"
     figure = render_map(
         points,
         values=values,
         name=color or "",
-        title=told if title is None else title,
+        title=subtitle if title is None else title,
         labels=ids if labels else None,
     )
     click.echo(save(figure, output, dpi=dpi))

@@ -107,8 +107,8 @@ def _tsne(unit: DoubleArray, perplexity: float, seed: int) -> AnyArray:
         metric="cosine",
         random_state=seed,
     )
-    found: AnyArray = model.fit_transform(unit)
-    return found
+    points: AnyArray = model.fit_transform(unit)
+    return points
 
 
 def _umap(unit: DoubleArray, neighbours: float, seed: int) -> AnyArray:
@@ -120,10 +120,10 @@ def _umap(unit: DoubleArray, neighbours: float, seed: int) -> AnyArray:
             "--method tsne."
         ) from error
     count = max(2, min(round(neighbours), len(unit) - 1))
-    found: AnyArray = UMAP(
+    points: AnyArray = UMAP(
         n_neighbors=count, metric="cosine", random_state=seed, n_jobs=1
     ).fit_transform(unit)
-    return found
+    return points
 
 
 def render_map(
@@ -165,9 +165,9 @@ def render_map(
     """
     if points.ndim != 2 or points.shape[1] != 2:
         raise ParameterError(f"points must have shape (n, 2), got {points.shape}.")
-    for what, given in (("values", values), ("labels", labels)):
-        if given is not None and len(given) != len(points):
-            raise ParameterError(f"{what} must be one per point ({len(points)}), got {len(given)}.")
+    for what, items in (("values", values), ("labels", labels)):
+        if items is not None and len(items) != len(points):
+            raise ParameterError(f"{what} must be one per point ({len(points)}), got {len(items)}.")
     figure = new_figure()
     figure.set_size_inches(width, 0.78 * width)
     axes = figure.add_subplot()

@@ -52,11 +52,11 @@ class Frames:
                 f"values of {self.name!r} must be (T, D) with T times, "
                 f"got shape {values.shape} and {times.shape}."
             )
-        for label, given in (("labels", self.labels), ("frequencies", self.frequencies)):
-            if given is not None and len(given) not in (0, values.shape[1]):
+        for label, column in (("labels", self.labels), ("frequencies", self.frequencies)):
+            if column is not None and len(column) not in (0, values.shape[1]):
                 raise ParameterError(
                     f"{label} of {self.name!r} must have one entry for each of the "
-                    f"{values.shape[1]} dimensions, got {len(given)}."
+                    f"{values.shape[1]} dimensions, got {len(column)}."
                 )
         object.__setattr__(self, "name", printable(self.name))
         object.__setattr__(self, "labels", tuple(printable(label) for label in self.labels))
@@ -71,8 +71,8 @@ class Frames:
     def between(self, start: float, end: float) -> Frames:
         """Return the frames that show something from ``start`` to ``end``, in seconds."""
         half = self.step / 2
-        kept = (self.times + half >= start) & (self.times - half <= end)
-        return dataclasses.replace(self, values=self.values[kept], times=self.times[kept])
+        inside = (self.times + half >= start) & (self.times - half <= end)
+        return dataclasses.replace(self, values=self.values[inside], times=self.times[inside])
 
 
 def frames_panel(

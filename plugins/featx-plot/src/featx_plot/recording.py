@@ -164,12 +164,12 @@ def _events(text: str) -> list[Events]:
 
     path, _, names = (text, "", "") if Path(text).exists() else text.rpartition("#")
     groups = read_events(path or text)
-    wanted = [name for name in names.split(",") if name]
+    queries = [name for name in names.split(",") if name]
     known = [group.name for group in groups]
-    for name in wanted:
+    for name in queries:
         if not any(_answers_to(group, name) for group in groups):
             raise ParameterError(f"events of {path} must be some of {listed(known)}, got {name!r}.")
-    return [g for g in groups if not wanted or any(_answers_to(g, name) for name in wanted)]
+    return [g for g in groups if not queries or any(_answers_to(g, name) for name in queries)]
 
 
 def _answers_to(group: Events, name: str) -> bool:
@@ -241,8 +241,8 @@ def _choose(
                 f"column of {spec.name} must be one of {listed(known)}, got {column!r}."
             )
     rows = [known.index(column) for column in columns]
-    kept = tuple(spec.columns[row] for row in rows) if spec.columns else ()
-    chosen = dataclasses.replace(spec, dim=len(rows), columns=kept, aspects={})
+    names = tuple(spec.columns[row] for row in rows) if spec.columns else ()
+    chosen = dataclasses.replace(spec, dim=len(rows), columns=names, aspects={})
     return chosen, values[:, rows]
 
 

@@ -51,7 +51,7 @@ def checkpoint(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     elif suffix == ".safetensors":
         tensors, config = load_weights(path)
         if not isinstance(config.get("model"), dict):
-            raise WeightsError(f"{path} must tell the configuration of its model, got none.")
+            raise WeightsError(f"{path} must hold the configuration of its model, got none.")
     else:
         tensors, config = torch_sota(path)
     _check_shapes(path, tensors, config["model"])
@@ -60,11 +60,11 @@ def checkpoint(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
 
 def _check_shapes(path: Path, tensors: Mapping[str, AnyArray], model: Mapping[str, Any]) -> None:
     """Refuse what the network would not take, before it lies in a cache."""
-    for name, wanted in make_network(config_from_json(model)).state_dict().items():
+    for name, tensor in make_network(config_from_json(model)).state_dict().items():
         shape = tensors[name].shape if name in tensors else None
-        if shape != tuple(wanted.shape) and not name.endswith("num_batches_tracked"):
+        if shape != tuple(tensor.shape) and not name.endswith("num_batches_tracked"):
             raise WeightsError(
-                f"{path}: {name} must have shape {tuple(wanted.shape)}, got {shape}."
+                f"{path}: {name} must have shape {tuple(tensor.shape)}, got {shape}."
             )
 
 

@@ -64,8 +64,8 @@ def keras_resemul(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         if not isinstance(config, ResConfig) or config.sr != 22050:
             continue
         order = list(_order(config))
-        wanted = {kind: sum(k == kind for k, _ in order) for kind in _PARTS}
-        if wanted == counts and _width(layers) == config.embedding_dim:
+        needs = {kind: sum(k == kind for k, _ in order) for kind in _PARTS}
+        if needs == counts and _width(layers) == config.embedding_dim:
             tensors = dict(_assigned(path, order, layers, config))
             return tensors, {"model": config.to_json(), "params": {"model": name}}
     raise WeightsError(

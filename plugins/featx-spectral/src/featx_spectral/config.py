@@ -156,10 +156,10 @@ def resolve_spectral(params: SpectralParams, native_sr: int | None) -> Resolved:
 
 def _changes(params: Any, *renamed: tuple[str, str], skip: tuple[str, ...] = ()) -> dict[str, Any]:
     names = dict(renamed)
-    given = {item.name: getattr(params, item.name) for item in dataclasses.fields(params)}
+    values = {item.name: getattr(params, item.name) for item in dataclasses.fields(params)}
     return {
         names.get(name, name): value
-        for name, value in given.items()
+        for name, value in values.items()
         if value is not None and name not in skip
     }
 

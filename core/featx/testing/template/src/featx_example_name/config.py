@@ -16,7 +16,7 @@ class ExampleNameParams:
     floor_db: float = param(-120.0, "Level of silence in dB; lower levels are raised to it.", lt=0)
 
     def __post_init__(self) -> None:
-        """Check what one field alone cannot tell."""
+        """Check what one field alone does not show."""
         if self.frame_length % 2:
             raise ParameterError(f"frame_length must be even, got {self.frame_length}.")
 
