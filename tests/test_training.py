@@ -316,6 +316,18 @@ def test_nan_names_step_files_and_checkpoint(manifest: Path) -> None:
     assert ".wav" in told.partition("read from:")[2]
 
 
+def test_an_exception_of_a_gradient_method_is_told_in_one_line(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training_method.LENGTH", 1022)  # 511 bins make no four bands
+    told = (
+        r"^method 'artist' of tiny failed in step 1: RuntimeError: shape .* "
+        r"\(training_method\.py, line \d+\); --debug shows the traceback$"
+    )
+    with pytest.raises(TrainingError, match=told):
+        run(manifest, "out", steps=2)
+
+
 def test_nan_of_a_validation_names_the_same(manifest: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         run(manifest, "out", break_at=6, validate_every=5)
@@ -376,15 +388,15 @@ def test_wrong_manifest_is_refused_with_its_line(manifest: Path, line: str, told
         run(manifest, "out")
 
 
-def test_lines_without_the_label_are_left_out_and_told(manifest: Path) -> None:
+def test_lines_without_the_label_are_skipped_and_reported(manifest: Path) -> None:
     text = manifest.read_text("utf-8").replace("03.wav,artist 0", "03.wav,")
     manifest.write_text(text, encoding="utf-8")
     reporter = Silent()
     run(manifest, "out", steps=2, reporter=reporter)
-    assert "1 lines have no artist and are left out (line 5)." in reporter.notes
+    assert "1 lines have no artist and are skipped (line 5)." in reporter.notes
 
 
-def test_column_that_is_missing_is_told_once(manifest: Path) -> None:
+def test_column_that_is_missing_is_reported_once(manifest: Path) -> None:
     text = manifest.read_text("utf-8").replace("path,artist,tags", "path,band,tags")
     manifest.write_text(text, encoding="utf-8")
     told = r"songs.csv must have the columns .* has no artist, got path, band, tags\.$"
@@ -392,7 +404,7 @@ def test_column_that_is_missing_is_told_once(manifest: Path) -> None:
         run(manifest, "out", steps=2)
 
 
-def test_column_of_a_parquet_manifest_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_column_of_a_parquet_manifest_that_is_missing_is_reported(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     path = tmp_path / "songs.parquet"
     pandas.DataFrame({"path": ["a.wav"], "mood": ["calm"]}).to_parquet(path)

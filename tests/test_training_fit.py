@@ -113,6 +113,15 @@ def test_plugin_of_the_documentation_trains_and_its_weights_serve_a_run(
     np.testing.assert_allclose(values[0], wanted, atol=2 / len(frames))
 
 
+def test_too_few_vectors_for_the_codebook_end_the_training(
+    site: Path, manifest: Path, tmp_path: Path
+) -> None:
+    words = ["train", "-p", "codebook", "-m", manifest, "-o", tmp_path / "checkpoint"]
+    done = featx_command(site, *words, "--set", "codewords=9", "--set", "n_vectors=8")
+    assert done.returncode == 3
+    assert "codewords must be <= the number of vectors, got 9 and 8." in done.stderr
+
+
 def test_info_lists_what_can_be_set_about_a_fit(site: Path) -> None:
     done = featx_command(site, "info", "codebook", "--method", "kmeans", "--json")
     told = json.loads(done.stdout)
@@ -214,6 +223,33 @@ def test_what_a_method_gets_wrong_is_named(
 ) -> None:
     with pytest.raises(error, match=told):
         fit(noise, broken=broken, checkpoint_minutes=0)
+
+
+@pytest.mark.usefixtures("known")
+def test_an_exception_of_a_method_is_told_in_one_line(noise: Path) -> None:
+    told = (
+        r"^method 'walk' of tiny failed in step 2: ValueError: too few vectors "
+        r"\(training_fits\.py, line \d+\); --debug shows the traceback$"
+    )
+    with pytest.raises(TrainingError, match=told) as raised:
+        fit(noise, broken="raises")
+    assert isinstance(raised.value.__cause__, ValueError)
+
+
+@pytest.mark.usefixtures("known")
+def test_an_exception_of_featx_is_not_blamed_on_the_method(
+    noise: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("featx.training.fitting.draw_vectors", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit(noise)
+
+
+@pytest.mark.usefixtures("known")
+def test_arrays_without_dimensions_keep_their_shape_when_a_fit_is_resumed(noise: Path) -> None:
+    for steps in (1, 2):
+        assert fit(noise, broken="scalar", steps=steps).steps == steps
+    assert featx.load_weights(noise.parent / "out" / "tiny.safetensors")[0]["sum"].shape == ()
 
 
 @pytest.mark.usefixtures("known")

@@ -46,6 +46,19 @@ def sound(tmp_path, tensors) -> Path:
     return path
 
 
+def test_shapes_are_kept(tmp_path: Path) -> None:
+    arrays = {"none": np.array(2.5), "empty": np.zeros((0, 3)), "turned": np.ones((2, 3)).T}
+    path = tmp_path / "shapes.safetensors"
+    weights.save_weights(path, arrays, {})
+    loaded, _ = weights.load_weights(path)
+    assert {name: array.shape for name, array in loaded.items()} == {
+        "none": (),
+        "empty": (0, 3),
+        "turned": (3, 2),
+    }
+    assert loaded["none"] == 2.5
+
+
 @pytest.fixture
 def server(tmp_path) -> Iterator[str]:
     """Serve ``tmp_path / 'www'`` on the loopback interface."""

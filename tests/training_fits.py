@@ -36,6 +36,11 @@ class Walk(FitMethod):
     def fit(self, vectors: Any, arrays: Any, rng: np.random.Generator) -> Any:
         if self.params.broken == "type":
             return arrays
+        if self.params.broken == "raises" and arrays:
+            raise ValueError("too few vectors")
+        if self.params.broken == "scalar":
+            assert not arrays or arrays["sum"].shape == ()
+            return Fitted(arrays={"sum": np.float64(1.0)}, done=False)
         before = arrays.get("sum", np.zeros(2))
         total = before + rng.normal(size=2) + vectors.mean(axis=0)
         count = int(arrays.get("count", np.zeros(1))[0]) + 1

@@ -83,7 +83,7 @@ def test_collection_notes_tracks_without_features(tones, tmp_path):
     other = manifest.with_name("more.csv")
     other.write_text(text)
     found = read_collection(store, other, ["mfcc"])
-    assert (len(found), found.notes) == (32, ("1 of 33 tracks lack a feature: left out.",))
+    assert (len(found), found.notes) == (32, ("1 of 33 tracks lack a feature: skipped.",))
 
 
 def test_retrieval_finds_tones_of_one_pitch(tones, tmp_path):

@@ -98,7 +98,7 @@ class StoreError(FeatxError):
 
 
 class TrainingError(FeatxError):
-    """A training cannot continue: it diverged, or its state is damaged."""
+    """A training cannot continue: it diverged, its state is damaged, or its method failed."""
 
 
 class DigestError(StoreError):

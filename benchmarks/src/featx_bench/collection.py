@@ -38,7 +38,7 @@ class Collection:
     origin : mapping
         Store digest, manifest hash, and the recipe of every feature; for reports.
     notes : tuple of str
-        Tracks that were left out, and why.
+        Tracks that were skipped, and why.
     """
 
     ids: tuple[str, ...]
@@ -148,7 +148,7 @@ def read_collection(
         )
     notes = []
     if len(usable) < len(rows):
-        notes.append(f"{len(rows) - len(usable)} of {len(rows)} tracks lack a feature: left out.")
+        notes.append(f"{len(rows) - len(usable)} of {len(rows)} tracks lack a feature: skipped.")
     return Collection(
         ids=tuple(row.track_id for row in usable),
         features={

@@ -76,7 +76,7 @@ def bootstrap(
     seed: int = 0,
     clusters: Sequence[str] | None = None,
 ) -> tuple[float, float]:
-    """Return the 95 % percentile interval of ``statistic(indices)``; NaN values are left out."""
+    """Return the 95 % percentile interval of ``statistic(indices)``; NaN values are skipped."""
     samples = [statistic(rows) for rows in resamples(n, seed=seed, clusters=clusters)]
     low, high = np.nanpercentile(samples, [2.5, 97.5])
     return float(low), float(high)

@@ -97,7 +97,7 @@ def probe_predict(
     *,
     n_classes: int,
     options: ProbeOptions | None = None,
-    tell: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Any:
     """Train softmax probes, and classify ``test`` by each.
 
@@ -110,7 +110,7 @@ def probe_predict(
         Scaled features and classes.
     test : float array, shape (m, dim)
     n_classes : int > 1
-    tell : callable, optional
+    report : callable, optional
         Gets a few words about every epoch.
 
     Returns
@@ -130,7 +130,7 @@ def probe_predict(
         )
     # products too small for threads, and sums that do not depend on their number
     with inference(threads=1):
-        return _probe(train, valid, test, n_classes, options, tell)
+        return _probe(train, valid, test, n_classes, options, report)
 
 
 def _probe(
@@ -139,7 +139,7 @@ def _probe(
     test: FloatArray,
     n_classes: int,
     options: ProbeOptions,
-    tell: Callable[[str], None] | None,
+    report: Callable[[str], None] | None,
 ) -> Any:
     import torch
 
@@ -180,8 +180,8 @@ def _probe(
         for target, value in zip(best, (weight, bias), strict=True):
             target[better] = value[better]
         alive &= waited < options.patience
-        if tell is not None:
-            tell(f"epoch {epoch + 1}, {int(alive.sum())} of {trials} probes still learn")
+        if report is not None:
+            report(f"epoch {epoch + 1}, {int(alive.sum())} of {trials} probes still learn")
         if not alive.any():
             break
     scores = torch.matmul(torch.from_numpy(np.ascontiguousarray(test)), best[0]) + best[1]

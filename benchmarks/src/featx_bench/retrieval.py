@@ -58,7 +58,7 @@ def rankings(
     vectors : float array, shape (n, dim)
         A zero row has similarity 0 to everything.
     groups : sequence of str, optional
-        One per row: rows of the query's own group are left out of its list (clips of one
+        One per row: rows of the query's own group are omitted from its list (clips of one
         recording, say). Rows whose group is empty belong to none.
     seed : int
         Of the shuffle that breaks ties.

@@ -139,7 +139,7 @@ def robustness_task(
     seed: int = 0,
     progress: bool = False,
 ) -> Report:
-    """Extract features of degraded copies, and tell how far they moved.
+    """Extract features of degraded copies, and report how far they moved.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def retrieval_task(
     label : str
         The column that makes a track relevant.
     exclude : str
-        A column: tracks that share it with the query are left out of its list, such as the other
+        A column: tracks that share it with the query are omitted from its list, such as the other
         clips of its recording.
     cluster : str
         A column: the bootstrap draws its values instead of tracks.
@@ -155,7 +155,7 @@ def probe_task(
     Parameters
     ----------
     label : str
-        The column to predict; tracks without it are left out.
+        The column to predict; tracks without it are skipped.
     scaling : str
         One of `featx_bench.probes.STANDARDISATIONS`, for the probe.
     k : int > 0
@@ -229,20 +229,20 @@ def probe_task(
 
 
 class _Steps:
-    """Counts classifications on a meter, if there is one, and tells what the probes do."""
+    """Counts classifications on a meter, if there is one, and shows what the probes do."""
 
     def __init__(self, meter: Meter | None, total: int) -> None:
         self.meter, self.done, self.name = meter, 0, ""
         if meter is not None:
             meter.begin(total)
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         if self.meter is not None:
             self.meter.update(self.done, f"{self.name}, {text}" if text else self.name)
 
     def next(self) -> None:
         self.done += 1
-        self.tell("")
+        self.report("")
 
 
 def _classify(
@@ -267,7 +267,7 @@ def _classify(
             xt,
             n_classes=n_classes,
             options=options,
-            tell=steps.tell,
+            report=steps.report,
         )
         right.append(accuracy_per_track(predictions, classes[test]))
         steps.next()

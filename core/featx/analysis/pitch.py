@@ -1,4 +1,4 @@
-"""YIN: difference functions of frames and the fundamental frequency that they tell."""
+"""YIN: difference functions of frames and the fundamental frequency read from them."""
 
 from __future__ import annotations
 

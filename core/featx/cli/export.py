@@ -27,7 +27,7 @@ _FORMATS = ("npz", "csv", "parquet", "jams", "lab", "audacity", "midi", "project
     "--format",
     "format_name",
     type=click.Choice(_FORMATS),
-    help="By default the suffix of OUT tells.",
+    help="By default the suffix of OUT decides.",
 )
 @click.option(
     "--features",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx._version import __version__
 from featx.commands import (
     complete_extractor,
     echo_json,
@@ -75,60 +76,37 @@ def command(
 
 def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, Any]:
     """Return what ``featx info --json`` writes."""
-    from featx.interfaces import ExtractorSpec, LossSpec
+    from featx.interfaces import ExtractorSpec
+    from featx.registry.specs import spec_to_json
 
     kind, item = _find(known, name)
     spec = item.spec
     params = _params(name, spec, settings)
-    record = next(
-        record
-        for record in known.plugins
-        if (record.name, record.distribution) == (item.plugin, item.distribution)
-    )
-    plain: dict[str, Any] = {
-        "name": spec.name,
+    versions = {(plugin.name, plugin.distribution): plugin.version for plugin in known.plugins}
+    versions["featx", "featx"] = __version__
+    plain = {
+        **spec_to_json(spec),
         "full_name": item.full_name,
         "kind": kind,
         "plugin": item.plugin,
         "distribution": item.distribution,
-        "distribution_version": record.version,
-        "summary": spec.summary,
-        "version": spec.version,
-        "licence": spec.licence,
-        "reference": spec.reference,
+        "distribution_version": versions[item.plugin, item.distribution],
         "params": [_param(field, params) for field in dataclasses.fields(params)],
     }
-    if isinstance(spec, LossSpec):
-        plain.update(
-            inputs=spec.inputs,
-            labels=spec.labels,
-            many_negatives=spec.many_negatives,
-            pairwise=spec.pairwise,
-        )
-    if not isinstance(spec, ExtractorSpec):
-        return plain
-    resolved: Resolved = import_object(spec.resolve)(params, None)
-    plain.update(
-        sr=resolved.sr,
-        outputs=[output.to_json() for output in resolved.outputs],
-        front_ends=[
-            front_end if isinstance(front_end, str) else front_end.to_json()
-            for front_end in resolved.front_ends
-        ],
-        weights=None,
-        min_duration=spec.min_duration,
-        short_input=spec.short_input,
-        tolerance=spec.tolerance,
-        devices=list(spec.devices),
-        methods=[
-            {"name": item.name, "summary": item.summary, "reference": item.reference}
-            for item in spec.methods
-        ],
-    )
-    if spec.weights is not None:
-        from featx.weights import state
+    if isinstance(spec, ExtractorSpec):
+        resolved: Resolved = import_object(spec.resolve)(params, None)
+        plain |= {
+            "sr": resolved.sr,
+            "outputs": [output.to_json() for output in resolved.outputs],
+            "front_ends": [
+                front_end if isinstance(front_end, str) else front_end.to_json()
+                for front_end in resolved.front_ends
+            ],
+        }
+        if spec.weights is not None:
+            from featx.weights import state
 
-        plain["weights"] = dataclasses.asdict(state(spec.weights, params=params))
+            plain["weights"] = dataclasses.asdict(state(spec.weights, params=params))
     return plain
 
 
@@ -148,6 +126,13 @@ def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
 
 
 def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
+    if name in ("exact", "featx:exact"):
+        from featx.index import EXACT
+
+        built_in: Registered[Any] = Registered(
+            full_name="featx:exact", distribution="featx", plugin="featx", spec=EXACT
+        )
+        return "index", built_in
     try:
         return "extractor", known.extractor(name)
     except PluginError as unknown:

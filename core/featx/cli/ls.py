@@ -54,7 +54,7 @@ def command(store: Path, as_json: bool) -> None:
 
 
 def _short_label(name: str, extractors: list[dict[str, Any]]) -> str:
-    """Return ``mfcc@1f2e3d4c``: as many digits of the recipe as tell it from the others."""
+    """Return ``mfcc@1f2e3d4c``: as many digits of the recipe as distinguish it from the others."""
     stem, mark, digits = name.partition("@")
     for length in range(8, len(digits)):
         if sum(item["id"].startswith(digits[:length]) for item in extractors) == 1:

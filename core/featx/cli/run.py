@@ -55,12 +55,12 @@ def command(
     """Extract features from INPUTS into a store.
 
     INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), or - for a
-    list of files on stdin. Every file is decoded once, however many extractors there are. What the
-    store has already is not computed again, so an interrupted run goes on where it stopped.
+    list of files on stdin. Every file is decoded once, however many extractors there are. Results
+    already computed are not computed again, so an interrupted run resumes where it stopped.
 
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
-    130 interrupted (run again to go on).
+    130 interrupted (run again to resume).
     """  # noqa: D301  (click reads the backspace)
     from featx.engine import choose_progress, run
 
@@ -117,6 +117,6 @@ def _show(summary: RunSummary) -> None:
             click.echo(
                 f"... {summary.failed} files have failed: "
                 f"{', '.join(f'{count} {code}' for code, count in codes)}. featx ls counts them, "
-                "featx show tells the reasons."
+                "featx show lists the reasons."
             )
         sys.stdout.flush()

@@ -89,7 +89,7 @@ _REASONS = {
     "--max-minutes",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MINUTES",
-    help="Write a checkpoint after so long and stop; running again goes on.",
+    help="Write a checkpoint after so long and stop; running again resumes.",
 )
 @no_plugin_option
 @json_option
@@ -107,11 +107,11 @@ def command(
     The manifest is the one of 'featx run', with the labels that the method needs in the columns
     artist, album, tags and split. --set takes parameters of the method and of every training (lr,
     batch_size, steps and so on; 'featx info' lists them). The folder given with -o serves 'featx
-    run --weights'. A training that was stopped or killed goes on where its last checkpoint is.
+    run --weights'. A training that was stopped or killed resumes from its last checkpoint.
 
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files could not be read or the training
-    diverged, 130 interrupted (run again to go on).
+    diverged, 130 interrupted (run again to resume).
     """  # noqa: D301  (click reads the backspace)
     from featx.training import train
 

@@ -155,7 +155,7 @@ def open_extractor(
     extractor : str or type
         Short or full name, or an `Extractor` class that no package installs.
     params : mapping, optional
-        Parameters by name, such as ``{"n_mfcc": 20}``; those left out keep their defaults.
+        Parameters by name, such as ``{"n_mfcc": 20}``; those omitted keep their defaults.
     features : sequence of str, optional
         Outputs to compute; by default all of them.
     weights : path, optional

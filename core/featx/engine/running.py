@@ -203,7 +203,7 @@ def _run_settings(
     timeout: float,
     memory: int | None,
 ) -> RunSettings:
-    """Return what all workers are told, with each worker's share of cores and memory."""
+    """Return the settings of all workers, with each worker's share of cores and memory."""
     token = uuid.uuid4().hex
     threads = max(1, available_cores() // workers)
     if memory is None:

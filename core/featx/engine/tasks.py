@@ -219,7 +219,7 @@ class ShardSummary:
 # ------------------------------------------------------------- between runner and child
 @dataclass(frozen=True, kw_only=True)
 class FileProperties:
-    """What decoding told about a track."""
+    """What decoding reports about a track."""
 
     content: str
     size: int

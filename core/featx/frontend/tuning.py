@@ -172,7 +172,7 @@ def tuning_of_peaks(
 def _median(heights: FloatArray) -> np.float32:
     """Return the median of positive numbers, as numpy does, in two looks at all of them."""
     middle = len(heights) // 2
-    # the bits of positive numbers are in their order: the leading ones tell where the middle is
+    # the bits of positive numbers are in their order: the leading ones show where the middle is
     leading = heights.view(np.int32) >> 18
     below = np.cumsum(np.bincount(leading))
     first = middle if len(heights) % 2 else middle - 1

@@ -40,7 +40,7 @@ from featx.kernels.vector import (
 
 #: Floats in a cache line.
 LINE = 16
-#: Samples of every hop that `take` transposes before it goes on to other hops.
+#: Samples of every hop that `take` transposes before it continues with other hops.
 TILE = 128
 
 

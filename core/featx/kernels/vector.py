@@ -84,7 +84,7 @@ def _widest() -> int:
 
 
 def marker(count: int) -> tuple[int, ...]:
-    """Return the value whose numba type tells kernels to work with ``count`` lanes."""
+    """Return the value whose numba type makes kernels work with ``count`` lanes."""
     return (0,) * count
 
 
@@ -544,8 +544,8 @@ def _comparison(symbol, text):
     return compare
 
 
-vgreater = _comparison(">", "Return an integer whose bit i tells whether lane i of a exceeds b's.")
-vatleast = _comparison(">=", "Return an integer whose bit i tells whether lane i of a is >= b's.")
+vgreater = _comparison(">", "Return an integer whose bit i is whether lane i of a exceeds b's.")
+vatleast = _comparison(">=", "Return an integer whose bit i is whether lane i of a is >= b's.")
 
 
 @intrinsic

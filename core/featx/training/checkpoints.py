@@ -94,7 +94,7 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> State | None:
 def _check_same(path: Path, stored: Mapping[str, Any], present: Mapping[str, Any]) -> None:
     before, now = _flat(stored), _flat(present)
     changed = [
-        f"the songs of {key!r} changed"  # told by digests, which say nothing to a reader
+        f"the songs of {key!r} changed"  # compared by digests, which say nothing to a reader
         if key in {"train", "valid"}
         else f"{key} changed from {before.get(key)!r} to {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())

@@ -46,7 +46,7 @@ class Classes(ABC):
         Raises
         ------
         ParameterError
-            If there is nothing to tell apart.
+            If there are fewer classes than a classifier needs.
         """
         self.names = self._names(songs)
 

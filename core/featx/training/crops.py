@@ -263,7 +263,7 @@ class StoreCrops(CropReader):
         augment: AugmentParams = UNCHANGED,
     ) -> None:
         if spec.front_end is None:
-            raise ParameterError("store must be left out: this method reads waveforms.")
+            raise ParameterError("store must be omitted: this method reads waveforms.")
         self.spec = spec
         self._front_end = preset(spec.front_end)
         bands = without_compression(self._front_end)

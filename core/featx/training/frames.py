@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 #: Files of annotations that an error names at most.
-_TOLD = 10
+_MOST_LINES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,10 +335,10 @@ def _read(songs: Songs, targets: Mapping[str, FrameTargets]) -> list[dict[str, E
             continue
         read.append(own)
     if wrong:
-        more = f"\n  ... {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+        more = f"\n  ... {len(wrong) - _MOST_LINES} more" if len(wrong) > _MOST_LINES else ""
         raise ParameterError(
             f"annotations{songs.of_split} must be of use, got {len(wrong)} that are not:\n  "
-            + "\n  ".join(wrong[:_TOLD])
+            + "\n  ".join(wrong[:_MOST_LINES])
             + more
         )
     return read

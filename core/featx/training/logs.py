@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.training.songs import Failure
+from featx.weights.files import replacing
 
 __all__ = ["Log", "write_failures"]
 
@@ -19,7 +20,7 @@ FAILURE_LOG = "failures.csv"
 class Log:
     """Lines of numbers by step, in one CSV file per kind.
 
-    A training that goes on after step n drops what was written behind n, and the line of its last
+    A training that resumes after step n drops what was written behind n, and the line of its last
     step where that is no multiple of ``every``, so that its log equals that of an undisturbed one.
 
     Parameters
@@ -27,7 +28,7 @@ class Log:
     folder : Path
         Where the files lie.
     step : int >= 0
-        The step that the training goes on after.
+        The step after which the training resumes.
     every : int > 0
         Steps between two lines of the training.
     tensorboard : bool
@@ -82,10 +83,8 @@ def _cut(path: Path, step: int, every: int = 1) -> None:
         and int(row[0]) <= step
         and int(row[0]) % every == 0
     ]
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8", newline="") as stream:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerows(lines)
-    temporary.replace(path)
 
 
 def write_failures(folder: Path, failures: Sequence[Failure]) -> None:

@@ -1,4 +1,4 @@
-"""What a training tells while it goes on: a bar with the losses, or plain lines."""
+"""Progress reports of a training: a bar with the losses, or plain lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Standing:
     rate: float
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """Losses, epoch, learning rate and examples per second in one line."""
         losses = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
         if self.lr is None:
@@ -35,10 +35,10 @@ class Standing:
 
 
 class TrainingReporter(Protocol):
-    """Gets told how a training goes."""
+    """Receives the progress of a training."""
 
     def begin(self, step: int, total: int | None) -> None:
-        """Training starts, or goes on, after ``step`` of ``total`` steps."""
+        """Training starts, or resumes, after ``step`` of ``total`` steps."""
 
     def note(self, text: str) -> None:
         """Say something once, such as the result of a validation."""
@@ -59,7 +59,7 @@ class MeterProgress:
     def begin(self, step: int, total: int | None) -> None:
         """Say where it starts."""
         if step:
-            self._meter.note(f"going on after step {step}")
+            self._meter.note(f"resuming after step {step}")
         self._meter.begin(total, step)
 
     def note(self, text: str) -> None:
@@ -67,8 +67,8 @@ class MeterProgress:
         self._meter.note(text)
 
     def update(self, standing: Standing) -> None:
-        """Count, and tell the losses."""
-        self._meter.update(standing.step, standing.told)
+        """Count, and show the losses."""
+        self._meter.update(standing.step, standing.text)
 
     def end(self) -> None:
         """Stop, after a last line with the losses where there is no bar that shows them."""

@@ -19,6 +19,7 @@ from featx.training.planning import TrainingPlan
 from featx.training.songs import Failure, SongSplit
 from featx.weights import Provenance, file_sha256, save_weights
 from featx.weights.cards import CARD_NAME
+from featx.weights.files import replacing
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -158,7 +159,6 @@ def write_card(
         },
         **plan.method.card(),
     }
-    path = folder / CARD_NAME
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    text = json.dumps(card, indent=2, ensure_ascii=False)
+    with replacing(folder / CARD_NAME) as temporary:
+        temporary.write_text(f"{text}\n", encoding="utf-8")

@@ -6,11 +6,12 @@ import contextlib
 import os
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from featx.errors import ParameterError, listed
+from featx.errors import FeatxError, ParameterError, TrainingError, listed
 from featx.guarded.limits import available_cores
 from featx.progress import choose_meter
 from featx.registry import load_registry
@@ -47,7 +48,7 @@ def train(
     stop: threading.Event | None = None,
     disabled: Iterable[str] = (),
 ) -> TrainingSummary:
-    """Train the weights of an extractor; goes on where an earlier call with ``out`` was cut.
+    """Train the weights of an extractor; resumes where an earlier call with ``out`` was cut.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def train(
         CSV or Parquet with ``path`` and the labels that the method needs.
     out : path
         Folder of the checkpoint: ``<weights>.safetensors`` for ``featx run --weights``, its
-        ``card.json``, the state to go on from, logs, and the files that could not be read.
+        ``card.json``, the state to resume from, logs, and the files that could not be read.
     extractor : str
         Short or full name.
     method : str, optional
@@ -72,7 +73,7 @@ def train(
     workers : int > 0, optional
         Threads that read crops; as many as ``threads`` by default. Weights do not depend on them.
     max_minutes : float > 0, optional
-        After so long a checkpoint is written and the call returns; the next goes on.
+        After so long a checkpoint is written and the call returns; the next resumes.
     progress : TrainingReporter, optional
         Shows how far it is; by default a bar on stderr where that is a terminal, lines elsewhere.
     stop : threading.Event, optional
@@ -89,7 +90,7 @@ def train(
     ParameterError, PluginError
         For a wrong manifest, name or setting, or if ``out`` holds another training.
     TrainingError
-        If it diverges, or its state is damaged.
+        If it diverges, its state is damaged, or the code of the method raises an exception.
     """
     for name, value in (("threads", threads), ("workers", workers)):
         if value is not None and value < 1:
@@ -106,14 +107,20 @@ def train(
         raise ParameterError(
             f"out must be a folder for checkpoints, got {folder}, which is a store of features."
         )
-    with _made(folder), _reader(plan, store) as reader, _settings(plan, threads, device):
+    with (
+        _made(folder),
+        _own_code(plan),
+        _reader(plan, store) as reader,
+        _settings(plan, threads, device),
+    ):
         songs = read_songs(
             manifest, length_of=reader.length, needs=plan.method.needs, options=plan.options
         )
         for note in songs.notes:
             reporter.note(note)
         trainer = _trainer(plan, songs, reader, folder, device, workers or threads, reporter)
-        trainer.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
+        with _own_code(plan, trainer):
+            trainer.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
         failures = tuple(
             {item.track_id: item for item in (*songs.failures, *trainer.failures)}.values()
         )
@@ -149,6 +156,32 @@ def _check_device(device: str, plan: TrainingPlan) -> None:
         raise ParameterError(
             f"device of {spec.name!r} must be one of {listed(spec.devices)}, got {device!r}."
         )
+
+
+@contextlib.contextmanager
+def _own_code(plan: TrainingPlan, trainer: Fitter | Trainer | None = None) -> Iterator[None]:
+    """Tell what the code of the method raises as a failure of this training, in one line."""
+    try:
+        yield
+    except FeatxError:
+        raise
+    except Exception as error:
+        package = type(plan.method).__module__.partition(".")[0]
+        lines = [
+            f"{Path(frame.f_code.co_filename).name}, line {number}"
+            for frame, number in traceback.walk_tb(error.__traceback__)
+            if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+        ]
+        if not lines:  # not the method's code
+            raise
+        step = ""
+        if trainer is not None:
+            ended = bool(trainer.reason)
+            step = f" after step {trainer.step}" if ended else f" in step {trainer.step + 1}"
+        raise TrainingError(
+            f"method {plan.spec.name!r} of {plan.extractor.spec.name} failed{step}: "
+            f"{type(error).__name__}: {error} ({lines[-1]}); --debug shows the traceback"
+        ) from error
 
 
 @contextlib.contextmanager

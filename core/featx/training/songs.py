@@ -34,7 +34,7 @@ SPLITS = {
 }
 
 #: Wrong lines that one error names at most.
-_TOLD = 10
+_MOST_LINES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,9 @@ class Songs(Sequence[Song]):
         return tuple(song.labels.get(name, "") for song in self._songs)
 
     def groups(self, name: str) -> dict[str, npt.NDArray[np.int64]]:
-        """Return the songs that share a label, by the label; those without are left out.
+        """Return the songs that share a label, by the label; those without are omitted.
 
-        ``album`` is told apart by artist as well: two artists may use one title.
+        ``album`` is distinguished by artist as well: two artists may use one title.
         """
         members: dict[str, list[int]] = {}
         for index, song in enumerate(self._songs):
@@ -164,7 +164,7 @@ def read_songs(
 ) -> SongSplit:
     """Read a manifest and split it.
 
-    A column ``split`` decides (train, valid, test; test is left out). Where it names no song to
+    A column ``split`` decides (train, valid, test; test is skipped). Where it names no song to
     validate by, or is not there, whole artists (or songs, by ``split_by``) are held out by a hash
     of seed and name, so that a song stays on its side when others are added.
 
@@ -175,7 +175,7 @@ def read_songs(
     length_of : callable
         ``length_of(track_id, path)`` in samples or frames; raises `AudioError`.
     needs : sequence of str
-        Labels without which a song is of no use; lines that lack one are left out and told.
+        Labels without which a song is of no use; lines that lack one are skipped and reported.
     options : TrainingParams
         ``split_by``, ``valid_fraction`` and ``seed`` count.
 
@@ -238,10 +238,11 @@ def read_songs(
             )
         )
     if wrong:
-        more = " or more" if len(wrong) > _TOLD else ""
+        more = " or more" if len(wrong) > _MOST_LINES else ""
         raise ParameterError(
-            f"manifest {manifest} must have valid lines, got {min(len(wrong), _TOLD)} wrong ones"
-            f"{more}:\n  " + "\n  ".join(wrong[:_TOLD])
+            f"manifest {manifest} must have valid lines, got "
+            f"{min(len(wrong), _MOST_LINES)} wrong ones{more}:\n  "
+            + "\n  ".join(wrong[:_MOST_LINES])
         )
     split = SongSplit(
         train=Songs(sides["train"], split="train"),
@@ -251,7 +252,7 @@ def read_songs(
     )
     if not split.train:
         notes = "".join(f" {note}" for note in split.notes[:-1])
-        unread = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:_TOLD])
+        unread = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:_MOST_LINES])
         raise ParameterError(
             f"manifest {manifest} must hold at least one song of split 'train', got none "
             f"({n_test} of split 'test', {len(split.valid)} of 'valid', {len(failures)} could not "
@@ -307,10 +308,10 @@ def _check_new(track_id: str, path: str, where: str, seen: dict[str, str]) -> No
 
 def _notes(lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]) -> Iterator[str]:
     for name, places in sorted(lacking.items()):
-        more = ", ..." if len(places) > _TOLD else ""
+        more = ", ..." if len(places) > _MOST_LINES else ""
         yield (
-            f"{len(places)} lines have no {name} and are left out "
-            f"({', '.join(places[:_TOLD])}{more})."
+            f"{len(places)} lines have no {name} and are skipped "
+            f"({', '.join(places[:_MOST_LINES])}{more})."
         )
     artists = [
         {song.labels["artist"] for song in sides[side] if song.labels.get("artist")}

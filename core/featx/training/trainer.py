@@ -41,7 +41,7 @@ __all__ = ["Trainer"]
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 #: Files of a batch that an error names at most.
-_TOLD = 12
+_MOST_PATHS = 12
 
 
 class Trainer:
@@ -66,7 +66,7 @@ class Trainer:
     device : str
         torch device.
     reporter : TrainingReporter
-        Gets told.
+        Receives the progress.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Trainer:
                 if time.monotonic() - saved >= 60.0 * self.options.checkpoint_minutes:
                     self.save()
                     saved = time.monotonic()
-            if self._summed:  # a last line, which `Log` drops where the training goes on
+            if self._summed:  # a last line, which `Log` drops where the training resumes
                 self._write_means(log)
             self.save()
         finally:
@@ -230,7 +230,7 @@ class Trainer:
             raise TrainingError(
                 f"the validation loss must be finite, got {metrics['loss']} after step "
                 f"{self.step}. {last_good(self.out)} The last batch was read from:"
-                f"{_told_paths(self._paths)}"
+                f"{_path_lines(self._paths)}"
             )
         return metrics
 
@@ -269,7 +269,7 @@ class Trainer:
         try:
             save_state(self.out, state)
         except TrainingError as error:
-            paths = _told_paths(self._paths)
+            paths = _path_lines(self._paths)
             raise TrainingError(f"{error} The last batch was read from:{paths}") from error
 
     def _resume(self) -> None:
@@ -326,7 +326,7 @@ class Trainer:
         losses = ", ".join(f"{name}={value:g}" for name, value in values.items())
         return (
             f"the loss must be finite, got {losses} at step {self.step}. {last_good(self.out)} "
-            f"The batch was read from:{_told_paths(batch.paths)}"
+            f"The batch was read from:{_path_lines(batch.paths)}"
         )
 
 
@@ -338,9 +338,9 @@ def _tensors(arrays: Mapping[str, AnyArray]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _told_paths(paths: Sequence[str]) -> str:
-    more = [f"... {len(paths) - _TOLD} more"] if len(paths) > _TOLD else []
-    return "".join(f"\n  {line}" for line in [*paths[:_TOLD], *more])
+def _path_lines(paths: Sequence[str]) -> str:
+    more = [f"... {len(paths) - _MOST_PATHS} more"] if len(paths) > _MOST_PATHS else []
+    return "".join(f"\n  {line}" for line in [*paths[:_MOST_PATHS], *more])
 
 
 _WORDS = {

@@ -244,7 +244,8 @@ def _checked_tensors(tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
             )
         if not np.isfinite(array).all():
             raise ParameterError(f"tensor {name!r} must be finite, got NaN or infinity.")
-        arrays[name] = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        # np.ascontiguousarray would give an array without dimensions one
+        arrays[name] = np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
     return arrays
 
 

@@ -355,5 +355,5 @@ def test_our_own_files_pass_through(tmp_path: Path, rng: np.random.Generator) ->
     assert told == config
     np.testing.assert_array_equal(found["head.bias"], tensors["head.bias"])
     featx.save_weights(path, tensors, {})
-    with pytest.raises(WeightsError, match="must tell the configuration"):
+    with pytest.raises(WeightsError, match="must hold the configuration"):
         checkpoint(path)

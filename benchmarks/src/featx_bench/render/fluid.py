@@ -74,7 +74,7 @@ def fluidsynth_version(program: str) -> str:
     )
     match = re.search(r"version\s+(\d+(?:\.\d+)+)", done.stdout)
     if match is None:
-        raise SynthError(f"{program} --version must tell a version, got {done.stdout[:200]!r}.")
+        raise SynthError(f"{program} --version must print a version, got {done.stdout[:200]!r}.")
     return match[1]
 
 

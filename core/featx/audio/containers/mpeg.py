@@ -83,7 +83,7 @@ def _declared(window: Window, offset: int, frame: _Frame) -> int | None:
     """Return the frames that a Xing, Info or VBRI header declares; -1 for one without a count."""
     checksum = 0 if frame.head[1] & 1 else 2
     tag = window.read(offset + 4 + checksum + frame.side, 12)
-    if tag[:4] not in (b"Xing", b"Info"):  # some encoders leave out the checksum's place
+    if tag[:4] not in (b"Xing", b"Info"):  # some encoders omit the checksum's place
         tag = window.read(offset + 4 + frame.side, 12)
     if tag[:4] in (b"Xing", b"Info") and len(tag) == 12:
         flags, count = struct.unpack(">II", tag[4:])

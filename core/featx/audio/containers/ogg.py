@@ -105,7 +105,7 @@ def _length(source: SourceFile, start: int, walk: _Walk) -> tuple[int | None, in
 
 
 def inspect_ogg(source: SourceFile, start: int) -> Structure:
-    """Return what the pages tell: cut-off end, chained streams, lost pages."""
+    """Return what the pages show: cut-off end, chained streams, lost pages."""
     walk = _walk(source, start)
     notes = []
     if walk.garbage:

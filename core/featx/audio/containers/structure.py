@@ -44,7 +44,7 @@ _FLAC_FRAMES_PER_BYTE = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class Structure:
-    """What the headers tell.
+    """What the headers report.
 
     Parameters
     ----------
@@ -361,9 +361,9 @@ def _avi(source: SourceFile, start: int) -> Structure:
 
 
 def inspect(source: SourceFile, container: str, start: int) -> Structure:
-    """Return what the headers of ``container``, which begins at byte ``start``, tell.
+    """Return the structure by the headers of ``container``, which begins at byte ``start``.
 
-    Where headers lie all over the file, what they told is kept for the next time: training opens a
+    Where headers lie all over the file, the result is kept for the next time: training opens a
     file for every crop.
     """
     if container not in _WALKED:

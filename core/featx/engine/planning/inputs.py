@@ -36,7 +36,7 @@ class Inputs(Iterable[InputTrack]):
     ----------
     inputs : iterable of path
         Files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`, hidden ones
-        left out), globs, manifests, and ``-`` for a list of files on stdin, one per line.
+        skipped), globs, manifests, and ``-`` for a list of files on stdin, one per line.
     stdin : binary stream, optional
         Read instead of the process's own.
 

@@ -202,7 +202,7 @@ def _weights(
             paths[owners[0]] = path
         return paths
     if not specs:
-        raise ParameterError(f"weights must be left out: {', '.join(by_name)} use none.")
+        raise ParameterError(f"weights must be omitted: {', '.join(by_name)} use none.")
     if len(specs) > 1 and str(weights) != UNTRAINED and not os.path.isdir(weights):  # noqa: PTH112
         raise ParameterError(
             f"weights must name the extractor where several have some, got {weights}. "

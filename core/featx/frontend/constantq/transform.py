@@ -74,7 +74,7 @@ def fill_constant_q(
     curve: tuple[np.float32, ...] | None = None,
     threads: int = 1,
 ) -> bool:
-    """Write the transform of all frames into the rows of ``out``; tell whether ``curve`` was used.
+    """Write the transform of all frames into the rows of ``out``; return whether ``curve`` served.
 
     Complex64 ``out`` gets complex numbers, float32 magnitudes or, if ``power`` is 2, powers. The
     scalar path leaves the compression ``curve`` to others.

@@ -21,7 +21,7 @@ class Reducer(ABC):
         values : tensor, shape (n_rows, n_columns)
             Losses; a row is an anchor, an example or a pair.
         valid : bool tensor, shape (n_rows, n_columns), optional
-            Which of them count; all of them if left out.
+            Which of them count; all of them if omitted.
         """
         if valid is None:
             valid = torch.ones_like(values, dtype=torch.bool)

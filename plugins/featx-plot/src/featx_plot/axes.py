@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray, FloatArray
     from featx_plot.panels import Frames
 
-#: Okabe and Ito's colours, told apart by every kind of colour vision, those first that also stand
+#: Okabe and Ito's colours, distinct for every kind of colour vision, those first that also stand
 #: out on the dark image panels.
 PALETTE = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#0072B2", "#D55E00")
 INK = "#2E3440"
@@ -128,7 +128,7 @@ def lines(axes: Axes, frames: Frames | None) -> None:
 def strip(axes: Axes, events: Events, shown: float) -> None:
     """Draw labelled spans as a strip of boxes; equal labels have equal colours.
 
-    ``shown`` is the length of the time axis in seconds: labels shrink to fit, or are left out.
+    ``shown`` is the length of the time axis in seconds: labels shrink to fit, or are omitted.
     """
     ends = events.starts if events.ends is None else events.ends
     tints: dict[str, str] = {}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--color",
     metavar="COLUMN",
-    help="Column of the manifest that gives the colour, such as artist; 'tags:piano' tells tracks "
+    help="Column of the manifest that gives the colour, such as artist; 'tags:piano' parts tracks "
     "with this tag from others.",
 )
 @click.option(

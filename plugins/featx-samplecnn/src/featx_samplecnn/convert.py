@@ -51,7 +51,7 @@ def checkpoint(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     elif suffix == ".safetensors":
         tensors, config = load_weights(path)
         if not isinstance(config.get("model"), dict):
-            raise WeightsError(f"{path} must tell the configuration of its model, got none.")
+            raise WeightsError(f"{path} must hold the configuration of its model, got none.")
     else:
         tensors, config = torch_sota(path)
     _check_shapes(path, tensors, config["model"])

@@ -118,7 +118,7 @@ def bundle(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     Raises
     ------
     WeightsError
-        If the list or a checkpoint cannot be read, a checkpoint does not tell its parameters, or
+        If the list or a checkpoint cannot be read, a checkpoint does not name its parameters, or
         the networks do not go together.
     """
     try:
@@ -156,7 +156,7 @@ def _member_file(path: Path, label: str, place: Any) -> Path:
 
 def _text(file: Path, label: str, params: Mapping[str, Any]) -> str:
     if "model" not in params:
-        raise WeightsError(f"{file} must tell the parameters it was made with, got none.")
+        raise WeightsError(f"{file} must hold the parameters it was made with, got none.")
     return member_text(
         label,
         model=params["model"],

@@ -1,4 +1,4 @@
-"""Names of what the published classifiers tell apart."""
+"""Names of the classes of the published classifiers."""
 
 from __future__ import annotations
 
