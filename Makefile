@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo test test-oldest bench bench-peers docs tamper kills scale render checkpoints trends clean
+.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render checkpoints trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -24,6 +24,15 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src) benchmarks/src docs/demo.py
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0
+
+# linters, types and the part of the suite that needs no run: under 90 seconds on two cores, before every commit
+QUICK := annotations commands distributions docs errors guarded imports index index_aspects interfaces neural \
+	public_names registry store store_reading training_samplers types
+quick: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy core/featx $(wildcard plugins/*/src contrib/*/src) benchmarks/src docs/demo.py
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not data and not install" $(QUICK:%=tests/test_%.py)
 
 # the suite with the oldest versions that are allowed, in an environment of its own; needs Python 3.11
 OLDEST := .venv-oldest
