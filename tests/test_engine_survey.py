@@ -151,10 +151,10 @@ def test_carried_failures_are_recorded_retried_and_forgotten(music: Path, tmp_pa
     go(music, tmp_path / "s", params={"gain": 2})
     fresh = tmp_path / "t"
     go(music, fresh, params={"gain": 2})
-    from featx.store import read_ledger
+    from featx.store import LedgerView
 
     def failures(store: Path) -> list[Any]:
-        with read_ledger(store) as view:
+        with LedgerView(store) as view:
             (recipe,) = (r for r in view.recipes() if r.params["gain"] == 2)
             return [
                 (u.status, u.features, u.code, u.reason, u.content)

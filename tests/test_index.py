@@ -201,44 +201,63 @@ def test_index_of_another_store_state_is_refused(tmp_path: Path) -> None:
         ExactIndex.load(tmp_path, "after")
 
 
-def damage_vectors(folder: Path) -> None:
-    path = folder / "vectors.npy"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
 
 
-def damage_header(folder: Path) -> None:
-    (folder / "index.json").write_text("{")
+def damage_vectors(path: Path) -> None:
+    content = path.read_bytes()
+    values = np.eye(3, dtype=np.float32).tobytes()
+    assert content.count(values) == 1
+    path.write_bytes(content.replace(values, values[::-1]))
 
 
-def other_kind(folder: Path) -> None:
-    (folder / "index.json").write_text(json.dumps({"kind": "graph"}))
+def damage_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b'"ids"', b'"ads"'))
 
 
-def other_format(folder: Path) -> None:
-    header = json.loads((folder / "index.json").read_text())
-    (folder / "index.json").write_text(json.dumps({**header, "format": 99}))
+def no_archive(path: Path) -> None:
+    path.write_text("{")
 
 
-def remove_vectors(folder: Path) -> None:
-    (folder / "vectors.npy").unlink()
+def single_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.eye(3))
+
+
+def other_content(path: Path) -> None:
+    np.savez(path, vectors=np.eye(3))
+
+
+def other_format(path: Path) -> None:
+    header = np.frombuffer(json.dumps({"format": 99}).encode(), np.uint8)
+    np.savez(path, header=header, vectors=np.eye(3))
 
 
 @pytest.mark.parametrize(
-    "damage", [damage_vectors, damage_header, other_kind, other_format, remove_vectors]
+    "damage",
+    [
+        cut,
+        damage_vectors,
+        damage_header,
+        no_archive,
+        single_array,
+        other_content,
+        other_format,
+        Path.unlink,
+    ],
 )
 def test_damaged_index_is_refused(damage, tmp_path: Path) -> None:
     built(np.eye(3)).save(tmp_path, "digest")
-    damage(tmp_path)
-    with pytest.raises(StoreError):
+    damage(tmp_path / "exact.npz")
+    with pytest.raises(StoreError, match="must be an exact index of format"):
         ExactIndex.load(tmp_path, "digest")
 
 
 def test_save_leaves_no_temporary_files(tmp_path: Path) -> None:
     built(np.eye(3)).save(tmp_path, "digest")
     built(np.eye(4)).save(tmp_path, "digest")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.json", "vectors.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exact.npz"]
 
 
 def test_fuse_mean_counts_every_query_alike() -> None:

@@ -16,7 +16,8 @@ import pytest
 from engine_tools import write_folder, write_wav
 
 import featx
-from featx import ParameterError, PluginError
+from featx import ExtractionError, ParameterError, PluginError
+from featx.frontend import preset
 
 CLASS = '''
 import numpy as np
@@ -246,3 +247,43 @@ def test_store_is_read_without_the_class(tmp_path: Path) -> None:
     featx.run(tmp_path / "a.wav", tmp_path / "store", extractors=Plain, jobs=1)
     code = "import featx; print(featx.open_store('store')['plain']['zero'].values)"
     assert call("-c", code, folder=tmp_path).stdout == "[[0.]]\n"
+
+
+class ChromaPeak(featx.Extractor):
+    """Time at which the chroma of one front end is largest; another one is not declared."""
+
+    sr = 22050
+    outputs = (featx.FeatureSpec(name="peak", kind="clip", dim=1),)
+    front_ends = ("fe-chroma-stft", "fe-won-96")
+
+    asked: Any = "fe-won-96"
+
+    def extract(self, tracks):
+        peaks = []
+        for track in tracks:
+            loudness = track.spectra(self.asked).sum(axis=1)
+            peaks.append(track.times(self.asked)[loudness.argmax()])
+        return [featx.Features(peak=np.array([peak], np.float32)) for peak in peaks]
+
+
+class Undeclared(ChromaPeak):
+    """The same with a front end that `resolve` does not declare."""
+
+    asked = preset("fe-chroma-stft").but(hop_length=1024)
+
+
+def test_front_end_that_is_not_declared_is_refused(tmp_path: Path) -> None:
+    y = np.zeros(22050, np.float32)
+    told = (
+        r"front_end must be one that resolve declares \(fe-chroma-stft, fe-won-96\), "
+        r"got 'fe-chroma-stft'; add it to Resolved\(front_ends=\.\.\.\)"
+    )
+    with featx.open_extractor(Undeclared) as undeclared, pytest.raises(ExtractionError, match=told):
+        undeclared(y, 22050)
+
+
+def test_times_of_spectra_are_seconds_at_the_rate_of_the_front_end() -> None:
+    y = np.zeros(44100, np.float32)
+    y[33075:33275] = 1.0  # at 1.5 s; the front end counts at 16 kHz, the track at 22.05 kHz
+    with featx.open_extractor(ChromaPeak) as peak:
+        assert peak(y, 22050)["peak"][0] == pytest.approx(1.5, abs=0.02)

@@ -18,7 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.errors import ParameterError, StoreError
-from featx.store import Recipe, StoreWriter, TrackRecord, Unit, lock_store, open_store, read_ledger
+from featx.store import (
+    LedgerView,
+    Recipe,
+    StoreWriter,
+    TrackRecord,
+    Unit,
+    lock_store,
+    open_store,
+)
 from featx.types import Column, FeatureSpec
 
 CLIP = FeatureSpec(name="embedding", kind="clip", dim=3)
@@ -238,7 +246,7 @@ def test_ledger_view_answers_the_plan(tmp_path: Path) -> None:
     skipped = Unit(track_id="b", recipe=RECIPE.id, status="skipped", code="too-short", reason="0 s")
     with StoreWriter(tmp_path / "s", provenance={}) as writer:
         writer.record(track("b"), [skipped])
-    with read_ledger(tmp_path / "s") as view:
+    with LedgerView(tmp_path / "s") as view:
         (unit,) = view.units("a", RECIPE.id)
         assert (unit.status, unit.features) == ("ok", ("embedding",))
         assert unit.content == track("a").content
@@ -250,7 +258,7 @@ def test_ledger_view_answers_the_plan(tmp_path: Path) -> None:
 
 def test_ledger_view_follows_a_growing_store(tmp_path: Path) -> None:
     write(tmp_path / "s", ["a"])
-    with read_ledger(tmp_path / "s") as view:
+    with LedgerView(tmp_path / "s") as view:
         write(tmp_path / "s", ["b"])
         view.refresh()
         assert [record.track_id for record in view.tracks()] == ["a", "b"]
@@ -258,26 +266,26 @@ def test_ledger_view_follows_a_growing_store(tmp_path: Path) -> None:
 
 def test_ledger_view_notices_a_replaced_store(tmp_path: Path) -> None:
     write(tmp_path / "s", ["a"])
-    read_ledger(tmp_path / "s").close()
+    LedgerView(tmp_path / "s").close()
     (tmp_path / "s").rename(tmp_path / "old")
     write(tmp_path / "s", ["b"])
-    with read_ledger(tmp_path / "s") as view:
+    with LedgerView(tmp_path / "s") as view:
         assert [record.track_id for record in view.tracks()] == ["b"]
 
 
 def test_damaged_catalogue_is_made_again(tmp_path: Path, cache: Path) -> None:
     write(tmp_path / "s", ["a"])
-    read_ledger(tmp_path / "s").close()
+    LedgerView(tmp_path / "s").close()
     (database,) = (cache / "stores").glob("*.sqlite")
     database.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
-    with read_ledger(tmp_path / "s") as view:
+    with LedgerView(tmp_path / "s") as view:
         assert view.count_tracks() == 1
 
 
 def test_reading_ledgers_imports_neither_numpy_nor_h5py(tmp_path: Path) -> None:
     write(tmp_path / "s", ["a"])
     code = (
-        "import sys, featx.store as s; v = s.read_ledger(sys.argv[1]); "
+        "import sys, featx.store as s; v = s.LedgerView(sys.argv[1]); "
         "w = s.StoreWriter(sys.argv[1], provenance={}); assert v.count_tracks() == 1; "
         "sys.exit(str({'numpy', 'h5py'} & set(sys.modules) or '') or 0)"
     )
@@ -290,19 +298,8 @@ def test_catalogue_that_is_busy_or_unwritable_is_replaced_by_a_private_one(
 ) -> None:
     write(tmp_path / "s", ["a"])
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "s" / "featx-store.json"))
-    with read_ledger(tmp_path / "s") as view:
+    with LedgerView(tmp_path / "s") as view:
         assert view.count_tracks() == 1
-
-
-def test_snapshot_keeps_its_state_while_others_commit(tmp_path: Path) -> None:
-    write(tmp_path / "s", ["a"])
-    with read_ledger(tmp_path / "s") as view:
-        with view.snapshot():
-            assert view.count_tracks() == 1
-            write(tmp_path / "s", ["b"])
-            assert view.units("a", RECIPE.id)[0].status == "ok"
-        view.refresh()
-        assert view.count_tracks() == 2
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")

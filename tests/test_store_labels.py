@@ -96,6 +96,11 @@ def test_open_labels_come_back(store: Store, name: str) -> None:
     assert store["toy"]["words"].part(name, 1, 3)["word"].tolist() == TEXTS[name][1:3]
 
 
+def test_a_notebook_shows_the_columns(store: Store) -> None:
+    page = store["toy"]["words"]._repr_html_()
+    assert "<td>a</td><td>2</td><td>time, word</td>" in page
+
+
 def test_packed_labels_share_one_vocabulary(store: Store) -> None:
     values, offsets = store["toy"]["words"].packed()
     assert offsets.tolist() == [0, 2, 2, 5]

@@ -14,7 +14,7 @@ from featx.types import Features, FeatureSpec, WeightsSpec
 
 if TYPE_CHECKING:
     from featx.frontend import FrontEnd
-    from featx.types import AnyArray, FloatArray
+    from featx.types import AnyArray, DoubleArray, FloatArray
 
 #: Version of the spec dataclasses below. A plugin states the one it was written for.
 API_VERSION = 1
@@ -216,7 +216,13 @@ class Track(Protocol):
         """Length in seconds."""
 
     def spectra(self, front_end: FrontEnd | str) -> FloatArray:
-        """Return the representation ``(n_frames, n_bands)``, computed once per track, read-only."""
+        """Return the representation ``(n_frames, n_bands)``, computed once per track, read-only.
+
+        The front end must be one that `Resolved` declares.
+        """
+
+    def times(self, front_end: FrontEnd | str) -> DoubleArray:
+        """Return the centres of the frames of ``spectra`` in seconds, shape ``(n_frames,)``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +321,8 @@ class Index(ABC):
     def search(self, queries: FloatArray, k: int) -> tuple[list[list[str]], FloatArray]:
         """Return ids and distances ``(n_queries, min(k, n))``, nearest first.
 
-        Equal distances come in ascending order of their ids, whatever the order of the vectors.
+        An index whose spec says ``exact=True`` gives equal distances in ascending order of their
+        ids, whatever the order of the vectors.
         """
 
     @abstractmethod

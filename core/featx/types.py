@@ -106,6 +106,20 @@ class Column:
         return cls(**values)
 
 
+def frame_times(n_frames: int, *, hop: Fraction, first: Fraction, sr: int) -> DoubleArray:
+    """Return the centres of frames in seconds; ``hop`` and ``first`` count samples at ``sr``.
+
+    Positions are integers over one denominator until the last division, so frame one million is
+    as exact as frame one.
+    """
+    import numpy as np
+
+    common = hop.denominator * first.denominator
+    step = hop.numerator * first.denominator
+    start = first.numerator * hop.denominator
+    return (start + step * np.arange(n_frames, dtype=np.int64)) / np.float64(common * sr)
+
+
 def check_label(label: object, column: str) -> None:
     """Raise `ParameterError` unless ``label`` is text that can be stored."""
     if not isinstance(label, str):
@@ -244,19 +258,10 @@ class FeatureSpec:
         return slice(*self.aspects[notion])
 
     def times(self, n_frames: int, *, sr: int) -> DoubleArray:
-        """Return the centres of ``n_frames`` frames in seconds, shape ``(n_frames,)``.
-
-        Positions are integers over one denominator until the last division, so frame one
-        million is as exact as frame one.
-        """
-        import numpy as np
-
+        """Return the centres of ``n_frames`` frames in seconds, shape ``(n_frames,)``."""
         if self.hop is None:
             raise ParameterError(f"times must be asked of a frames feature, got {self.kind!r}.")
-        common = self.hop.denominator * self.first.denominator
-        step = self.hop.numerator * self.first.denominator
-        start = self.first.numerator * self.hop.denominator
-        return (start + step * np.arange(n_frames, dtype=np.int64)) / np.float64(common * sr)
+        return frame_times(n_frames, hop=self.hop, first=self.first, sr=sr)
 
     def spans(self, n_frames: int, *, sr: int) -> DoubleArray:
         """Return start and end of every frame in seconds, shape ``(n_frames, 2)``.

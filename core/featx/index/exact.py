@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ExactIndex", "unit_rows"]
 
-FORMAT = 1
-_VECTORS, _HEADER = "vectors.npy", "index.json"
+FORMAT = 2
+_FILE = "exact.npz"
 
 #: Scores held at once while searching: 64 MB of float32.
 _BLOCK = 2**24
@@ -159,52 +159,46 @@ class ExactIndex(Index):
         return ids, distances
 
     def save(self, folder: Path, store_digest: str) -> None:
-        """Write ``vectors.npy`` and ``index.json`` to ``folder``, replacing an earlier index."""
+        """Write ``exact.npz`` to ``folder``, replacing an earlier index."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{_VECTORS}.{os.getpid()}"
+        header = {"format": FORMAT, "store_digest": store_digest, "ids": self._ids}
+        text = np.frombuffer(json.dumps(header).encode("ascii"), np.uint8)
+        temporary = folder / f".{_FILE}.{os.getpid()}"
         with temporary.open("wb") as file:
-            np.save(file, self._unit, allow_pickle=False)
-        header = {
-            "format": FORMAT,
-            "kind": "exact",
-            "metric": "cosine",
-            "store_digest": store_digest,
-            "sha256": _sha256(temporary),
-            "shape": list(self._unit.shape),
-            "ids": self._ids,
-        }
-        temporary.replace(folder / _VECTORS)
-        temporary = folder / f".{_HEADER}.{os.getpid()}"
-        temporary.write_text(json.dumps(header), encoding="utf-8")
-        temporary.replace(folder / _HEADER)
+            np.savez(file, header=text, vectors=self._unit)
+        temporary.replace(folder / _FILE)
 
     @classmethod
     def load(cls, folder: Path, store_digest: str) -> ExactIndex:
-        """Read what `save` wrote.
+        """Read what `save` wrote; the file carries a checksum.
 
         Raises
         ------
         DigestError
             If the index belongs to another state of the store.
         StoreError
-            If a file is missing, damaged, or of another format.
+            If the file is missing, damaged, or of another format.
         """
-        folder = Path(folder)
-        header = _read_header(folder)
+        path = Path(folder) / _FILE
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                header = json.loads(file["header"].tobytes())
+                if header["format"] != FORMAT:
+                    raise ValueError(f"format {header['format']!r}")
+                ids, unit = list(header["ids"]), file["vectors"]
+        except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
+            raise StoreError(
+                f"{path} must be an exact index of format {FORMAT}, got: {error}. "
+                "Build the index again."
+            ) from error
         if header["store_digest"] != store_digest:
             raise DigestError(
                 f"index in {folder} must belong to store state {store_digest}, "
                 f"got {header['store_digest']}. Build it again."
             )
-        vectors = folder / _VECTORS
-        if not vectors.is_file() or _sha256(vectors) != header["sha256"]:
-            raise StoreError(f"{vectors} must be the file that was saved. Build the index again.")
-        unit = np.load(vectors, allow_pickle=False)
-        if list(unit.shape) != header["shape"] or len(unit) != len(header["ids"]):
-            raise StoreError(f"{vectors} must have the shape in {_HEADER}. Build the index again.")
         index = cls()
-        index._take(unit, list(header["ids"]))
+        index._take(unit, ids)
         return index
 
     def _take(self, unit: FloatArray, ids: list[str]) -> None:
@@ -258,21 +252,3 @@ def _matrix(name: str, values: FloatArray) -> FloatArray:
     if not np.all(np.isfinite(values)):
         raise ParameterError(f"{name} must be finite, got NaN or inf.")
     return values
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_header(folder: Path) -> dict[str, Any]:
-    path = folder / _HEADER
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} must be a readable index header, got: {error}.") from error
-    if not isinstance(header, dict) or header.get("kind") != "exact":
-        raise StoreError(f"{path} must describe an exact index.")
-    if header.get("format") != FORMAT:
-        raise StoreError(f"{path} must have format {FORMAT}, got {header.get('format')!r}.")
-    return header

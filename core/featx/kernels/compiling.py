@@ -7,6 +7,7 @@ all sources that a kernel may be made of: a changed kernel never meets stale cod
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -19,6 +20,8 @@ from typing import Any
 
 from numba import config, njit
 from numba.core.caching import IndexDataCacheFile
+
+from featx.folders import cache_folder
 
 
 def kernel(function: Callable) -> Callable:
@@ -141,21 +144,10 @@ def _sources_hash(package: str) -> str:
 
 
 def _bases() -> Iterator[Path]:
-    """Yield candidates: what was asked for, the user's cache folder, the temporary folder."""
+    """Yield candidates: numba's own variable, the cache folder of featx, the temporary folder."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         yield Path(chosen)
-    if chosen := os.environ.get("FEATX_CACHE"):
-        yield Path(chosen).expanduser()
-    try:
-        home = Path.home()
-    except RuntimeError:
-        home = None
-    base = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", "")
-    if sys.platform == "darwin" and home is not None:
-        yield home / "Library" / "Caches" / "featx"
-    elif Path(base).is_absolute():
-        yield Path(base) / "featx"
-    elif home is not None:
-        yield home / ".cache" / "featx"
+    with contextlib.suppress(RuntimeError):  # the user may have no home
+        yield cache_folder()
     user = os.getuid() if hasattr(os, "getuid") else "user"
     yield Path(tempfile.gettempdir()) / f"featx-{user}"

@@ -1,5 +1,4 @@
 from .catalogue import LedgerView as LedgerView
-from .catalogue import read_ledger as read_ledger
 from .datasets import FeatureDataset as FeatureDataset
 from .exporting import export as export
 from .filenames import refuse_existing as refuse_existing

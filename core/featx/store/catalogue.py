@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -185,11 +184,6 @@ class LedgerView(CatalogueFile):
         if shards:
             with self.lock, self.transaction():
                 self.database.executemany(schema.PUT_VERIFIED, shards)
-
-
-def read_ledger(folder: str | os.PathLike[str]) -> LedgerView:
-    """Return a `LedgerView` of the store in ``folder``."""
-    return LedgerView(folder)
 
 
 def _track(track_id: str, row: Any) -> TrackRecord:

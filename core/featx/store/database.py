@@ -80,20 +80,6 @@ class CatalogueFile:
                     f"catalogue of {self.folder} cannot be read: {error}. Run featx verify."
                 ) from error
 
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Answer all questions inside from one state, twice as fast; for seconds, not for hours.
-
-        Meanwhile no other process can bring this catalogue up to date.
-        """
-        with self.lock:
-            self.database.execute("BEGIN")
-        try:
-            yield
-        finally:
-            with self.lock, contextlib.suppress(sqlite3.Error):
-                self.database.execute("ROLLBACK")
-
     def refresh(self) -> None:
         """Read what the ledgers gained since the last time."""
         with self.lock:

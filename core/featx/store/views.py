@@ -48,12 +48,13 @@ class FeatureView:
         return _reopen, (self._source.path, name, self.spec.name)
 
     def _repr_html_(self) -> str:
-        rows = [
-            (track_id, " x ".join(map(str, self[track_id].shape)), self[track_id].dtype)
-            for track_id in self.ids[:5]
-        ]
+        rows = []
+        for track_id in self.ids[:5]:
+            values = self[track_id]
+            columns = values.dtype.names or (str(values.dtype),)
+            rows.append((track_id, " x ".join(map(str, values.shape)), ", ".join(columns)))
         title = f"{self.recipe.short_name}.{self.spec.name}: {self.spec.kind}, {len(self)} tracks"
-        return html_table(title, ("track", "shape", "dtype"), rows)
+        return html_table(title, ("track", "shape", "values"), rows)
 
     @functools.cached_property
     def _entries(self) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,23 @@ import numpy as np
 from featx.annotations.tables import as_table, check_times
 from featx.engine.planning.resolving import resolve_checked
 from featx.engine.tasks import Outputs, PreparedExtractor
-from featx.errors import ExtractionError, FeatxError, ParameterError, PluginError, WeightsError
-from featx.frontend import preset
+from featx.errors import (
+    ExtractionError,
+    FeatxError,
+    ParameterError,
+    PluginError,
+    WeightsError,
+    listed,
+)
+from featx.frontend import frame_geometry, preset
 from featx.interfaces import Context, Extractor, Resolved
 from featx.registry import import_object
+from featx.types import frame_times
 from featx.weights import file_sha256, load_weights
 
 if TYPE_CHECKING:
     from featx.frontend import FrontEnd, Spectra
-    from featx.types import AnyArray, FeatureSpec, FloatArray
+    from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
 
 __all__ = ["HostTrack", "OpenExtractor"]
 
@@ -26,11 +35,14 @@ __all__ = ["HostTrack", "OpenExtractor"]
 class HostTrack:
     """What an extractor sees of one recording: `featx.interfaces.Track`."""
 
-    def __init__(self, y: FloatArray, *, sr: int, duration: float, spectra: Spectra) -> None:
+    def __init__(
+        self, y: FloatArray, *, resolved: Resolved, sr: int, duration: float, spectra: Spectra
+    ) -> None:
         self._y = y
         self._sr = sr
         self._duration = duration
         self._spectra = spectra
+        self._declared = {self._identity(item): preset(item).name for item in resolved.front_ends}
 
     @property
     def y(self) -> FloatArray:
@@ -48,11 +60,34 @@ class HostTrack:
         return self._duration
 
     def spectra(self, front_end: FrontEnd | str) -> FloatArray:
-        """Return the representation, computed once per track for all extractors, read-only."""
-        front_end = preset(front_end)
-        if front_end.sr is None:
-            front_end = front_end.but(sr=self._sr)
-        return self._spectra(front_end)
+        """Return the representation, computed once per track for all extractors, read-only.
+
+        Raises
+        ------
+        ParameterError
+            If the front end is unknown, or ``resolve`` does not declare it: results would not
+            become stale with it.
+        """
+        identity = self._identity(front_end)
+        if identity not in self._declared:
+            raise ParameterError(
+                "front_end must be one that resolve declares "
+                f"({listed(self._declared.values())}), got {preset(front_end).name!r}; add it to "
+                "Resolved(front_ends=...)."
+            )
+        return self._spectra(identity)
+
+    def times(self, front_end: FrontEnd | str) -> DoubleArray:
+        """Return the centres of the frames of `spectra` in seconds, shape ``(n_frames,)``."""
+        frames = self.spectra(front_end)
+        fe = self._identity(front_end)
+        hop, _, first, _ = frame_geometry(fe)
+        return frame_times(len(frames), hop=hop, first=first, sr=fe.sr or self._sr)
+
+    def _identity(self, front_end: FrontEnd | str) -> FrontEnd:
+        """Return the front end at its rate, without its name."""
+        fe = preset(front_end)
+        return dataclasses.replace(fe, name="", sr=fe.sr or self._sr)
 
 
 class OpenExtractor:
@@ -157,7 +192,9 @@ class OpenExtractor:
         try:
             resolved = self.resolved(native_sr)
             sr = resolved.sr or native_sr
-            track = HostTrack(waveforms[sr], sr=sr, duration=duration, spectra=spectra)
+            track = HostTrack(
+                waveforms[sr], resolved=resolved, sr=sr, duration=duration, spectra=spectra
+            )
             results = self.extractor.extract([track])
         except MemoryError as error:
             raise ExtractionError("memory", _described(error)) from error

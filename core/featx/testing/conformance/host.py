@@ -112,6 +112,7 @@ class Session:
         waveforms = self._waveforms(opened, y)
         return HostTrack(
             waveforms[self.sr],
+            resolved=self.resolved(opened),
             sr=self.sr,
             duration=len(y) / self.sr,
             spectra=Spectra(waveforms, self.sr),
