@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from featx.errors import FeatxError, WeightsError, listed
 from featx.folders import cache_folder
@@ -25,7 +25,6 @@ from featx.weights.files import (
 )
 
 if TYPE_CHECKING:
-    from featx.interfaces import ExtractorSpec
     from featx.types import AnyArray
 
 #: ``converter(path) -> (tensors, config)``
@@ -38,6 +37,18 @@ _SCHEMES = ("https", "http", "file")
 _BLOCK = 1 << 20
 #: A parameter in the name of a packaged file.
 _FIELD = re.compile(r"\{(\w+)\}")
+
+
+class Trainable(Protocol):
+    """An `ExtractorSpec`, as far as messages about missing weights need it."""
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+
+    @property
+    def methods(self) -> Sequence[Any]:
+        """Its `MethodSpec` values."""
 
 
 def cached_path(spec: WeightsSpec) -> Path:
@@ -159,7 +170,7 @@ def shipped_settings(spec: WeightsSpec) -> tuple[str, ...]:
     )
 
 
-def missing_message(spec: WeightsSpec, extractor: ExtractorSpec | None = None) -> str:
+def missing_message(spec: WeightsSpec, extractor: Trainable | None = None) -> str:
     """Say that the weights of ``spec`` are missing, and the command that helps.
 
     ``extractor``, which uses them, gives its methods of training.
@@ -168,7 +179,7 @@ def missing_message(spec: WeightsSpec, extractor: ExtractorSpec | None = None) -
     return f"{name} has no weights yet. {_remedy(spec, extractor)}"
 
 
-def _remedy(spec: WeightsSpec, extractor: ExtractorSpec | None = None) -> str:
+def _remedy(spec: WeightsSpec, extractor: Trainable | None = None) -> str:
     settings = shipped_settings(spec)
     remedies = [f"Trained weights ship for {listed(settings)}."] if settings else []
     if spec.urls:
@@ -216,7 +227,7 @@ def state(
     *,
     override: str | Path | None = None,
     params: object = None,
-    extractor: ExtractorSpec | None = None,
+    extractor: Trainable | None = None,
 ) -> WeightsState:
     """Look where the weights of ``spec`` lie and read the file once to see whether it is sound.
 
@@ -317,7 +328,7 @@ def fetch(
     *,
     progress: Callable[[int, int], None] | None = None,
     timeout: float = 30.0,
-    extractor: ExtractorSpec | None = None,
+    extractor: Trainable | None = None,
 ) -> Path:
     """Download the weights of ``spec`` into the cache, unless they are there and sound.
 
@@ -329,7 +340,7 @@ def fetch(
         Called as ``progress(done, total)`` in bytes; total is 0 if unknown.
     timeout : float > 0
         Seconds without an answer after which a URL is given up.
-    extractor : ExtractorSpec, optional
+    extractor : Trainable, optional
         Gives its methods of training to the message where there is no URL.
 
     Raises
