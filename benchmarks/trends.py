@@ -23,11 +23,12 @@ from checkpoints import SAMPLECNN, read_rows, write_rows
 from checkpoints import featx as run_featx
 
 import featx
+from featx.training import roc_auc
 from featx_bench.holdout import holdout
 from featx_bench.intervals import bootstrap, bootstrap_mean
 from featx_bench.render.tastes import FAMILIES
 from featx_bench.retrieval import PerQuery, mean_average_precision, recall_at_1
-from featx_bench.tagging import macro_mean, roc_auc, tag_matrix
+from featx_bench.tagging import macro_mean, tag_matrix
 
 #: Ours, not the papers': half precision, and steps that two cores can make.
 _ARTIST = {"precision": "bfloat16", "schedule": "constant", "early_stop": 0, "lr": 0.03}
