@@ -102,7 +102,7 @@ def test_groups_of_a_jams_file_can_be_chosen(tmp_path: Path, drawn) -> None:
     ("arguments", "message"),
     [
         (["-s", "fe-artits"], "Did you mean 'fe-artist'?"),
-        (["--feature", "mfcc.frames"], "--store must be given"),
+        (["--feature", "mfcc.frames"], "--feature and --over need --store STORE"),
         (["--events", "missing.txt"], "missing.txt"),
         (["-o", "x.gif"], ".gif"),
     ],
