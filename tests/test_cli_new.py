@@ -96,3 +96,16 @@ def test_name_of_an_installed_extractor_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
     result = CliRunner().invoke(main, ["new", "mfcc", "--dir", str(tmp_path), "--force"])
     assert result.exit_code == 0, result.output
+
+
+def test_name_of_an_installed_distribution_is_refused(tmp_path):
+    result = CliRunner().invoke(main, ["new", "losses", "--dir", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "must not be that of an installed distribution" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_says_where_other_plugins_start():
+    shown = " ".join(CliRunner().invoke(main, ["new", "--help"]).output.split())
+    for page in ("docs/losses.md", "docs/indexes.md", "docs/hooks.md"):
+        assert page in shown

@@ -126,7 +126,7 @@ def _walk(node: ast.AST, package: str, *, in_function: bool, for_types: bool) ->
 HOMES = {
     alias.name: (node.module or "").split(".")[0]
     for node in ast.walk(ast.parse((CORE / "__init__.pyi").read_bytes()))
-    if isinstance(node, ast.ImportFrom)
+    if isinstance(node, ast.ImportFrom) and node.module
     for alias in node.names
 }
 

@@ -20,6 +20,7 @@ from featx import DigestError, FeatureSpec, ParameterError, PluginError, StoreEr
 from featx.cli import main
 from featx.index import Gallery, choose_index, recall, saved_indexes
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store
+from featx.testing.conformance.report import INDEX_CHECKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "indexes.md"
 IDS = [f"{row:03d}.ogg" for row in range(60)]
@@ -322,8 +323,11 @@ def test_another_store_of_equal_values_is_served(
     ("arguments", "message"),
     [
         ({"feature": "net.other"}, "feature of 'net' must be one of"),
-        ({"zscore": True}, "zscore must be False"),
-        ({"index_params": {"shrink": 2}}, "index_params must be given when an index is built"),
+        ({"zscore": True}, "was built without --zscore, so zscore must be False"),
+        (
+            {"index_params": {"shrink": 2}},
+            r"index_params \(--set\) must be given .* Build it again: .* --set shrink=2 ",
+        ),
     ],
 )
 def test_arguments_that_contradict_a_saved_index_are_refused(
@@ -342,6 +346,75 @@ def test_another_version_of_the_index_is_refused(
     del sys.modules["dummy_spy_spy"]
     with pytest.raises(PluginError, match=r"must have version 1 to load .* got 2. Build it again"):
         featx.search(store, "007.ogg", index=folder)
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "state"),
+    [
+        ("1", [], "current"),
+        ("2", [], "other version"),
+        ("1", ["--no-plugin", "spy"], "not installed"),
+    ],
+)
+def test_the_list_of_saved_indexes_says_which_are_refused(
+    version: str, options: list[str], state: str, store: Path, log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = store / "indexes" / "net.embedding-zscore-spy"
+    invoke("index", "build", store, "--index", "spy", "--set", "shrink=3", "--zscore")
+    monkeypatch.setenv("SPY_VERSION", version)
+    del sys.modules["dummy_spy_spy"]
+    head, row = invoke("index", "list", store, *options).splitlines()
+    assert head.split() == [
+        "folder", "index", "params", "feature", "zscore", "tracks", "recall", "state",
+    ]  # fmt: skip
+    assert row.split()[:6] == [
+        "indexes/net.embedding-zscore-spy", "dummy-spy:spy", "shrink=3.0", "net.embedding", "yes",
+        "60",
+    ]  # fmt: skip
+    assert row.endswith(f" {state}")
+    result = CliRunner().invoke(
+        main, ["search", str(store), "007.ogg", "--index", str(folder), *options]
+    )
+    assert (result.exit_code == 0) == (state == "current"), result.output
+
+
+def test_an_index_in_the_folder_of_another_store_is_named(
+    store: Path, vectors: np.ndarray, tmp_path: Path
+) -> None:
+    write(tmp_path / "other", vectors + 1)
+    folder = saved(tmp_path / "other", tmp_path / "other" / "indexes" / "i")
+    with pytest.raises(DigestError) as caught:
+        featx.search(store, "007.ogg", index=folder)
+    assert f"belongs to the store {tmp_path / 'other'}, not to {store}" in str(caught.value)
+    assert str(caught.value).endswith(
+        f"featx index build {store} --feature net.embedding --index featx:exact"
+    )
+    invoke(*str(caught.value).rpartition(": featx ")[2].split())
+
+
+def test_a_merged_store_asks_for_a_folder(store: Path, tmp_path: Path) -> None:
+    featx.store.merge(store, tmp_path / "one.h5")
+    result = CliRunner().invoke(main, ["index", "build", str(tmp_path / "one.h5")])
+    assert result.exit_code == 2
+    assert "Name a folder with -o." in result.output
+
+
+def test_info_shows_the_built_in_index() -> None:
+    for name in ("exact", "featx:exact"):
+        shown = invoke("info", name)
+        assert shown.startswith("exact: Every query against every vector")
+        assert f"in featx {featx.__version__}" in shown
+
+
+def test_the_page_pins_this_version_of_featx() -> None:
+    major, minor = featx.__version__.split(".")[:2]
+    assert f'"featx>={major}.{minor},<{major}.{int(minor) + 1}"' in PAGE.read_text()
+
+
+def test_the_page_lists_every_check_of_an_index() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
+    assert dict(rows) == dict(INDEX_CHECKS)
 
 
 def test_a_damaged_file_is_refused_before_the_plugin_sees_it(
@@ -374,7 +447,13 @@ def test_unknown_names_and_parameters_are_explained(store: Path, log: Path) -> N
         featx.search(store, "007.ogg", index="spi")
     with pytest.raises(ParameterError, match="spy: parameter must be one of shrink, got 'm'"):
         featx.search(store, "007.ogg", index="spy", index_params={"m": 4})
-    with pytest.raises(StoreError, match="must describe a saved index"):
+    with pytest.raises(PluginError, match="Installed indexes: exact, spy"):
+        featx.search(store, "007.ogg", index="quite-other")
+    with pytest.raises(PluginError, match="Did you mean 'exact'"):
+        featx.search(store, "007.ogg", index="exat")
+    with pytest.raises(ParameterError, match=r"exact takes no parameters, got m. Name an index"):
+        featx.search(store, "007.ogg", index_params={"m": 4})
+    with pytest.raises(StoreError, match="indexes holds no saved index"):
         featx.search(store, "007.ogg", index=store / "indexes")
     with pytest.raises(PluginError, match="switched off"):
         Gallery(open_store(store), index="spy", disabled=["spy"])

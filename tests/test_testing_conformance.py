@@ -25,7 +25,7 @@ from featx.testing import (
 )
 from featx.testing.conformance import extractors, indexes, losses
 from featx.testing.conformance.host import Session
-from featx.testing.conformance.recording import Recorder
+from featx.testing.conformance.recording import CheckFailed, Recorder
 from featx.testing.conformance.report import EXTRACTOR_CHECKS, INDEX_CHECKS, LOSS_CHECKS, judge
 from featx.testing.conformance.runner import find_target
 from featx.testing.conformance.static import examine_static
@@ -347,10 +347,19 @@ def test_exact_index_passes_every_check(index_subjects):
 
 
 @pytest.mark.parametrize(
-    ("subject", "check"),
-    [("Forgetful", "search"), ("Squared", "search"), ("Trusting", "digest")],
+    ("subject", "check", "message"),
+    [
+        ("Forgetful", "search", "with default parameters, n=400, dim=24"),
+        ("Squared", "search", "distances must be 1 - cosine"),
+        ("Few", "search", "must return 10 neighbours of each of 20 queries"),
+        ("Dividing", "zero-vectors", "distances that are not finite"),
+        ("Random", "repeatable", "two indexes of the same vectors must give the same answers"),
+        ("Trusting", "digest", "must raise featx.DigestError, got no error"),
+        ("WrongError", "digest", "must raise featx.DigestError, got KeyError"),
+        ("Unbound", "save-load", "Decorate it with @classmethod"),
+    ],
 )
-def test_defect_of_index_is_named(index_subjects, tmp_path, subject, check):
+def test_defect_of_index_is_named(index_subjects, tmp_path, subject, check, message):
     reports: list[dict] = []
     spec = index_subjects.index_spec(getattr(index_subjects, subject))
     battery = indexes._Battery(find_target("index", spec, params={}))
@@ -358,6 +367,13 @@ def test_defect_of_index_is_named(index_subjects, tmp_path, subject, check):
     with recorder.check(check):
         battery.checks()[check]()
     assert failed(outcomes_of(reports)) == {check}
+    assert message in outcomes_of(reports)[check].message
+
+
+def test_index_that_modifies_vectors_is_named(index_subjects):
+    spec = index_subjects.index_spec(index_subjects.InPlace)
+    with pytest.raises(CheckFailed, match="build must not modify vectors"):
+        indexes._Battery(find_target("index", spec, params={}))
 
 
 # ------------------------------------------------------------------ command line

@@ -1,3 +1,10 @@
+from . import analysis as analysis
+from . import annotations as annotations
+from . import frontend as frontend
+from . import index as index
+from . import neural as neural
+from . import testing as testing
+from . import training as training
 from ._version import __version__ as __version__
 from .audio import Audio as Audio
 from .audio import to_mono as to_mono

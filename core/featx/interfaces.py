@@ -321,7 +321,8 @@ class Index(ABC):
     def search(self, queries: FloatArray, k: int) -> tuple[list[list[str]], FloatArray]:
         """Return ids and distances ``(n_queries, min(k, n))``, nearest first.
 
-        Equal distances come in ascending order of their ids, whatever the order of the vectors.
+        An index whose spec says ``exact=True`` gives equal distances in ascending order of their
+        ids, whatever the order of the vectors.
         """
 
     @abstractmethod

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from featx import API_VERSION, IndexSpec
 from featx.index import ExactIndex
 
@@ -32,6 +34,55 @@ class Trusting(ExactIndex):
     @classmethod
     def load(cls, folder: Path, store_digest: str) -> Any:
         return super().load(folder, "digest-1")
+
+
+class Dividing(ExactIndex):
+    """Divides by the length of an all-zero query."""
+
+    def search(self, queries: Any, k: int) -> tuple[list[list[str]], Any]:
+        ids, distances = super().search(queries, k)
+        distances[~queries.any(axis=1)] = np.nan
+        return ids, distances
+
+
+class Random(ExactIndex):
+    """Draws anew for every build."""
+
+    def build(self, vectors: Any, ids: Sequence[str]) -> None:
+        noise = np.random.default_rng().standard_normal(vectors.shape).astype(np.float32)
+        super().build(vectors + noise / 100, ids)
+
+
+class InPlace(ExactIndex):
+    """Scales what it is given."""
+
+    def build(self, vectors: Any, ids: Sequence[str]) -> None:
+        vectors *= 0.5
+        super().build(vectors, ids)
+
+
+class Few(ExactIndex):
+    """Returns one neighbour too few."""
+
+    def search(self, queries: Any, k: int) -> tuple[list[list[str]], Any]:
+        return super().search(queries, k - 1)
+
+
+class WrongError(ExactIndex):
+    """Refuses another state of the store with another error."""
+
+    @classmethod
+    def load(cls, folder: Path, store_digest: str) -> Any:
+        if store_digest != "digest-1":
+            raise KeyError(store_digest)
+        return super().load(folder, store_digest)
+
+
+class Unbound(ExactIndex):
+    """Forgets the decorator."""
+
+    def load(self, folder: Path, store_digest: str) -> Any:  # type: ignore[override]
+        return ExactIndex.load(folder, store_digest)
 
 
 def index_spec(factory: type[ExactIndex] = ExactIndex) -> IndexSpec:

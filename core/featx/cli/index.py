@@ -62,7 +62,7 @@ def command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="Folder to write; a saved index there is replaced.  "
-    "[default: STORE/indexes/FEATURE-INDEX]",
+    "[default: STORE/indexes/FEATURE-INDEX, with --zscore FEATURE-zscore-INDEX]",
 )
 @no_plugin_option
 @json_option
@@ -111,7 +111,11 @@ def build(
 @no_plugin_option
 @json_option
 def list_(store: Path | None, as_json: bool) -> None:
-    """List installed indexes; with STORE those that are saved in it."""
+    """List installed indexes; with STORE those that are saved in it.
+
+    A saved index is current, or 'featx search' refuses it: outdated (the values in the store have
+    changed), other version (of the installed plugin), or not installed.
+    """
     if store is not None:
         _list_saved(store, as_json)
         return
@@ -144,7 +148,7 @@ def _list_saved(store: Path, as_json: bool) -> None:
     from featx.store import open_store
 
     with open_store(store) as opened:
-        indexes = saved_indexes(opened)
+        indexes = saved_indexes(opened, disabled=session().disabled)
     if as_json:
         echo_json(
             [{"folder": str(folder), "state": state, **about.to_json()}
@@ -152,10 +156,20 @@ def _list_saved(store: Path, as_json: bool) -> None:
         )  # fmt: skip
         return
     rows = [
-        (str(folder), about.index, about.name, str(about.tracks), _recall(about), state)
+        (
+            str(folder.relative_to(opened.path)),
+            about.index,
+            ", ".join(f"{key}={value}" for key, value in about.params.items()) or "-",
+            about.name,
+            "yes" if about.zscore else "no",
+            str(about.tracks),
+            _recall(about),
+            state,
+        )
         for folder, (about, state) in indexes.items()
     ]
-    echo_table(("folder", "index", "feature", "tracks", "recall", "state"), rows)
+    columns = ("folder", "index", "params", "feature", "zscore", "tracks", "recall", "state")
+    echo_table(columns, rows)
 
 
 def _recall(description: IndexDescription) -> str:

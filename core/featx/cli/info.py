@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx._version import __version__
 from featx.commands import (
     complete_extractor,
     echo_json,
@@ -81,18 +82,15 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
     kind, item = _find(known, name)
     spec = item.spec
     params = _params(name, spec, settings)
-    record = next(
-        record
-        for record in known.plugins
-        if (record.name, record.distribution) == (item.plugin, item.distribution)
-    )
+    versions = {(plugin.name, plugin.distribution): plugin.version for plugin in known.plugins}
+    versions["featx", "featx"] = __version__
     plain = {
         **spec_to_json(spec),
         "full_name": item.full_name,
         "kind": kind,
         "plugin": item.plugin,
         "distribution": item.distribution,
-        "distribution_version": record.version,
+        "distribution_version": versions[item.plugin, item.distribution],
         "params": [_param(field, params) for field in dataclasses.fields(params)],
     }
     if isinstance(spec, ExtractorSpec):
@@ -128,6 +126,13 @@ def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
 
 
 def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
+    if name in ("exact", "featx:exact"):
+        from featx.index import EXACT
+
+        built_in: Registered[Any] = Registered(
+            full_name="featx:exact", distribution="featx", plugin="featx", spec=EXACT
+        )
+        return "index", built_in
     try:
         return "extractor", known.extractor(name)
     except PluginError as unknown:

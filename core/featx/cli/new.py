@@ -27,7 +27,8 @@ def command(name: str, folder: Path, author: str, force: bool) -> None:
 
     'featx new my-extractor' makes the folder featx-my-extractor with the package
     featx_my_extractor. It computes the loudness of frames until you change it, and passes
-    'featx check my-extractor' from the start.
+    'featx check my-extractor' from the start. For a loss see docs/losses.md, for an index
+    docs/indexes.md, for a command or another hook docs/hooks.md.
     """
     from featx.testing.template_writer import write_plugin
 
@@ -42,10 +43,15 @@ def command(name: str, folder: Path, author: str, force: bool) -> None:
 
 
 def _refuse_taken(name: str) -> None:
-    """Raise `ParameterError` if an installed extractor has this short name.
+    """Raise `ParameterError` if an installed extractor or distribution has this name.
 
-    With two of one name neither could be asked for by it.
+    With two extractors of one name neither could be asked for by it.
     """
+    if any(item.distribution == f"featx-{name}" for item in registry().plugins):
+        raise ParameterError(
+            f"name must not be that of an installed distribution, got {name!r}, which makes "
+            f"featx-{name}. Choose another name, or take it all the same with --force."
+        )
     taken = [full for full in registry().extractors if full.rpartition(":")[2] == name]
     if taken:
         raise ParameterError(

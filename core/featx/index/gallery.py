@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError, StoreError, listed
 from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
 from featx.index.exact import ExactIndex
 from featx.index.files import FileVectors
@@ -104,6 +104,10 @@ class Gallery:
         self.store = store
         saved = None
         if isinstance(index, os.PathLike) or os.sep in index or is_index_folder(index):
+            if not is_index_folder(index):
+                raise StoreError(
+                    f"{os.fspath(index)} holds no saved index. Build one with featx index build."
+                )
             saved = SavedIndex(Path(index))
             extractor, feature = saved.feature_in(store, extractor, feature)
         #: The feature.
@@ -164,7 +168,8 @@ class Gallery:
         """
         if not self.store.path.is_dir():
             raise ParameterError(
-                f"folder must be named for an index of a merged file, {self.store.path}."
+                f"{self.store.path} is a merged file and has no folder for indexes. "
+                "Name a folder with -o."
             )
         recipe, short = self.view.recipe, self.choice.spec.name
         scaled = "-zscore" if self.zscore else ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import FeatxError, ParameterError, PluginError
+from featx.errors import FeatxError, ParameterError, PluginError, listed
 from featx.interfaces import API_VERSION, Index, IndexSpec
 from featx.params import parse_params
 from featx.registry import import_object, load_registry
@@ -129,6 +129,10 @@ def choose_index(
     """
     if name in ("exact", "featx:exact"):
         full_name, spec = "featx:exact", EXACT
+        if params:
+            raise ParameterError(
+                f"exact takes no parameters, got {listed(params)}. Name an index with --index."
+            )
     else:
         item = load_registry(disabled=disabled).index(name)
         full_name, spec = item.full_name, item.spec

@@ -162,13 +162,15 @@ class SavedIndex:
         about = self.description
         if params:
             raise ParameterError(
-                f"index_params must be given when an index is built, got {dict(params)} for "
-                f"{self.folder}."
+                f"index_params (--set) must be given when an index is built, got {dict(params)} "
+                f"for {self.folder}. Build it again: "
+                f"{self._remedy(store, {**about.params, **params})}"
             )
         if zscore is not None and zscore != about.zscore:
             raise ParameterError(
-                f"zscore must be {about.zscore} as the index in {self.folder} was built, "
-                f"got {zscore}."
+                f"index in {self.folder} was built {'with' if about.zscore else 'without'} "
+                f"--zscore, so zscore must be {about.zscore}, got {zscore}. Leave it out, or build "
+                "another index."
             )
         if view.digest() != about.digest:
             raise self._outdated(store, "the values in the store are others by now")
@@ -191,17 +193,33 @@ class SavedIndex:
         return choice.load(self.folder / name, self.description.digest, ids)
 
     def _outdated(self, store: Store, reason: str) -> DigestError:
+        if (other := self._other_store(store)) is not None:
+            return DigestError(
+                f"index in {self.folder} belongs to the store {other}, not to {store.path}. "
+                f"Build one for this store: {self._remedy(store)}"
+            )
         return DigestError(
             f"index in {self.folder} must belong to the state of {store.path}, but {reason}. "
             f"Build it again: {self._remedy(store)}"
         )
 
-    def _remedy(self, store: Store) -> str:
+    def _other_store(self, store: Store) -> Path | None:
+        """Return the store in whose folder the index lies, if it is another one."""
+        parent = self.folder.parent
+        if parent.name != FOLDER or parent.parent == store.path.resolve():
+            return None
+        return parent.parent
+
+    def _remedy(self, store: Store, params: Mapping[str, Any] | None = None) -> str:
         about = self.description
-        options = "".join(f" --set {name}={value}" for name, value in about.params.items())
+        chosen = about.params if params is None else params
+        options = "".join(f" --set {name}={value}" for name, value in chosen.items())
+        output = f" -o {self.folder}"
+        if self._other_store(store) is not None:
+            output = "" if store.path.is_dir() else " -o FOLDER"
         return (
             f"featx index build {store.path} --feature {about.name} --index {about.index}"
-            f"{options}{' --zscore' if about.zscore else ''} -o {self.folder}"
+            f"{options}{' --zscore' if about.zscore else ''}{output}"
         )
 
 
@@ -256,10 +274,14 @@ def write_index(
     return description
 
 
-def saved_indexes(store: Store) -> dict[Path, tuple[IndexDescription, str]]:
+def saved_indexes(
+    store: Store, *, disabled: Iterable[str] = ()
+) -> dict[Path, tuple[IndexDescription, str]]:
     """Return the indexes that are saved in the folder of a store, by their path.
 
-    The text is ``current``, or ``outdated`` where the values in the store are others by now.
+    The text is ``current``; ``outdated`` where the values in the store are others by now; ``not
+    installed`` where no working plugin provides the index; or ``other version`` where the installed
+    one has another version or other parameters than the saved one.
     """
     folder = store.path / FOLDER
     indexes: dict[Path, tuple[IndexDescription, str]] = {}
@@ -269,8 +291,18 @@ def saved_indexes(store: Store) -> dict[Path, tuple[IndexDescription, str]]:
         about = _read(path)
         name = f"{about.extractor}@{about.recipe}"
         current = name in store and store[name][about.feature].digest() == about.digest
-        indexes[path] = about, "current" if current else "outdated"
+        indexes[path] = about, _plugin_state(about, disabled) if current else "outdated"
     return indexes
+
+
+def _plugin_state(about: IndexDescription, disabled: Iterable[str]) -> str:
+    try:
+        spec = choose_index(about.index, about.params, disabled=disabled).spec
+    except PluginError:
+        return "not installed"
+    except ParameterError:
+        return "other version"
+    return "current" if spec.version == about.version else "other version"
 
 
 def _sha256(path: Path) -> str:

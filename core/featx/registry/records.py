@@ -149,13 +149,15 @@ class Registry:
         for full_name, item in table.items():
             origins.setdefault(item.spec.name, []).append(item.distribution)
             origins.setdefault(full_name, []).append(item.distribution)
+        if kind == "index":
+            origins["exact"] = ["featx"]
         near = difflib.get_close_matches(name, origins, n=1)
         if near:
             return (
                 f"{kind} {name!r} is not installed. Did you mean {near[0]!r}? "
                 f"It comes with {' and '.join(origins[near[0]])}."
             )
-        shorts = sorted({item.spec.name for item in table.values()})
+        shorts = sorted(short for short in origins if ":" not in short)
         return f"{kind} {name!r} is not installed. Installed {plural}: {_listed(shorts)}."
 
 

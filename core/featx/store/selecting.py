@@ -96,8 +96,8 @@ def clip_feature(
         if view.spec.kind != "clip":
             clips = [name for name, item in views.items() if item.spec.kind == "clip"]
             raise ParameterError(
-                f"feature must be one vector per track, one of {clips}, got {feature!r}, which is "
-                f"{view.spec.kind!r}."
+                f"{feature} is no clip feature (one vector per track) but {view.spec.kind}. "
+                f"Clip features of {views.name!r}: {listed(clips)}."
             )
         return view
     clips = [

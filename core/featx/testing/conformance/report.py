@@ -77,6 +77,7 @@ INDEX_CHECKS: Mapping[str, str] = {
     "zero-vectors": "an all-zero row has distance 1 to everything",
     "large-k": "k beyond the number of vectors gives all of them",
     "input": "vectors and queries are left unmodified",
+    "repeatable": "two builds of the same vectors give the same answers",
     "save-load": "a saved index gives the same answers",
     "digest": "loading for another state of the store is refused",
     "no-pickle": "nothing is unpickled",
