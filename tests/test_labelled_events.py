@@ -195,7 +195,7 @@ def test_page_on_annotations_runs(
 CHANGES = {
     "label": ('"label": [LABELS', '"label": ["H" + LABELS', r"'HA?"),
     "order": ('"time": edges[first]', '"time": edges[first][::-1]', "sorted by time"),
-    "late": ("track.duration, n_blocks", "track.duration + 1, n_blocks", "clip the last one"),
+    "late": ("np.minimum(edges, track.duration)", "edges + (edges > 0)", "clip the last one"),
 }
 
 
