@@ -412,6 +412,24 @@ def test_the_page_pins_this_version_of_featx() -> None:
     assert f'"featx>={major}.{minor},<{major}.{int(minor) + 1}"' in PAGE.read_text()
 
 
+def test_a_query_that_is_neither_track_nor_file_is_explained(store: Path) -> None:
+    with pytest.raises(ParameterError, match=r"nobody\.ogg.* There is no such file either"):
+        featx.search(store, "nobody.ogg")
+
+
+def test_recall_is_a_plain_number_and_an_index_says_what_it_is(store: Path, tmp_path: Path) -> None:
+    with open_store(store) as opened:
+        gallery = Gallery(opened)
+        assert type(gallery.save(tmp_path / "i").recall["vectors"]) is float
+        assert repr(gallery.index) == "<index featx:exact of 60 tracks>"
+
+
+def test_check_of_an_unknown_name_names_all_kinds() -> None:
+    result = CliRunner().invoke(main, ["check", "nobody-has-this"])
+    assert result.exit_code == 2
+    assert "no extractor, loss or index is called 'nobody-has-this'" in result.output
+
+
 def test_the_page_lists_every_check_of_an_index() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
     assert dict(rows) == dict(INDEX_CHECKS)

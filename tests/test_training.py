@@ -422,7 +422,7 @@ def test_wrong_numbers_of_threads_are_refused(manifest: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"widht": 3}, "got 'widht'. Did you mean 'width'?"),
+        ({"widht": 3}, "setting 'widht' is unknown. Did you mean 'width'?"),
         ({"lr": -1}, "lr must be > 0"),
         ({"precision": "float16"}, "precision must be float32 or bfloat16 on cpu"),
         ({"steps": None}, "epochs must be given where nothing else ends"),

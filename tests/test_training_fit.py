@@ -22,6 +22,7 @@ import featx.training.running as running
 from featx.errors import AudioError, ParameterError, PluginError, TrainingError
 from featx.testing import synthesise
 from featx.training import CropReader, CropSpec, Song, Songs, train
+from featx.training.checkpoints import State, save_state
 from featx.training.fitting import draw_vectors
 from featx.training.loader import STEP, stream
 
@@ -122,12 +123,64 @@ def test_too_few_vectors_for_the_codebook_end_the_training(
     assert "codewords must be <= the number of vectors, got 9 and 8." in done.stderr
 
 
+def test_missing_weights_name_the_training_that_makes_them(site: Path, tmp_path: Path) -> None:
+    remedy = (
+        "Train them: featx train -p codebook --method kmeans -m MANIFEST -o FOLDER, then "
+        "--weights FOLDER."
+    )
+    for words in (
+        ["run", tmp_path, "-p", "codebook", "-o", tmp_path / "store"],
+        ["plan", tmp_path, "-p", "codebook", "-o", tmp_path / "store"],
+        ["info", "codebook"],
+        ["weights", "list", "--json"],
+        ["weights", "fetch", "codebook"],
+    ):
+        done = featx_command(site, *words)
+        assert remedy in " ".join((done.stdout + done.stderr).split()), words
+
+
+def test_weights_of_a_training_that_was_cut_are_named(site: Path, tmp_path: Path) -> None:
+    save_state(tmp_path, State(step=5, identity={}, parts={"fit": {"a": np.ones(2)}}))
+    done = featx_command(site, "info", "codebook", "--weights", tmp_path)
+    assert done.returncode == 2
+    assert (
+        "holds a training without weights yet (5 steps); run the same 'featx train'" in done.stderr
+    )
+    done = featx_command(site, "info", "codebook", "--weights", tmp_path / "none")
+    assert "does not exist" in done.stderr
+
+
+def test_info_describes_the_weights_that_are_given(site: Path, tmp_path: Path) -> None:
+    config = {"params": {"codewords": 3}}
+    featx.save_weights(tmp_path / "codebook.safetensors", {"centres": np.ones((3, 39))}, config)
+    done = featx_command(site, "info", "codebook", "--weights", tmp_path, "--json")
+    told = json.loads(done.stdout)
+    assert (told["outputs"][0]["dim"], told["weights"]["status"]) == (3, "given")
+
+
+def test_the_example_is_checked_with_weights_of_a_fixture_and_refuses_other_parameters(
+    site: Path, manifest: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "codebook.safetensors"
+    centres = np.random.default_rng(0).standard_normal((4, 39)).astype(np.float32)
+    featx.save_weights(path, {"centres": centres}, {"params": {"codewords": 4}})
+    done = featx_command(site, "check", "codebook", "--weights", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = ["run", manifest, "-p", "codebook", "--weights", path, "-o", tmp_path / "store"]
+    done = featx_command(site, *words, "--set", "codewords=3")
+    assert done.returncode != 0
+    assert "codewords must be 4, as in the weights, got 3." in done.stdout + done.stderr
+
+
 def test_info_lists_what_can_be_set_about_a_fit(site: Path) -> None:
     done = featx_command(site, "info", "codebook", "--method", "kmeans", "--json")
     told = json.loads(done.stdout)
     rows = {row["name"]: row for row in told["options"]}
     assert rows["n_vectors"]["default"] == 500_000
     assert "lr" not in rows
+    names = list(rows)
+    assert names[:2] == ["n_vectors", "steps"]
+    assert names[-1].startswith("augment_")
     assert [row["name"] for row in told["params"]] == ["codewords"]
 
 

@@ -336,7 +336,7 @@ def test_locate_takes_a_folder(tmp_path, tensors):
 
 
 def test_locate_refuses_a_missing_override(tmp_path):
-    with pytest.raises(WeightsError, match="existing file"):
+    with pytest.raises(WeightsError, match=r"none\.safetensors does not exist"):
         weights.locate(WeightsSpec(name="dummy"), override=tmp_path / "none.safetensors")
 
 
@@ -372,7 +372,7 @@ def test_missing_message_names_the_import():
         name="artist-siamese", converter="x:y", source="model.h5 from https://example.org"
     )
     assert weights.missing_message(spec) == (
-        "weights 'artist-siamese' must be installed first, got none. Run: featx weights import "
+        "artist-siamese has no weights yet. Run: featx weights import "
         "artist-siamese <file.h5>. It reads model.h5 from https://example.org."
     )
 

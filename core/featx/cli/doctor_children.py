@@ -42,13 +42,17 @@ def load_plugin(channel: Channel) -> None:
 
 
 def _weights(known: Registry) -> list[dict[str, Any]]:
-    specs = [item.spec.weights for item in known.extractors.values()]
-    declared = {spec.name: spec for spec in specs if spec is not None}
+    extractors = [item.spec for item in known.extractors.values()]
+    declared = {spec.weights.name: spec for spec in extractors if spec.weights is not None}
     if not declared:
         return []
     from featx.weights import state
 
-    return [dataclasses.asdict(state(spec)) for spec in declared.values()]
+    return [
+        dataclasses.asdict(state(spec.weights, extractor=spec))
+        for spec in declared.values()
+        if spec.weights is not None
+    ]
 
 
 def compute_features(channel: Channel) -> None:

@@ -7,6 +7,7 @@ import difflib
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,7 @@ from featx.commands import (
     registry,
     set_option,
 )
-from featx.errors import PluginError, WeightsError, listed, some
+from featx.errors import ParameterError, PluginError, WeightsError, listed, some
 from featx.registry import Registered, import_object
 
 if TYPE_CHECKING:
@@ -40,12 +41,23 @@ _PIPE_WIDTH = 100
 @click.command("info")
 @click.argument("name", required=False, shell_complete=complete_extractor)
 @set_option
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Describe it with these weights.",
+)
 @click.option("--method", metavar="NAME", help="Show what can be set about training it so.")
 @click.option("--presets", is_flag=True, help="List the presets of front ends.")
 @json_option
 @no_plugin_option
 def command(
-    name: str | None, settings: tuple[str, ...], method: str | None, presets: bool, as_json: bool
+    name: str | None,
+    settings: tuple[str, ...],
+    weights: Path | None,
+    method: str | None,
+    presets: bool,
+    as_json: bool,
 ) -> None:
     """Show parameters, outputs, weights and training methods of an extractor.
 
@@ -56,7 +68,7 @@ def command(
     from featx.frontend import PRESETS
 
     if presets:
-        _show_presets([fe.to_json() for fe in PRESETS.values()], as_json)
+        _show_presets(list(PRESETS.values()), as_json)
         return
     if name is None:
         raise click.UsageError("Missing argument 'NAME' (or --presets).")
@@ -67,21 +79,23 @@ def command(
     if method is not None:
         _show_method(known, name, method, parse_settings(settings, [name])[name], as_json)
         return
-    description = describe(known, name, parse_settings(settings, [name])[name])
+    description = describe(known, name, parse_settings(settings, [name])[name], weights)
     if as_json:
         echo_json(description)
     else:
         _show(description)
 
 
-def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, Any]:
+def describe(
+    known: Registry, name: str, settings: dict[str, str], weights: Path | None = None
+) -> dict[str, Any]:
     """Return what ``featx info --json`` writes."""
     from featx.interfaces import ExtractorSpec
     from featx.registry.specs import spec_to_json
 
     kind, item = _find(known, name)
     spec = item.spec
-    params = _params(name, spec, settings)
+    params = _params(name, spec, settings, weights)
     versions = {(plugin.name, plugin.distribution): plugin.version for plugin in known.plugins}
     versions["featx", "featx"] = __version__
     plain = {
@@ -106,22 +120,28 @@ def describe(known: Registry, name: str, settings: dict[str, str]) -> dict[str, 
         if spec.weights is not None:
             from featx.weights import state
 
-            plain["weights"] = dataclasses.asdict(state(spec.weights, params=params))
+            plain["weights"] = dataclasses.asdict(
+                state(spec.weights, override=weights, params=params, extractor=spec)
+            )
     return plain
 
 
-def _params(name: str, spec: Any, settings: dict[str, str]) -> Any:
+def _params(name: str, spec: Any, settings: dict[str, str], weights: Path | None) -> Any:
     """Return the parameters that hold, those of the weights at hand included."""
     from featx.interfaces import ExtractorSpec
     from featx.params import parse_params
 
     if not isinstance(spec, ExtractorSpec) or spec.weights is None:
+        if weights is not None:
+            raise ParameterError(f"weights must be left out for {name!r}, which uses none.")
         return parse_params(spec.params, settings)
     from featx.engine.planning.preparing import match_params_and_weights
 
     try:
-        return match_params_and_weights(name, spec, settings).params
+        return match_params_and_weights(name, spec, settings, weights=weights).params
     except WeightsError:  # the state reports missing or damaged ones
+        if weights is not None:
+            raise
         return parse_params(spec.params, settings)
 
 
@@ -221,7 +241,7 @@ def _show_method(
 ) -> None:
     """Show what ``--set`` changes about a training: parameters of the method, then of every one."""
     from featx.params import parse_params
-    from featx.training.options import find_method, options_class, split_settings
+    from featx.training.options import TrainingParams, find_method, options_class, split_settings
 
     spec = find_method(known, known.extractor(name).spec, method)
     own, shared = split_settings(spec, settings)
@@ -234,6 +254,8 @@ def _show_method(
         key: [_param(field, values) for field in dataclasses.fields(values)]
         for key, values in chosen
     }
+    general = {field.name for field in dataclasses.fields(TrainingParams)}
+    tables["options"].sort(key=lambda row: (row["name"] in general, row["name"][:8] == "augment_"))
     for row in tables["options"]:
         if row["name"] in spec.defaults:
             row["default"] = spec.defaults[row["name"]]
@@ -282,12 +304,12 @@ def _against_preset(front_end: dict[str, Any]) -> str:
     return f"{name} with {', '.join(changed)}" if changed else name
 
 
-def _show_presets(presets: list[dict[str, Any]], as_json: bool) -> None:
+def _show_presets(presets: list[FrontEnd], as_json: bool) -> None:
     if as_json:
-        echo_json(presets)
+        echo_json([preset.to_json() for preset in presets])
         return
-    columns = ("name", "sr", "n_fft", "hop_length", "bank", "n_bands", "n_mfcc")
-    rows = [_flat(preset) for preset in presets]
+    columns = ("name", "sr", "n_fft", "hop_length", "bank", "n_bands", "n_mfcc", "dim")
+    rows = [{**_flat(preset.to_json()), "dim": preset.dimension()} for preset in presets]
     echo_table(columns, [[_cell(row.get(key)) for key in columns] for row in rows])
 
 
@@ -379,7 +401,7 @@ def _output_row(output: dict[str, Any], sr: int | None) -> tuple[str, ...]:
 
 def _units(spec: FeatureSpec) -> str:
     """Name the columns with their units, the first few where there are many."""
-    if not spec.columns:
+    if all(column.labels is None and column.unit == "1" for column in spec.columns):
         return spec.unit
     names = [_column(column) for column in spec.columns]
     return ", ".join(names if len(names) <= _MANY_COLUMNS else [*names[:_MANY_COLUMNS], "..."])

@@ -39,7 +39,7 @@ _SHOWN_FAILURES = 20
     "--memory",
     type=parse_size,
     metavar="SIZE",
-    help="Limit for one worker, such as 2G; its share of 80 % of the machine if unset, 0 for none.",
+    help="Limit per worker, such as 2G, 0 for none; default: 80 % of RAM divided by the workers.",
 )
 @limit_options
 @click.pass_context

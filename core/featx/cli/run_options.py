@@ -65,7 +65,7 @@ def run_options(function: Decorated) -> Decorated:
             "--quality",
             default="HQ",
             show_default=True,
-            help="Of resampling: QQ, LQ, MQ, HQ or VHQ.",
+            help="Resampling quality (soxr): QQ, LQ, MQ, HQ or VHQ.",
         ),
         no_plugin_option,
         json_option,
@@ -122,16 +122,16 @@ def limit_options(function: Decorated) -> Decorated:
             "--max-hours",
             type=click.FloatRange(min=0, min_open=True),
             metavar="HOURS",
-            help="Longest file that is read; 6 if unset.",
+            help="Reject longer tracks; 6 if unset.",
         ),
         click.option(
-            "--max-size", type=parse_size, metavar="SIZE", help="Largest file; 8G if unset."
+            "--max-size", type=parse_size, metavar="SIZE", help="Reject larger files; 8G if unset."
         ),
         click.option(
             "--max-channels",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Most channels; 32 if unset.",
+            help="Reject files with more channels; 32 if unset.",
         ),
     ]
     for option in reversed(options):

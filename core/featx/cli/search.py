@@ -53,7 +53,14 @@ if TYPE_CHECKING:
     multiple=True,
     help="Set a parameter of the index. May be repeated.",
 )
-@click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of tracks to list.",
+)
 @click.option(
     "--fusion",
     type=click.Choice(["mean", "prototype", "max"]),
@@ -85,13 +92,13 @@ if TYPE_CHECKING:
     "aspects",
     metavar="ASPECT=QUERY",
     multiple=True,
-    help="Another query for every aspect. May be repeated.",
+    help="Use a different query for this aspect. May be repeated.",
 )
 @click.option(
     "--beta",
     type=click.FloatRange(0, 1),
     default=0.0,
-    help="Share of the similarity of whole vectors beside the aspects.",
+    help="Weight of whole-vector similarity (0 = aspects only).",
 )
 @click.option("--signed", is_flag=True, help="Allow negative weights: unlike the query.")
 @click.option(
@@ -100,7 +107,7 @@ if TYPE_CHECKING:
     help="Scale every dimension by mean and deviation of all tracks first: for statistics such as "
     "mfcc.summary, whose columns differ in unit and spread.",
 )
-@click.option("--tag", metavar="NAME", help="Rank by this column instead.")
+@click.option("--tag", metavar="NAME", help="Rank by the predicted value of this tag.")
 @click.option(
     "--weights-file",
     metavar="PATH",

@@ -16,6 +16,7 @@ from featx.errors import PluginError, WeightsError
 from featx.registry import import_object
 
 if TYPE_CHECKING:
+    from featx.interfaces import ExtractorSpec
     from featx.types import WeightsSpec
 
 
@@ -43,7 +44,9 @@ def list_(folders: tuple[Path, ...], as_json: bool) -> None:
         _list_checkpoints(folders, as_json)
         return
     users = _users()
-    states = [(state(spec), ", ".join(extractors)) for spec, extractors in users.values()]
+    states = [
+        (state(spec, extractor=user), ", ".join(names)) for spec, names, user in users.values()
+    ]
     if as_json:
         echo_json([{**dataclasses.asdict(item), "extractors": used} for item, used in states])
         return
@@ -100,13 +103,14 @@ def fetch(names: tuple[str, ...], everything: bool) -> None:
 
     if not names and not everything:
         raise click.UsageError("Name weights to fetch, or give --all.")
+    users = _users()
     specs = [_spec(name) for name in names]
     if everything:
-        specs += [spec for spec, _ in _users().values() if spec.urls]
+        specs += [spec for spec, *_ in users.values() if spec.urls]
         if not specs:
             click.echo("No installed extractor has weights that can be fetched.", err=True)
     for spec in specs:
-        path = weights.fetch(spec, progress=_progress(spec))
+        path = weights.fetch(spec, progress=_progress(spec), extractor=users[spec.name][2])
         click.echo(str(path))
 
 
@@ -137,13 +141,13 @@ def convert(name: str, source: Path, target: Path) -> None:
     click.echo(f"{sha256}  {target}")
 
 
-def _users() -> dict[str, tuple[WeightsSpec, list[str]]]:
-    """Return weights name -> (spec, extractors that use it), by name."""
-    users: dict[str, tuple[WeightsSpec, list[str]]] = {}
+def _users() -> dict[str, tuple[WeightsSpec, list[str], ExtractorSpec]]:
+    """Return weights name -> (spec, names of its extractors, one of these), by name."""
+    users: dict[str, tuple[WeightsSpec, list[str], ExtractorSpec]] = {}
     known = registry()
     for full_name, item in known.extractors.items():
         if item.spec.weights is not None:
-            entry = users.setdefault(item.spec.weights.name, (item.spec.weights, []))
+            entry = users.setdefault(item.spec.weights.name, (item.spec.weights, [], item.spec))
             entry[1].append(known.shortest_name(full_name))
     return dict(sorted(users.items()))
 
@@ -152,7 +156,7 @@ def _spec(name: str) -> WeightsSpec:
     users = _users()
     if name in users:
         return users[name][0]
-    for spec, extractors in users.values():
+    for spec, extractors, _ in users.values():
         if name in extractors:
             return spec
     try:

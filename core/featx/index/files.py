@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, WeightsError
 
 if TYPE_CHECKING:
     from featx.store.views import FeatureView
@@ -59,13 +59,19 @@ class FileVectors:
         with warnings.catch_warnings():
             # the store was made with them knowingly
             warnings.simplefilter("ignore", UntrainedWarning)
-            extractor = open_extractor(
-                recipe.extractor,
-                features=(self._view.spec.name,),
-                weights=UNTRAINED if untrained and self._weights is None else self._weights,
-                quality=recipe.resampler.partition(":")[2] or "HQ",
-                params=recipe.params,
-            )
+            try:
+                extractor = open_extractor(
+                    recipe.extractor,
+                    features=(self._view.spec.name,),
+                    weights=UNTRAINED if untrained and self._weights is None else self._weights,
+                    quality=recipe.resampler.partition(":")[2] or "HQ",
+                    params=recipe.params,
+                )
+            except WeightsError as error:
+                raise WeightsError(
+                    f"{error} In 'featx search' the option is --weights-file (in Python "
+                    "weights_file=)."
+                ) from error
         if extractor.recipe.id != recipe.id:
             extractor.close()
             here, there = extractor.recipe.to_json(), recipe.to_json()

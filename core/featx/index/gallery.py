@@ -305,7 +305,10 @@ class Gallery:
         ):
             return self._scaled(self._files.vector(example))
         if isinstance(example, str):
-            self.view[example]  # raises, and says why it is not there
+            try:
+                self.view[example]  # raises, and says why it is not there
+            except ParameterError as error:
+                raise ParameterError(f"{error} There is no such file either.") from None
         vector: FloatArray = np.asarray(example)
         if vector.shape != (self.view.spec.dim,) or vector.dtype.kind not in "fiu":
             raise ParameterError(

@@ -72,6 +72,9 @@ class HostedIndex:
         self._index = index
         self._ids = frozenset(ids)
 
+    def __repr__(self) -> str:
+        return f"<index {self.choice.full_name} of {len(self._ids)} tracks>"
+
     def search(self, queries: FloatArray, k: int) -> tuple[list[list[str]], FloatArray]:
         """Return ids and distances ``(n_queries, min(k, n))``, nearest first."""
         if k < 1:

@@ -61,4 +61,4 @@ def recall(
         limit = [far for name, far in zip(truth, limits, strict=True) if name != ids[row]][k - 1]
         others = [far for name, far in zip(answer, near, strict=True) if name != ids[row]][:k]
         hits += sum(far <= limit + _ROUNDING for far in others)
-    return hits / (k * len(rows))
+    return float(hits / (k * len(rows)))

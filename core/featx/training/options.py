@@ -255,10 +255,10 @@ def split_settings(
     for name in settings:
         if name not in own | shared:
             near = difflib.get_close_matches(name, sorted(own | shared), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = f"Did you mean {near[0]!r}? It " if near else "It "
             raise ParameterError(
-                f"setting must be one of {listed(sorted(own))} or one of {listed(sorted(shared))}, "
-                f"got {name!r}.{hint}"
+                f"setting {name!r} is unknown. {hint}must be one of {listed(sorted(own))} or one "
+                f"of {listed(sorted(shared))}."
             )
     return (
         {name: value for name, value in settings.items() if name in own},

@@ -5,20 +5,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from featx.errors import FeatxError, WeightsError, listed
 from featx.folders import cache_folder
 from featx.types import WeightsSpec
-from featx.weights.cards import origin
+from featx.weights.cards import STATE_NAME, origin
 from featx.weights.files import (
     SUFFIX,
     Provenance,
     file_sha256,
     load_weights,
+    read_config,
     replacing,
     write_weights,
 )
@@ -36,6 +37,18 @@ _SCHEMES = ("https", "http", "file")
 _BLOCK = 1 << 20
 #: A parameter in the name of a packaged file.
 _FIELD = re.compile(r"\{(\w+)\}")
+
+
+class Trainable(Protocol):
+    """An `ExtractorSpec`, as far as messages about missing weights need it."""
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+
+    @property
+    def methods(self) -> Sequence[Any]:
+        """Its `MethodSpec` values."""
 
 
 def cached_path(spec: WeightsSpec) -> Path:
@@ -79,8 +92,18 @@ def locate(
 
 def _overridden(spec: WeightsSpec, override: Path) -> Path:
     path = override / f"{spec.name}{SUFFIX}" if override.is_dir() else override
+    if not override.exists():
+        raise WeightsError(
+            f"weights {spec.name!r} must be a file or folder, {path} does not exist."
+        )
     if not path.is_file():
-        raise WeightsError(f"weights {spec.name!r} must be an existing file, got {path}.")
+        training = override / STATE_NAME
+        if not training.is_file():
+            raise WeightsError(f"weights {spec.name!r} must lie in {override}, got no {path.name}.")
+        raise WeightsError(
+            f"{override} holds a training without weights yet "
+            f"({read_config(training)['step']} steps); run the same 'featx train' again."
+        )
     if path.suffix != SUFFIX:
         raise WeightsError(
             f"weights {spec.name!r} must be a {SUFFIX} file, got {path.name!r}. "
@@ -147,12 +170,16 @@ def shipped_settings(spec: WeightsSpec) -> tuple[str, ...]:
     )
 
 
-def missing_message(spec: WeightsSpec) -> str:
-    """Say that the weights of ``spec`` are missing, and the command that helps."""
-    return f"weights {spec.name!r} must be installed first, got none. {_remedy(spec)}"
+def missing_message(spec: WeightsSpec, extractor: Trainable | None = None) -> str:
+    """Say that the weights of ``spec`` are missing, and the command that helps.
+
+    ``extractor``, which uses them, gives its methods of training.
+    """
+    name = spec.name if extractor is None else extractor.name
+    return f"{name} has no weights yet. {_remedy(spec, extractor)}"
 
 
-def _remedy(spec: WeightsSpec) -> str:
+def _remedy(spec: WeightsSpec, extractor: Trainable | None = None) -> str:
     settings = shipped_settings(spec)
     remedies = [f"Trained weights ship for {listed(settings)}."] if settings else []
     if spec.urls:
@@ -161,25 +188,32 @@ def _remedy(spec: WeightsSpec) -> str:
         suffix = Path(spec.source.partition(" ")[0].rstrip(",")).suffix
         source = f" It reads {spec.source}." if spec.source else ""
         remedies.append(f"Run: featx weights import {spec.name} <file{suffix}>.{source}")
+    if extractor is not None and extractor.methods:
+        remedies.append(
+            f"Train them: featx train -p {extractor.name} --method {extractor.methods[0].name} "
+            "-m MANIFEST -o FOLDER, then --weights FOLDER."
+        )
     if not remedies and not spec.required:
         remedies.append("None are published yet; name your own with --weights.")
     elif not remedies:
         remedies.append(f"Put the file at {cached_path(spec)}, or name it with --weights.")
-    return " Or: ".join(remedies).replace("Or: Run:", "Or run:")
+    text = " Or: ".join(remedies)
+    return text.replace("Or: Run:", "Or run:").replace("Or: Train", "Or train")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsState:
     """Whether the weights of one spec are at hand.
 
-    ``status`` is ``cached``, ``shipped`` (inside the plugin), ``missing``, ``untrained`` (missing,
+    ``status`` is ``given`` (an override),
+    ``cached``, ``shipped`` (inside the plugin), ``missing``, ``untrained`` (missing,
     but the extractor also runs with seeded weights) or ``damaged``; ``note`` says more.
     Where a plugin ships several, ``path`` is one of them, ``bytes`` counts all, and ``sha256`` is
     empty. ``origins`` tells by the names of files what they learned from, see `origin`.
     """
 
     name: str
-    status: Literal["cached", "shipped", "missing", "untrained", "damaged"]
+    status: Literal["given", "cached", "shipped", "missing", "untrained", "damaged"]
     path: str = ""
     sha256: str = ""
     bytes: int = 0
@@ -188,22 +222,29 @@ class WeightsState:
     origins: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
-def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
+def state(
+    spec: WeightsSpec,
+    *,
+    override: str | Path | None = None,
+    params: object = None,
+    extractor: Trainable | None = None,
+) -> WeightsState:
     """Look where the weights of ``spec`` lie and read the file once to see whether it is sound.
 
-    ``params`` choose among several packaged resources, as in `locate`.
+    ``override`` and ``params`` as in `locate`, ``extractor`` as in `missing_message`.
     """
     cached = cached_path(spec)
     try:
-        path = locate(spec, params=params)
-        files = [cached] if path == cached else _resources(spec, params)
+        path = locate(spec, override=override, params=params)
+        single = override is not None or path == cached
+        files = [path] if path is not None and single else _resources(spec, params)
         for file in files:
             load_weights(file)
     except WeightsError as error:
         return WeightsState(
             name=spec.name,
             status="damaged",
-            path=str(cached),
+            path=str(override or cached),
             licence=spec.licence,
             note=str(error),
         )
@@ -212,11 +253,11 @@ def state(spec: WeightsSpec, *, params: object = None) -> WeightsState:
             name=spec.name,
             status="missing" if spec.required else "untrained",
             licence=spec.licence,
-            note=_remedy(spec),
+            note=_remedy(spec, extractor),
         )
     return WeightsState(
         name=spec.name,
-        status="cached" if path == cached else "shipped",
+        status="given" if override is not None else "cached" if path == cached else "shipped",
         path=str(path),
         sha256=file_sha256(path) if len(files) == 1 else "",
         bytes=sum(file.stat().st_size for file in files),
@@ -287,6 +328,7 @@ def fetch(
     *,
     progress: Callable[[int, int], None] | None = None,
     timeout: float = 30.0,
+    extractor: Trainable | None = None,
 ) -> Path:
     """Download the weights of ``spec`` into the cache, unless they are there and sound.
 
@@ -298,6 +340,8 @@ def fetch(
         Called as ``progress(done, total)`` in bytes; total is 0 if unknown.
     timeout : float > 0
         Seconds without an answer after which a URL is given up.
+    extractor : Trainable, optional
+        Gives its methods of training to the message where there is no URL.
 
     Raises
     ------
@@ -309,7 +353,7 @@ def fetch(
     if target.is_file() and spec.sha256 and file_sha256(target) == spec.sha256:
         return target
     if not spec.urls:
-        raise WeightsError(f"weights {spec.name!r} cannot be fetched. {_remedy(spec)}")
+        raise WeightsError(f"weights {spec.name!r} cannot be fetched. {_remedy(spec, extractor)}")
     problems = []
     for url in spec.urls:
         try:

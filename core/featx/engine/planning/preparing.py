@@ -215,7 +215,7 @@ def _locate_weights(
     if path is not None:
         return str(path), file_sha256(path)
     if spec.weights.required:
-        raise WeightsError(f"{spec.name} cannot run: {missing_message(spec.weights)}")
+        raise WeightsError(missing_message(spec.weights, spec))
     return "", f"{UNTRAINED}:seed={seed}"
 
 

@@ -216,5 +216,8 @@ def kind_of(name: str) -> str:
         with contextlib.suppress(PluginError):
             lookup(name)
             return kind
-    registry.extractor(name)  # raises, and says why
+    try:
+        registry.extractor(name)  # raises, and says why
+    except PluginError as error:
+        raise PluginError(f"no extractor, loss or index is called {name!r}: {error}") from None
     return "extractor"

@@ -173,6 +173,6 @@ def _check_weights(spec: ExtractorSpec, target: Target, recorder: Recorder) -> N
     except FeatxError as error:
         raise CheckFailed(str(error)) from error
     if path is None and spec.weights.required:
-        raise CheckFailed(missing_message(spec.weights))
+        raise CheckFailed(missing_message(spec.weights, spec))
     if path is None:
         recorder.note("UNTRAINED: checked with seeded weights, because there are none.")
