@@ -137,13 +137,16 @@ def test_columns_of_numbers_become_a_matrix() -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"label": ["C:maj", "N", "A:mni"]}, "Did you mean 'A:min'"),
+        ({"label": ["C:maj", "N", "A:mni"]}, "labels of its column .*, got 'A:mni'.$"),
         ({"label": ["C:maj", "N"]}, "one length"),
         ({"label": "CNA"}, "list of labels, got str"),
-        ({"label": [1, 2, 3]}, "must hold text, got 1"),
+        ({"label": [1, 2, 3]}, "must hold text, got 1. Return the texts"),
         ({"time": ["a", "b", "c"]}, "must be one-dimensional numbers"),
         ({"time": [[0.0], [1.0, 2.0]]}, "must be numbers"),
-        ({"extra": [1, 2, 3]}, "must have the columns time, end, label, confidence, got"),
+        (
+            {"extra": [1, 2, 3]},
+            "got time, end, label, confidence, extra; missing: none; unknown: extra",
+        ),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(changes, match: str) -> None:
@@ -159,10 +162,11 @@ def test_array_of_numbers_is_no_table_with_labels() -> None:
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"time": [0.0, 2.4, 2.3]}, "sorted by time, got 2.300 s after 2.400 s"),
-        ({"time": [-0.1, 1.1, 2.3]}, r"within 0\.\.6\.000 s, got -0\.100"),
+        ({"time": [0.0, 2.4, 2.3]}, r"time, got 2.300 s \(row 2\) after 2.400 s"),
+        ({"time": [-0.1, 1.1, 2.3]}, r"within 0\.\.6\.000 s, got -0\.100 \(row 0\)"),
         ({"end": [1.1, 2.3, 6.1]}, "clip the last one"),
-        ({"end": [1.1, 1.0, 5.0]}, "must not lie before time"),
+        ({"end": [1.1, 1.0, 5.0]}, r"must not lie before time, .*\(row 1\)"),
+        ({"end": [-1.0, 2.3, 5.0]}, r"must not lie before time, got -1.000 s .*\(row 0\)"),
         ({"confidence": [0.1, math.nan, 0.3]}, "must be finite, got 1 NaN"),
     ],
 )
@@ -370,3 +374,8 @@ def test_files_refuse_what_they_cannot_hold(tmp_path: Path, name, groups, match)
     with pytest.raises(ParameterError, match=match):
         write_events(tmp_path / name, [GROUPS[which] for which in groups])
     assert not (tmp_path / name).exists()
+
+
+def test_missing_annotation_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"annotation file must exist, got .*none\.lab"):
+        read_events(tmp_path / "none.lab")

@@ -253,3 +253,9 @@ def test_beats_refuse_bad_strength() -> None:
         link_beats(np.full(9, np.nan, np.float32), period=10.0)
     with pytest.raises(ParameterError, match="strength must be one-dimensional"):
         link_beats(np.zeros((9, 2), np.float32), period=10.0)
+
+
+def test_probabilities_instead_of_logarithms_are_refused() -> None:
+    transition = np.array([[0.9, 0.1], [0.0, 1.0]])
+    with pytest.raises(ParameterError, match="must be logarithms, got probabilities"):
+        viterbi(np.zeros((6, 2), np.float32), transitions=transition)

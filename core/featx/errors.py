@@ -46,7 +46,7 @@ FAILURE_CODES: Mapping[str, str] = MappingProxyType(
         "timeout": "the time limit for one track was reached",
         "memory": "the memory limit of a worker was reached",
         "extractor-error": "the extractor raised an exception",
-        "bad-output": "the extractor returned a wrong shape, dtype or non-finite values",
+        "bad-output": "the extractor returned values that break the rules of the output",
     }
 )
 

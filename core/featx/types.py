@@ -123,7 +123,9 @@ def frame_times(n_frames: int, *, hop: Fraction, first: Fraction, sr: int) -> Do
 def check_label(label: object, column: str) -> None:
     """Raise `ParameterError` unless ``label`` is text that can be stored."""
     if not isinstance(label, str):
-        raise ParameterError(f"{column} must hold text, got {label!r}.")
+        raise ParameterError(
+            f"{column} must hold text, got {label!r}. Return the texts, not their numbers."
+        )
     if "\0" in label or len(label) > MAX_LABEL or (not label.isascii() and not _is_unicode(label)):
         raise ParameterError(
             f"{column} must hold text of at most {MAX_LABEL} characters without NUL or lone "

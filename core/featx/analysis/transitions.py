@@ -57,6 +57,15 @@ class Transitions:
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):
             raise ParameterError(f"log_transition must be square, got shape {matrix.shape}.")
         check_below_infinity("log_transition", matrix)
+        if (
+            len(matrix) > 1
+            and (matrix >= 0).all()
+            and np.allclose(matrix.sum(axis=1), 1, atol=1e-4)
+        ):
+            raise ParameterError(
+                "log_transition must be logarithms, got probabilities: every row sums to 1. "
+                "Take np.log of them."
+            )
         targets, sources = np.nonzero(-math.inf < matrix.T)
         return cls._sorted(len(matrix), sources, targets, matrix[sources, targets])
 

@@ -48,6 +48,8 @@ def read_events(path: str | Path) -> list[Events]:
         if path.suffix.lower() in {".mid", ".midi"}:
             return read_midi(path)
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ParameterError(f"annotation file must exist, got {path}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ParameterError(
             f"annotation file must be readable UTF-8, got {path}: {error}."

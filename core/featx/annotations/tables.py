@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +79,12 @@ def _columns(spec: FeatureSpec, values: Any) -> dict[str, AnyArray]:
             f"array, got {type(values).__name__}."
         )
     if set(values) != set(spec.column_names):
+        given, declared = list(map(str, values)), spec.column_names
+        missing = [name for name in declared if name not in given]
+        unknown = [name for name in given if name not in declared]
         raise ParameterError(
-            f"{spec.name} must have the columns {listed(spec.column_names)}, "
-            f"got {listed(map(str, values))}."
+            f"{spec.name} must have the columns {listed(declared)}, got {listed(given)}; "
+            f"missing: {listed(missing)}; unknown: {listed(unknown)}."
         )
     columns = {}
     for column in spec.columns:
@@ -127,11 +129,10 @@ def check_labels(feature: str, column: Column, labels: Sequence[Any]) -> None:
     for label in dict.fromkeys(labels):
         check_label(label, f"{feature}.{column.name}")
         if closed is not None and label not in closed:
-            near = difflib.get_close_matches(label, closed, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            some = listed(closed[:8]) + ", ..." * (len(closed) > 8)
             raise ParameterError(
-                f"{feature}.{column.name} must be one of the {len(closed)} labels of its column, "
-                f"got {label!r}.{hint}"
+                f"{feature}.{column.name} must be one of the {len(closed)} labels of its column "
+                f"({some}), got {label!r}."
             )
 
 
@@ -154,27 +155,29 @@ def check_times(spec: FeatureSpec, table: AnyArray, duration: float) -> None:
             )
         if column.unit == "s":
             seconds[column.name] = values
-    for name, values in seconds.items():
-        outside = values[(values < 0) | (values > duration + TIME_TOLERANCE)]
-        if outside.size:
-            raise ParameterError(
-                f"{spec.name}.{name} must lie within 0..{duration:.3f} s, got {outside[0]:.3f}. "
-                "Events are in seconds from the start of the recording; clip the last one to "
-                "Track.duration."
-            )
     first, times = next(iter(seconds.items()))
     steps = np.flatnonzero(np.diff(times) < 0)
     if steps.size:
         row = int(steps[0])
         raise ParameterError(
-            f"{spec.name} must be sorted by {first}, got {times[row + 1]:.3f} s after "
-            f"{times[row]:.3f} s."
+            f"{spec.name} must be sorted by {first}, got {times[row + 1]:.3f} s (row {row + 1}) "
+            f"after {times[row]:.3f} s."
         )
-    for name in set(_ENDS) & (seconds.keys() - {first}):
+    for name in [column for column in seconds if column in _ENDS and column != first]:
         early = np.flatnonzero(seconds[name] < times)
         if early.size:
             row = int(early[0])
             raise ParameterError(
                 f"{spec.name}.{name} must not lie before {first}, got {seconds[name][row]:.3f} s "
-                f"for an event at {times[row]:.3f} s."
+                f"for an event at {times[row]:.3f} s (row {row})."
+            )
+    for name, values in seconds.items():
+        outside = np.flatnonzero((values < 0) | (values > duration + TIME_TOLERANCE))
+        if outside.size:
+            row = int(outside[0])
+            late = values[row] > 0
+            raise ParameterError(
+                f"{spec.name}.{name} must lie within 0..{duration:.3f} s, got {values[row]:.3f} "
+                f"(row {row}). Events are in seconds from the start of the recording"
+                f"{'; clip the last one to Track.duration' * bool(late)}."
             )

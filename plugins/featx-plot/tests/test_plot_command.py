@@ -102,7 +102,7 @@ def test_groups_of_a_jams_file_can_be_chosen(tmp_path: Path, drawn) -> None:
     ("arguments", "message"),
     [
         (["-s", "fe-artits"], "Did you mean 'fe-artist'?"),
-        (["--feature", "mfcc.frames"], "--store must be given"),
+        (["--feature", "mfcc.frames"], "--feature and --over need --store STORE"),
         (["--events", "missing.txt"], "missing.txt"),
         (["-o", "x.gif"], ".gif"),
     ],
@@ -204,6 +204,7 @@ def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) ->
         ("toy.nothing", "nothing"),
         ("mfcc.frames", "mfcc"),
         ("toy.pair:middle", "centre, level"),
+        ("toy.beats:nonsense", "columns must be left out of an events feature"),
     ],
 )
 def test_features_that_cannot_be_drawn_are_explained(

@@ -30,4 +30,6 @@ def command() -> None:
     \b
     featx plot song.flac
     featx plot map features/ -p mfcc --color artist
+
+    Options of the default are listed by: featx plot recording --help
     """  # noqa: D301  (click reads the backspace)

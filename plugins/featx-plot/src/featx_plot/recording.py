@@ -181,7 +181,7 @@ def _open(path: Path | None) -> Store:
     from featx.store import open_store
 
     if path is None:
-        raise ParameterError("--store must be given with --feature and --over, got none.")
+        raise ParameterError("--feature and --over need --store STORE, got none.")
     return open_store(path)
 
 
@@ -220,6 +220,10 @@ def _add(store: Store, name: str, track: str, panels: list[Frames], events: list
             "track. Use featx show or featx export."
         )
     if view.spec.kind == "events":
+        if columns:
+            raise ParameterError(
+                f"columns must be left out of an events feature, got {name!r}: it is drawn whole."
+            )
         events.append(view.events(track, name=name))
         return
     spec, values = _choose(view.spec, view[track], columns)
