@@ -167,7 +167,7 @@ def show_features(
             highlight=False,
         )
     else:
-        console.print("Everything is already computed.", highlight=False)
+        console.print("Everything has been computed before: nothing was computed.", highlight=False)
 
 
 def show_neighbours(console: Console, store: Store, names: Sequence[str], manifest: Path) -> None:
