@@ -108,7 +108,7 @@ def test_extractor_of_labels_behaves(subjects, tmp_path):
 @pytest.mark.parametrize(
     ("subject", "check", "message"),
     [
-        ("UnknownLabel", "outputs", "one of the 2 labels of its column, got 'softly'"),
+        ("UnknownLabel", "outputs", "one of the 2 labels of its column (loud, soft), got 'softly'"),
         ("LabelsThatChange", "repeatable", "parts.mode differs in row 0"),
     ],
 )
