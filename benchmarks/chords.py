@@ -37,23 +37,23 @@ SR, HOP = 22050, 2048
 STFT_CHROMA, SHARPNESS = preset("fe-chroma-stft").but(n_fft=8192, hop_length=HOP, sigma=0.5), 10.0
 MAJMIN = class_labels("majmin")
 TEMPLATES = unit(
-    np.array(
-        [
-            np.ones(12),
-            *(np.roll(np.eye(12)[[0, t, 7]].sum(0), k) for t in (4, 3) for k in range(12)),
-        ]
-    )
+    np.array([np.roll(np.eye(12)[[0, t, 7]].sum(0), k) for t in (4, 3) for k in range(12)])
 )
 
 
 def by_templates(chroma: np.ndarray, duration: float) -> Events:
-    """Return triads by binary templates and a Viterbi path; chroma rows of length 1."""
-    model = lasting(25, hop=HOP / SR, mean_duration=2.0)
+    """Return triads by binary templates and a Viterbi path; chroma rows of length 1.
+
+    There is no N: an even template would take most of librosa's chroma, which has no zeros.
+    """
+    model = lasting(24, hop=HOP / SR, mean_duration=2.0)
     path, _ = viterbi((SHARPNESS * chroma @ TEMPLATES.T).astype(np.float32), transitions=model)
     first = np.flatnonzero(np.diff(path, prepend=-1))
     starts = np.maximum((first - 0.5) * HOP / SR, 0.0)
     ends = [*starts[1:], duration]
-    return Events(name="chord", starts=starts, ends=ends, labels=[MAJMIN[path[i]] for i in first])
+    return Events(
+        name="chord", starts=starts, ends=ends, labels=[MAJMIN[1 + path[i]] for i in first]
+    )
 
 
 def librosa_chroma(y: np.ndarray) -> np.ndarray:

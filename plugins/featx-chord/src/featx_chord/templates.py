@@ -19,8 +19,8 @@ TREBLE, BASS = 30.0, 8.0
 #: Share of a tone of the chord in the bass, where the root is 1.
 _BASS_TONE = 0.4
 #: How likely qualities are, in pop: about as often as they are played.
-_PRIOR = {"maj": 0.5, "min": 0.3}
-_RARE = 0.06
+_PRIOR = {"maj": 0.5, "min": 0.3, "min7": 0.08, "7": 0.06, "maj7": 0.06, "sus2": 0.03, "sus4": 0.03}
+_RARE, _NONE = 0.01, 0.06
 #: Frames that the chroma is averaged over on both sides, weights.
 _SMOOTHING = (0.06, 0.12, 0.20, 0.24, 0.20, 0.12, 0.06)
 
@@ -40,7 +40,7 @@ def _templates(vocabulary: str) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         if label == NO_CHORD:
             treble.append(np.ones(12))
             bass.append(np.ones(12))
-            prior.append(_RARE)
+            prior.append(_NONE)
             continue
         steps = (np.array(QUALITIES[quality]) + ROOTS.index(root)) % 12
         treble.append(np.eye(12)[steps].sum(axis=0))
