@@ -32,7 +32,7 @@ from featx.frontend import (
 )
 from featx.frontend.constantq.filters import C1, constant_q_filters, quality
 from featx.frontend.constantq.tables import PAIRS, TransformSpec, constant_q_bank, half_band
-from featx.kernels import reference
+from featx.testing import kernel_twins as reference
 from featx.kernels.constant_q import (
     FROM,
     GAP,

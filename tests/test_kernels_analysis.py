@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.kernels import reference
+from featx.testing import kernel_twins as reference
 from featx.kernels.median import (
     median_columns_kernel,
     median_rows_kernel,

@@ -21,8 +21,6 @@ from featx.frontend.triangles import Mel
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["onset_strength", "overlap_lag", "peak_pick", "spectral_flux", "superflux"]
-
 _AGGREGATES = ("mean", "median")
 #: Pole of the filter that takes out the mean, as in librosa.
 _POLE = 0.99
@@ -55,11 +53,6 @@ def spectral_flux(
     -------
     float32 array, shape (n_frames,), >= 0
         In the unit of ``S``. The first ``lag`` frames are 0.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     from featx.kernels.onset import flux_kernel, maximum_kernel, median_flux_kernel
 
@@ -131,11 +124,6 @@ def onset_strength(
     -------
     float32 array, shape (n_frames,)
         dB per frame for ``y``; zeros for silence.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
 
     References
     ----------
@@ -272,11 +260,6 @@ def peak_pick(
     -------
     int64 array, shape (n_peaks,)
         Rising.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     from featx.kernels.onset import pick_kernel
 

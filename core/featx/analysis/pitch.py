@@ -14,8 +14,6 @@ from featx.frontend.checks import check_finite, check_waveform
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["yin", "yin_difference", "yin_normalised_difference"]
-
 #: Frames computed together; what they share is computed once.
 _BLOCK = 64
 

@@ -12,8 +12,6 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["hpss", "median_filter"]
-
 #: Networks for larger windows take longer to make than a window that is kept sorted takes.
 _LARGEST_NETWORK = 1024
 
@@ -37,11 +35,6 @@ def median_filter(S: FloatArray, *, kernel_size: int = 31, axis: int = 0) -> Flo
     Returns
     -------
     float32 array, shape (n_frames, n_bins)
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     if S.ndim != 2 or S.dtype != np.float32:
         raise ParameterError(
@@ -87,11 +80,6 @@ def hpss(
     harmonic, percussive : arrays of the shape and dtype of ``S``
         With ``mask``, float32 shares within 0..1. Where both medians are zero, soft masks are 0.5,
         or 0 if a margin is above 1.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
 
     References
     ----------

@@ -13,8 +13,6 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray, FloatArray
 
-__all__ = ["link_beats", "viterbi"]
-
 #: Scores kept at a time; longer sequences are computed twice, piece by piece.
 _KEPT_BYTES = 1 << 26
 
@@ -113,11 +111,6 @@ def link_beats(
         -1 begins a chain: too early for a beat before, or before the first frame of at least 0.01
         of the largest strength. Among equal ones the latest beat.
 
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
-
     References
     ----------
     Ellis. "Beat tracking by dynamic programming". Journal of New Music Research, 2007.
@@ -144,7 +137,6 @@ def link_beats(
     return scores.astype(np.float32), links
 
 
-# ---------------------------------------------------------------- checks
 def _check_observed(
     log_observed: Any, n_states: int, columns: AnyArray | None
 ) -> tuple[FloatArray, AnyArray]:
@@ -187,7 +179,6 @@ def _first_scores(observed: FloatArray, log_initial: AnyArray | None) -> FloatAr
     return observed + initial
 
 
-# ---------------------------------------------------------------- decoding
 def _decode_sparse(
     transitions: Transitions,
     observed: FloatArray,

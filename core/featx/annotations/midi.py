@@ -16,8 +16,6 @@ from featx.errors import FeatxError, ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = ["TempoMap", "import_mido", "midi_bytes", "read_midi"]
-
 #: Microseconds and ticks per quarter note: a tick is a tenth of a millisecond.
 _TEMPO = 500_000
 _RESOLUTION = 5000

@@ -13,8 +13,6 @@ from featx.types import Column, FeatureSpec, check_label
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["TIME_TOLERANCE", "as_table", "check_labels", "check_times", "label_table"]
-
 #: Seconds by which an event may lie behind the end: resampling rounds up to whole samples.
 TIME_TOLERANCE = 0.001
 

@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, FloatArray
 
-__all__ = [
-    "LARGEST",
-    "check_finite",
-    "check_out",
-    "check_rate",
-    "check_threads",
-    "check_waveform",
-    "check_waveforms",
-]
-
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9
 

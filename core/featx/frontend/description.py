@@ -10,8 +10,6 @@ from typing import Any, ClassVar, Self
 
 from featx.errors import ParameterError, listed
 
-__all__ = ["Part", "check_choice", "check_integer", "check_number"]
-
 #: id -> class of every part that has been defined
 _KINDS: dict[str, type[Part]] = {}
 

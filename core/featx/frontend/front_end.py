@@ -24,8 +24,6 @@ from featx.frontend.level import Level
 from featx.frontend.pitch_classes import Chroma, LibrosaChroma
 from featx.frontend.triangles import Bark, Erb, LogFrequency, Mel
 
-__all__ = ["BANKS", "Cepstrum", "FrontEnd"]
-
 #: The banks of featx; `Bank.from_json` also knows those of plugins that have been imported.
 BANKS: tuple[type[Bank], ...] = (
     Mel, Bark, Erb, LogFrequency, Chroma, LibrosaChroma, Bins, Samples, ConstantQ, Waveform,
@@ -164,7 +162,6 @@ class FrontEnd:
                     f"{self.cepstrum.n_mfcc}."
                 )
 
-    # ------------------------------------------------------------ sizes
     @property
     def hop(self) -> Fraction:
         """Samples between two frames."""
@@ -187,7 +184,6 @@ class FrontEnd:
         static = self.n_bands(sr) if self.cepstrum is None else self.cepstrum.n_mfcc
         return static * (1 + self.deltas)
 
-    # ------------------------------------------------------------ derived, and as JSON
     def but(self, **changes: Any) -> FrontEnd:
         """Return the same front end but for ``changes``: its own fields, or fields of its parts.
 

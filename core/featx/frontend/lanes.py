@@ -24,19 +24,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, FloatArray
 
-__all__ = [
-    "Engine",
-    "apply_bank",
-    "block_frames",
-    "compression_curve",
-    "engine_of",
-    "fill",
-    "frame_window",
-    "has_lanes",
-    "on_threads",
-    "project_blocks",
-]
-
 T = TypeVar("T")
 
 #: Smallest positive number that the logarithm of vectors takes.
@@ -327,7 +314,6 @@ def project_blocks(
     )
 
 
-# ---------------------------------------------------------------- threads
 def on_threads(work: Callable[[int], T], starts: range) -> list[T]:
     """Return ``work(start)`` for all starts, one of them computed in the calling thread."""
     if len(starts) <= 1:

@@ -19,8 +19,6 @@ from featx.frontend.front_end import Cepstrum, FrontEnd
 from featx.frontend.pitch_classes import Chroma, LibrosaChroma
 from featx.frontend.triangles import LogFrequency, Mel
 
-__all__ = ["FRONTEND_VERSION", "PRESETS", "preset"]
-
 #: Bumped whenever the numbers of any front end change; part of every recipe.
 FRONTEND_VERSION = "1"
 

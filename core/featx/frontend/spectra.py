@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import FloatArray
 
-__all__ = ["Spectra"]
-
 
 @lru_cache(maxsize=256)
 def _unnamed(fe: FrontEnd) -> FrontEnd:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import psutil
 
-__all__ = ["WAITING_FACTOR", "StepClock"]
-
 #: A child that neither computes nor answers is ended after this many times its limit.
 WAITING_FACTOR = 5.0
 

@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from featx.store import Store
     from featx.store.views import FeatureView
 
-__all__ = [
-    "IndexDescription",
-    "SavedIndex",
-    "is_index_folder",
-    "saved_indexes",
-    "write_index",
-]
-
 FORMAT = 1
 HEADER = "featx-index.json"
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["STATISTICS", "Frames", "Span", "Statistics", "run_segments", "spans_of"]
-
 #: What `Statistics` can compute.
 STATISTICS = ("mean", "std", "min", "max")
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from featx.training.songs import Songs
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["Augmenter", "BandAugmentation", "WaveformAugmentation", "choose_domain"]
-
 #: What only samples, or only bands, can undergo.
 _SAMPLES_ONLY = ("augment_reverb", "augment_semitones", "augment_stretch")
 _BANDS_ONLY = ("augment_band_masks", "augment_band_shift")

@@ -17,8 +17,6 @@ from featx.weights.cards import STATE_NAME
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["State", "load_state", "save_state"]
-
 _FORMAT = 2
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["LoadedBatch", "Loader", "ahead", "stream"]
-
 T = TypeVar("T")
 
 #: Streams of random numbers; what one draws never depends on another.
@@ -147,7 +145,6 @@ class Loader:
             if len(batch):
                 yield batch
 
-    # -------------------------------------------------------------------------- inside
     @functools.lru_cache(maxsize=4)  # noqa: B019  (a loader lives as long as its training)
     def _order(self, epoch: int) -> AnyArray:
         return stream(self.seed, ORDER, epoch).permutation(len(self.sampler))

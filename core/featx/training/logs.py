@@ -11,8 +11,6 @@ from typing import Any
 from featx.training.songs import Failure
 from featx.weights.files import replacing
 
-__all__ = ["Log", "write_failures"]
-
 TRAINING_LOG, VALIDATION_LOG = "training.csv", "validation.csv"
 FAILURE_LOG = "failures.csv"
 

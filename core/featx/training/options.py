@@ -13,17 +13,6 @@ from featx.params import param, params_class, parse_params
 if TYPE_CHECKING:
     from featx.registry import Registry
 
-__all__ = [
-    "FREE",
-    "AugmentParams",
-    "FitParams",
-    "GradientParams",
-    "TrainingParams",
-    "find_method",
-    "options_class",
-    "split_settings",
-]
-
 
 @params_class
 class AugmentParams:

@@ -21,8 +21,6 @@ from featx.training.options import (
 )
 from featx.training.songs import SongSplit
 
-__all__ = ["TrainingPlan", "plan_training"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:

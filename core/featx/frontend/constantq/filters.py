@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from featx.errors import ParameterError
 
-__all__ = ["C1", "Filter", "check_range", "constant_q_filters", "longest", "quality"]
-
 #: The lowest note by default, in Hz, three octaves and nine semitones below A4 = 440 Hz.
 C1 = 440.0 * 2.0 ** (-45 / 12)
 #: Equivalent noise bandwidth of a Hann window, in bins.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["fill_constant_q", "transform"]
-
 #: What takes a little less than the largest sane sample beyond the largest float32.
 _OVERFLOW = np.float32(1.001 * float(np.finfo(np.float32).max) / LARGEST)
 #: Frames of a block with the widest vectors; smaller blocks divide it.
