@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, listed
+from featx.frontend.checks import check_array
 from featx.frontend.compression import Decibel
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import FrontEnd
@@ -283,14 +284,9 @@ def _check_integer(name: str, value: Any, *, at_least: int) -> None:
 
 def _check_finite(name: str, x: Any, *, ndim: int = 2) -> FloatArray:
     """Return ``x`` as a contiguous array, after checking shape, dtype and values."""
-    if not isinstance(x, np.ndarray) or x.ndim != ndim or x.dtype != np.float32:
-        shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", type(x).__name__)
-        raise ParameterError(
-            f"{name} must be {'one' if ndim == 1 else 'two'}-dimensional float32, "
-            f"got shape {shape}, dtype {dtype}."
-        )
+    x = check_array(name, x, ndim=ndim)
     if x.size and not (x.min() > -math.inf and x.max() < math.inf):
         raise ParameterError(
             f"{name} must be finite, got {np.count_nonzero(~np.isfinite(x))} values that are not."
         )
-    return np.ascontiguousarray(x)
+    return x

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
+from featx.frontend.checks import check_array, frozen
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
@@ -36,16 +37,13 @@ def median_filter(S: FloatArray, *, kernel_size: int = 31, axis: int = 0) -> Flo
     -------
     float32 array, shape (n_frames, n_bins)
     """
-    if S.ndim != 2 or S.dtype != np.float32:
-        raise ParameterError(
-            f"S must be two-dimensional float32, got shape {S.shape}, dtype {S.dtype}."
-        )
+    S = check_array("S", S)
     if axis not in (0, 1):
         raise ParameterError(f"axis must be 0 or 1, got {axis!r}.")
     _check_size(kernel_size)
     if S.size and np.isnan(S.min()):
         raise ParameterError(f"S must be free of NaN, got {np.count_nonzero(np.isnan(S))}.")
-    return _medians(np.ascontiguousarray(S), kernel_size, axis)
+    return _medians(S, kernel_size, axis)
 
 
 def hpss(
@@ -176,9 +174,7 @@ def _medians(S: FloatArray, size: int, axis: int) -> FloatArray:
     out = np.empty_like(S)
     if S.size == 0:
         return out
-    # read-only and other arrays are two types to numba: hand over one of them
-    S = S.view()
-    S.flags.writeable = False
+    S = frozen(S)
     count = lanes()
     if count == 0 or size > _LARGEST_NETWORK:
         window = np.empty(size, np.float32)

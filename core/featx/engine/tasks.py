@@ -16,18 +16,6 @@ from featx.types import FeatureSpec
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = [
-    "DECODE",
-    "Failure",
-    "FileProperties",
-    "Outputs",
-    "PreparedExtractor",
-    "RunSettings",
-    "ShardSummary",
-    "ShardTask",
-    "TrackTask",
-]
-
 #: The step of a track that comes before every extractor; extractors count from 0.
 DECODE = -1
 
@@ -216,7 +204,6 @@ class ShardSummary:
     peak_rss: int
 
 
-# ------------------------------------------------------------- between runner and child
 @dataclass(frozen=True, kw_only=True)
 class FileProperties:
     """What decoding reports about a track."""

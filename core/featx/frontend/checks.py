@@ -28,6 +28,24 @@ def check_waveform(y: Any) -> FloatArray:
     return np.ascontiguousarray(y)
 
 
+def check_array(name: str, x: Any, *, ndim: int = 2) -> FloatArray:
+    """Return ``x`` as a contiguous array, after checking that it is float32 with ``ndim`` axes."""
+    if not isinstance(x, np.ndarray) or x.ndim != ndim or x.dtype != np.float32:
+        shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", type(x).__name__)
+        raise ParameterError(
+            f"{name} must be {'one' if ndim == 1 else 'two'}-dimensional float32, got shape "
+            f"{shape}, dtype {dtype}."
+        )
+    return np.ascontiguousarray(x)
+
+
+def frozen(x: FloatArray) -> FloatArray:
+    """Return a read-only view: read-only arrays and others are two types to numba."""
+    x = x.view()
+    x.flags.writeable = False
+    return x
+
+
 def check_waveforms(y: Any) -> FloatArray:
     """Return ``y``, after checking that it is a waveform, or waveforms of one length."""
     if not isinstance(y, np.ndarray) or y.ndim == 0 or y.dtype != np.float32:

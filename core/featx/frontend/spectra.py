@@ -41,10 +41,8 @@ class Spectra:
     def __call__(self, front_end: FrontEnd | str) -> FloatArray:
         """Return the array of a front end, shape ``(n_frames, dim)``, read-only.
 
-        Raises
-        ------
-        ParameterError
-            If the front end is unknown or breaks a rule, or the track is not held at its rate.
+        Raises `ParameterError` if the front end is unknown or breaks a rule, or the track is not
+        held at its rate.
         """
         fe = preset(front_end)
         key = _unnamed(fe)

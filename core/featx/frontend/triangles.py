@@ -17,17 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class _Triangles(FilterBank):
-    """Triangles, straight in Hz, between neighbouring edges: a kind is its `edges`.
-
-    Parameters
-    ----------
-    n_bands : int > 0
-        Rows.
-    fmin, fmax : float
-        Range in Hz; ``fmax`` None is sr / 2.
-    norm : {'slaney', 'area', 'none'}
-        Row normalisation: by bandwidth in Hz, to a sum of 1, or unit peaks.
-    """
+    """Triangles, straight in Hz, between neighbouring edges: a kind is its scale (`spaced`)."""
 
     n_bands: int = 128
     fmin: float = 0.0

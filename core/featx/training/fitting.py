@@ -176,19 +176,10 @@ def draw_vectors(
 ) -> tuple[FloatArray | None, list[Failure]]:
     """Draw up to ``most`` vectors from songs, in proportion to their lengths.
 
-    Returns
-    -------
-    vectors : float32 array, shape (n, dim), or None
-        Read-only, in the order of the songs; None where ``limit`` was reached before the end.
-    failures : list of Failure
-        Songs that could not be read; they give nothing.
-
-    Raises
-    ------
-    TrainingError
-        If no song gives a vector.
-    PluginError
-        If ``method.vectors`` returns something else than finite vectors of one size.
+    Returns them as a read-only float32 array of shape (n, dim), in the order of the songs, or None
+    where ``limit`` was reached before the end; and the songs that could not be read. If no song
+    gives a vector, this raises `TrainingError`, and for anything but finite vectors of one size
+    `PluginError`.
     """
     limit = limit or Limit()
     ends = list(accumulate((song.length for song in songs), initial=0))

@@ -93,20 +93,8 @@ class LoadedBatch:
 class Loader:
     """Reads batches ahead in threads.
 
-    Parameters
-    ----------
-    sampler : Sampler
-        What to draw.
-    reader : CropReader
-        Where crops come from.
-    batch_size : int > 0
-        Examples per batch.
-    seed : int
-        Everything that is drawn follows from it and the number of the example.
-    workers : int > 0
-        Threads.
-    augmenter : Augmenter, optional
-        Changes crops at random.
+    Everything that is drawn follows from ``seed`` and the number of the example, whatever the
+    number of ``workers``. ``augmenter`` changes crops at random.
     """
 
     def __init__(

@@ -263,13 +263,13 @@ def _labels(songs: Songs, notion: str) -> Sequence[str]:
     return labels
 
 
-def other_part(first: Crop, length: int, rng: np.random.Generator, *, overlap: float = 0.5) -> Crop:
-    """Return another crop of the same song that shares at most ``overlap`` of its length.
+def other_part(first: Crop, length: int, rng: np.random.Generator) -> Crop:
+    """Return another crop of the same song that shares at most half of its length.
 
     In a song too short for that it is the part that overlaps least.
     """
     room = max(first.song.length - length, 0)
-    apart = int(np.ceil((1.0 - overlap) * length))
+    apart = -(-length // 2)
     before = max(first.start - apart + 1, 0)
     after = max(room - first.start - apart + 1, 0)
     if before + after == 0:

@@ -132,16 +132,10 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class SongSplit:
-    """What came of a manifest.
+    """What came of a manifest: songs to learn from, and songs to measure by.
 
-    Parameters
-    ----------
-    train, valid : Songs
-        Songs to learn from, and songs to measure by.
-    failures : tuple of Failure
-        Files whose length could not be read.
-    notes : tuple of str
-        What the user should know, such as lines without a label that is needed.
+    ``failures`` are files whose length could not be read, ``notes`` what the user should know, such
+    as lines without a label that is needed.
     """
 
     train: Songs

@@ -193,13 +193,7 @@ class Trainer(Learner):
             yield batch.tensors(self.device)
 
     def save(self) -> None:
-        """Replace the state on disk by the present one.
-
-        Raises
-        ------
-        TrainingError
-            If it is not finite; the state on disk stays.
-        """
+        """Replace the state on disk by the present one, unless that is not finite."""
         try:
             super().save()
         except TrainingError as error:

@@ -15,16 +15,6 @@ from featx.registry.local import end_of_definitions, local_extractor
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = [
-    "DEVICES",
-    "UNTRAINED",
-    "ExtractorChoice",
-    "ParamsChoice",
-    "Selected",
-    "WeightsChoice",
-    "select_extractors",
-]
-
 #: A name, short or full, or a class that no package installs.
 ExtractorChoice: TypeAlias = "str | type[Extractor]"
 
@@ -63,10 +53,8 @@ def select_extractors(
 ) -> list[Selected]:
     """Look up ``extractors`` and sort parameters, features, weights and device by extractor.
 
-    Raises
-    ------
-    ParameterError, PluginError
-        For unknown names, and for choices that belong to no extractor or to several.
+    Raises `ParameterError` or `PluginError` for unknown names, and for choices that belong to no
+    extractor or to several.
     """
     end_of_definitions()
     if not extractors:
@@ -126,7 +114,6 @@ def _local_name(registry: Registry, registered: Registered[ExtractorSpec]) -> st
     return registered.full_name if short in installed else short
 
 
-# ------------------------------------------------------------------------ per extractor
 def _flat(params: ParamsChoice) -> list[tuple[str, Any]]:
     """Return ``extractor.key`` or bare keys with their values."""
     flat: list[tuple[str, Any]] = []
