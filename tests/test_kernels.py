@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.testing import kernel_twins as reference
 from featx.kernels.cepstrum import (
     derivative_kernel,
     lane_cosine_kernel,
@@ -38,6 +37,7 @@ from featx.kernels.moments import (
 from featx.kernels.peaks import lane_peaks_kernel
 from featx.kernels.spectrum import banded_kernel, magnitude_kernel, peaks_kernel, power_kernel
 from featx.kernels.vector import marker
+from featx.testing import kernel_twins as reference
 
 #: One float32 rounding; twins compute in float64.
 RTOL = 3e-7
