@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
 from featx.interfaces import ExtractorSpec, Resolved
-from featx.registry.local import LocalModule, load_module
+from featx.registry.records import LocalModule
 from featx.store.records import Recipe
 from featx.types import FeatureSpec
 
@@ -100,6 +100,8 @@ class PreparedExtractor:
 
         values = dict(plain)
         if values["module"] is not None:
+            from featx.registry.local import load_module
+
             values["module"] = LocalModule(**values["module"])
             load_module(values["module"], values["spec"]["factory"].partition(":")[2])
         spec: ExtractorSpec = spec_from_json("extractor", values["spec"])

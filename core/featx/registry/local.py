@@ -7,7 +7,6 @@ import inspect
 import re
 import sys
 import tokenize
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -15,45 +14,11 @@ from typing import Any
 
 from featx.errors import ParameterError, PluginError
 from featx.interfaces import API_VERSION, Extractor, ExtractorSpec
-from featx.registry.records import Registered
+from featx.registry.records import LocalModule, Registered
 from featx.registry.sources import namespace_of, script_of, source_of
 
 #: In place of a distribution, in full names such as ``local:loudness``.
 LOCAL = "local"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalModule:
-    """The module of an extractor that no package installs, so that another process can find it.
-
-    Parameters
-    ----------
-    name : str
-        The module that the strings of the spec name.
-    origin : str
-        The name under which the class knows its module, such as ``__main__``.
-    folder : str
-        Where it, or what it imports, is found.
-    file : str
-        The file that defines it; empty for none.
-    sha256 : str
-        Of the file.
-    script : bool
-        Whether the file is run as this module, because ``name`` cannot be imported.
-    package : str
-        The package of a script, for its relative imports.
-    source : str
-        The text that is run as this module, where there is no file.
-    """
-
-    name: str
-    origin: str
-    folder: str
-    file: str = ""
-    sha256: str = ""
-    script: bool = False
-    package: str = ""
-    source: str = ""
 
 
 def local_extractor(cls: type[Extractor]) -> Registered[ExtractorSpec]:
