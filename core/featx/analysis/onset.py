@@ -284,9 +284,8 @@ def _check_integer(name: str, value: Any, *, at_least: int) -> None:
 
 def _check_finite(name: str, x: Any, *, ndim: int = 2) -> FloatArray:
     """Return ``x`` as a contiguous array, after checking shape, dtype and values."""
-    x = check_array(name, x, ndim=ndim)
-    if x.size and not (x.min() > -math.inf and x.max() < math.inf):
-        raise ParameterError(
-            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(x))} values that are not."
-        )
-    return x
+    array = check_array(name, x, ndim=ndim)
+    if array.size and not (array.min() > -math.inf and array.max() < math.inf):
+        n_bad = np.count_nonzero(~np.isfinite(array))
+        raise ParameterError(f"{name} must be finite, got {n_bad} values that are not.")
+    return array
