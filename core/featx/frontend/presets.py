@@ -9,6 +9,7 @@ certain in every parameter is absent rather than approximated.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,12 @@ from featx.frontend.front_end import PARTS, FrontEnd
 FRONTEND_VERSION = "1"
 
 
-def _read_presets() -> dict[str, FrontEnd]:
+#: Every named front end, in the order of docs/frontend.md; read when first asked for.
+PRESETS: Mapping[str, FrontEnd]
+
+
+@functools.cache
+def _presets() -> Mapping[str, FrontEnd]:
     presets: dict[str, FrontEnd] = {}
     text = (Path(__file__).parent / "presets.json").read_text(encoding="utf-8")
     for name, fields in json.loads(text).items():
@@ -34,11 +40,13 @@ def _read_presets() -> dict[str, FrontEnd]:
                 values[part] = kind.of(**fields[part]) if fields[part] else None
         base = FrontEnd(**values) if like is None else presets[like].but(**values)
         presets[name] = base.but(**{key: read_value(item) for key, item in but.items()})
-    return presets
+    return MappingProxyType(presets)
 
 
-#: Every named front end, in the order of docs/frontend.md.
-PRESETS: Mapping[str, FrontEnd] = MappingProxyType(_read_presets())
+def __getattr__(name: str) -> Any:
+    if name == "PRESETS":
+        return _presets()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def preset(front_end: FrontEnd | str) -> FrontEnd:
@@ -51,8 +59,9 @@ def preset(front_end: FrontEnd | str) -> FrontEnd:
     """
     if isinstance(front_end, FrontEnd):
         return front_end
-    if front_end in PRESETS:
-        return PRESETS[front_end]
-    near = difflib.get_close_matches(str(front_end), PRESETS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(PRESETS)}."
+    presets = _presets()
+    if front_end in presets:
+        return presets[front_end]
+    near = difflib.get_close_matches(str(front_end), presets, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(presets)}."
     raise ParameterError(f"front_end must be a FrontEnd or a preset name, got {front_end!r}.{hint}")
