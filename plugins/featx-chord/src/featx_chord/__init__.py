@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from featx import API_VERSION, ExtractorSpec, hookimpl
-from featx_chord.config import ChordParams, KeyParams
+from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
+from featx_chord.config import METHOD, ChordNetParams, ChordParams, KeyParams
 
 __all__ = ["featx_extractors"]
 
 
 @hookimpl
 def featx_extractors() -> list[ExtractorSpec]:
-    """Return the extractors without weights."""
+    """Return two extractors without weights, and the network."""
     return [
         ExtractorSpec(
             name="chords",
@@ -25,6 +25,28 @@ def featx_extractors() -> list[ExtractorSpec]:
             licence="MIT",
             reference="Mauch, Dixon. Approximate note transcription for the improved "
             "identification of difficult chords. ISMIR 2010",
+        ),
+        ExtractorSpec(
+            name="chord-net",
+            summary="Chords of 14 qualities with inversions, by a network over notes",
+            version="1",
+            factory="featx_chord.network:ChordNetExtractor",
+            resolve="featx_chord.config:resolve_net",
+            api=API_VERSION,
+            params=ChordNetParams,
+            weights=WeightsSpec(
+                name="chord-net",
+                resource="featx_chord:weights/chord-net.safetensors",
+                required=False,
+                licence="MIT",
+            ),
+            methods=(METHOD,),
+            short_input="One chord for the whole input; N for silence.",
+            tolerance=1e-4,
+            devices=("cpu", "cuda"),
+            licence="MIT",
+            reference="McFee, Bello. Structured training for large-vocabulary chord recognition. "
+            "ISMIR 2017",
         ),
         ExtractorSpec(
             name="key",
