@@ -77,6 +77,8 @@ def contenders() -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[...,
             "chords", params={"vocabulary": vocabulary}, features=["chords"]
         )
         chords[f"chords, {vocabulary}"] = lambda y, e=extractor: e(y, SR).events("chords")
+    network = featx.open_extractor("chord-net", features=["chords"])
+    chords["chord-net"] = lambda y: network(y, SR).events("chords")
     chords["STFT chroma, templates"] = lambda y: by_templates(
         compute(y, STFT_CHROMA, sr=SR), len(y) / SR
     )
@@ -184,7 +186,7 @@ def main() -> None:
             else:
                 score = mir_eval.key.weighted_score(truth.key.replace(":", " "), found)
                 results[name].append({"weighted": score, "exact": float(score == 1.0)})
-            if name == "chords, full":
+            if name == "chord-net":
                 confuse(spans, found, counts)
     print(f"{len(songs)} songs, {seconds / 60:.0f} minutes")
     for name, rows in results.items():

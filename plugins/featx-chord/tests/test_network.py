@@ -92,6 +92,19 @@ def test_notes_are_transposed_with_their_targets() -> None:
     assert len(set(shifts.tolist())) > 1
 
 
+def test_noise_is_added_at_the_level_of_the_crop_or_stands_alone() -> None:
+    torch.manual_seed(4)
+    method = ChordMethod(TrainingParams(n_frames=8))
+    notes = np.zeros((64, 8, 84), np.float32)
+    notes[:, :, 40] = 1.0
+    mixed, alone = method._with_noise(notes)
+    assert 0 < alone.sum() < 16
+    assert (mixed[~alone.numpy()][:, :, 40] >= 1.0).all()
+    lengths = np.linalg.norm(mixed[alone.numpy()], axis=(1, 2))
+    np.testing.assert_allclose(lengths, 8**0.5, rtol=1e-5)
+    assert 16 < (np.linalg.norm(mixed - notes, axis=(1, 2)) > 1e-6).sum() < 48
+
+
 def batch_of(chords) -> dict[str, torch.Tensor]:
     rng = np.random.default_rng(5)
     crops, targets = [], []

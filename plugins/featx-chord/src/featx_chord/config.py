@@ -118,6 +118,7 @@ METHOD = MethodSpec(
         "patience": 1,
         "factor": 0.3,
         "validate_every": 60,
+        "steps": 700,
     },
     reference="McFee, Bello. Structured training for large-vocabulary chord recognition. ISMIR "
     "2017",
@@ -204,11 +205,10 @@ def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: 
         sr=SR,
         outputs=(
             FeatureSpec(
-                name="scores",
-                kind="clip",
-                dim=len(KEYS),
-                columns=tuple(Column(key, "1") for key in KEYS),
-                description="Probability of every key, of the whole recording.",
+                name="keys",
+                kind="events",
+                columns=columns,
+                description="Keys over time without gaps.",
             ),
             FeatureSpec(
                 name="key",
@@ -218,10 +218,11 @@ def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: 
                 "above the next.",
             ),
             FeatureSpec(
-                name="keys",
-                kind="events",
-                columns=columns,
-                description="Keys over time without gaps.",
+                name="scores",
+                kind="clip",
+                dim=len(KEYS),
+                columns=tuple(Column(key, "1") for key in KEYS),
+                description="Probability of every key, of the whole recording.",
             ),
         ),
         front_ends=(FRONT_END,),

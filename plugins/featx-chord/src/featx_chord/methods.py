@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 #: Most semitones by which a crop is transposed, either way.
 _TRANSPOSED = 6
-#: Share of crops that are noise instead, without a chord.
-_NOISE = 0.06
+#: Shares of crops that are noise instead, without a chord, and that have noise added.
+_NOISE, _NOISY = 0.04, 0.5
 
 
 def class_of(label: str) -> str:
@@ -89,8 +89,7 @@ class ChordMethod(GradientMethod):
         if model.training:
             notes, shifts = self._changed(notes)
             chord, bass = _transposed(chord, shifts, first=1), _transposed(bass, shifts, first=0)
-            noisy = torch.rand(len(notes)) < _NOISE
-            notes[noisy.numpy()] = self._noise[torch.randint(len(self._noise), ()).item()]
+            notes, noisy = self._with_noise(notes)
             chord = chord.masked_fill(noisy[:, None].to(chord.device), 0)
             bass = bass.masked_fill(noisy[:, None].to(bass.device), 12)
         logits = model(torch.from_numpy(normalised(notes)).to(chord.device))
@@ -118,6 +117,17 @@ class ChordMethod(GradientMethod):
             S = compute((0.1 * y / np.abs(y).max()).astype(np.float32), FRONT_END, sr=SR)
             crops.append(note_activations(S)[: self.params.n_frames])
         return np.stack(crops)
+
+    def _with_noise(self, notes: AnyArray) -> tuple[AnyArray, Tensor]:
+        """Add the notes of noise to some crops, and make others noise alone: bool (batch,)."""
+        draw = torch.rand(len(notes))
+        alone, added = draw < _NOISE, (draw >= _NOISE) & (draw < _NOISE + _NOISY)
+        noise = self._noise[torch.randint(len(self._noise), (len(notes),)).numpy()]
+        level = np.linalg.norm(notes, axis=(1, 2), keepdims=True)
+        noise = noise * (level / np.linalg.norm(noise, axis=(1, 2), keepdims=True))
+        share = (torch.rand(len(notes)) * added)[:, None, None].numpy()
+        mixed = notes + share * noise
+        return np.where(alone[:, None, None].numpy(), noise, mixed).astype(np.float32), alone
 
     def _changed(self, notes: AnyArray) -> tuple[AnyArray, Tensor]:
         """Transpose crops, and change the levels of their octaves and notes."""

@@ -77,7 +77,8 @@ class ChordNet(nn.Module):
         ``chord`` (batch, time, 169), ``root`` and ``bass`` (batch, time, 13; N last), ``tones``
         (batch, time, 12).
         """
-        x = notes.unflatten(2, (OCTAVES, 12)).transpose(1, 2)  # (batch, octave, time, 12)
+        octaves = notes.reshape(*notes.shape[:2], OCTAVES, 12)  # (batch, time, octave, 12)
+        x = octaves.transpose(1, 2)  # (batch, octave, time, 12)
         for circle, time in zip(self.circles, self.times, strict=True):
             x = functional.relu(circle(x))
             x = self.dropout(x + functional.relu(time(x)))
