@@ -5,10 +5,12 @@ from __future__ import annotations
 from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
 from featx.index.exact import ExactIndex, unit_rows
 from featx.index.files import FileVectors
-from featx.index.gallery import FUSIONS, Gallery, Neighbour
+from featx.index.fused import FusedView
+from featx.index.gallery import Gallery, Neighbour
 from featx.index.hosting import EXACT, HostedIndex, IndexChoice, choose_index
 from featx.index.measuring import recall
-from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
+from featx.index.queries import FUSIONS, column_scaling, fuse_mean, fuse_nearest, prototype
+from featx.index.reasons import reasons
 from featx.index.saved import IndexDescription, saved_indexes
 from featx.index.searching import search
 
@@ -19,6 +21,7 @@ __all__ = [
     "AspectQuery",
     "ExactIndex",
     "FileVectors",
+    "FusedView",
     "Gallery",
     "HostedIndex",
     "IndexChoice",
@@ -30,6 +33,7 @@ __all__ = [
     "fuse_mean",
     "fuse_nearest",
     "prototype",
+    "reasons",
     "recall",
     "saved_indexes",
     "search",
