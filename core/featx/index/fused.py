@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from featx.store.views import FeatureView
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["FusedView"]
-
 
 class FusedView:
     """Clip features side by side, of the tracks that have them all, each centred on these tracks.

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from featx.store.views import FeatureView
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["FUSIONS", "Example", "Gallery", "Neighbour", "Query"]
-
 #: Folders of a saved index: that of whole vectors, and that of aspects.
 WHOLE, ASPECTS = "vectors", "aspects"
 

@@ -14,18 +14,6 @@ from featx.index.exact import unit_rows
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = [
-    "FUSIONS",
-    "Example",
-    "Query",
-    "column_scaling",
-    "examples_of",
-    "fuse",
-    "fuse_mean",
-    "fuse_nearest",
-    "prototype",
-]
-
 #: How several examples become one search: mean of unit vectors, plain mean (the prototype of a
 #: set), or the nearest to any of them.
 FUSIONS: tuple[str, ...] = ("mean", "prototype", "max")

@@ -13,8 +13,6 @@ from featx.index.exact import unit_rows
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["reasons"]
-
 
 def reasons(
     query: AspectQuery | FloatArray, vector: FloatArray, aspects: Mapping[str, tuple[int, int]]

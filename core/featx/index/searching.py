@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from featx.index.gallery import Neighbour
     from featx.index.queries import Example, Query
 
-__all__ = ["search"]
-
 
 def search(
     store: Store | str | os.PathLike[str],
