@@ -15,11 +15,10 @@ import numpy as np
 
 from featx.errors import ParameterError, StoreError, listed
 from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
-from featx.index.exact import ExactIndex
+from featx.index.exact import ExactIndex, recall
 from featx.index.files import FileVectors
 from featx.index.fused import FusedView
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
-from featx.index.measuring import recall
 from featx.index.queries import (
     FUSIONS,
     Example,
