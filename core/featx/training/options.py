@@ -231,10 +231,16 @@ def options_class(spec: MethodSpec) -> type[TrainingParams]:
     return FitParams if spec.kind == "fit" else GradientParams
 
 
+def _is_of_loss(name: str) -> bool:
+    return name == "loss" or name.startswith("loss.")
+
+
 def split_settings(
     spec: MethodSpec, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sort settings into those of the method and those of `options_class`.
+
+    The choice of a loss and its parameters are left to `featx.training.losses.choose_loss`.
 
     Raises
     ------
@@ -252,6 +258,7 @@ def split_settings(
             f"method {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
             f"and know its fields, got {listed(sorted(set(spec.defaults) - shared))}."
         )
+    settings = {name: value for name, value in settings.items() if not _is_of_loss(name)}
     for name in settings:
         if name not in own | shared:
             near = difflib.get_close_matches(name, sorted(own | shared), n=1)

@@ -135,6 +135,7 @@ def write_card(
         "method": plan.spec.name,
         "summary": plan.spec.summary,
         "params": dataclasses.asdict(plan.params),
+        "loss": dict(plan.loss),
         "options": dataclasses.asdict(plan.options),
         "crops": plan.method.crops().to_json(),
         "data": {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featx.errors import ParameterError, PluginError
 from featx.guarded import Answer, Child, ChildDiedError, Request
+from featx.guarded.limits import thread_settings
 from featx.registry.specs import spec_to_json
 from featx.testing.conformance.report import (
     EXTRACTOR_CHECKS,
@@ -137,6 +138,7 @@ class _Runner:
 
     def _environment(self) -> dict[str, str]:
         return {
+            **thread_settings(1),
             "FEATX_OFFLINE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(self.folder / "tmp"),
