@@ -27,7 +27,7 @@ from featx.testing.conformance import extractors, indexes, losses
 from featx.testing.conformance.host import Session
 from featx.testing.conformance.recording import CheckFailed, Recorder
 from featx.testing.conformance.report import EXTRACTOR_CHECKS, INDEX_CHECKS, LOSS_CHECKS, judge
-from featx.testing.conformance.runner import find_target
+from featx.testing.conformance.runner import find_target, kind_of
 from featx.testing.conformance.static import examine_static
 from featx.testing.conformance.surroundings import Surroundings
 
@@ -346,6 +346,12 @@ def test_defect_of_loss_is_named(subjects, tmp_path, subject, check, message):
 def test_exact_index_passes_every_check(index_subjects):
     report = examine_index(index_subjects.index_spec()).require()
     assert [item.id for item in report.outcomes] == list(INDEX_CHECKS)
+
+
+def test_exact_search_of_featx_is_checked_by_its_name():
+    assert kind_of("exact") == "index"
+    target = find_target("index", "exact", params={})
+    assert (target.full_name, target.entry) == ("featx:exact", "")
 
 
 @pytest.mark.parametrize(

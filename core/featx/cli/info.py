@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import shutil
 import sys
 import textwrap
@@ -24,7 +23,7 @@ from featx.commands import (
     registry,
     set_option,
 )
-from featx.errors import ParameterError, PluginError, WeightsError, listed, some
+from featx.errors import ParameterError, PluginError, WeightsError, listed, near, some
 from featx.registry import Registered, import_object
 
 if TYPE_CHECKING:
@@ -156,12 +155,9 @@ def _params(name: str, spec: Any, settings: dict[str, str], weights: Path | None
 
 def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
     if name in ("exact", "featx:exact"):
-        from featx.index import EXACT
+        from featx.index.hosting import registered_index
 
-        built_in: Registered[Any] = Registered(
-            full_name="featx:exact", distribution="featx", plugin="featx", spec=EXACT
-        )
-        return "index", built_in
+        return "index", registered_index(name)
     try:
         return "extractor", known.extractor(name)
     except PluginError as unknown:
@@ -172,8 +168,9 @@ def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
                 continue
         from featx.frontend import PRESETS
 
-        near = difflib.get_close_matches(name, PRESETS, n=3)
-        hint = f" Did you mean the front end {' or '.join(map(repr, near))}?" if near else ""
+        front_ends = near(name, PRESETS, most=3)
+        hint = f" Did you mean the front end {' or '.join(map(repr, front_ends))}?"
+        hint *= bool(front_ends)
         raise PluginError(
             f"{unknown}{hint} Front ends are listed by: featx info --presets"
         ) from None

@@ -6,12 +6,11 @@ not certain in every parameter is absent rather than approximated.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, meant
 from featx.frontend.banks import ConstantQ, Samples, Waveform
 from featx.frontend.compression import Decibel, Ln, Log10
 from featx.frontend.framing import Framing
@@ -191,6 +190,5 @@ def preset(front_end: FrontEnd | str) -> FrontEnd:
         return front_end
     if front_end in PRESETS:
         return PRESETS[front_end]
-    near = difflib.get_close_matches(str(front_end), PRESETS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(PRESETS)}."
+    hint = meant(str(front_end), PRESETS, otherwise=f" Known: {', '.join(PRESETS)}.")
     raise ParameterError(f"front_end must be a FrontEnd or a preset name, got {front_end!r}.{hint}")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import ParameterError, PluginError, listed
+from featx.errors import ParameterError, PluginError, listed, meant
 from featx.interfaces import ExtractorSpec, MethodSpec
 from featx.params import param, params_class, parse_params
 
@@ -249,8 +249,6 @@ def split_settings(
     PluginError
         If a name belongs to both, or the method has defaults that do not exist.
     """
-    import difflib
-
     own = {item.name for item in dataclasses.fields(spec.params)}
     shared = {item.name for item in dataclasses.fields(options_class(spec))}
     if own & shared or set(spec.defaults) - shared:
@@ -261,11 +259,9 @@ def split_settings(
     settings = {name: value for name, value in settings.items() if not _is_of_loss(name)}
     for name in settings:
         if name not in own | shared:
-            near = difflib.get_close_matches(name, sorted(own | shared), n=1)
-            hint = f"Did you mean {near[0]!r}? It " if near else "It "
             raise ParameterError(
-                f"setting {name!r} is unknown. {hint}must be one of {listed(sorted(own))} or one "
-                f"of {listed(sorted(shared))}."
+                f"setting {name!r} is unknown.{meant(name, sorted(own | shared))} It must be one "
+                f"of {listed(sorted(own))} or one of {listed(sorted(shared))}."
             )
     return (
         {name: value for name, value in settings.items() if name in own},
