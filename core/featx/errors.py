@@ -94,6 +94,13 @@ def meant(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
     return f" Did you mean {close[0]!r}?" if close else otherwise
 
 
+def lines(items: Iterable[object], *, most: int = 10) -> str:
+    """Return ``items`` on indented lines of their own, the first of them where there are more."""
+    items = list(items)
+    more = [f"... {len(items) - most} more"] if len(items) > most else []
+    return "".join(f"\n  {item}" for item in [*items[:most], *more])
+
+
 class FeatxError(Exception):
     """Base class of every error that featx raises on purpose."""
 

@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from featx.interfaces import LossSpec, MethodSpec
     from featx.registry import Registry
 
-__all__ = [
-    "choose_loss",
-    "frame_bce",
-    "frame_cross_entropy",
-    "make_loss",
-    "take_roles",
-    "why_not",
-]
-
 _ROLES = {
     "triplet": "anchors, positives and negatives",
     "labels": "embeddings and labels",
