@@ -84,7 +84,7 @@ def _state() -> dict[str, Any]:
 
 
 def _numpy_random_state() -> tuple[bytes, int]:
-    state: Any = np.random.get_state(legacy=False)["state"]  # type: ignore[call-overload]
+    state: Any = np.random.get_state(legacy=False)["state"]
     return state["key"].tobytes(), int(state["pos"])
 
 

@@ -150,8 +150,8 @@ def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *
     quiet = background(n)
     clicked = add_clicks(quiet, positions, duration=max(1, min(round(0.005 * sr), length // 8)))
     difference = extract(clicked).astype(np.float64) - extract(quiet)
-    change = np.linalg.norm(difference - np.median(difference, axis=0), axis=1)
-    centres = float(spec.first) + float(hop) * np.arange(len(change))
+    change: DoubleArray = np.linalg.norm(difference - np.median(difference, axis=0), axis=1)
+    centres: DoubleArray = float(spec.first) + float(hop) * np.arange(len(change), dtype=float)
     errors = np.array([_error(change, centres, position, spec, n) for position in positions])
     seen = errors[np.isfinite(errors)]
     if len(seen) < _FEWEST:
