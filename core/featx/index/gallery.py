@@ -146,7 +146,9 @@ class Gallery:
             )
             self.zscore = saved.description.zscore
         self._saved = saved
-        self._files = [FileVectors(view, weights_file=weights_file) for view in self.views]
+        self._files = [
+            FileVectors(view, weights_file=weights_file, disabled=disabled) for view in self.views
+        ]
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
 
     def __len__(self) -> int:
