@@ -56,7 +56,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             resolve="featx_chord.config:resolve_key",
             api=API_VERSION,
             params=KeyParams,
-            short_input="One key for the whole input; N with a confidence of 0 for silence.",
+            short_input="One key for the whole input; N for silence and noise.",
             tolerance=1e-5,
             licence="MIT",
             reference="Krumhansl. Cognitive foundations of musical pitch. Oxford University "
