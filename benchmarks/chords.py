@@ -22,9 +22,10 @@ import numpy as np
 
 import featx
 from featx.analysis import viterbi
-from featx.annotations import Events, read_truth
+from featx.annotations import Events
 from featx.frontend import compute, preset
 from featx.manifest import read_manifest
+from featx.testing import read_truth
 from featx_bench.intervals import bootstrap_mean
 from featx_chord.decoding import lasting
 from featx_chord.keys import PROFILES
@@ -72,11 +73,8 @@ def by_librosa(y: np.ndarray) -> str:
 def contenders() -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
     """Return functions from samples to chords, and to a key."""
     chords: dict[str, Callable[..., Any]] = {}
-    for vocabulary in ("majmin", "sevenths", "full"):
-        extractor = featx.open_extractor(
-            "chords", params={"vocabulary": vocabulary}, features=["chords"]
-        )
-        chords[f"chords, {vocabulary}"] = lambda y, e=extractor: e(y, SR).events("chords")
+    templates = featx.open_extractor("chords", features=["chords"])
+    chords["chords"] = lambda y: templates(y, SR).events("chords")
     network = featx.open_extractor("chord-net", features=["chords"])
     chords["chord-net"] = lambda y: network(y, SR).events("chords")
     chords["STFT chroma, templates"] = lambda y: by_templates(
