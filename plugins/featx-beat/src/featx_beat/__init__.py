@@ -60,7 +60,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             short_input="No beats: silence, noise, or less than two beats.",
             tolerance=1e-4,
             devices=("cpu", "cuda"),
-            licence="MIT",
+            licence="MIT; weights CC BY 4.0",
             reference=(
                 "Heydari, Cwitkowitz, Duan. BeatNet: CRNN and particle filtering for online joint "
                 "beat, downbeat and meter tracking. ISMIR 2021, arXiv:2108.03576. Böck, Krebs, "
