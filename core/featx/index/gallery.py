@@ -14,10 +14,9 @@ import numpy as np
 
 from featx.errors import ParameterError, StoreError, listed
 from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
-from featx.index.exact import ExactIndex
+from featx.index.exact import ExactIndex, recall
 from featx.index.files import FileVectors
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
-from featx.index.measuring import recall
 from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
 from featx.index.saved import FOLDER, IndexDescription, SavedIndex, is_index_folder, write_index
 from featx.store import Store
@@ -26,8 +25,6 @@ from featx.store.selecting import clip_feature
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
-
-__all__ = ["FUSIONS", "Example", "Gallery", "Neighbour", "Query"]
 
 #: Folders of a saved index: that of whole vectors, and that of aspects.
 WHOLE, ASPECTS = "vectors", "aspects"

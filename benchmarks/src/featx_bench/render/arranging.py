@@ -9,12 +9,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.annotations.truth import PITCH_NAMES, Chord, Note, Truth
 from featx.errors import ParameterError
+from featx.testing.truth import PITCH_NAMES, Chord, Note, Truth
 from featx_bench.render.playing import (
     DRUMS,
     TICKS_PER_SECOND,
@@ -29,9 +28,6 @@ from featx_bench.render.playing import (
 from featx_bench.render.rhythms import PLAIN, Rhythm
 from featx_bench.render.songs import METER, Song, pitch_class
 from featx_bench.render.tastes import PARTS, Album, Artist, family
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "DRUMS",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.annotations.truth import Chord, Hit, Note
+from featx.testing.truth import Chord, Hit, Note
 from featx_bench.render.rhythms import Rhythm, fill_strokes
 from featx_bench.render.songs import METER
 from featx_bench.render.tastes import GROOVES, Album, decays

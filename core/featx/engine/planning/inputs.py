@@ -15,8 +15,6 @@ from featx.audio import AUDIO_SUFFIXES
 from featx.errors import ParameterError
 from featx.manifest import MANIFEST_SUFFIXES, read_manifest
 
-__all__ = ["InputTrack", "Inputs", "discover"]
-
 _MAGIC = frozenset("*?[")
 
 
@@ -87,10 +85,7 @@ class Inputs(Iterable[InputTrack]):
     def __iter__(self) -> Iterator[InputTrack]:
         """Yield each track once, folders in the order of their names.
 
-        Raises
-        ------
-        ParameterError
-            If two files claim one id, or a manifest has wrong lines.
+        Raises `ParameterError` if two files claim one id, or a manifest has wrong lines.
         """
         if self._folders and not (
             len(self._folders) > 1 or self._files or self._manifests or self._lines
@@ -106,7 +101,6 @@ class Inputs(Iterable[InputTrack]):
         """Return the number of tracks, walking everything once."""
         return sum(1 for _ in self)
 
-    # -------------------------------------------------------------------------- inside
     def _all(self) -> Iterator[InputTrack]:
         for manifest in self._manifests:
             for row in read_manifest(manifest):

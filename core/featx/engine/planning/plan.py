@@ -19,8 +19,6 @@ from featx.store.admission import check_sizes
 from featx.store.catalogue import LedgerView
 from featx.store.paths import is_store_folder
 
-__all__ = ["Plan", "PlanCounts"]
-
 
 @dataclass(kw_only=True, repr=False)
 class PlanCounts:

@@ -18,8 +18,6 @@ from featx.store.catalogue import LedgerView
 from featx.store.paths import is_store_folder
 from featx.store.records import TrackRecord
 
-__all__ = ["Survey", "check_identity", "is_elsewhere", "survey"]
-
 #: Unknown files of which none is known by another id, after which no more are looked up.
 _TRIED = 1000
 
