@@ -254,10 +254,10 @@ def performed(
 ) -> tuple[list[Note], tuple[Hit, ...]]:
     """Return what is left of notes and strokes after the breaks, as unevenly as they are played."""
     rhythm = clock.rhythm
-    silences = [
-        (role, *map(float, clock(clock.bar + rhythm.meter * np.array([begin, end]))))
-        for role, begin, end in rhythm.breaks
-    ]
+    silences: list[tuple[str, float, float]] = []
+    for role, begin, end in rhythm.breaks:
+        edges = clock(clock.bar + rhythm.meter * np.array([begin, end]))
+        silences.append((role, float(edges[0]), float(edges[1])))
 
     def sounds(role: str, time: float) -> bool:
         return not any(role == name and a - 1e-6 <= time < b - 1e-6 for name, a, b in silences)
@@ -269,8 +269,8 @@ def performed(
     for note in notes:
         if sounds(note.instrument, note.onset):
             delay = late(note.instrument)
-            begin, end = max(note.onset + delay, 0.0), note.offset + delay
-            moved = make_note(note.instrument, begin, end, note.pitch, note.velocity, duration)
+            on, off = max(note.onset + delay, 0.0), note.offset + delay
+            moved = make_note(note.instrument, on, off, note.pitch, note.velocity, duration)
             played += [moved] if moved else []
     struck = {}
     for hit in hits:

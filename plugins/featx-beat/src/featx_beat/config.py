@@ -90,7 +90,7 @@ class TCNConfig(NetworkConfig):
     @property
     def reach(self) -> int:
         """Frames on either side that an output frame depends on."""
-        return 2 + self.kernel // 2 * (2**self.n_layers - 1)
+        return 2 + self.kernel // 2 * ((1 << self.n_layers) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class BeatsParams(TempoParams):
 
     model: str = param("beatnet", "Network: published, or of ours.", choices=tuple(MODELS))
     bar_lengths: tuple[int, ...] = param(
-        (3, 4), "Beats that a bar can have, 1..16, such as 4; one of them for every bar."
+        (2, 3, 4), "Beats that a bar can have, 1..16, such as 4; one of them for every bar."
     )
 
     def __post_init__(self) -> None:

@@ -142,7 +142,8 @@ def _log_observed(activation: FloatArray) -> FloatArray:
     """Return log probabilities of the three things that a state can see, ``(n_frames, 3)``."""
     beat, downbeat = np.clip(activation.T, _FLOOR, 1 - _FLOOR)
     nothing = np.maximum(1.0 - beat - downbeat, _FLOOR) / (1 / _BEAT_SHARE - 1)
-    return np.log(np.stack([nothing, beat, downbeat], axis=1)).astype(np.float32)
+    logs: FloatArray = np.log(np.stack([nothing, beat, downbeat], axis=1)).astype(np.float32)
+    return logs
 
 
 def _transitions(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from featx.types import DoubleArray, FloatArray
+    from featx.types import AnyArray, DoubleArray, FloatArray
 
 __all__ = ["periodicity", "tempo_candidates", "tempo_of_beats"]
 
@@ -49,7 +49,8 @@ def periodicity(strength: FloatArray, *, fps: float) -> DoubleArray:
         return np.zeros(lags)
     # fewer products meet at long lags
     total *= n / (n - np.arange(lags))
-    return np.clip(total / total[0], 0.0, 1.0)
+    similar: DoubleArray = np.clip(total / total[0], 0.0, 1.0)
+    return similar
 
 
 def tempo_candidates(
@@ -67,13 +68,16 @@ def tempo_candidates(
     lags, bpm = lags[peaks], bpm[peaks]
     prior = np.exp(-0.5 * np.log2(bpm / _CENTRE) ** 2)
     order = np.argsort(-similar[lags] * prior, kind="stable")
-    return 60.0 * fps / (lags[order] + _vertex(similar, lags[order]))
+    tempi: DoubleArray = 60.0 * fps / (lags[order] + _vertex(similar, lags[order]))
+    return tempi
 
 
-def _vertex(values: DoubleArray, places: DoubleArray) -> DoubleArray:
+def _vertex(values: DoubleArray, places: AnyArray) -> DoubleArray:
     before, here, after = values[places - 1], values[places], values[places + 1]
     curve = before - 2 * here + after
-    return np.where(curve < 0, 0.5 * (before - after) / np.where(curve < 0, curve, 1.0), 0.0)
+    moves = 0.5 * (before - after) / np.where(curve < 0, curve, 1.0)
+    vertex: DoubleArray = np.where(curve < 0, moves, 0.0)
+    return vertex
 
 
 def tempo_of_beats(
