@@ -121,7 +121,7 @@ class Gallery:
             )
             self.zscore = saved.description.zscore
         self._saved = saved
-        self._files = FileVectors(self.view, weights_file=weights_file)
+        self._files = FileVectors(self.view, weights_file=weights_file, disabled=disabled)
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
 
     def __len__(self) -> int:
