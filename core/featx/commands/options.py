@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from featx.commands.session import Session
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -27,6 +28,8 @@ def complete_extractor(
 ) -> list[CompletionItem]:
     """Complete the names of working extractors for the shell."""
     del parameter
+    from click.shell_completion import CompletionItem
+
     from featx.registry import load_registry
 
     known = load_registry(disabled=context.ensure_object(Session).disabled)

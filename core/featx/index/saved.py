@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import DigestError, ParameterError, PluginError, StoreError
+from featx.folders import file_sha256
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
 from featx.store.paths import TEMPORARY, sync_folder
 from featx.store.selecting import clip_feature
@@ -161,7 +161,7 @@ class SavedIndex:
             )
         for name, sha256 in about.files.items():
             path = self.folder / name
-            if not path.is_file() or _sha256(path) != sha256:
+            if not path.is_file() or file_sha256(path) != sha256:
                 raise StoreError(
                     f"{path} is missing or damaged. Build it again: {self._remedy(store)}"
                 )
@@ -224,7 +224,7 @@ def write_index(
         for name, index in indexes.items():
             index.save(temporary / name, description.digest)
         paths = sorted(path for path in temporary.rglob("*") if path.is_file())
-        files = {path.relative_to(temporary).as_posix(): _sha256(path) for path in paths}
+        files = {path.relative_to(temporary).as_posix(): file_sha256(path) for path in paths}
         description = dataclasses.replace(description, files=files)
         header = temporary / HEADER
         header.write_text(
@@ -281,8 +281,3 @@ def _plugin_state(about: IndexDescription, disabled: Iterable[str]) -> str:
     except ParameterError:
         return "other version"
     return "current" if spec.version == about.version else "other version"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
