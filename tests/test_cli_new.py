@@ -138,7 +138,7 @@ def installed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_written_plugin_passes_its_own_tests(kind, installed, monkeypatch):
-    """The numbers, the fingerprint, the command; the rules of featx where nothing else checks them."""
+    """Numbers, fingerprint, command, and the rules of featx where no other test checks them."""
     place = installed(kind)
     if kind in ("loss", "network"):
         pytest.importorskip("torch")
