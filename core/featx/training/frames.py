@@ -24,20 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameGrid:
-    """Where the targets of a crop lie in time.
+    """Where the ``n`` targets of a crop lie in time, counted in samples at ``sr`` Hz.
 
-    Parameters
-    ----------
-    sr : int > 0
-        Rate in Hz that samples are counted at.
-    unit : Fraction > 0
-        Samples of one step of `Crop.start`: 1 for waveforms, the hop of a front end.
-    hop : Fraction > 0
-        Samples between two targets.
-    first : Fraction >= 0
-        Samples from the start of a crop to the centre of its first target.
-    n : int > 0
-        Targets of a crop.
+    ``unit`` is one step of `Crop.start`: 1 for waveforms, the hop of a front end. ``hop`` lies
+    between two targets, ``first`` between the start of a crop and the centre of its first target.
     """
 
     sr: int
