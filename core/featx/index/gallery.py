@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from featx.index.saved import FOLDER, IndexDescription, SavedIndex, is_index_fol
 from featx.store import Store
 from featx.store.filenames import safe_name
 from featx.store.selecting import clip_feature
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray, FloatArray
+from featx.types import DoubleArray, FloatArray
 
 #: Folders of a saved index: that of whole vectors, and that of aspects.
 WHOLE, ASPECTS = "vectors", "aspects"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.errors import ParameterError
 from featx.index.exact import unit_rows
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray, FloatArray
+from featx.types import DoubleArray, FloatArray
 
 
 def prototype(vectors: FloatArray) -> FloatArray:

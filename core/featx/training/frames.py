@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from featx.frontend import frame_geometry
 from featx.training.crops import CropSpec
 from featx.training.samplers import Example, SongSampler
 from featx.training.songs import Songs
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray
+from featx.types import AnyArray, DoubleArray
 
 
 @dataclass(frozen=True, kw_only=True)
