@@ -131,7 +131,8 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
     Parameters
     ----------
     pairs : sequence of str
-        ``extractor.key=value``, or ``key=value`` where there is one extractor.
+        ``extractor.key=value``, or ``key=value`` where there is one extractor; ``loss.key`` is a
+        key of its training.
     extractors : sequence of str
         Names as the user gave them, short or full.
 
@@ -148,7 +149,9 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
     settings: dict[str, dict[str, str]] = {name: {} for name in extractors}
     for pair in pairs:
         path, equals, value = pair.partition("=")
-        owner, dot, key = path.rpartition(".")
+        owner, dot, key = path.partition(".") if "." in path else ("", "", path)
+        if owner == "loss" and len(extractors) == 1:  # a parameter of the loss it is trained with
+            owner, key = extractors[0], path
         if not equals or not key:
             raise ParameterError(f"--set must look like extractor.key=value, got {pair!r}.")
         if not dot:

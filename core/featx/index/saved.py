@@ -249,19 +249,24 @@ def write_index(
 
 def saved_indexes(
     store: Store, *, disabled: Iterable[str] = ()
-) -> dict[Path, tuple[IndexDescription, str]]:
+) -> dict[Path, tuple[IndexDescription | None, str]]:
     """Return the indexes that are saved in the folder of a store, by their path.
 
     The text is ``current``; ``outdated`` where the values in the store are others by now; ``not
     installed`` where no working plugin provides the index; or ``other version`` where the installed
-    one has another version or other parameters than the saved one.
+    one has another version or other parameters than the saved one. Where it is ``damaged: ...``
+    there is no description.
     """
     folder = store.path / FOLDER
-    indexes: dict[Path, tuple[IndexDescription, str]] = {}
+    indexes: dict[Path, tuple[IndexDescription | None, str]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(TEMPORARY) or not is_index_folder(path):
             continue
-        about = _read(path)
+        try:
+            about = _read(path)
+        except StoreError as error:
+            indexes[path] = None, f"damaged: {error}"
+            continue
         name = f"{about.extractor}@{about.recipe}"
         current = name in store and store[name][about.feature].digest() == about.digest
         indexes[path] = about, _plugin_state(about, disabled) if current else "outdated"
