@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.cli.run_file import config_option
 from featx.commands import (
     json_option,
     no_plugin_option,
@@ -67,6 +68,7 @@ def run_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Resampling quality (soxr): QQ, LQ, MQ, HQ or VHQ.",
         ),
+        config_option,
         no_plugin_option,
         json_option,
     ]
