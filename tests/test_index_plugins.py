@@ -379,6 +379,18 @@ def test_the_list_of_saved_indexes_says_which_are_refused(
     assert (result.exit_code == 0) == (state == "current"), result.output
 
 
+def test_a_damaged_index_is_listed_beside_the_others(store: Path) -> None:
+    invoke("index", "build", store, "--zscore")
+    broken = store / "indexes" / "broken"
+    broken.mkdir()
+    (broken / "featx-index.json").write_text("{", encoding="utf-8")
+    _, *rows = invoke("index", "list", store).splitlines()
+    assert [row.split()[0] for row in rows] == ["indexes/broken", rows[1].split()[0]]
+    assert "damaged: " in rows[0]
+    assert rows[1].endswith(" current")
+    assert json.loads(invoke("index", "list", store, "--json"))[0]["state"].startswith("damaged")
+
+
 def test_an_index_in_the_folder_of_another_store_is_named(
     store: Path, vectors: np.ndarray, tmp_path: Path
 ) -> None:

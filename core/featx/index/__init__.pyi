@@ -2,6 +2,7 @@ from .aspects import AspectIndex as AspectIndex
 from .aspects import AspectQuery as AspectQuery
 from .aspects import aspect_rows as aspect_rows
 from .exact import ExactIndex as ExactIndex
+from .exact import recall as recall
 from .exact import unit_rows as unit_rows
 from .files import FileVectors as FileVectors
 from .gallery import FUSIONS as FUSIONS
@@ -11,7 +12,6 @@ from .hosting import EXACT as EXACT
 from .hosting import HostedIndex as HostedIndex
 from .hosting import IndexChoice as IndexChoice
 from .hosting import choose_index as choose_index
-from .measuring import recall as recall
 from .queries import column_scaling as column_scaling
 from .queries import fuse_mean as fuse_mean
 from .queries import fuse_nearest as fuse_nearest

@@ -14,10 +14,9 @@ import numpy as np
 
 from featx.errors import ParameterError, StoreError, listed
 from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
-from featx.index.exact import ExactIndex
+from featx.index.exact import ExactIndex, recall
 from featx.index.files import FileVectors
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
-from featx.index.measuring import recall
 from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
 from featx.index.saved import FOLDER, IndexDescription, SavedIndex, is_index_folder, write_index
 from featx.store import Store
@@ -121,7 +120,7 @@ class Gallery:
             )
             self.zscore = saved.description.zscore
         self._saved = saved
-        self._files = FileVectors(self.view, weights_file=weights_file)
+        self._files = FileVectors(self.view, weights_file=weights_file, disabled=disabled)
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
 
     def __len__(self) -> int:
