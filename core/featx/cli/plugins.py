@@ -14,10 +14,10 @@ from featx.registry import PluginRecord
 @json_option
 @no_plugin_option
 def command(as_json: bool) -> None:
-    """List installed plugins and what they give.
+    """List installed plugins and their extractors.
 
-    A plugin that cannot be loaded is listed as BROKEN with the reason; every other command works
-    without it.
+    A plugin that cannot be loaded is listed as BROKEN with the reason; all commands work without
+    it.
     """
     records = registry().plugins
     if as_json:
