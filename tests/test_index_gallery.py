@@ -250,7 +250,9 @@ def run(*arguments: str | Path) -> str:
 def test_command_prints_a_table(store: Path) -> None:
     lines = run(store, "c.ogg", "-k", "2").splitlines()
     found = search(store, "c.ogg", k=2)
-    assert lines[0].split() == ["rank", "distance", "track", "artist", "tags"]
+    assert lines[0].split() == ["rank", "distance", "track", "artist", "tags", "reasons"]
+    first = max(found[0].reasons.items(), key=lambda item: abs(item[1]))
+    assert f"{first[0]} {first[1]:+.2f}" in lines[1]
     assert [line.split()[2] for line in lines[1:]] == [item.track_id for item in found]
 
 
@@ -258,11 +260,9 @@ def test_command_writes_json(store: Path) -> None:
     found = json.loads(run(store, "c.ogg", "-k", "2", "--json"))
     expected = search(store, "c.ogg", k=2)
     assert found["neighbours"] == [item.to_json() for item in expected]
-    assert (found["extractor"], found["feature"], found["tracks"]) == (
-        "featx-x:net",
-        "embedding",
-        8,
-    )
+    (feature,) = found["features"]
+    assert (feature["extractor"], feature["feature"]) == ("featx-x:net", "embedding")
+    assert found["tracks"] == 8
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_the_commands_build_list_and_search(store: Path, log: Path) -> None:
     assert "dummy-spy:spy" in listing
     assert "current" in listing
     installed = invoke("index", "list").splitlines()
-    assert [line.split()[0] for line in installed] == ["index", "featx:exact", "dummy-spy:spy"]
+    assert {"index", "featx:exact", "dummy-spy:spy"} <= {line.split()[0] for line in installed}
     log.write_text("")
     found = json.loads(invoke("search", store, "007.ogg", "--index", folder, "--json"))
     assert calls(log) == ["load", "make", "search"]
@@ -477,7 +477,7 @@ def test_unknown_names_and_parameters_are_explained(store: Path, log: Path) -> N
         featx.search(store, "007.ogg", index="spi")
     with pytest.raises(ParameterError, match="spy: parameter must be one of shrink, got 'm'"):
         featx.search(store, "007.ogg", index="spy", index_params={"m": 4})
-    with pytest.raises(PluginError, match="Installed indexes: exact, spy"):
+    with pytest.raises(PluginError, match=r"Installed indexes: exact, .*spy"):
         featx.search(store, "007.ogg", index="quite-other")
     with pytest.raises(PluginError, match="Did you mean 'exact'"):
         featx.search(store, "007.ogg", index="exat")
