@@ -91,21 +91,8 @@ class HostTrack:
 class OpenExtractor:
     """One extractor, opened; what the host does around every call.
 
-    Parameters
-    ----------
-    prepared : PreparedExtractor
-        What to open.
-    threads : int > 0
-        Threads it may use.
-    seed : int
-        For untrained weights.
-
-    Raises
-    ------
-    PluginError
-        If the factory is no `Extractor`, or opening it raises.
-    WeightsError
-        If the weights are not those of the recipe (any more).
+    If the factory is no `Extractor`, or opening it raises, that is a `PluginError`; if the weights
+    are not those of the recipe (any more), a `WeightsError`.
     """
 
     def __init__(self, prepared: PreparedExtractor, *, threads: int, seed: int) -> None:
