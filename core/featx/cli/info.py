@@ -141,7 +141,7 @@ def _params(name: str, spec: Any, settings: dict[str, str], weights: Path | None
 
     if not isinstance(spec, ExtractorSpec) or spec.weights is None:
         if weights is not None:
-            raise ParameterError(f"weights must be left out for {name!r}, which uses none.")
+            raise ParameterError(f"--weights must be omitted for {name!r}, which uses no weights.")
         return parse_params(spec.params, settings)
     from featx.engine.planning.preparing import match_params_and_weights
 
