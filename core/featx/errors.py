@@ -77,6 +77,38 @@ def some(names: Iterable[object], *, most: int = 10) -> str:
     return listed(names[:most]) + more
 
 
+def near(name: str, known: Iterable[str], *, most: int = 1) -> list[str]:
+    """Return the names that ``name`` probably means: similar ones, then those that contain it."""
+    import difflib
+
+    names = list(dict.fromkeys(known))
+    word = name.lower()
+    close = difflib.get_close_matches(name, names, n=most)
+    parts = [item for item in names if len(word) > 1 and word in item.lower()]
+    return list(dict.fromkeys([*close, *parts]))[:most]
+
+
+def meant(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """Return `` Did you mean 'x'?`` for the name `near` to ``name``, or ``otherwise``."""
+    close = near(name, known)
+    return f" Did you mean {close[0]!r}?" if close else otherwise
+
+
+def lines(items: Iterable[object], *, most: int = 10) -> str:
+    """Return ``items`` on indented lines of their own, the first of them where there are more."""
+    items = list(items)
+    more = [f"... {len(items) - most} more"] if len(items) > most else []
+    return "".join(f"\n  {item}" for item in [*items[:most], *more])
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Return whether a process has run out of descriptors or memory: its state, not a file's."""
+    import errno
+
+    states = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return isinstance(error, OSError) and error.errno in states
+
+
 class FeatxError(Exception):
     """Base class of every error that featx raises on purpose."""
 

@@ -1,12 +1,12 @@
-"""Where featx keeps what can be made again."""
+"""Where featx keeps what can be made again, and how files are replaced and told apart."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-
-__all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:
@@ -23,3 +23,29 @@ def cache_folder() -> Path:
     base = os.environ.get(variable, "")
     # the XDG specification says that relative paths are to be ignored
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "featx"
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    import hashlib
+
+    with open(path, "rb") as stream:  # noqa: PTH123  (text as well)
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside ``path`` that takes its place when the block ends well."""
+    import tempfile
+
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)  # mkstemp makes private files
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -12,15 +12,6 @@ from typing import Any
 
 from featx.errors import ParameterError, listed
 
-__all__ = [
-    "MANIFEST_COLUMNS",
-    "MANIFEST_SUFFIXES",
-    "ManifestRow",
-    "manifest_column",
-    "manifest_columns",
-    "read_manifest",
-]
-
 MANIFEST_SUFFIXES = (".csv", ".parquet", ".pq")
 
 #: Columns with a meaning, besides ``path`` and ``track_id``; others are read when asked for.
@@ -93,10 +84,7 @@ def read_manifest(
 def manifest_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
     """Return one column of a manifest by track id, whatever it is called; empty where it is.
 
-    Raises
-    ------
-    ParameterError
-        As `read_manifest`, or if there is no such column.
+    Raises `ParameterError` as `read_manifest`, or if there is no such column.
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)  # noqa: PTH100  (no link is followed)

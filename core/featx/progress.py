@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["BarMeter", "LineMeter", "Meter", "choose_meter"]
-
 _LINE_SECONDS = 30.0
 
 
@@ -31,16 +29,10 @@ class Meter(Protocol):
 
 
 class LineMeter:
-    """Lines on stderr, for logs and pipes.
+    """Lines on stderr, for logs and pipes: one every ``seconds``.
 
-    Parameters
-    ----------
-    unit : str
-        What is counted, in the plural.
-    seconds : float
-        Between two lines.
-    last : bool
-        The final state gets a line as well, however short it took to get there.
+    ``unit`` is what is counted, in the plural. With ``last`` the final state gets a line as well,
+    however short it took to get there.
     """
 
     def __init__(self, unit: str, *, seconds: float = _LINE_SECONDS, last: bool = False) -> None:

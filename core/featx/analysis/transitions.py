@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.errors import ParameterError
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
-
-__all__ = ["Transitions", "check_below_infinity"]
+from featx.types import AnyArray, FloatArray
 
 #: Estimated cycles of a vector of a matrix or band, most of them for its way from the cache; of an
 #: edge and of a state of sparse transitions.
@@ -82,11 +78,6 @@ class Transitions:
         log_probabilities : array, shape (n_edges,)
             -inf drops the edge.
         n_states : int > 0
-
-        Raises
-        ------
-        ParameterError
-            If an argument breaks its rule.
         """
         ends = np.asarray(sources), np.asarray(targets)
         weights = np.asarray(log_probabilities, dtype=np.float32)

@@ -15,8 +15,6 @@ from featx.errors import AudioError
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["AvReader"]
-
 #: FFmpeg sample format -> (factor to [-1, 1], offset before it)
 _SCALES = {
     "u8": (1 / 128, -128.0),
@@ -152,7 +150,8 @@ class AvReader:
             text = f"the sound begins {seconds:.3f} s after the start of the file"
             self.notes.append(Note(code="starts-late", text=text))
         else:
-            text = f"{seconds:.3f} s are missing at {done / self.sr:.3f} s, silence stands there"
+            at = done / self.sr
+            text = f"{seconds:.3f} s are missing at {at:.3f} s and were filled with silence"
             self.notes.append(Note(code="damaged-frames", text=text))
 
     def _silence(self, count: int) -> Iterator[FloatArray]:

@@ -13,8 +13,6 @@ from featx.audio.limits import NOTE_CODES, Decoded, Limits, Note
 from featx.audio.tags import tags_and_error
 from featx.errors import AudioError
 
-__all__ = ["CLIPPED_FRACTION", "SILENT_PEAK", "WARNING_CODES", "Health", "examine"]
-
 #: a file whose peak stays below this (-80 dBFS) is silent
 SILENT_PEAK = 1e-4
 #: a file with more than this fraction of its samples at full scale is clipped

@@ -11,8 +11,6 @@ from featx.errors import AudioError, ParameterError
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["NOTE_CODES", "AudioInfo", "Decoded", "Limits", "Note"]
-
 #: Oddities of a file that decodes completely; `featx scan` shows them as warnings.
 NOTE_CODES: Mapping[str, str] = {
     "cancelled-mix": "the channels cancel each other: mixed to mono, most of the sound is gone",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from featx.commands import (
     parse_mapping,
     parse_pairs,
     session,
+    split_names,
 )
 from featx.errors import ParameterError, listed
 
@@ -31,20 +32,22 @@ if TYPE_CHECKING:
     "--plugin",
     "extractor",
     metavar="NAME",
-    help="Extractor whose vectors are compared. Needed where the store has several.",
+    help="Extractor whose vectors are compared. Needed if the store has several.",
 )
 @click.option(
     "--feature",
-    metavar="NAME",
+    "features",
+    metavar="NAME[,NAME]",
+    multiple=True,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding', the only "
-    "one, or that with the column of --tag.",
+    "one, or that with the column of --tag. Several are fused.",
 )
 @click.option(
     "--index",
     metavar="NAME|FOLDER",
     default="exact",
     show_default=True,
-    help="An installed index, or the folder of a saved one, which says what the feature is.",
+    help="Installed index, or folder of a saved index, which also specifies the feature.",
 )
 @click.option(
     "--set",
@@ -66,7 +69,7 @@ if TYPE_CHECKING:
     type=click.Choice(["mean", "prototype", "max"]),
     default="mean",
     show_default=True,
-    help="Several queries: mean of unit vectors, plain mean, or nearest to any.",
+    help="How several queries are combined: mean of unit vectors, plain mean, or nearest to any.",
 )
 @click.option(
     "--where",
@@ -85,7 +88,14 @@ if TYPE_CHECKING:
     "weights",
     metavar="ASPECT=NUMBER",
     multiple=True,
-    help="Compare by aspects with these weights. May be repeated.",
+    help="Compare aspects (slices of the vectors), or several features, with these weights. May be "
+    "repeated.",
+)
+@click.option(
+    "--only",
+    metavar="ASPECT",
+    multiple=True,
+    help="Compare by this aspect alone, or by several aspects with equal weights.",
 )
 @click.option(
     "--aspect",
@@ -98,22 +108,24 @@ if TYPE_CHECKING:
     "--beta",
     type=click.FloatRange(0, 1),
     default=0.0,
-    help="Weight of whole-vector similarity (0 = aspects only).",
+    help="Weight of the whole vector (0 = aspects only).",
 )
-@click.option("--signed", is_flag=True, help="Allow negative weights: unlike the query.")
+@click.option(
+    "--signed", is_flag=True, help="Allow negative weights, which mean 'unlike the query'."
+)
 @click.option(
     "--zscore",
     is_flag=True,
-    help="Scale every dimension by mean and deviation of all tracks first: for statistics such as "
-    "mfcc.summary, whose columns differ in unit and spread.",
+    help="Scale every dimension to mean 0 and standard deviation 1 over all tracks first. Use it "
+    "for statistics such as mfcc.summary, whose columns differ in unit and range.",
 )
 @click.option("--tag", metavar="NAME", help="Rank by the predicted value of this tag.")
 @click.option(
     "--weights-file",
     metavar="PATH",
     type=click.Path(exists=True, path_type=Path),
-    help="Weights for audio files as queries, a file or the folder of a training; by default those "
-    "that 'featx run' would take.",
+    help="Weights for queries that are audio files: a file or the folder of a training. Default: "
+    "those of 'featx run'.",
 )
 @no_plugin_option
 @json_option
@@ -121,7 +133,7 @@ def command(
     store: Path,
     queries: tuple[str, ...],
     extractor: str | None,
-    feature: str | None,
+    features: tuple[str, ...],
     index: str,
     settings: tuple[str, ...],
     k: int,
@@ -129,6 +141,7 @@ def command(
     where: tuple[str, ...],
     query_where: tuple[str, ...],
     weights: tuple[str, ...],
+    only: tuple[str, ...],
     aspects: tuple[str, ...],
     beta: float,
     signed: bool,
@@ -139,32 +152,37 @@ def command(
 ) -> None:
     """Find the tracks of STORE that are nearest to QUERY by cosine distance.
 
-    QUERY is the id of a track in the store, or an audio file: its features are then computed as
-    the store's were.
+    QUERY is the id of a track in the store, an audio file, whose features are computed with the
+    settings of the store, or a set of tracks: artist:NAME, album:NAME or tag:NAME. The result shows
+    what each aspect or feature contributes to the score.
     """
     from featx.index import Gallery
     from featx.store import open_store
     from featx.store.selecting import clip_feature
 
+    if weights and only:
+        raise click.UsageError("Give --weight or --only, not both.")
+    names = split_names("--feature", features)
     with open_store(store) as opened:
-        if tag is not None and feature is None:
-            feature = clip_feature(opened, extractor, column=tag).spec.name
+        if tag is not None and not names:
+            names = [clip_feature(opened, extractor, column=tag).spec.name]
         gallery = Gallery(
             opened,
             extractor,
-            feature,
+            names or None,
             zscore=zscore or None,
             index=index,
             index_params=parse_mapping("--set", settings),
             weights_file=weights_file,
             disabled=session().disabled,
         )
-        if gallery.view.recipe.weights.startswith("untrained"):
-            click.echo(
-                f"{gallery.view.recipe.short_name} is UNTRAINED in this store: its distances are "
-                "those of a random network. featx ls lists what else is there.",
-                err=True,
-            )
+        for view in gallery.views:
+            if view.recipe.weights.startswith("untrained"):
+                click.echo(
+                    f"{view.recipe.short_name} is UNTRAINED in this store: its distances are "
+                    "those of a random network. featx ls lists what else is there.",
+                    err=True,
+                )
         parts = parse_mapping("--aspect", aspects)
         if parts and (queries or query_where):
             raise click.UsageError("Give QUERY or --aspect, not both.")
@@ -176,7 +194,7 @@ def command(
         if query_where:
             examples += tracks.where(parse_pairs("--query-where", query_where), among=gallery)
         if tag is not None:
-            if examples or weights or zscore:
+            if examples or weights or only or zscore:
                 raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
             neighbours = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
@@ -188,7 +206,7 @@ def command(
                 k=k,
                 among=among,
                 fusion=fusion,
-                weights=_numbers(weights),
+                weights=_numbers(weights) or dict.fromkeys(only, 1.0),
                 beta=beta,
                 signed=signed,
             )
@@ -220,12 +238,16 @@ def _echo_answer(
     ranked: int,
     where: Sequence[str],
 ) -> None:
-    recipe = gallery.view.recipe
     echo_json(
         {
-            "extractor": recipe.extractor,
-            "recipe": recipe.id,
-            "feature": gallery.view.spec.name,
+            "features": [
+                {
+                    "extractor": view.recipe.extractor,
+                    "recipe": view.recipe.id,
+                    "feature": view.spec.name,
+                }
+                for view in gallery.views
+            ],
             "metric": "cosine",
             "index": gallery.choice.full_name,
             "zscore": gallery.zscore,
@@ -239,13 +261,21 @@ def _echo_answer(
 def _show(neighbours: Sequence[Neighbour]) -> None:
     names = ("artist", "title", "tags")
     shown = [name for name in names if any(item.tags.get(name) for item in neighbours)]
+    why = any(item.reasons for item in neighbours)
     rows = [
         [
             str(rank),
             f"{item.distance:.4f}",
             item.track_id,
             *(item.tags.get(name, "") for name in shown),
+            *([_largest(item.reasons)] if why else []),
         ]
         for rank, item in enumerate(neighbours, start=1)
     ]
-    echo_table(("rank", "distance", "track", *shown), rows)
+    echo_table(("rank", "distance", "track", *shown, *(["reasons"] if why else [])), rows)
+
+
+def _largest(reasons: Mapping[str, float], most: int = 3) -> str:
+    """Return what adds or takes away most, in words."""
+    ordered = sorted(reasons.items(), key=lambda item: -abs(item[1]))
+    return ", ".join(f"{name} {value:+.2f}" for name, value in ordered[:most])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -22,8 +22,6 @@ from featx.types import Features
 if TYPE_CHECKING:
     from featx.engine.tasks import PreparedExtractor
     from featx.types import AnyArray, FloatArray
-
-__all__ = ["LoadedExtractor", "open_extractor"]
 
 
 class LoadedExtractor:
@@ -147,6 +145,7 @@ def open_extractor(
     threads: int = 1,
     quality: str = "HQ",
     limits: Limits | None = None,
+    disabled: Iterable[str] = (),
 ) -> LoadedExtractor:
     """Open an extractor in this process.
 
@@ -168,6 +167,8 @@ def open_extractor(
         Of resampling.
     limits : Limits, optional
         What one file may cost.
+    disabled : iterable of str
+        Plugins or distributions that are not loaded.
 
     Returns
     -------
@@ -187,7 +188,7 @@ def open_extractor(
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
     _refuse_path(extractor)
     (prepared,) = prepare_extractors(
-        load_registry(),
+        load_registry(disabled=disabled),
         [extractor],
         params=params,
         features=features,

@@ -9,24 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
 from featx.interfaces import ExtractorSpec, Resolved
-from featx.registry.local import LocalModule, load_module
+from featx.registry.records import LocalModule
 from featx.store.records import Recipe
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
-
-__all__ = [
-    "DECODE",
-    "Failure",
-    "FileProperties",
-    "Outputs",
-    "PreparedExtractor",
-    "RunSettings",
-    "ShardSummary",
-    "ShardTask",
-    "TrackTask",
-]
 
 #: The step of a track that comes before every extractor; extractors count from 0.
 DECODE = -1
@@ -36,32 +24,11 @@ DECODE = -1
 class PreparedExtractor:
     """One extractor of a run, with everything that opening it needs.
 
-    It travels as plain values (`to_json`), also where it is pickled for an executor.
-
-    Parameters
-    ----------
-    number : int >= 0
-        Position in `RunSettings.extractors`.
-    name : str
-        What the user called it.
-    full_name : str
-        ``<distribution>:<name>``.
-    spec : ExtractorSpec
-        As the plugin gave it.
-    params : object
-        An instance of ``spec.params``.
-    resolved : Resolved
-        For an unknown native rate.
-    features : tuple of str
-        The outputs this run asks for.
-    recipe : Recipe
-        Identity of the results.
-    weights : str
-        Path of the safetensors file, empty for none.
-    device : str
-        ``cpu``, or what the extractor gets of ``--device``.
-    module : LocalModule or None
-        None for an extractor from an installed plugin.
+    It travels as plain values (`to_json`), also where it is pickled for an executor. ``number`` is
+    its position in `RunSettings.extractors`, ``name`` what the user called it. ``params`` are an
+    instance of ``spec.params``; ``resolved`` holds for an unknown native rate. ``features`` are the
+    outputs this run asks for, ``weights`` the path of a safetensors file, empty for none.
+    ``module`` is None for an extractor from an installed plugin.
     """
 
     number: int
@@ -112,6 +79,8 @@ class PreparedExtractor:
 
         values = dict(plain)
         if values["module"] is not None:
+            from featx.registry.local import load_module
+
             values["module"] = LocalModule(**values["module"])
             load_module(values["module"], values["spec"]["factory"].partition(":")[2])
         spec: ExtractorSpec = spec_from_json("extractor", values["spec"])
@@ -216,7 +185,6 @@ class ShardSummary:
     peak_rss: int
 
 
-# ------------------------------------------------------------- between runner and child
 @dataclass(frozen=True, kw_only=True)
 class FileProperties:
     """What decoding reports about a track."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +18,7 @@ from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import on_threads
 from featx.frontend.streams import Block, Excerpt, blocks_of_waveform, shares
 from featx.frontend.tuning import Peaks, kept_shape, peaks_of_frames, tuning_of_peaks
-
-if TYPE_CHECKING:
-    from featx.types import FloatArray
-
-__all__ = ["Reserve", "survey_pieces", "survey_waveform"]
+from featx.types import FloatArray
 
 #: Makes an array for a purpose: `memory.thread_array` or `memory.new_array`.
 Reserve = Callable[[str, int, int], "FloatArray"]
@@ -111,7 +106,6 @@ def _looks_at_bands(bands: Bands) -> bool:
     return bands.relative or bands.top_db is not None
 
 
-# ---------------------------------------------------------------- constant-Q, tuning
 def _constant_q(
     bands: Bands,
     bank: ConstantQ,
@@ -157,7 +151,6 @@ def _tuned_bank(bands: Bands, peaks: list[Peaks]) -> BandedBank | None:
     return banded_bank(bands.tuned, sr=bands.sr, n_fft=n_fft, tuning=tuning)
 
 
-# ---------------------------------------------------------------- mean and maximum
 def _sums(
     bands: Bands, blocks: Iterable[Block], clip: Clip, target: FloatArray | None
 ) -> list[float]:

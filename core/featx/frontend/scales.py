@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from featx.errors import ParameterError
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray
-
-__all__ = [
-    "bark_frequencies",
-    "bark_to_hz",
-    "erb_frequencies",
-    "erb_to_hz",
-    "hz_to_bark",
-    "hz_to_erb",
-    "hz_to_mel",
-    "log_frequencies",
-    "mel_frequencies",
-    "mel_to_hz",
-]
+from featx.types import DoubleArray
 
 #: Slaney's scale is linear up to this frequency in Hz ...
 _BREAK_HZ = 1000.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import DigestError, ParameterError, PluginError, StoreError
+from featx.folders import file_sha256
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
 from featx.store.paths import TEMPORARY, sync_folder
 from featx.store.selecting import clip_feature
@@ -20,14 +20,6 @@ from featx.store.selecting import clip_feature
 if TYPE_CHECKING:
     from featx.store import Store
     from featx.store.views import FeatureView
-
-__all__ = [
-    "IndexDescription",
-    "SavedIndex",
-    "is_index_folder",
-    "saved_indexes",
-    "write_index",
-]
 
 FORMAT = 1
 HEADER = "featx-index.json"
@@ -93,13 +85,7 @@ def is_index_folder(path: str | os.PathLike[str]) -> bool:
 
 
 def _read(folder: Path) -> IndexDescription:
-    """Read what `write_index` wrote about the index in ``folder``.
-
-    Raises
-    ------
-    StoreError
-        If there is no index, or its description is damaged or of another format.
-    """
+    """Return what `write_index` wrote about the index in ``folder``; `StoreError` without one."""
     path = folder / HEADER
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -148,16 +134,9 @@ class SavedIndex:
     ) -> IndexChoice:
         """Return the kind of index that was saved, if it belongs to the state of the store.
 
-        Raises
-        ------
-        DigestError
-            If the values in the store are others.
-        PluginError
-            If the index is not installed, or in another version.
-        ParameterError
-            If ``zscore`` contradicts the index, or parameters are given.
-        StoreError
-            If a file is missing or damaged.
+        Other values in the store raise `DigestError`; an index that is not installed, or in another
+        version, `PluginError`; another ``zscore``, or parameters, `ParameterError`; missing and
+        damaged files `StoreError`.
         """
         about = self.description
         if params:
@@ -182,7 +161,7 @@ class SavedIndex:
             )
         for name, sha256 in about.files.items():
             path = self.folder / name
-            if not path.is_file() or _sha256(path) != sha256:
+            if not path.is_file() or file_sha256(path) != sha256:
                 raise StoreError(
                     f"{path} is missing or damaged. Build it again: {self._remedy(store)}"
                 )
@@ -228,14 +207,8 @@ def write_index(
 ) -> IndexDescription:
     """Write indexes below ``folder`` by name; all of it is there, or nothing.
 
-    An index that was saved there before is replaced.
-
-    Raises
-    ------
-    ParameterError
-        If ``folder`` holds anything but a saved index.
-    StoreError
-        If it cannot be written.
+    An index that was saved there before is replaced; a folder that holds anything else raises
+    `ParameterError`.
     """
     folder = folder.resolve()
     if (
@@ -251,7 +224,7 @@ def write_index(
         for name, index in indexes.items():
             index.save(temporary / name, description.digest)
         paths = sorted(path for path in temporary.rglob("*") if path.is_file())
-        files = {path.relative_to(temporary).as_posix(): _sha256(path) for path in paths}
+        files = {path.relative_to(temporary).as_posix(): file_sha256(path) for path in paths}
         description = dataclasses.replace(description, files=files)
         header = temporary / HEADER
         header.write_text(
@@ -276,19 +249,24 @@ def write_index(
 
 def saved_indexes(
     store: Store, *, disabled: Iterable[str] = ()
-) -> dict[Path, tuple[IndexDescription, str]]:
+) -> dict[Path, tuple[IndexDescription | None, str]]:
     """Return the indexes that are saved in the folder of a store, by their path.
 
     The text is ``current``; ``outdated`` where the values in the store are others by now; ``not
     installed`` where no working plugin provides the index; or ``other version`` where the installed
-    one has another version or other parameters than the saved one.
+    one has another version or other parameters than the saved one. Where it is ``damaged: ...``
+    there is no description.
     """
     folder = store.path / FOLDER
-    indexes: dict[Path, tuple[IndexDescription, str]] = {}
+    indexes: dict[Path, tuple[IndexDescription | None, str]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(TEMPORARY) or not is_index_folder(path):
             continue
-        about = _read(path)
+        try:
+            about = _read(path)
+        except StoreError as error:
+            indexes[path] = None, f"damaged: {error}"
+            continue
         name = f"{about.extractor}@{about.recipe}"
         current = name in store and store[name][about.feature].digest() == about.digest
         indexes[path] = about, _plugin_state(about, disabled) if current else "outdated"
@@ -303,8 +281,3 @@ def _plugin_state(about: IndexDescription, disabled: Iterable[str]) -> str:
     except ParameterError:
         return "other version"
     return "current" if spec.version == about.version else "other version"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

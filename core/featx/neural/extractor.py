@@ -11,14 +11,10 @@ from featx.interfaces import Context, Extractor, Track
 from featx.neural.descriptions import Segments, check_config
 from featx.neural.segments import Frames, Statistics, run_segments, spans_of
 from featx.neural.tensors import build, inference, initial_tensors, load_tensors
-from featx.types import Features
+from featx.types import AnyArray, Features, FloatArray
 
 if TYPE_CHECKING:
     import torch
-
-    from featx.types import AnyArray, FloatArray
-
-__all__ = ["NetworkExtractor"]
 
 
 class NetworkExtractor(Extractor):
@@ -57,7 +53,6 @@ class NetworkExtractor(Extractor):
     def network(self) -> torch.nn.Module:
         """Return the module; ``self.context`` is there. It is built without memory, see `build`."""
 
-    # ------------------------------------------------------------------------ with defaults
     def config(self) -> Mapping[str, Any]:
         """Return the configuration that weights must have been made for, plain values.
 
@@ -99,7 +94,6 @@ class NetworkExtractor(Extractor):
         outputs: Mapping[str, torch.Tensor] | torch.Tensor = self.model(x)
         return outputs
 
-    # --------------------------------------------------------------------------- the extractor
     def open(self, context: Context) -> None:
         """Build the network from weights, or from ``context.seed`` where there are none.
 

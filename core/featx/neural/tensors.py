@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from featx.errors import ParameterError, WeightsError
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     import torch
 
-    from featx.types import AnyArray, FloatArray
-
     ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
-
-__all__ = ["build", "inference", "initial_tensors", "load_tensors", "seeded", "state_tensors"]
 
 #: Normalisation layers count batches while training; inference does not need it.
 _COUNTER = "num_batches_tracked"

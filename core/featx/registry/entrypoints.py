@@ -20,20 +20,9 @@ COMMAND_GROUP = "featx.commands"
 class InstalledEntry:
     """One entry point of one installed distribution, not imported.
 
-    Parameters
-    ----------
-    name : str
-        Name of the entry point: the plugin or the command.
-    distribution : str
-        Normalised distribution name.
-    version : str
-        Version of the distribution.
-    value : str
-        ``package.module`` or ``package.module:attribute``.
-    entry_point : importlib_metadata.EntryPoint or None
-        None where the metadata of the distribution cannot be read.
-    problem : str
-        Why the metadata cannot be read; empty when it can.
+    ``distribution`` is a normalised name, ``value`` is ``package.module`` or
+    ``package.module:attribute``. Where the metadata of the distribution cannot be read,
+    ``entry_point`` is None and ``problem`` says why.
     """
 
     name: str
@@ -56,10 +45,22 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def disabled_by_environment() -> list[str]:
-    """Return the names in ``FEATX_DISABLE_PLUGINS``."""
-    listed = os.environ.get("FEATX_DISABLE_PLUGINS", "").split(",")
-    return [name.strip() for name in listed if name.strip()]
+def switched_off(entry: InstalledEntry) -> str:
+    """Return which variable of the environment switches ``entry`` off, or nothing.
+
+    ``FEATX_DISABLE_PLUGINS`` names those that are off, or ``all``; ``FEATX_ENABLE_PLUGINS`` the
+    only ones that are not. Names are separated by commas and need not be installed.
+    """
+    off, on = _names("FEATX_DISABLE_PLUGINS"), _names("FEATX_ENABLE_PLUGINS")
+    if any(name == "all" or entry.answers_to(name) for name in off):
+        return "switched off by FEATX_DISABLE_PLUGINS"
+    if on and not any(map(entry.answers_to, on)):
+        return "switched off: FEATX_ENABLE_PLUGINS names others"
+    return ""
+
+
+def _names(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
 def discover(group: str) -> list[InstalledEntry]:

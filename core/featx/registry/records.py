@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
-from featx.errors import PluginError
+from featx.errors import PluginError, near
 from featx.registry.entrypoints import normalise
 
 if TYPE_CHECKING:
     from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
-    from featx.registry.local import LocalModule
 
     AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
 
@@ -41,6 +40,27 @@ class PluginRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LocalModule:
+    """The module of an extractor that no package installs, so that another process can find it.
+
+    ``name`` is the module that the strings of the spec name, ``origin`` the name under which the
+    class knows it, such as ``__main__``; ``folder`` is where it, or what it imports, is found, and
+    ``file`` what defines it, if anything, with that ``sha256``. A ``script`` is run as this module,
+    because ``name`` cannot be imported; ``package`` serves its relative imports. Without a file,
+    the text ``source`` is run.
+    """
+
+    name: str
+    origin: str
+    folder: str
+    file: str = ""
+    sha256: str = ""
+    script: bool = False
+    package: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Registered(Generic[SpecT]):
     """A spec and where it comes from; stores and recipes record ``full_name``.
 
@@ -57,12 +77,7 @@ class Registered(Generic[SpecT]):
 class Registry:
     """The working plugins of one environment, looked up by short or full name.
 
-    Parameters
-    ----------
-    plugins : iterable of PluginRecord
-        Every installed plugin, working or not.
-    extractors, losses, indexes : iterable of Registered
-        What the working ones give.
+    ``plugins`` are all installed ones, working or not.
     """
 
     def __init__(
@@ -132,7 +147,7 @@ class Registry:
                 continue
             names: tuple[str, ...] = getattr(record, plural)
             if record.status != "ok":
-                if short in (*names, record.name, record.distribution):
+                if distribution or short in (*names, record.name, record.distribution):
                     why = f"broken: {record.reason}" if record.status == "broken" else record.reason
                     return (
                         f"{kind} {name!r} is not available: plugin {record.name!r} "
@@ -143,19 +158,16 @@ class Registry:
                     f"{kind} {name!r} is not installed, but a plugin of that name is; "
                     f"its {plural}: {_listed(names)}."
                 )
-        import difflib
-
         origins: dict[str, list[str]] = {}
         for full_name, item in table.items():
             origins.setdefault(item.spec.name, []).append(item.distribution)
             origins.setdefault(full_name, []).append(item.distribution)
         if kind == "index":
             origins["exact"] = ["featx"]
-        near = difflib.get_close_matches(name, origins, n=1)
-        if near:
+        for close in near(name, origins):
             return (
-                f"{kind} {name!r} is not installed. Did you mean {near[0]!r}? "
-                f"It comes with {' and '.join(origins[near[0]])}."
+                f"{kind} {name!r} is not installed. Did you mean {close!r}? "
+                f"It comes with {' and '.join(origins[close])}."
             )
         shorts = sorted(short for short in origins if ":" not in short)
         return f"{kind} {name!r} is not installed. Installed {plural}: {_listed(shorts)}."

@@ -13,21 +13,6 @@ from typing import Any
 
 from featx.errors import FAILURE_CODES, SKIP_CODES, ParameterError, StoreError
 
-__all__ = [
-    "SEVERITY",
-    "STATUSES",
-    "Recipe",
-    "ShardInfo",
-    "TrackRecord",
-    "Unit",
-    "canonical_json",
-    "column_values",
-    "decode_text",
-    "encode_text",
-    "listing_hash",
-    "split_tags",
-]
-
 #: What can have become of one track under one recipe.
 STATUSES: tuple[str, ...] = ("ok", "failed", "skipped")
 #: The larger, the worse: a file counts by its worst status.
@@ -59,6 +44,11 @@ def encode_text(text: str) -> bytes:
 def decode_text(data: bytes) -> str:
     """Read what `encode_text` wrote."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def valid_text(text: str) -> str:
+    """Return ``text`` with a mark for every byte of a file name that is no text."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def spec_key(spec: Mapping[str, Any], *, layout: bool = False) -> str:

@@ -17,7 +17,6 @@ SCHEMA_VERSION = 2
 #: Status of values whose shard was revoked; the others count in STATUSES.
 LOST = len(STATUSES)
 
-# ------------------------------------------------------------------------------- tables
 TABLES = (
     # the id of the store, under the key 'store'
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
@@ -58,7 +57,6 @@ CONTENT = (
     *("verified", "described", "outdated"),
 )
 
-# ------------------------------------------------------------------ what ledger lines change
 PUT_TRACK = """INSERT INTO tracks
     (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, stamp)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET
@@ -100,7 +98,6 @@ PUT_OUTDATED = f"""INSERT INTO outdated SELECT d.sid, d.fid FROM described d
     JOIN specs p ON p.rid = s.rid AND p.fid = d.fid AND p.key = d.key
     WHERE p.layout != ({_NEWEST.format("n.layout", "s.rid", "d.fid")})"""
 
-# -------------------------------------------------------------------------- what is asked
 #: Places of a track and of a recipe by their names.
 _TID = "(SELECT tid FROM tracks WHERE track_id = ?)"
 _RID = "(SELECT rid FROM recipes WHERE id = ?)"
@@ -153,7 +150,6 @@ REVOKED = f"SELECT rid FROM shards WHERE rid = {_RID} AND revoked >= 0 LIMIT 1"
 COUNT_LOST = f"SELECT count(*) FROM units u WHERE u.rid = ? AND u.status = {LOST}"
 COUNT_LOST_OF_TRACK = f"{COUNT_LOST} AND u.tid = {_TID}"
 
-# ------------------------------------------------------------------------ the file itself
 USER_VERSION = "PRAGMA user_version"
 ALL_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 LEDGERS = "SELECT name, offset, tail FROM ledgers"

@@ -13,6 +13,7 @@ import numpy as np
 from featx.errors import ParameterError
 from featx.store.filenames import safe_name, text_file
 from featx.store.reading import Store
+from featx.store.records import valid_text
 from featx.store.views import FeatureView
 from featx.types import FeatureSpec
 
@@ -101,7 +102,7 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
     schema = pa.schema(fields, metadata=metadata)
     with pq.ParquetWriter(path, schema) as writer:
         for ids, times, values in table_blocks(view):
-            columns = [pa.array([_valid(name) for name in ids], pa.string())]
+            columns = [pa.array([valid_text(name) for name in ids], pa.string())]
             if times is not None:
                 columns.append(pa.array(times))
             columns += [
@@ -137,10 +138,6 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
         **axis,
     )
     return [path]
-
-
-def _valid(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def projector_files(chosen: dict[str, FeatureView], folder: Path) -> list[Path]:

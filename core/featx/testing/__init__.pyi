@@ -7,6 +7,7 @@ from .conformance.checks import check_loss as check_loss
 from .conformance.checks import examine_extractor as examine_extractor
 from .conformance.checks import examine_index as examine_index
 from .conformance.checks import examine_loss as examine_loss
+from .conformance.fingerprint import fingerprint as fingerprint
 from .conformance.report import ConformanceError as ConformanceError
 from .conformance.report import Outcome as Outcome
 from .conformance.report import Report as Report
@@ -18,3 +19,9 @@ from .signals import constant as constant
 from .signals import noise as noise
 from .signals import silence as silence
 from .signals import tone as tone
+from .truth import Chord as Chord
+from .truth import Hit as Hit
+from .truth import Note as Note
+from .truth import Section as Section
+from .truth import Truth as Truth
+from .truth import read_truth as read_truth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +16,7 @@ from featx.training.method import Batch, GradientMethod
 from featx.training.metrics import macro_roc_auc
 from featx.training.samplers import Sampler, SegmentSampler
 from featx.training.songs import Songs
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray
-
-__all__ = ["ArtistClasses", "Classes", "ClassifierMethod", "TagClasses"]
+from featx.types import AnyArray
 
 
 class Classes(ABC):
@@ -101,7 +97,6 @@ class ArtistClasses(Classes):
         return np.array([numbers[song.labels["artist"]] for song in songs], np.int64)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """See `Classes`."""
         return functional.cross_entropy(logits, targets)
 
     def predict(self, logits: Tensor) -> Tensor:
@@ -150,7 +145,6 @@ class TagClasses(Classes):
         return np.array(rows, np.float32).reshape(len(songs), len(self.names))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """See `Classes`."""
         total = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return total / len(logits)
 
@@ -193,8 +187,15 @@ class ClassifierMethod(GradientMethod):
 
     def losses(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the segments under its name."""
-        loss = self.classes.loss(self.logits(model, batch), batch["targets"])
-        return {self.classes.loss_name: loss}
+        loss = self.loss_of(self.logits(model, batch), batch["targets"])
+        return {self.classes.loss_name if self.loss is None else "loss": loss}
+
+    def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the chosen loss of a batch, or that of the classes."""
+        if self.loss is None:
+            return self.classes.loss(logits, targets)
+        loss: Tensor = self.loss(embeddings=logits, labels=targets)
+        return loss
 
     def evaluate(self, model: Any, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the mean loss over segments, and what the classes say of means over clips."""
@@ -203,7 +204,8 @@ class ClassifierMethod(GradientMethod):
         targets: dict[int, AnyArray] = {}
         for batch in batches:
             logits = self.logits(model, batch).float()
-            total += float(self.classes.loss(logits, batch["targets"])) * len(logits)
+            value = float(self.loss_of(logits, batch["targets"]))
+            total += value * (len(logits) if self.reduction == "mean" else 1)
             count += len(logits)
             predicted = self.classes.predict(logits).cpu().numpy()
             expected = batch["targets"].cpu().numpy()

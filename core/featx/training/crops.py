@@ -12,7 +12,18 @@ import numpy as np
 
 from featx.audio import Audio, decode, probe
 from featx.errors import AudioError, ParameterError, listed
-from featx.frontend import Decibel, FilterBank, compute, frame_geometry, n_frames, preset
+from featx.frontend import (
+    Bins,
+    Decibel,
+    FilterBank,
+    FrontEnd,
+    Logarithm,
+    PowerLaw,
+    compute,
+    frame_geometry,
+    n_frames,
+    preset,
+)
 from featx.store import open_store
 from featx.training.augmenting import (
     Augmentation,
@@ -20,17 +31,13 @@ from featx.training.augmenting import (
     WaveformAugmentation,
     choose_domain,
 )
-from featx.training.bands import compress, expand, without_compression
 from featx.training.options import UNCHANGED, AugmentParams
 from featx.training.samplers import Crop
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
-    from featx.frontend import FrontEnd
     from featx.store.reading import Store
     from featx.store.views import FeatureView
-    from featx.types import FloatArray
-
-__all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
 
 #: Seconds read on both sides of a crop, so that the edges of resampling fall outside.
 _MARGIN = 0.02
@@ -63,6 +70,11 @@ class CropSpec:
             )
         if self.front_end is not None and preset(self.front_end).sr is None:
             raise ParameterError("front_end must have a rate of its own, got sr=None.")
+
+    @property
+    def rate(self) -> int:
+        """Rate in Hz of the samples that are read."""
+        return self.sr or (preset(self.front_end).sr if self.front_end else 0) or 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -126,11 +138,10 @@ class AudioCrops(CropReader):
     """
 
     def __init__(self, spec: CropSpec, augment: AugmentParams = UNCHANGED) -> None:
-        self.spec, self._sr = spec, spec.sr or 0
+        self.spec, self._sr = spec, spec.rate
         self._front_end = self._bands = None
         if spec.front_end is not None:
             fe = preset(spec.front_end)
-            self._sr = fe.sr or 0
             if spec.length:
                 _check_local(fe)
             self._front_end = fe
@@ -155,19 +166,16 @@ class AudioCrops(CropReader):
         return samples if self._front_end is None else n_frames(samples, self._front_end)
 
     def raw(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         y = self._samples_of(crop)
         return y if self._bands is None else self._computed(y, self._bands)
 
     def finish(self, raw: FloatArray) -> FloatArray:
-        """See `CropReader`."""
         fe = self._front_end
         if fe is not None:
             raw = self._computed(raw, fe) if self._bands is None else compress(raw, fe)
         return _repeated(raw, self.spec.length or len(raw))
 
     def read(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         y = self._samples_of(crop)
         S = y if self._front_end is None else self._computed(y, self._front_end)
         return _repeated(S, self.spec.length or len(S))
@@ -275,7 +283,6 @@ class StoreCrops(CropReader):
         self._lengths = self._view.lengths()
 
     def length(self, track_id: str, path: str) -> int:
-        """See `CropReader`."""
         length = self._lengths.get(track_id, 0)
         if length == 0:
             raise AudioError("missing", f"{self._store.path} has no frames of {track_id!r}")
@@ -283,15 +290,12 @@ class StoreCrops(CropReader):
         return length
 
     def raw(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         return expand(self._rows(crop), self._front_end)
 
     def finish(self, raw: FloatArray) -> FloatArray:
-        """See `CropReader`."""
         return _repeated(compress(raw, self._front_end), self.spec.length or len(raw))
 
     def read(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         rows = self._rows(crop)
         return _repeated(rows, self.spec.length or len(rows))
 
@@ -301,7 +305,6 @@ class StoreCrops(CropReader):
         return np.asarray(rows, np.float32)
 
     def close(self) -> None:
-        """See `CropReader`."""
         self._store.close()
 
 
@@ -325,3 +328,46 @@ def _matching(store: Store, fe: FrontEnd) -> FeatureView:
 
 def _anonymous(plain: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in plain.items() if key != "name"}
+
+
+def without_compression(fe: FrontEnd) -> FrontEnd | None:
+    """Return the bands of ``fe`` before compression; None where more follows than compression.
+
+    Cepstra, derivatives, norms of frames, a range below the loudest value of the recording and a
+    reference to its mean are more; so is a bank that is no sum of bins.
+    """
+    law = fe.compression
+    if (
+        fe.framing is None
+        or not isinstance(fe.bank, Bins | FilterBank)
+        or (isinstance(fe.bank, FilterBank) and fe.bank.tuned)
+        or not (law is None or isinstance(law, Logarithm | PowerLaw))
+        or (isinstance(law, Decibel) and (law.top_db is not None or law.reference != "one"))
+        or fe.level is not None
+        or fe.cepstrum is not None
+        or fe.deltas > 0
+        or fe.frame_norm != "none"
+    ):
+        return None
+    return fe.but(compression=None)
+
+
+def compress(S: FloatArray, fe: FrontEnd) -> FloatArray:
+    """Return bands after the compression of ``fe``; may write to ``S``."""
+    S = np.ascontiguousarray(S, np.float32)
+    if fe.compression is not None:
+        fe.compression.apply(S)
+    return S
+
+
+def expand(S: FloatArray, fe: FrontEnd) -> FloatArray:
+    """Return bands before the compression of ``fe``, the inverse of `compress`, none below 0."""
+    law = fe.compression
+    x = S.astype(np.float64)
+    if isinstance(law, Logarithm):
+        per_decade, gain, offset, _ = law.curve
+        x = (10.0 ** (x / per_decade) - offset) / gain
+    elif isinstance(law, PowerLaw):
+        x = x ** (1.0 / law.exponent) / law.gain
+    expanded: FloatArray = np.maximum(x, 0.0).astype(np.float32)
+    return expanded

@@ -17,13 +17,10 @@ from featx.training.augmenting import Augmenter
 from featx.training.crops import CropReader
 from featx.training.samplers import Crop, Example, Sampler
 from featx.training.songs import Failure
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     import torch
-
-    from featx.types import AnyArray, FloatArray
-
-__all__ = ["LoadedBatch", "Loader", "ahead", "stream"]
 
 T = TypeVar("T")
 
@@ -95,20 +92,8 @@ class LoadedBatch:
 class Loader:
     """Reads batches ahead in threads.
 
-    Parameters
-    ----------
-    sampler : Sampler
-        What to draw.
-    reader : CropReader
-        Where crops come from.
-    batch_size : int > 0
-        Examples per batch.
-    seed : int
-        Everything that is drawn follows from it and the number of the example.
-    workers : int > 0
-        Threads.
-    augmenter : Augmenter, optional
-        Changes crops at random.
+    Everything that is drawn follows from ``seed`` and the number of the example, whatever the
+    number of ``workers``. ``augmenter`` changes crops at random.
     """
 
     def __init__(
@@ -147,7 +132,6 @@ class Loader:
             if len(batch):
                 yield batch
 
-    # -------------------------------------------------------------------------- inside
     @functools.lru_cache(maxsize=4)  # noqa: B019  (a loader lives as long as its training)
     def _order(self, epoch: int) -> AnyArray:
         return stream(self.seed, ORDER, epoch).permutation(len(self.sampler))

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from featx.types import AnyArray, FloatArray
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from featx.interfaces import Loss
     from featx.training.crops import CropSpec
     from featx.training.samplers import Sampler
     from featx.training.songs import Songs
-    from featx.types import AnyArray, FloatArray
-
-__all__ = ["Batch", "FitMethod", "Fitted", "GradientMethod", "Method"]
 
 #: Tensors by role: crops ``(batch, ...)`` or ``(batch, n, ...)`` float32, and targets.
 Batch: TypeAlias = "Mapping[str, torch.Tensor]"
@@ -62,6 +62,10 @@ class GradientMethod(Method):
     #: ``mean`` or ``sum``: what `losses` are over the examples of a batch. Logs and metrics are
     #: per example in both cases.
     reduction: str = "mean"
+
+    #: The loss that ``--set loss=NAME`` chose, where the `featx.MethodSpec` lets it; `reduction` is
+    #: then that of this loss.
+    loss: Loss | None = None
 
     @abstractmethod
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray
-
-__all__ = ["macro_roc_auc", "roc_auc"]
+from featx.types import AnyArray, DoubleArray
 
 
 def roc_auc(scores: AnyArray, truth: AnyArray) -> DoubleArray:

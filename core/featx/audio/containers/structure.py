@@ -15,8 +15,6 @@ from featx.audio.files import SourceFile
 from featx.audio.limits import Note
 from featx.errors import AudioError
 
-__all__ = ["Structure", "inspect"]
-
 _MAX_CHUNKS = 10_000
 _MAX_HEAD = 1 << 20
 _STREAMED = 0xFFFFFFFF
@@ -46,25 +44,13 @@ _FLAC_FRAMES_PER_BYTE = 8192
 class Structure:
     """What the headers report.
 
-    Parameters
-    ----------
-    verdict : AudioError or None
-        Why the file cannot be decoded completely.
-    notes : tuple of Note
-        Oddities that do not matter to the audio.
-    frames : int or None
-        Frames found by counting (MP3) or by the positions on the pages (Ogg).
-    frames_sr : int or None
-        Rate in Hz to which ``frames`` refer, where that is not the native one.
-    frames_exact : bool
-        The file itself declares its length (MP3: a Xing, Info or VBRI header).
-    audio_start : int
-        Byte at which audio begins (MP3: behind the frame that declares a length).
-    head : bytes
-        What the decoder is given instead of everything before ``audio_start``, where the header
-        itself is unfinished; empty for all others.
-    codec : str
-        A codec that libsndfile does not know in this container, "" for all others.
+    ``verdict`` says why the file cannot be decoded completely, ``notes`` what is odd about it.
+    ``frames`` are those found by counting (MP3) or by the positions on the pages (Ogg), at
+    ``frames_sr`` Hz where that is not the native rate; they are ``frames_exact`` where the file
+    itself declares its length (MP3: a Xing, Info or VBRI header). Audio begins at byte
+    ``audio_start`` (MP3: behind the frame that declares a length); the decoder is given ``head``
+    instead of what is before, where the header itself is unfinished. ``codec`` is one that
+    libsndfile does not know in this container.
     """
 
     verdict: AudioError | None = None
@@ -103,7 +89,6 @@ def _trailing(end: int, size: int) -> Note | None:
     return Note(code="trailing-data", text=f"{size - end} bytes after the end of the container")
 
 
-# ---------------------------------------------------------------- RIFF: WAV, RF64
 def _wav(source: SourceFile, start: int) -> Structure:
     order = ">" if source.read_at(start, 4) == b"RIFX" else "<"
     head = source.read_at(start, 12)
@@ -214,7 +199,6 @@ def _w64(source: SourceFile, start: int) -> Structure:
     return Structure(verdict=AudioError("lying-header", f"more than {_MAX_CHUNKS} chunks"))
 
 
-# ---------------------------------------------------------------- AIFF, AU, CAF
 def _aiff(source: SourceFile, start: int) -> Structure:
     form_size = struct.unpack(">I", source.read_at(start + 4, 4))[0]
     offset, block, frames, pcm = start + 12, 1, None, True
@@ -277,7 +261,6 @@ def _caf(source: SourceFile, start: int) -> Structure:
     return Structure(verdict=AudioError("lying-header", f"more than {_MAX_CHUNKS} chunks"))
 
 
-# ---------------------------------------------------------------- FLAC
 def _flac(source: SourceFile, start: int) -> Structure:
     info = source.read_at(start + 8, 34)
     if len(info) < 34:
@@ -289,7 +272,6 @@ def _flac(source: SourceFile, start: int) -> Structure:
     return Structure()
 
 
-# ---------------------------------------------------------------- MP4, Matroska, ASF, AVI
 def _mp4(source: SourceFile, start: int) -> Structure:
     offset = start
     for _ in range(_MAX_CHUNKS):

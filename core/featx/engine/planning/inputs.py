@@ -15,8 +15,6 @@ from featx.audio import AUDIO_SUFFIXES
 from featx.errors import ParameterError
 from featx.manifest import MANIFEST_SUFFIXES, read_manifest
 
-__all__ = ["InputTrack", "Inputs", "discover"]
-
 _MAGIC = frozenset("*?[")
 
 
@@ -32,18 +30,9 @@ class InputTrack:
 class Inputs(Iterable[InputTrack]):
     """The tracks that some inputs name; may be walked any number of times, and is never a list.
 
-    Parameters
-    ----------
-    inputs : iterable of path
-        Files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`, hidden ones
-        skipped), globs, manifests, and ``-`` for a list of files on stdin, one per line.
-    stdin : binary stream, optional
-        Read instead of the process's own.
-
-    Raises
-    ------
-    ParameterError
-        If an input does not exist.
+    ``inputs`` are files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`,
+    hidden ones skipped), globs, manifests, and ``-`` for a list of files, one per line, on
+    ``stdin``. One that does not exist raises `ParameterError`.
     """
 
     def __init__(
@@ -87,10 +76,7 @@ class Inputs(Iterable[InputTrack]):
     def __iter__(self) -> Iterator[InputTrack]:
         """Yield each track once, folders in the order of their names.
 
-        Raises
-        ------
-        ParameterError
-            If two files claim one id, or a manifest has wrong lines.
+        Raises `ParameterError` if two files claim one id, or a manifest has wrong lines.
         """
         if self._folders and not (
             len(self._folders) > 1 or self._files or self._manifests or self._lines
@@ -106,7 +92,6 @@ class Inputs(Iterable[InputTrack]):
         """Return the number of tracks, walking everything once."""
         return sum(1 for _ in self)
 
-    # -------------------------------------------------------------------------- inside
     def _all(self) -> Iterator[InputTrack]:
         for manifest in self._manifests:
             for row in read_manifest(manifest):

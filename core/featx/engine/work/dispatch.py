@@ -20,8 +20,6 @@ from featx.engine.work.runner import close_runners, collectors, run_shard
 from featx.errors import FeatxError
 from featx.store import StoreWriter
 
-__all__ = ["Dispatcher"]
-
 #: Shards that a small collection is cut into for every worker, so that all end together.
 _SHARDS_PER_WORKER = 4
 _WAIT_SECONDS = 0.5
@@ -32,20 +30,8 @@ _LOST_ATTEMPTS = 3
 class Dispatcher:
     """One run, from the first shard to the last.
 
-    Parameters
-    ----------
-    plan : Plan
-        What there is to do.
-    settings : RunSettings
-        What all shards have in common.
-    workers : int > 0
-        Shards in work at once.
-    total : int
-        Number of files, for progress.
-    executor : Executor, optional
-        By default threads of this process, each with a child.
-    progress : Reporter, optional
-        Shows how the run goes.
+    ``workers`` shards are in work at once, by default in threads of this process, each with a
+    child. ``total`` is the number of files, for progress.
     """
 
     def __init__(
@@ -98,7 +84,6 @@ class Dispatcher:
             self._close()
         return self.summary
 
-    # -------------------------------------------------------------------------- the run
     def _work(self, writer: StoreWriter) -> None:
         """Submit every shard, a few ahead of the workers, and gather their summaries."""
         shard_tracks = math.ceil(self.summary.inputs / (_SHARDS_PER_WORKER * self.workers))
@@ -167,7 +152,6 @@ class Dispatcher:
             audio=summary.audio + sum(collector.audio for collector in working),
         )
 
-    # -------------------------------------------------------------------------- its end
     def _stop(self, *, seconds: float) -> None:
         """Let workers finish their track within ``seconds``, then end them; keep what they did."""
         Path(self.settings.stop_file).touch()

@@ -17,6 +17,7 @@ from featx.errors import (
     ParameterError,
     PluginError,
     WeightsError,
+    is_exhaustion,
     listed,
 )
 from featx.frontend import frame_geometry, preset
@@ -28,8 +29,6 @@ from featx.weights import file_sha256, load_weights
 if TYPE_CHECKING:
     from featx.frontend import FrontEnd, Spectra
     from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
-
-__all__ = ["HostTrack", "OpenExtractor"]
 
 
 class HostTrack:
@@ -93,21 +92,8 @@ class HostTrack:
 class OpenExtractor:
     """One extractor, opened; what the host does around every call.
 
-    Parameters
-    ----------
-    prepared : PreparedExtractor
-        What to open.
-    threads : int > 0
-        Threads it may use.
-    seed : int
-        For untrained weights.
-
-    Raises
-    ------
-    PluginError
-        If the factory is no `Extractor`, or opening it raises.
-    WeightsError
-        If the weights are not those of the recipe (any more).
+    If the factory is no `Extractor`, or opening it raises, that is a `PluginError`; if the weights
+    are not those of the recipe (any more), a `WeightsError`.
     """
 
     def __init__(self, prepared: PreparedExtractor, *, threads: int, seed: int) -> None:
@@ -184,10 +170,7 @@ class OpenExtractor:
     ) -> Outputs:
         """Run the extractor on one track and check what it returns.
 
-        Raises
-        ------
-        ExtractionError
-            With the codes ``extractor-error``, ``memory`` or ``bad-output``.
+        Raises `ExtractionError` with the codes ``extractor-error``, ``memory`` or ``bad-output``.
         """
         try:
             resolved = self.resolved(native_sr)
@@ -199,6 +182,8 @@ class OpenExtractor:
         except MemoryError as error:
             raise ExtractionError("memory", _described(error)) from error
         except (Exception, SystemExit) as error:
+            if is_exhaustion(error):
+                raise  # ends this process; another one extracts from the track
             code = "memory" if _out_of_memory(error) else "extractor-error"
             raise ExtractionError(code, _described(error)) from error
         specs = tuple(resolved.output(name) for name in self.prepared.features)
@@ -212,12 +197,8 @@ def check_outputs(
     """Return the arrays that ``specs`` describe out of what ``extract`` gave for one track.
 
     Events become what `featx.annotations.tables.as_table` returns. They must be in order and lie
-    within ``duration``, in seconds.
-
-    Raises
-    ------
-    ExtractionError
-        ``bad-output``, naming the first rule that is broken.
+    within ``duration``, in seconds. Raises `ExtractionError`: ``bad-output``, naming the first rule
+    that is broken.
     """
     if not isinstance(results, Sequence) or len(results) != 1:
         length = (
@@ -250,6 +231,7 @@ def _check_events(spec: FeatureSpec, values: Any, duration: float) -> AnyArray:
 def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
     if not isinstance(values, np.ndarray):
         raise _bad(f"{spec.name} must be a numpy array, got {type(values).__name__}")
+    values = np.asarray(values)  # a masked array hides what is not finite
     shape = (spec.dim,) if spec.kind == "clip" else (len(values) if values.ndim else 0, spec.dim)
     if values.shape != shape:
         rule = {"clip": "({dim},)", "frames": "(T, {dim})"}[spec.kind]

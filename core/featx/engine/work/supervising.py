@@ -20,8 +20,6 @@ from featx.engine.work.worker import Worker
 from featx.errors import PluginError
 from featx.guarded import ChildDiedError
 
-__all__ = ["Outcomes", "PendingTrack", "Supervisor"]
-
 #: Tracks sent to the child at once.
 _BATCH = 16
 #: A track that was worked on when the process died is tried alone before it is blamed: the process
@@ -80,13 +78,7 @@ class Supervisor:
     A batch of tracks is sent to the child, which announces every step. If it dies in a step, that
     track is sent again, alone; if that kills a fresh child too, the step is recorded as failed. If
     it dies without having announced a step, the batch is halved until one track is left.
-
-    Parameters
-    ----------
-    settings : RunSettings
-        What to open in the child, and its limits.
-    stopping : callable
-        Returns whether to stop after the track in work.
+    ``stopping()`` says whether to stop after the track in work.
     """
 
     def __init__(self, settings: RunSettings, stopping: Callable[[], bool]) -> None:
@@ -123,7 +115,6 @@ class Supervisor:
         if worker is not None:
             worker.stop()
 
-    # -------------------------------------------------------------------------- inside
     def _run_batch(
         self, tracks: Sequence[PendingTrack], outcomes: Outcomes
     ) -> list[Sequence[PendingTrack]]:
@@ -210,10 +201,7 @@ class _Batch:
     def take(self, answer: object) -> None:
         """Record one answer.
 
-        Raises
-        ------
-        ChildDiedError
-            If it does not fit what the child was sent, or what it said before.
+        Raises `ChildDiedError` if it does not fit what the child was sent, or what it said before.
         """
         match answer:
             case messages.Compiling() if not self._compiling:
@@ -268,7 +256,6 @@ class _Batch:
                 self._outcomes.finish(track)
         return [rest] if rest else []
 
-    # -------------------------------------------------------------------------- inside
     def _may_begin(self, key: int, step: int) -> bool:
         """Whether no step is in work and this one is left to do."""
         track = self.pending.get(key)

@@ -11,8 +11,6 @@ from featx.errors import FeatxError, ParameterError, PluginError, StoreError, We
 from featx.guarded import Child, ChildDiedError
 from featx.guarded.limits import physical_memory, thread_settings
 
-__all__ = ["Worker"]
-
 #: What opening an extractor may raise in this process; anything else is a `PluginError`.
 _ERRORS: Mapping[str, type[FeatxError]] = {
     cls.__name__: cls for cls in (FeatxError, ParameterError, PluginError, StoreError, WeightsError)
@@ -22,12 +20,8 @@ _ERRORS: Mapping[str, type[FeatxError]] = {
 class Worker:
     """A supervised child with open extractors.
 
-    Raises
-    ------
-    FeatxError
-        If an extractor cannot be opened.
-    ChildDiedError
-        If the child dies meanwhile.
+    If an extractor cannot be opened, that is a `FeatxError`; if the child dies meanwhile, a
+    `ChildDiedError`.
     """
 
     def __init__(self, settings: RunSettings) -> None:
