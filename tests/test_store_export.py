@@ -180,7 +180,8 @@ def test_projector_lines_of_vectors_and_metadata_match(store: Store, tmp_path: P
     vectors, metadata = export(store, tmp_path / "out", format="projector")
     assert vectors.read_text().splitlines() == ["0.1\t0.0", "0.1\t1.0"]
     lines = metadata.read_text().splitlines()
-    assert lines[:2] == ["track_id\tartist\talbum\ttitle", "a/one.wav\tThe Band\t\ta/one.wav"]
+    assert lines[0] == "track_id\tartist\talbum\ttitle\tnotes"
+    assert lines[1] == "a/one.wav\tThe Band\t\ta/one.wav\t"
     assert len(lines) == 3
 
 

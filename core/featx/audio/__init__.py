@@ -9,18 +9,17 @@ from __future__ import annotations
 from featx.audio.containers.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.decoding import Audio, decode, probe
 from featx.audio.files import content_hash, file_state
-from featx.audio.health import WARNING_CODES, Health, examine
-from featx.audio.limits import NOTE_CODES, AudioInfo, Decoded, Limits, Note
+from featx.audio.health import Health, examine, file_notes
+from featx.audio.limits import AudioInfo, Decoded, Limits, Note
 from featx.audio.tags import read_tags, tags_and_error
-from featx.audio.waveform import QUALITIES, RESAMPLER, resample, to_mono
+from featx.audio.waveform import DOWNMIXES, QUALITIES, RESAMPLER, resample, to_mono
 
 __all__ = [
     "AUDIO_SUFFIXES",
-    "NOTE_CODES",
+    "DOWNMIXES",
     "QUALITIES",
     "RESAMPLER",
     "SUFFIXES",
-    "WARNING_CODES",
     "Audio",
     "AudioInfo",
     "Decoded",
@@ -30,6 +29,7 @@ __all__ = [
     "content_hash",
     "decode",
     "examine",
+    "file_notes",
     "file_state",
     "probe",
     "read_tags",

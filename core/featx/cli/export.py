@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from featx.commands import (
+    counted,
     echo_json,
+    gone_option,
     json_option,
     one_output,
     output_option,
@@ -35,6 +37,7 @@ _FORMATS = ("npz", "csv", "parquet", "jams", "lab", "audacity", "midi", "project
     metavar="NAME",
     help="Extractor or extractor.feature, several between commas. May be repeated.",
 )
+@gone_option
 @overwrite_option
 @json_option
 def command(
@@ -43,6 +46,7 @@ def command(
     output: Path | None,
     format_name: str | None,
     features: tuple[str, ...],
+    gone: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -60,8 +64,9 @@ def command(
         if format_name not in _FORMATS:
             raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
     names = split_names("--features", features)
-    with open_store(store) as opened:
+    with open_store(store, gone=gone) as opened:
         written = export(opened, target, format=format_name, features=names, overwrite=overwrite)
+        noted = sum(1 for record in opened.tracks.records() if record.notes)
     if as_json:
         echo_json([str(path) for path in written])
         return
@@ -69,3 +74,5 @@ def command(
         click.echo(printable(str(path)))
     if len(written) > 10:
         click.echo(f"and {len(written) - 10} more files")
+    if noted:
+        click.echo(f"{counted(noted, 'track')} of the store have notes of decoding: featx ls STORE")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from featx.engine import Plan, PlanCounts, PlannedTrack
     from featx.engine.planning.survey import Survey
 
-_COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
+_COLUMNS = ("fresh", "reused", "new", "stale", "retry", "failed", "skipped")
 
 
 @click.command("plan")
@@ -22,8 +22,9 @@ _COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
 def command(as_json: bool, listing: bool, **options: Any) -> None:
     """Show what a run would do over INPUTS, without doing it.
 
-    fresh: the store has it. new: never computed. stale: computed from other contents, parameters,
-    weights or versions. failed: failed before, and stays so unless --failed is given.
+    fresh: the store has it. reused: it has it of the same content under another id. new: never
+    computed. stale: computed from other contents, parameters, weights or versions. failed: failed
+    before, and stays so unless --failed is given.
 
     Takes the same options as featx run.
     """

@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
+def downmix_option(function: Decorated) -> Decorated:
+    """Add ``--downmix``: how several channels become one."""
+    return click.option(
+        "--downmix",
+        default="mean",
+        show_default=True,
+        metavar="WAY",
+        help="Of several channels: mean, left, right, or mid-side (the louder of both).",
+    )(function)
+
+
 def run_options(function: Decorated) -> Decorated:
     """Add inputs, ``-o`` and all options that decide what is computed."""
     options = [
@@ -67,6 +78,7 @@ def run_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Resampling quality (soxr): QQ, LQ, MQ, HQ or VHQ.",
         ),
+        downmix_option,
         no_plugin_option,
         json_option,
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.run_options import limit_options, parse_limits
+from featx.cli.run_options import downmix_option, limit_options, parse_limits
 from featx.commands import EXIT_FAILURES, echo_json, echo_table, json_option
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Limit for one file.",
 )
+@downmix_option
 @limit_options
 @json_option
 @click.pass_context
@@ -47,6 +48,7 @@ def command(
     same_audio: bool,
     show: int,
     timeout: float,
+    downmix: str,
     as_json: bool,
     **limits: Any,
 ) -> None:
@@ -68,6 +70,7 @@ def command(
             limits=parse_limits(**limits),
             timeout=timeout,
             same_audio=same_audio,
+            downmix=downmix,
             on_file=on_file,
         )
     with report:

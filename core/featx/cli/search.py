@@ -11,6 +11,7 @@ import click
 from featx.commands import (
     echo_json,
     echo_table,
+    gone_option,
     json_option,
     no_plugin_option,
     parse_mapping,
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     help="Weights for audio files as queries, a file or the folder of a training; by default those "
     "that 'featx run' would take.",
 )
+@gone_option
 @no_plugin_option
 @json_option
 def command(
@@ -135,6 +137,7 @@ def command(
     zscore: bool,
     tag: str | None,
     weights_file: Path | None,
+    gone: bool,
     as_json: bool,
 ) -> None:
     """Find the tracks of STORE that are nearest to QUERY by cosine distance.
@@ -146,7 +149,7 @@ def command(
     from featx.store import open_store
     from featx.store.selecting import clip_feature
 
-    with open_store(store) as opened:
+    with open_store(store, gone=gone) as opened:
         if tag is not None and feature is None:
             feature = clip_feature(opened, extractor, column=tag).spec.name
         gallery = Gallery(

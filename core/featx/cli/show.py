@@ -21,15 +21,18 @@ def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
     from featx.store import describe_track, open_store
     from featx.store.summary import STATISTICS
 
-    with open_store(store) as opened:
+    with open_store(store, gone=True) as opened:
         description = describe_track(opened, track, values=with_values)
     if as_json:
         echo_json(description)
         return
-    facts = {key: value for key, value in description["track"].items() if key != "tags"}
+    mappings = ("tags", "notes")
+    facts = {name: value for name, value in description["track"].items() if name not in mappings}
     for name, value in {**facts, **description["track"]["tags"]}.items():
         if value not in {None, ""}:
             click.echo(f"{printable(name):10} {printable(str(value))}")
+    for code, text in description["track"]["notes"].items():
+        click.echo(f"{'note':10} {printable(f'{code}: {text}')}")
     if description["features"]:
         click.echo()
         rows = [

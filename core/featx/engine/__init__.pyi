@@ -11,6 +11,7 @@ from .planning.preparing import match_params_and_weights as match_params_and_wei
 from .reporting import Reporter as Reporter
 from .reporting import RunSummary as RunSummary
 from .reporting import choose_progress as choose_progress
+from .running import OtherIdsError as OtherIdsError
 from .running import UntrainedWarning as UntrainedWarning
 from .running import plan as plan
 from .running import run as run

@@ -44,6 +44,8 @@ class RunSummary:
         Seconds of audio decoded, and seconds the run took.
     peak_rss : int
         Bytes that the largest worker held.
+    noted : Counter
+        Files with a note of decoding by its code, of this run or an earlier one.
     notes : list of str
         What the user should know, such as files that the store has under other ids.
     """
@@ -61,6 +63,7 @@ class RunSummary:
     audio: float = 0.0
     seconds: float = 0.0
     peak_rss: int = 0
+    noted: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -99,6 +102,7 @@ class RunSummary:
         self.peak_rss = max(self.peak_rss, shard.peak_rss)
         for name, counts in shard.units.items():
             self.units.setdefault(name, Counter()).update(counts)
+        self.noted.update(shard.noted)
         self.add_failures(shard.failures)
 
     def add_failures(self, failures: Iterable[Failure]) -> None:
@@ -132,6 +136,7 @@ class RunSummary:
         plain["units"] = {name: dict(counts) for name, counts in self.units.items()}
         plain["codes"] = dict(self.codes)
         plain["failed_files"] = dict(self.failed_files)
+        plain["noted"] = dict(self.noted)
         plain["failures"] = [vars(failure) for failure in self.failures]
         return plain
 

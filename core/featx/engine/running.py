@@ -30,12 +30,19 @@ from featx.weights import unfinished
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-__all__ = ["UntrainedWarning", "plan", "run"]
+__all__ = ["OtherIdsError", "UntrainedWarning", "plan", "run"]
 
 #: Seconds that opening all extractors may take at least.
 _OPEN_SECONDS = 600.0
 _MEMORY_SHARE = 0.8
 _LEAST_MEMORY = 2**30
+
+
+_NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results are taken over."
+
+
+class OtherIdsError(ParameterError):
+    """Files would get second ids: most likely another folder was given than before."""
 
 
 class UntrainedWarning(UserWarning):
@@ -54,6 +61,7 @@ def plan(
     failed: bool = False,
     rehash: bool = False,
     quality: str = "HQ",
+    downmix: str = "mean",
     disabled: Iterable[str] = (),
     stdin: BinaryIO | None = None,
 ) -> Plan:
@@ -69,6 +77,7 @@ def plan(
         weights=weights,
         device=device,
         quality=quality,
+        downmix=downmix,
     )
     return Plan(Inputs(_listed(inputs), stdin=stdin), store, prepared, failed=failed, rehash=rehash)
 
@@ -88,11 +97,13 @@ def run(
     executor: Executor | None = None,
     limits: Limits | None = None,
     quality: str = "HQ",
+    downmix: str = "mean",
     timeout: float = 1800.0,
     memory: int | None = None,
     disabled: Iterable[str] = (),
     progress: Reporter | None = None,
     stdin: BinaryIO | None = None,
+    new_ids: bool = False,
 ) -> RunSummary:
     """Extract features from audio files into a store, except those that it has already.
 
@@ -127,6 +138,8 @@ def run(
         What one file may cost.
     quality : str
         Of resampling, one of `featx.audio.QUALITIES`.
+    downmix : str
+        Of several channels, one of `featx.audio.DOWNMIXES`; see `featx.to_mono`.
     timeout : float > 0
         Seconds that decoding a track may take, and each extractor on it.
     memory : int >= 0, optional
@@ -137,6 +150,9 @@ def run(
         Shows how far the run is.
     stdin : binary stream, optional
         Read for ``-`` instead of the process's own.
+    new_ids : bool
+        Give files a second id that the store has under another one, as it happens where another
+        folder is given than before. Their results are taken over by content.
 
     Returns
     -------
@@ -148,6 +164,8 @@ def run(
     ParameterError, PluginError, WeightsError
         Before any file is decoded; also if a file has the id of another one that the store knows
         and that is still there.
+    OtherIdsError
+        Before any file is decoded, if the store has some under other ids, without ``new_ids``.
     StoreError
         If another run works on the store, or it cannot be written.
     KeyboardInterrupt
@@ -169,6 +187,7 @@ def run(
         failed=failed,
         rehash=rehash,
         quality=quality,
+        downmix=downmix,
         disabled=disabled,
         stdin=stdin,
     )
@@ -178,6 +197,7 @@ def run(
             workers,
             limits=limits or Limits(),
             quality=quality,
+            downmix=downmix,
             timeout=timeout,
             memory=memory,
         )
@@ -188,6 +208,8 @@ def run(
                 f"inputs must hold at least one audio file, got none in "
                 f"{', '.join(planned.inputs.names)}."
             )
+        if survey.elsewhere and not new_ids:
+            raise OtherIdsError(f"{survey.elsewhere_note} {_NEW_IDS}")
         with lock_store(store):
             dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
             dispatcher.note([*_unfinished_notes(planned.extractors), *survey.notes()])
@@ -200,6 +222,7 @@ def _run_settings(
     *,
     limits: Limits,
     quality: str,
+    downmix: str,
     timeout: float,
     memory: int | None,
 ) -> RunSettings:
@@ -214,6 +237,7 @@ def _run_settings(
         extractors=planned.extractors,
         limits=limits,
         quality=quality,
+        downmix=downmix,
         threads=threads,
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),

@@ -17,11 +17,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
-from featx.audio import WARNING_CODES, Health, Limits
+from featx.audio import Health, Limits
+from featx.audio.waveform import check_downmix
 from featx.engine.planning.inputs import InputTrack, discover
 from featx.engine.tasks import RunSettings, ShardTask, TrackTask
 from featx.engine.work.runner import close_runners, scan_shard
-from featx.errors import FAILURE_CODES, ParameterError
+from featx.errors import FAILURE_CODES, NOTE_CODES, ParameterError
 from featx.guarded.limits import available_cores
 
 __all__ = ["FINDING_CODES", "Finding", "ScanReport", "scan"]
@@ -29,7 +30,7 @@ __all__ = ["FINDING_CODES", "Finding", "ScanReport", "scan"]
 #: code -> meaning, of everything that a scan can find; the codes of failures come first
 FINDING_CODES: Mapping[str, str] = {
     **FAILURE_CODES,
-    **WARNING_CODES,
+    **NOTE_CODES,
     "duplicate-file": "the same bytes as an earlier file",
     "duplicate-audio": "the same samples as an earlier file, in other bytes",
 }
@@ -95,7 +96,7 @@ class ScanReport:
             self.n_failing += 1
             self._record(track, health.code, health.reason, fails=True)
             return
-        findings = [(note.code, note.text) for note in health.warnings]
+        findings = [(note.code, note.text) for note in health.notes]
         first = self._seen("bytes", health.content, track)
         if first is not None:
             findings.append(("duplicate-file", f"same bytes as {first}"))
@@ -152,6 +153,7 @@ def scan(
     timeout: float = 300.0,
     max_memory: int = 2 * 2**30,
     same_audio: bool = False,
+    downmix: str = "mean",
     on_file: Callable[[ScanReport], None] | None = None,
 ) -> ScanReport:
     """Decode every file once, in child processes, and report what is wrong or odd.
@@ -172,6 +174,8 @@ def scan(
         Bytes that decoding one file may take.
     same_audio : bool
         Also find equal samples in different bytes, such as a copy with other tags.
+    downmix : str
+        As for `featx.run`; it decides whether channels cancel each other.
     on_file : callable or None
         Called with the report after every file.
 
@@ -196,6 +200,7 @@ def scan(
         extractors=(),
         limits=limits or Limits(),
         quality="HQ",
+        downmix=check_downmix(downmix),
         threads=1,
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),

@@ -48,6 +48,8 @@ def write_jams(store: Store, chosen: _Chosen, folder: Path) -> list[Path]:
             "identifiers": {"track_id": track_id},
         }
         document = jams_document(made, duration=record.duration, metadata=metadata)
+        if record.notes:
+            document["sandbox"]["notes"] = dict(record.notes)
         path = track_file(folder, track_id, ".jams")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(jams_text(document), encoding="utf-8")

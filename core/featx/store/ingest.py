@@ -53,6 +53,7 @@ def ingest_line(database: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
         _shard(database, entry, stamp)
     elif kind == "units":
         _outcomes(database, entry["units"], stamp)
+        _values(database, entry.get("values", ()), stamp)
     elif kind == "current":
         for identity in entry["names"]:
             _recipe(database, _identity(identity), stamp)
@@ -68,12 +69,14 @@ def _tracks(database: sqlite3.Connection, rows: Any, stamp: int) -> None:
         track = TrackRecord.from_row(row)
         if not isinstance(track.tags, dict) or not isinstance(track.content, str):
             raise TypeError(f"track {track.track_id!r} must have tags and content")
-        tags = json.dumps(track.tags) if track.tags else ""
+        if not isinstance(track.notes, dict) or not all(map(track.tags.__contains__, track.labels)):
+            raise TypeError(f"track {track.track_id!r} must have notes and labels among its tags")
+        about = [json.dumps(i) if i else "" for i in (track.tags, track.notes, track.labels)]
         numbers = (_whole(track.size, low=-1), _whole(track.mtime_ns, low=-(2**63)))
         duration = None if track.duration is None else float(track.duration)
         rates = [None if item is None else _whole(item) for item in (track.sr, track.channels)]
         names = (encode_text(track.track_id), encode_text(track.path))
-        values.append((*names, track.content, *numbers, duration, *rates, tags, stamp))
+        values.append((*names, track.content, *numbers, duration, *rates, *about, stamp))
     database.executemany(schema.PUT_TRACK, values)
 
 
@@ -92,7 +95,7 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
     listing = listing_hash(entry["features"], units)
     sealed = entry["seal"] if isinstance(entry["seal"], str) else ""
     sid, revoked = database.execute(
-        schema.PUT_SHARD, (sha256, rid, _whole(entry["size"]), sealed, listing, stamp)
+        schema.PUT_SHARD, (sha256, rid, _whole(entry["size"]), sealed, listing, len(units), stamp)
     ).fetchone()
     status, held = (schema.LOST, None) if revoked > stamp else (0, sid)
     _known(database, [track_id for track_id, _ in units])
@@ -147,6 +150,22 @@ def _outcomes(database: sqlite3.Connection, units: Any, stamp: int) -> None:
         for name in features or [""]:
             fid = _feature(database, name)
             database.execute(schema.PUT_UNIT, (encode_text(track_id), rid, fid, number, *outcome))
+
+
+def _values(database: sqlite3.Connection, values: Any, stamp: int) -> None:
+    """Take values that an earlier shard holds under another id; they go when it is revoked."""
+    for track_id, content, recipe, feature, sha256, row in values:
+        shard_path(recipe, sha256)
+        rid, fid = _recipe(database, recipe, 0), _feature(database, feature)
+        shard = database.execute(schema.COMMITTED_SHARD, (rid, sha256)).fetchone()
+        sid, revoked, rows = shard or (None, -1, 0)
+        held = None if revoked > stamp else sid
+        if sid is not None and _whole(row) >= rows:
+            raise ValueError(f"row must be one of the {rows} of its shard, got {row}")
+        _known(database, [track_id])
+        outcome = (_text(content), "", "", held, row, stamp)
+        status = schema.LOST if held is None else 0
+        database.execute(schema.PUT_UNIT, (encode_text(track_id), rid, fid, status, *outcome))
 
 
 def _known(database: sqlite3.Connection, track_ids: list[str]) -> None:

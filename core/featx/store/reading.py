@@ -200,13 +200,15 @@ class Store(Mapping[str, ExtractorView]):
         self._source.close()
 
 
-def open_store(path: str | os.PathLike[str]) -> Store:
+def open_store(path: str | os.PathLike[str], *, gone: bool = False) -> Store:
     """Open a store folder or a merged file for reading.
 
     Parameters
     ----------
     path : path
         The folder given to ``featx run -o``, or a file made by ``featx merge``.
+    gone : bool
+        Also show tracks of which a run has noted that their file is gone.
 
     Returns
     -------
@@ -223,10 +225,10 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         raise ParameterError(f"path must be a store folder or a merged file, got {path!r}.")
     path = Path(path).resolve()
     if is_store_folder(path):
-        return Store(FolderSource(path))
+        return Store(FolderSource(path, gone=gone))
     if is_merged_file(path):
         admit_merged(path)
-        return Store(MergedSource(path))
+        return Store(MergedSource(path, gone=gone))
     raise StoreError(f"store must be a store folder or a merged file, got {path}.")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from featx.store.records import STATUSES
 
 #: A catalogue of another version is made again.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: Status of values whose shard was revoked; the others count in STATUSES.
 LOST = len(STATUSES)
@@ -33,10 +33,13 @@ TABLES = (
     # a track without a path is known from another ledger only by what became of it
     """CREATE TABLE tracks (tid INTEGER PRIMARY KEY, track_id BLOB UNIQUE, path BLOB,
         content TEXT, size INTEGER, mtime_ns INTEGER, duration REAL, sr INTEGER,
-        channels INTEGER, tags TEXT, stamp INTEGER)""",
-    # a shard is there if it was committed after it was revoked
+        channels INTEGER, tags TEXT, notes TEXT, labels TEXT, stamp INTEGER)""",
+    "CREATE INDEX tracks_by_content ON tracks (size, content)",
+    "CREATE INDEX tracks_by_path ON tracks (path)",
+    # a shard is there if it was committed after it was revoked; rows counts its tracks
     """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
-        seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, UNIQUE (rid, sha256))""",
+        seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, rows INTEGER DEFAULT 0,
+        UNIQUE (rid, sha256))""",
     # which of the specs a shard follows
     """CREATE TABLE described (sid INTEGER, fid INTEGER, key TEXT,
         PRIMARY KEY (sid, fid)) WITHOUT ROWID""",
@@ -60,11 +63,12 @@ CONTENT = (
 
 # ------------------------------------------------------------------ what ledger lines change
 PUT_TRACK = """INSERT INTO tracks
-    (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, stamp)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET
+    (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, notes, labels, stamp)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET
     path = excluded.path, content = excluded.content, size = excluded.size,
     mtime_ns = excluded.mtime_ns, duration = excluded.duration, sr = excluded.sr,
-    channels = excluded.channels, tags = excluded.tags, stamp = excluded.stamp
+    channels = excluded.channels, tags = excluded.tags, notes = excluded.notes,
+    labels = excluded.labels, stamp = excluded.stamp
     WHERE excluded.stamp >= tracks.stamp"""
 PUT_UNKNOWN_TRACK = "INSERT OR IGNORE INTO tracks (track_id, stamp) VALUES (?, -1)"
 PUT_RECIPE = """INSERT INTO recipes (id, json, stamp) VALUES (?, ?, ?)
@@ -74,10 +78,11 @@ PUT_FEATURE = """INSERT INTO features (name) VALUES (?)
     ON CONFLICT (name) DO UPDATE SET name = name RETURNING fid"""
 PUT_SPEC = "INSERT OR IGNORE INTO specs VALUES (?, ?, ?, ?, ?, -1)"
 TOUCH_SPEC = "UPDATE specs SET stamp = max(stamp, ?) WHERE rid = ? AND fid = ? AND key = ?"
-PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, stamp, revoked)
-    VALUES (?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
+PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, stamp, revoked)
+    VALUES (?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
     size = excluded.size, seal = excluded.seal, listing = excluded.listing,
-    stamp = max(stamp, excluded.stamp) RETURNING sid, revoked"""
+    rows = excluded.rows, stamp = max(stamp, excluded.stamp) RETURNING sid, revoked"""
+COMMITTED_SHARD = "SELECT sid, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
 PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
 PUT_UNIT = """INSERT INTO units VALUES ((SELECT tid FROM tracks WHERE track_id = ?),
     ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tid, rid, fid) DO UPDATE SET
@@ -111,9 +116,15 @@ _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u
 _READABLE = f"""u.status != {LOST} AND NOT EXISTS (SELECT 1 FROM outdated o
     WHERE o.sid = u.sid AND o.fid = u.fid)"""
 
-_TRACK = "SELECT path, content, size, mtime_ns, duration, sr, channels, tags, track_id FROM tracks"
+_TRACK = """SELECT path, content, size, mtime_ns, duration, sr, channels, tags, notes, labels,
+    track_id FROM tracks"""
 TRACK = f"{_TRACK} WHERE track_id = ? AND path IS NOT NULL"
 NEXT_TRACKS = f"{_TRACK} WHERE track_id > ? AND path IS NOT NULL ORDER BY track_id LIMIT 1000"
+TRACK_OF_CONTENT = f"{_TRACK} WHERE size = ? AND content = ? AND path IS NOT NULL LIMIT 1"
+TRACK_OF_PATH = f"{_TRACK} WHERE path = ? LIMIT 1"
+HAS_SIZE = "SELECT 1 FROM tracks WHERE size = ? LIMIT 1"
+GONE = """SELECT track_id FROM tracks
+    WHERE notes != '' AND json_extract(notes, '$.gone') IS NOT NULL"""
 COUNT_TRACKS = "SELECT count(*) FROM tracks WHERE path IS NOT NULL"
 
 #: The last of the next thousand track ids, and the latest outcomes between two of them.
@@ -127,6 +138,11 @@ CURRENT = f"""SELECT t.track_id, r.id, f.name, u.status, u.content, u.code, u.re
 UNITS = f"""SELECT f.name, u.status, u.content, u.code, u.reason, u.stamp
     FROM units u JOIN features f ON f.fid = u.fid
     WHERE u.tid = {_TID} AND u.rid = {_RID} AND {_LATEST} AND {_READABLE} ORDER BY f.name"""
+#: Everything that is known of one content under one track id.
+OF_CONTENT = f"""SELECT r.id, f.name, u.status, u.code, u.reason, s.sha256, u.row
+    FROM units u JOIN recipes r ON r.rid = u.rid JOIN features f ON f.fid = u.fid
+    LEFT JOIN shards s ON s.sid = u.sid
+    WHERE u.tid = {_TID} AND u.content = ? AND {_LATEST} AND {_READABLE} ORDER BY r.id, f.name"""
 _PLACES = f"""SELECT t.track_id, u.sid, u.row FROM units u JOIN tracks t ON t.tid = u.tid
     WHERE u.rid = {_RID} AND u.fid = (SELECT fid FROM features WHERE name = ?)
     AND u.status = 0 AND {_LATEST} AND {_READABLE}"""

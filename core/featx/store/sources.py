@@ -129,8 +129,18 @@ class Source(ABC):
 
     path: Path
 
-    def __init__(self) -> None:
+    def __init__(self, *, gone: bool = False) -> None:
         self.lock = threading.RLock()
+        self._gone = gone
+
+    @functools.cached_property
+    def hidden(self) -> frozenset[str]:
+        """Ids of tracks that readers do not see: those whose file is gone, unless asked for."""
+        return frozenset() if self._gone else self.gone()
+
+    @abstractmethod
+    def gone(self) -> frozenset[str]:
+        """Return the ids of tracks that are noted as gone."""
 
     @abstractmethod
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
@@ -186,8 +196,8 @@ class Source(ABC):
 class FolderSource(Source):
     """A store folder."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, *, gone: bool = False) -> None:
+        super().__init__(gone=gone)
         self.path = path
         self.view = LedgerView(path)
         try:
@@ -242,6 +252,10 @@ class FolderSource(Source):
         while len(self._files) > OPEN_FILES:
             self._files.popitem(last=False)[1][0].close()
         return self._files[sid]
+
+    def gone(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.view.gone()
 
     def tracks(self) -> Iterator[TrackRecord]:
         """See `Source`."""

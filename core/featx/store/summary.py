@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import FAILURE_CODES, SKIP_CODES
+from featx.errors import FAILURE_CODES, NOTE_CODES, SKIP_CODES
 from featx.store.tables import column_names
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
             differences.append(f"{name}={value}")
     differences += [
         f"{label}={getattr(recipe, label)}"
-        for label in ("resampler", "frontend_version")
+        for label in ("resampler", "downmix", "frontend_version")
         if any(getattr(other, label) != getattr(recipe, label) for other in others)
     ]
     if not differences and any(other.front_ends != recipe.front_ends for other in others):
@@ -43,7 +43,7 @@ def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
 
 
 def summarise(store: Store) -> dict[str, Any]:
-    """Return plain values: extractors with features and counts, and failures by code."""
+    """Return plain values: extractors with features and counts, failures and notes by code."""
     counts: Counter[tuple[str, str, str]] = Counter()
     failures: Counter[str] = Counter()
     last = ("", "")
@@ -87,6 +87,7 @@ def summarise(store: Store) -> dict[str, Any]:
                 "features": features,
             }
         )
+    notes = Counter(code for record in store.tracks.records() for code in record.notes)
     meanings = {**FAILURE_CODES, **SKIP_CODES}
     return {
         "path": str(store.path),
@@ -95,6 +96,10 @@ def summarise(store: Store) -> dict[str, Any]:
         "failures": [
             {"code": code, "tracks": number, "meaning": meanings[code]}
             for code, number in failures.most_common()
+        ],
+        "notes": [
+            {"code": code, "tracks": number, "meaning": NOTE_CODES.get(code, "")}
+            for code, number in notes.most_common()
         ],
     }
 
@@ -127,7 +132,7 @@ def describe_track(store: Store, track_id: str, *, values: bool = False) -> dict
                 }
                 for item in unit.features or ("(all)",)
             ]
-    fields = ("track_id", "path", "content", "size", "duration", "sr", "channels", "tags")
+    fields = ("track_id", "path", "content", "size", "duration", "sr", "channels", "tags", "notes")
     return {
         "track": {name: getattr(record, name) for name in fields},
         "features": features,

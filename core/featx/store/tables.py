@@ -81,7 +81,6 @@ def write_csv(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
 
 def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
     """Write the same table as Parquet; the description of the feature is its metadata."""
-    del store
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -97,7 +96,11 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
     kinds = [pa.string() if column.is_label else kind for column in view.spec.columns]
     names = column_names(view.spec)
     fields += map(pa.field, names, kinds or [kind] * len(names))
-    metadata = {"featx": json.dumps(view.spec.to_json()), "recipe": view.recipe.id}
+    metadata = {
+        "featx": json.dumps(view.spec.to_json()),
+        "recipe": view.recipe.id,
+        "notes": json.dumps(_notes(store, view)),
+    }
     schema = pa.schema(fields, metadata=metadata)
     with pq.ParquetWriter(path, schema) as writer:
         for ids, times, values in table_blocks(view):
@@ -117,10 +120,10 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
 def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
     """Write ``ids``, ``values``, ``offsets``, ``sr`` and ``spec`` (JSON), readable without pickle.
 
-    Track i has ``values[offsets[i]:offsets[i + 1]]``. For frames there is also ``times``: the
+    Track i has ``values[offsets[i]:offsets[i + 1]]``. ``notes`` are those of decoding, codes and
+    texts by track id (JSON). For frames there is also ``times``: the
     centre of every row in seconds. Events with labels have a field of ``values`` per column.
     """
-    del store
     (view,) = chosen.values()
     values, offsets = view.packed()
     axis: dict[str, Any] = {}
@@ -134,9 +137,19 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
         offsets=offsets,
         sr=np.array([view.sr(track_id) for track_id in view.ids], np.int64),
         spec=np.array(json.dumps(view.spec.to_json())),
+        notes=np.array(json.dumps(_notes(store, view))),
         **axis,
     )
     return [path]
+
+
+def _notes(store: Store, view: FeatureView) -> dict[str, dict[str, str]]:
+    """Return the notes of those tracks of a feature that have some."""
+    return {
+        record.track_id: dict(record.notes)
+        for record in store.tracks.records()
+        if record.notes and record.track_id in view
+    }
 
 
 def _valid(text: str) -> str:
@@ -156,7 +169,7 @@ def _projector_pair(label: str, folder: Path) -> tuple[Path, Path]:
 def write_projector(store: Store, chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
     """Write vectors and metadata for the TensorBoard projector, one pair per feature."""
     written = []
-    names = ("track_id", "artist", "album", "title")
+    names = ("track_id", "artist", "album", "title", "notes")
     for label, view in chosen.items():
         vectors, metadata = _projector_pair(label, folder)
         with text_file(vectors) as stream:
@@ -165,8 +178,9 @@ def write_projector(store: Store, chosen: dict[str, FeatureView], folder: Path) 
         with text_file(metadata) as stream:
             stream.write("\t".join(names) + "\n")
             for track_id in view.ids:
-                tags = store.tracks[track_id].tags
-                cells = [track_id, *(tags.get(name, "") for name in names[1:])]
+                record = store.tracks[track_id]
+                cells = [track_id, *(record.tags.get(name, "") for name in names[1:-1])]
+                cells.append(", ".join(record.notes))
                 stream.write("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
         written += [vectors, metadata]
     return written

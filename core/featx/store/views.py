@@ -16,7 +16,7 @@ from featx.notebook import html_table
 from featx.store.labels import decode, recode
 from featx.store.records import Recipe, encode_text
 from featx.store.sources import Block, Entry, Source
-from featx.store.tracks import TrackTable, near_name
+from featx.store.tracks import TrackTable, gone_error, near_name
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class FeatureView:
 
     @functools.cached_property
     def _entries(self) -> list[Entry]:
-        return self._source.entries(self.recipe.id, self.spec.name)
+        entries = self._source.entries(self.recipe.id, self.spec.name)
+        hidden = self._source.hidden
+        return [entry for entry in entries if entry.track_id not in hidden] if hidden else entries
 
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
@@ -292,6 +294,8 @@ class FeatureView:
         return rows[0] if self.spec.kind == "clip" else rows
 
     def _find(self, track_id: str) -> Entry | None:
+        if track_id in self._source.hidden:
+            return None
         return self._source.locate(self.recipe.id, self.spec.name, track_id)
 
     def _locate(self, track_id: str) -> tuple[Block, int]:
@@ -301,6 +305,8 @@ class FeatureView:
                 f"{track_id!r}. Row i of feature.values belongs to feature.ids[i]."
             )
         entry = self._find(track_id)
+        if entry is None and track_id in self._source.hidden:
+            raise gone_error(track_id)
         if entry is None:
             for unit in self._source.units(track_id, self.recipe.id):
                 if unit.status != "ok" and (not unit.features or self.spec.name in unit.features):

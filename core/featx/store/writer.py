@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from featx.errors import ParameterError, StoreError
 from featx.store.ledger import LedgerWriter, current_run, next_stamp
 from featx.store.paths import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
-from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit, spec_key
+from featx.store.records import Recipe, ShardInfo, StoredValue, TrackRecord, Unit, spec_key
 from featx.store.seals import seal, user_key
 from featx.types import FeatureSpec
 
@@ -147,11 +147,13 @@ class StoreWriter:
         units: Sequence[Unit] = (),
         *,
         recipes: Sequence[Recipe] = (),
+        values: Sequence[StoredValue] = (),
     ) -> None:
         """Commit failed and skipped ``units`` of ``tracks``, or the tracks alone, in one line.
 
         ``recipes`` are those of the units, so that a store of nothing but failures can name the
-        extractors; recipes of earlier calls need not be given again.
+        extractors; recipes of earlier calls need not be given again. ``values`` are those of the
+        same content that an earlier shard holds under another id.
 
         Raises
         ------
@@ -171,8 +173,11 @@ class StoreWriter:
             reason = unit.reason.encode("utf-8", "backslashreplace").decode()
             outcome = (unit.recipe, unit.status, list(unit.features), unit.code, reason)
             rows.append([unit.track_id, content, *outcome])
+        entry: dict[str, Any] = {"kind": "units", "units": rows}
+        if values:
+            entry["values"] = [list(value) for value in values]
         if tracks:
-            self._commit({"kind": "units", "units": rows}, tracks, recipes)
+            self._commit(entry, tracks, recipes)
 
     def make_current(self, recipes: Sequence[str]) -> None:
         """Make recipes (ids) the ones that short names mean, though others were committed later."""

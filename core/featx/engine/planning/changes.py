@@ -107,6 +107,8 @@ def recipe_changes(old: Recipe, new: Recipe) -> str:
         changes.append(f"front-end version {old.frontend_version} -> {new.frontend_version}")
     if old.resampler != new.resampler:
         changes.append(f"resampler {old.resampler} -> {new.resampler}")
+    if old.downmix != new.downmix:
+        changes.append(f"downmix {old.downmix} -> {new.downmix}")
     return "; ".join(changes)
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from featx.engine.planning.comparing import STATES, PlannedTrack, TrackComparer
 from featx.engine.planning.inputs import Inputs
-from featx.engine.planning.survey import Survey, survey
+from featx.engine.planning.survey import Survey, gone_tracks, survey
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import StoreError
 from featx.notebook import html_table
 from featx.store.admission import check_sizes
 from featx.store.catalogue import LedgerView
 from featx.store.paths import is_store_folder
+from featx.store.records import TrackRecord
 
 __all__ = ["Plan", "PlanCounts"]
 
@@ -160,6 +161,12 @@ class Plan(Iterable[PlannedTrack]):
             If a file has the id of another file that the store knows and that is still there.
         """
         return survey(self.inputs, self.store, gone=gone)
+
+    def gone(self) -> Iterator[TrackRecord]:
+        """Yield the tracks of the store whose file was in a given folder and is gone."""
+        if is_store_folder(self.store):
+            with LedgerView(self.store) as view:
+                yield from gone_tracks(view, self.inputs.folders)
 
     def counts(self) -> PlanCounts:
         """Walk the whole plan and count."""
