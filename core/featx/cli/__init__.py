@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("featx.cli.verify", "Check every byte of a store."),
     "ls": ("featx.cli.ls", "List what a store holds, and what failed."),
     "show": ("featx.cli.show", "Show what a store holds of one track."),
+    "tag": ("featx.cli.tag", "Give tracks of a store the labels of a manifest."),
+    "prune": ("featx.cli.prune", "Forget results of a store."),
     "export": ("featx.cli.export", "Write features as npz, csv, parquet, JAMS, labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from featx.store import schema
 from featx.store.database import CatalogueFile
+from featx.store.ingest import forget
 from featx.store.paths import shard_path
 from featx.store.records import (
     STATUSES,
@@ -19,6 +21,10 @@ from featx.store.records import (
     encode_text,
 )
 from featx.types import FeatureSpec
+
+
+class _TakenBack(Exception):  # noqa: N818  (no error: it rolls a transaction back)
+    """Ends a transaction that was only tried."""
 
 
 class LatestOutcome(NamedTuple):
@@ -189,6 +195,17 @@ class LedgerView(CatalogueFile):
         """Return every committed shard that was not revoked, or those of some recipes."""
         shards = [CommittedShard(*row) for row in self.query(schema.SHARDS)]
         return [item for item in shards if recipes is None or item.recipe in recipes]
+
+    def forgetting(self, forgotten: Mapping[str, Any]) -> tuple[int, list[CommittedShard]]:
+        """Return how many values would be forgotten, and the shards that nothing needs then."""
+        with self.lock:
+            before = self.query(schema.COUNT_VALUES)[0][0]
+            with contextlib.suppress(_TakenBack), self.transaction():
+                forget(self.database, forgotten, 2**63 - 1)
+                after = self.query(schema.COUNT_VALUES)[0][0]
+                freed = [CommittedShard(*row) for row in self.query(schema.UNUSED_SHARDS)]
+                raise _TakenBack
+        return before - after, freed
 
     def descriptions(self, recipe: str) -> list[FeatureSpec]:
         """Return every description that the outputs of a recipe ever had, the newest last."""

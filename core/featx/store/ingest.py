@@ -59,8 +59,10 @@ def ingest_line(database: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
             _recipe(database, _identity(identity), stamp)
     elif kind == "revoke":
         _revoke(database, entry["shards"], stamp)
+    elif kind == "forget":
+        forget(database, entry["forgotten"], stamp)
     else:
-        raise ValueError(f"kind must be writer, shard, units, current or revoke, got {kind!r}")
+        raise ValueError(f"kind must be one that this version of featx knows, got {kind!r}")
 
 
 def _tracks(database: sqlite3.Connection, rows: Any, stamp: int) -> None:
@@ -131,6 +133,22 @@ def _revoke(database: sqlite3.Connection, shards: Any, stamp: int) -> None:
         (sid,) = database.execute(schema.REVOKE_SHARD, (sha256, rid, stamp)).fetchone()
         database.execute(schema.FORGET_VERIFIED, (sid,))
         database.execute(schema.LOSE_UNITS, (rid, sid, stamp))
+
+
+def forget(database: sqlite3.Connection, forgotten: Mapping[str, Any], stamp: int) -> None:
+    """Drop what earlier lines said of tracks, of recipes, and of single units."""
+    for track_id in forgotten["tracks"]:
+        name = encode_text(track_id)
+        database.execute(schema.FORGET_UNITS_OF_TRACK, (name, stamp))
+        database.execute(schema.FORGET_TRACK, (name, stamp))
+    for identity in forgotten["recipes"]:
+        rid = _recipe(database, _identity(identity), 0)
+        for sql in (schema.FORGET_UNITS_OF_RECIPE, schema.FORGET_RECIPE):
+            database.execute(sql, (rid, stamp))
+        database.execute(schema.FORGET_SPECS, (rid,))
+    for track_id, recipe, feature in forgotten["units"]:
+        fid = _feature(database, feature)
+        database.execute(schema.FORGET_UNIT, (encode_text(track_id), _identity(recipe), fid, stamp))
 
 
 def _identity(value: Any) -> str:

@@ -202,6 +202,11 @@ class TrackRecord:
         if not self.track_id or "\0" in self.track_id:
             raise ParameterError(f"track_id must be text without NUL, got {self.track_id!r}.")
 
+    def labelled(self, labels: Mapping[str, str]) -> TrackRecord:
+        """Return the record with ``labels`` of a manifest."""
+        tags, names = {**self.tags, **labels}, tuple(sorted({*self.labels, *labels}))
+        return dataclasses.replace(self, tags=tags, labels=names)
+
     def to_row(self) -> list[Any]:
         """Return the compact form of the ledger; `from_row` reads it back."""
         return [

@@ -96,6 +96,16 @@ FORGET_VERIFIED = "DELETE FROM verified WHERE sid = ?"
 LOSE_UNITS = f"""UPDATE units SET status = {LOST}, sid = NULL, row = NULL
     WHERE rid = ? AND sid = ? AND stamp < ?"""
 
+#: Places of a track and of a recipe by their names.
+_TID = "(SELECT tid FROM tracks WHERE track_id = ?)"
+_RID = "(SELECT rid FROM recipes WHERE id = ?)"
+FORGET_UNITS_OF_TRACK = f"DELETE FROM units WHERE tid = {_TID} AND stamp < ?"
+FORGET_TRACK = "DELETE FROM tracks WHERE track_id = ? AND stamp < ?"
+FORGET_UNITS_OF_RECIPE = "DELETE FROM units WHERE rid = ? AND stamp < ?"
+FORGET_RECIPE = "UPDATE recipes SET json = NULL, stamp = 0 WHERE rid = ? AND stamp < ?"
+FORGET_SPECS = "DELETE FROM specs WHERE rid = ?"
+FORGET_UNIT = f"DELETE FROM units WHERE tid = {_TID} AND rid = {_RID} AND fid = ? AND stamp < ?"
+
 _NEWEST = "SELECT {} FROM specs n WHERE n.rid = {} AND n.fid = {} ORDER BY n.stamp DESC LIMIT 1"
 NEWEST_SPEC = _NEWEST.format("n.key", "?", "?")
 CLEAR_OUTDATED = "DELETE FROM outdated"
@@ -106,9 +116,6 @@ PUT_OUTDATED = f"""INSERT INTO outdated SELECT d.sid, d.fid FROM described d
     WHERE p.layout != ({_NEWEST.format("n.layout", "s.rid", "d.fid")})"""
 
 # -------------------------------------------------------------------------- what is asked
-#: Places of a track and of a recipe by their names.
-_TID = "(SELECT tid FROM tracks WHERE track_id = ?)"
-_RID = "(SELECT rid FROM recipes WHERE id = ?)"
 #: True for a unit that no newer one replaces: feature 0 stands for all features of a recipe.
 _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u.rid
     AND a.stamp > u.stamp AND (a.fid = 0 OR u.fid = 0))"""
@@ -158,6 +165,9 @@ SPECS_OF_TRACK = f"""SELECT p.json FROM units u
     WHERE u.tid = {_TID} AND u.rid = {_RID}"""
 SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards s
     JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
+UNUSED_SHARDS = f"""{SHARDS} AND s.sid NOT IN
+    (SELECT sid FROM units WHERE sid IS NOT NULL)"""
+COUNT_VALUES = "SELECT count(*) FROM units WHERE status = 0"
 SHARD = "SELECT r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid WHERE s.sid = ?"
 VERIFIED = "SELECT sid, size, mtime_ns, ino FROM verified"
 PUT_VERIFIED = "INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)"

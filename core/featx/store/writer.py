@@ -192,6 +192,19 @@ class StoreWriter:
         if shards:
             self._commit({"kind": "revoke", "shards": [list(shard) for shard in shards]}, (), ())
 
+    def forget(
+        self,
+        *,
+        tracks: Sequence[str] = (),
+        recipes: Sequence[str] = (),
+        units: Sequence[Sequence[str]] = (),
+    ) -> None:
+        """Commit that tracks, recipes (ids) and ``(track_id, recipe, feature)`` are forgotten."""
+        lists = {"tracks": tracks, "recipes": recipes, "units": units}
+        self._commit(
+            {"kind": "forget", "forgotten": {k: list(v) for k, v in lists.items()}}, (), ()
+        )
+
     def close(self) -> None:
         """Close the ledger; a second call does nothing."""
         self._ledger.close()

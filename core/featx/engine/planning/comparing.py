@@ -344,16 +344,15 @@ def _renewed(record: TrackRecord, source: InputTrack, size: int, mtime_ns: int) 
     """Return the record with id, path, times and manifest columns as they are now."""
     same_suffix = record.path.rpartition(".")[2] == source.path.rpartition(".")[2]
     outdated = ("gone",) if same_suffix else ("gone", "wrong-suffix")
-    return dataclasses.replace(
+    renewed = dataclasses.replace(
         record,
         track_id=source.track_id,
         path=source.path,
         size=size,
         mtime_ns=mtime_ns,
-        tags={**record.tags, **source.tags},
         notes={code: text for code, text in record.notes.items() if code not in outdated},
-        labels=tuple(sorted({*record.labels, *source.tags})),
     )
+    return renewed.labelled(source.tags)
 
 
 def _labels(record: TrackRecord | None) -> dict[str, str]:

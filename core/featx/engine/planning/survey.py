@@ -16,7 +16,7 @@ from featx.audio import content_hash
 from featx.engine.planning.inputs import Inputs, InputTrack
 from featx.errors import AudioError, ParameterError
 from featx.store.catalogue import LedgerView
-from featx.store.paths import is_store_folder
+from featx.store.paths import is_gone, is_store_folder
 from featx.store.records import TrackRecord
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "gone_note",
     "gone_tracks",
     "is_elsewhere",
-    "is_gone",
     "survey",
 ]
 
@@ -120,17 +119,6 @@ def gone_note(count: int) -> str:
         f"{_count(count, 'track of this store has', 'tracks of this store have')} no file any "
         "more; the results stay until featx prune --gone, but are left out of exports and searches."
     )
-
-
-def is_gone(path: str) -> bool:
-    """Return whether there is no file at ``path``; one that cannot be reached may be there."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
 
 
 def is_elsewhere(record: TrackRecord, path: str) -> bool:
