@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -477,3 +478,44 @@ def test_prune_refuses_what_is_hardly_meant(music: Path, tmp_path: Path) -> None
     assert "Did you mean" in call("prune", store, "--track", "a/0001.wav", code=2).output
     with lock_store(store):
         assert "in use" in call("prune", store, "--failed", "--yes", code=4).output
+
+
+# ----------------------------------------------------------------------------- left out
+def test_what_is_left_out_is_counted(music: Path, tmp_path: Path) -> None:
+    (music / "cover.jpg").touch()
+    (music / "live").mkdir()
+    (music / "live/x.wav").touch()
+    expected = {"excluded": 1, "without a suffix of audio": 1}
+    arguments = ["-p", "cheap", "-o", tmp_path / "s", music, "--exclude", "live"]
+    assert "Left out: 1 without a suffix of audio, 1 excluded." in call("plan", *arguments).stdout
+    assert json.loads(call("plan", *arguments, "--json").stdout)["left_out"] == expected
+    ran = json.loads(call("run", *arguments, "--json", "-j", "1").stdout)
+    assert (ran["left_out"], ran["inputs"]) == (expected, 4)
+    scanned = json.loads(call("scan", music, "--exclude", "live", "--json").stdout)
+    assert (scanned["left_out"], scanned["files"]) == (expected, 4)
+
+
+def test_an_unreadable_folder_fails_as_a_file_does(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(music, tmp_path / "s")
+    real = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path) == str(music / "b"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    summary = go(music, tmp_path / "s")
+    assert summary.line == "3 in = 2 ok + 1 failed + 0 skipped"
+    assert summary.failures[0].track_id == "b"
+    assert summary.failures[0].code in {"permission", "not-audio"}  # the superuser may read it
+    assert len(open_store(tmp_path / "s")["cheap"]["stats"]) == 4  # nothing is gone
+
+
+def test_a_missing_file_is_named_with_the_path_that_was_tried(tmp_path: Path) -> None:
+    table = tmp_path / "songs.m3u8"
+    table.write_text("music\\x.mp3\n")
+    said = call("run", "-p", "cheap", "-o", tmp_path / "s", table, "-j", "1", code=3).stdout
+    assert f"the file does not exist: {tmp_path}/music\\x.mp3" in said

@@ -59,6 +59,7 @@ def _as_json(planned: Plan, counts: PlanCounts, survey: Survey) -> dict[str, Any
         "to_do": counts.to_do,
         "elsewhere": survey.elsewhere,
         "gone": survey.gone,
+        "left_out": survey.left_out,
         "extractors": [
             {
                 "name": extractor.name,

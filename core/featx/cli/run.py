@@ -60,9 +60,10 @@ def command(
 ) -> None:
     """Extract features from INPUTS into a store.
 
-    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), or - for a
-    list of files on stdin. Every file is decoded once, however many extractors there are. Results
-    already computed are not computed again, so an interrupted run resumes where it stopped.
+    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), playlists,
+    or - for a list of files on stdin. Every file is decoded once, however many extractors there
+    are. Results already computed are not computed again, so an interrupted run resumes where it
+    stopped.
 
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,

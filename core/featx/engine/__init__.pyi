@@ -4,7 +4,6 @@ from .planning.comparing import PlannedTrack as PlannedTrack
 from .planning.comparing import PlannedUnit as PlannedUnit
 from .planning.inputs import Inputs as Inputs
 from .planning.inputs import InputTrack as InputTrack
-from .planning.inputs import discover as discover
 from .planning.plan import Plan as Plan
 from .planning.plan import PlanCounts as PlanCounts
 from .planning.preparing import match_params_and_weights as match_params_and_weights

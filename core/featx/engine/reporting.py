@@ -46,6 +46,8 @@ class RunSummary:
         Bytes that the largest worker held.
     noted : Counter
         Files with a note of decoding by its code, of this run or an earlier one.
+    left_out : dict of str to int
+        Files of the folders that are no inputs, by reason.
     notes : list of str
         What the user should know, such as files that the store has under other ids.
     """
@@ -64,6 +66,7 @@ class RunSummary:
     seconds: float = 0.0
     peak_rss: int = 0
     noted: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -122,12 +125,14 @@ class RunSummary:
     def failure_rows(self) -> list[tuple[str, str, str, str]]:
         """Return the kept failures as (track id, extractor, code, reason).
 
-        A file that did not decode has one row, with ``all`` for the extractor.
+        A file that did not decode has one row, with ``all`` for the extractor; where it is missing
+        the reason names the path that was tried.
         """
         rows: dict[tuple[str, str, str, str], None] = {}
         for failure in self.failures:
             name = "all" if failure.code in DECODE_CODES else failure.extractor
-            rows[failure.track_id, name, failure.code, failure.reason] = None
+            tried = f": {failure.path}" if failure.code == "missing" else ""
+            rows[failure.track_id, name, failure.code, failure.reason + tried] = None
         return list(rows)
 
     def to_json(self) -> dict[str, Any]:

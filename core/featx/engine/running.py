@@ -64,6 +64,8 @@ def plan(
     downmix: str = "mean",
     disabled: Iterable[str] = (),
     stdin: BinaryIO | None = None,
+    null: bool = False,
+    exclude: Iterable[str] = (),
 ) -> Plan:
     """Return what `run` with the same arguments would do; it is computed while it is walked.
 
@@ -79,7 +81,8 @@ def plan(
         quality=quality,
         downmix=downmix,
     )
-    return Plan(Inputs(_listed(inputs), stdin=stdin), store, prepared, failed=failed, rehash=rehash)
+    found = Inputs(_listed(inputs), stdin=stdin, null=null, exclude=exclude)
+    return Plan(found, store, prepared, failed=failed, rehash=rehash)
 
 
 def run(
@@ -103,6 +106,8 @@ def run(
     disabled: Iterable[str] = (),
     progress: Reporter | None = None,
     stdin: BinaryIO | None = None,
+    null: bool = False,
+    exclude: Iterable[str] = (),
     new_ids: bool = False,
 ) -> RunSummary:
     """Extract features from audio files into a store, except those that it has already.
@@ -150,6 +155,10 @@ def run(
         Shows how far the run is.
     stdin : binary stream, optional
         Read for ``-`` instead of the process's own.
+    null : bool
+        NUL bytes end the names on stdin, not line breaks.
+    exclude : iterable of str
+        Patterns of files and folders to leave out, see `featx.engine.Inputs`.
     new_ids : bool
         Give files a second id that the store has under another one, as it happens where another
         folder is given than before. Their results are taken over by content.
@@ -190,6 +199,8 @@ def run(
         downmix=downmix,
         disabled=disabled,
         stdin=stdin,
+        null=null,
+        exclude=exclude,
     )
     with planned.inputs:
         settings = _run_settings(
@@ -212,6 +223,7 @@ def run(
             raise OtherIdsError(f"{survey.elsewhere_note} {_NEW_IDS}")
         with lock_store(store):
             dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
+            dispatcher.summary.left_out = survey.left_out
             dispatcher.note([*_unfinished_notes(planned.extractors), *survey.notes()])
             return dispatcher.run()
 

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from featx.audio import Health, Limits
 from featx.audio.waveform import check_downmix
-from featx.engine.planning.inputs import InputTrack, discover
+from featx.engine.planning.inputs import Inputs, InputTrack
 from featx.engine.tasks import RunSettings, ShardTask, TrackTask
 from featx.engine.work.runner import close_runners, scan_shard
 from featx.errors import FAILURE_CODES, NOTE_CODES, ParameterError
@@ -59,6 +59,8 @@ class ScanReport:
         self.n_failing = 0
         self.n_warned = 0
         self.seconds = 0.0
+        #: Files of the folders that are no inputs, by reason.
+        self.left_out: dict[str, int] = {}
         # no name: a temporary file that sqlite removes by itself
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(
@@ -154,6 +156,8 @@ def scan(
     max_memory: int = 2 * 2**30,
     same_audio: bool = False,
     downmix: str = "mean",
+    exclude: Iterable[str] = (),
+    null: bool = False,
     on_file: Callable[[ScanReport], None] | None = None,
 ) -> ScanReport:
     """Decode every file once, in child processes, and report what is wrong or odd.
@@ -163,7 +167,7 @@ def scan(
     Parameters
     ----------
     inputs : iterable of path
-        Files, folders, globs, manifests or ``-``, as `featx.engine.discover` takes them.
+        Files, folders, globs, manifests or ``-``, as `featx.engine.Inputs` takes them.
     jobs : int > 0 or None
         Processes; None takes one per usable core.
     limits : Limits or None
@@ -176,6 +180,8 @@ def scan(
         Also find equal samples in different bytes, such as a copy with other tags.
     downmix : str
         As for `featx.run`; it decides whether channels cancel each other.
+    exclude, null
+        As for `featx.engine.Inputs`.
     on_file : callable or None
         Called with the report after every file.
 
@@ -210,13 +216,14 @@ def scan(
     report = ScanReport()
     try:
         with (
-            contextlib.closing(discover(inputs)) as tracks,
+            Inputs(inputs, null=null, exclude=exclude) as tracks,
             contextlib.closing(_examined(tracks, settings, workers)) as examined,
         ):
             for health in examined:
                 report.add(health.path, health)
                 if on_file is not None:
                     on_file(report)
+            report.left_out = dict(tracks.left_out)
     except BaseException:
         report.close()
         raise

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.audio import content_hash
-from featx.engine.planning.inputs import Inputs, InputTrack
+from featx.engine.planning.inputs import Inputs, InputTrack, left_out_note
 from featx.errors import AudioError, ParameterError
 from featx.store.catalogue import LedgerView
 from featx.store.paths import is_gone, is_store_folder
@@ -43,12 +43,15 @@ class Survey:
         Id in the store and id now of the first of them.
     gone : int
         Tracks of the store whose file lay in one of the given folders and is not there any more.
+    left_out : dict of str to int
+        Files of the folders that are no inputs, by reason.
     """
 
     files: int = 0
     elsewhere: int = 0
     example: tuple[str, ...] = ()
     gone: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def elsewhere_note(self) -> str:
@@ -61,7 +64,7 @@ class Survey:
 
     def notes(self) -> list[str]:
         """Return what a user should know, in sentences."""
-        notes = []
+        notes = [left_out_note(self.left_out)] if self.left_out else []
         if self.elsewhere:
             notes.append(self.elsewhere_note)
         if self.gone:
@@ -89,6 +92,7 @@ def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False)
     result = Survey()
     if not is_store_folder(Path(store)):
         result.files = inputs.count()
+        result.left_out = dict(inputs.left_out)
         return result
     with LedgerView(store) as view:
         for source in inputs:
@@ -100,6 +104,7 @@ def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False)
             elif (other := view.track_at(source.path)) is not None:
                 result.example = result.example or (other.track_id, source.track_id)
                 result.elsewhere += 1
+        result.left_out = dict(inputs.left_out)
         if gone:
             result.gone = sum(1 for _ in gone_tracks(view, inputs.folders))
     return result
