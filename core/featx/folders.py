@@ -1,12 +1,15 @@
-"""Where featx keeps what can be made again."""
+"""Where featx keeps what can be made again, and files that appear when they are complete."""
 
 from __future__ import annotations
 
 import os
 import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["cache_folder"]
+__all__ = ["cache_folder", "replacing"]
 
 
 def cache_folder() -> Path:
@@ -23,3 +26,14 @@ def cache_folder() -> Path:
     base = os.environ.get(variable, "")
     # the XDG specification says that relative paths are to be ignored
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "featx"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside ``path`` that takes its place when the block ends well."""
+    temporary = path.with_name(f".featx-{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

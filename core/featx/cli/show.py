@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from featx.commands import echo_json, echo_table, json_option, printable
+from featx.commands import counted, echo_json, echo_table, json_option, printable
+from featx.errors import some
 
 
 @click.command("show")
@@ -48,6 +49,13 @@ def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
         columns = ("extractor", "feature", "shape", "dtype", *STATISTICS)
         echo_table(columns, rows)
     for item in description["features"]:
+        if item["kind"] == "events":
+            counts = (
+                f"; {column}: {some(f'{label} {count}' for label, count in labels.items())}"
+                for column, labels in item["labels"].items()
+            )
+            text = f"{counted(item['shape'][0], 'event')}{''.join(counts)}"
+            click.echo(printable(f"{item['extractor']}.{item['feature']}: {text}"))
         if item.get("values"):
             click.echo()
             pairs = [(name, f"{value:.6g}") for name, value in item["values"]]

@@ -33,7 +33,6 @@ from featx.commands.output import (
     meter,
     printable,
     progress,
-    replacing,
 )
 from featx.commands.session import (
     EXIT_DAMAGED,
@@ -45,6 +44,7 @@ from featx.commands.session import (
     registry,
     session,
 )
+from featx.folders import replacing
 
 __all__ = [
     "EXIT_DAMAGED",

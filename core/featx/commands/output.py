@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +15,13 @@ if TYPE_CHECKING:
 
 
 def echo_json(value: Any) -> None:
-    """Write ``value`` as indented JSON to stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Write ``value`` as indented JSON to stdout; names that are no UTF-8 are escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    click.echo(text)
 
 
 @contextmanager
@@ -57,17 +60,6 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
             shown.update(done)
 
         yield advance
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path`` that takes its place when the block ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def counted(number: int, word: str) -> str:

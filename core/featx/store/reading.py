@@ -86,6 +86,14 @@ class Store(Mapping[str, ExtractorView]):
         return self._source
 
     @property
+    def current(self) -> list[str]:
+        """The name of one recipe per extractor: the one that its short name means."""
+        names: dict[str, str] = {}
+        for label, recipe in self._labels.items():
+            names.setdefault(recipe.extractor, label)
+        return list(names.values())
+
+    @property
     def recipes(self) -> list[Recipe]:
         """All recipes, the most recently committed one first."""
         return [recipe for recipe, _ in self._recipes]
@@ -188,12 +196,22 @@ class Store(Mapping[str, ExtractorView]):
         *,
         format: str,  # noqa: A002  (the word users know)
         features: Sequence[str] = (),
+        tracks: Sequence[str] = (),
+        outdated: bool = False,
         overwrite: bool = False,
     ) -> list[Path]:
         """Write features in another format; see `featx.store.export`."""
         from featx.store.exporting import export
 
-        return export(self, out, format=format, features=features, overwrite=overwrite)
+        return export(
+            self,
+            out,
+            format=format,
+            features=features,
+            tracks=tracks,
+            outdated=outdated,
+            overwrite=overwrite,
+        )
 
     def close(self) -> None:
         """Close all files."""

@@ -141,7 +141,7 @@ def describe_track(store: Store, track_id: str, *, values: bool = False) -> dict
 
 
 def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:
-    values = view[track_id]
+    values = table = view[track_id]
     listed: dict[str, Any] = {}
     if pairs and view.spec.kind == "clip":
         listed["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
@@ -152,6 +152,12 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
     if values.size:
         wide = values.astype(float)
         numbers = {key: float(getattr(wide, key)()) for key in STATISTICS}
+    if view.spec.kind == "events":
+        listed["labels"] = {
+            column.name: dict(Counter(table[column.name].tolist()).most_common())
+            for column in view.spec.columns
+            if column.is_label
+        }
     return {
         "extractor": name,
         "feature": view.spec.name,

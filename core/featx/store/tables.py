@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.store.filenames import safe_name, text_file
+from featx.folders import replacing
+from featx.store.filenames import exported_id, safe_name, text_file
 from featx.store.reading import Store
 from featx.store.views import FeatureView
 from featx.types import FeatureSpec
@@ -69,7 +70,8 @@ def write_csv(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
     with text_file(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_header(view))
-        for ids, times, values in table_blocks(view):
+        for track_ids, times, values in table_blocks(view):
+            ids = map(exported_id, track_ids)
             texts = values.astype(str) if values.dtype.names is None else _cells(values)
             if times is None:
                 writer.writerows([name, *row] for name, row in zip(ids, texts, strict=True))
@@ -102,9 +104,9 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
         "notes": json.dumps(_notes(store, view)),
     }
     schema = pa.schema(fields, metadata=metadata)
-    with pq.ParquetWriter(path, schema) as writer:
+    with replacing(path) as aside, pq.ParquetWriter(aside, schema) as writer:
         for ids, times, values in table_blocks(view):
-            columns = [pa.array([_valid(name) for name in ids], pa.string())]
+            columns = [pa.array(list(map(exported_id, ids)), pa.string())]
             if times is not None:
                 columns.append(pa.array(times))
             columns += [
@@ -130,8 +132,7 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
     if view.spec.kind == "frames":
         times = [view.times(track_id) for track_id in view.ids]
         axis = {"times": np.concatenate(times) if times else np.zeros(0)}
-    np.savez(
-        path,
+    arrays = dict(
         ids=np.array(view.ids, dtype=str) if view.ids else np.zeros(0, "U1"),
         values=values,
         offsets=offsets,
@@ -140,6 +141,8 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
         notes=np.array(json.dumps(_notes(store, view))),
         **axis,
     )
+    with replacing(path) as aside, aside.open("wb") as stream:
+        np.savez(stream, **arrays)
     return [path]
 
 
@@ -150,10 +153,6 @@ def _notes(store: Store, view: FeatureView) -> dict[str, dict[str, str]]:
         for record in store.tracks.records()
         if record.notes and record.track_id in view
     }
-
-
-def _valid(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def projector_files(chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
@@ -179,8 +178,9 @@ def write_projector(store: Store, chosen: dict[str, FeatureView], folder: Path) 
             stream.write("\t".join(names) + "\n")
             for track_id in view.ids:
                 record = store.tracks[track_id]
-                cells = [track_id, *(record.tags.get(name, "") for name in names[1:-1])]
+                tags = (" ".join(record.tags.get(name, "").split()) for name in names[1:-1])
+                cells = [track_id, *tags]
                 cells.append(", ".join(record.notes))
-                stream.write("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
+                stream.write("\t".join(map(exported_id, cells)) + "\n")
         written += [vectors, metadata]
     return written

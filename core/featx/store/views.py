@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,16 @@ class FeatureView:
     What it holds is fixed when first asked for; a run beside it does not change it.
     """
 
-    def __init__(self, source: Source, recipe: Recipe, spec: FeatureSpec) -> None:
+    def __init__(
+        self,
+        source: Source,
+        recipe: Recipe,
+        spec: FeatureSpec,
+        *,
+        among: frozenset[str] | None = None,
+    ) -> None:
         self._source = source
+        self._among = among
         self.recipe = recipe
         #: Name, kind, dimension, unit, aspects. For time axes ask `times`: they may depend on the
         #: rate of the track.
@@ -59,8 +67,17 @@ class FeatureView:
     @functools.cached_property
     def _entries(self) -> list[Entry]:
         entries = self._source.entries(self.recipe.id, self.spec.name)
-        hidden = self._source.hidden
-        return [entry for entry in entries if entry.track_id not in hidden] if hidden else entries
+        if not self._source.hidden and self._among is None:
+            return entries
+        return [entry for entry in entries if self._may_show(entry.track_id)]
+
+    def _may_show(self, track_id: str) -> bool:
+        among = self._among is None or track_id in self._among
+        return among and track_id not in self._source.hidden
+
+    def among(self, track_ids: Iterable[str]) -> FeatureView:
+        """Return this feature of some tracks only."""
+        return FeatureView(self._source, self.recipe, self.spec, among=frozenset(track_ids))
 
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
@@ -294,7 +311,7 @@ class FeatureView:
         return rows[0] if self.spec.kind == "clip" else rows
 
     def _find(self, track_id: str) -> Entry | None:
-        if track_id in self._source.hidden:
+        if not self._may_show(track_id):
             return None
         return self._source.locate(self.recipe.id, self.spec.name, track_id)
 
