@@ -23,7 +23,7 @@ import numpy as np
 from featx import Audio
 from featx.frontend import cqt
 from featx.frontend.constantq.filters import C1, constant_q_filters, quality
-from featx.kernels.reference import constant_q_reference
+from featx.testing.kernel_twins import constant_q_reference
 
 #: Share of the peak.
 TOLERANCE = 2e-4

@@ -43,7 +43,7 @@ from featx.frontend import (
     statistics,
     stft,
 )
-from featx.kernels.reference import statistics_reference
+from featx.testing.kernel_twins import statistics_reference
 
 pytestmark = pytest.mark.filterwarnings("ignore::featx.frontend.filters.EmptyBandWarning")
 

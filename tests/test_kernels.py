@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.kernels import reference
 from featx.kernels.cepstrum import (
     derivative_kernel,
     lane_cosine_kernel,
@@ -38,6 +37,7 @@ from featx.kernels.moments import (
 from featx.kernels.peaks import lane_peaks_kernel
 from featx.kernels.spectrum import banded_kernel, magnitude_kernel, peaks_kernel, power_kernel
 from featx.kernels.vector import marker
+from featx.testing import kernel_twins as reference
 
 #: One float32 rounding; twins compute in float64.
 RTOL = 3e-7
@@ -278,7 +278,7 @@ def test_statistics_equal_their_twin(cuts: tuple[int, ...], level: str, rng) -> 
 
 
 def test_twins_do_not_import_numba() -> None:
-    code = "import sys, featx.kernels.reference; assert 'numba' not in sys.modules"
+    code = "import sys, featx.testing.kernel_twins; assert 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.kernels import reference
 from featx.kernels.median import (
     median_columns_kernel,
     median_rows_kernel,
@@ -35,6 +34,7 @@ from featx.kernels.pitch import (
 )
 from featx.kernels.sequence import beat_links_kernel, sparse_viterbi_kernel
 from featx.kernels.vector import marker
+from featx.testing import kernel_twins as reference
 
 #: A few float32 roundings; twins compute in float64.
 RTOL = 1e-6

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from featx.annotations import read_truth
 from featx.errors import ParameterError
-from featx.testing import ARTISTS, Piece, synthesise, write_collection
+from featx.testing import ARTISTS, Piece, read_truth, synthesise, write_collection
 from featx.testing.collection import stereo
 from featx.testing.instruments import midi_to_hz
 

@@ -13,8 +13,9 @@ import mir_eval
 import numpy as np
 import pytest
 
-from featx.annotations import read_events, read_truth
+from featx.annotations import read_events
 from featx.errors import ParameterError
+from featx.testing import read_truth
 from featx_bench.render import (
     TAG_CATEGORIES,
     RenderOptions,

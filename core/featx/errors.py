@@ -100,6 +100,13 @@ def some(names: Iterable[object], *, most: int = 10) -> str:
     return listed(names[:most]) + more
 
 
+def lines(items: Iterable[object], *, most: int = 10) -> str:
+    """Return ``items`` on indented lines of their own, the first of them where there are more."""
+    items = list(items)
+    more = [f"... {len(items) - most} more"] if len(items) > most else []
+    return "".join(f"\n  {item}" for item in [*items[:most], *more])
+
+
 class FeatxError(Exception):
     """Base class of every error that featx raises on purpose."""
 

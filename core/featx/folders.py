@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["cache_folder", "replacing"]
-
 
 def cache_folder() -> Path:
     r"""Return the folder for weights and other things that can be made again.

@@ -199,7 +199,6 @@ class IndexSpec:
     reference: str = ""
 
 
-# ---------------------------------------------------------------- what plugins implement
 class Track(Protocol):
     """One recording as an extractor sees it; files and padding are the host's business."""
 

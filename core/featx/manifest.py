@@ -14,15 +14,6 @@ from urllib.parse import unquote_to_bytes
 
 from featx.errors import ParameterError, listed
 
-__all__ = [
-    "MANIFEST_COLUMNS",
-    "MANIFEST_SUFFIXES",
-    "ManifestRow",
-    "manifest_column",
-    "manifest_columns",
-    "read_manifest",
-]
-
 _PLAYLISTS = (".m3u", ".m3u8")
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", *_PLAYLISTS)
 _DELIMITERS = ",;\t"
@@ -98,10 +89,7 @@ def read_manifest(
 def manifest_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
     """Return one column of a manifest by track id, whatever it is called; empty where it is.
 
-    Raises
-    ------
-    ParameterError
-        As `read_manifest`, or if there is no such column.
+    Raises `ParameterError` as `read_manifest`, or if there is no such column.
     """
     path = Path(path)
     folder = os.path.abspath(path.parent)  # noqa: PTH100  (no link is followed)

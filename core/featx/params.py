@@ -11,8 +11,6 @@ from typing import Any, TypeVar, dataclass_transform
 
 from featx.errors import ParameterError, listed
 
-__all__ = ["NoParams", "check_params", "param", "params_class", "parse_params"]
-
 T = TypeVar("T")
 
 

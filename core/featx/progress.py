@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["BarMeter", "LineMeter", "Meter", "choose_meter"]
-
 _LINE_SECONDS = 30.0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, listed
+from featx.frontend.checks import check_array
 from featx.frontend.compression import Decibel
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import FrontEnd
@@ -20,8 +21,6 @@ from featx.frontend.triangles import Mel
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
-
-__all__ = ["onset_strength", "overlap_lag", "peak_pick", "spectral_flux", "superflux"]
 
 _AGGREGATES = ("mean", "median")
 #: Pole of the filter that takes out the mean, as in librosa.
@@ -55,11 +54,6 @@ def spectral_flux(
     -------
     float32 array, shape (n_frames,), >= 0
         In the unit of ``S``. The first ``lag`` frames are 0.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     from featx.kernels.onset import flux_kernel, maximum_kernel, median_flux_kernel
 
@@ -131,11 +125,6 @@ def onset_strength(
     -------
     float32 array, shape (n_frames,)
         dB per frame for ``y``; zeros for silence.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
 
     References
     ----------
@@ -272,11 +261,6 @@ def peak_pick(
     -------
     int64 array, shape (n_peaks,)
         Rising.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     from featx.kernels.onset import pick_kernel
 
@@ -300,14 +284,8 @@ def _check_integer(name: str, value: Any, *, at_least: int) -> None:
 
 def _check_finite(name: str, x: Any, *, ndim: int = 2) -> FloatArray:
     """Return ``x`` as a contiguous array, after checking shape, dtype and values."""
-    if not isinstance(x, np.ndarray) or x.ndim != ndim or x.dtype != np.float32:
-        shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", type(x).__name__)
-        raise ParameterError(
-            f"{name} must be {'one' if ndim == 1 else 'two'}-dimensional float32, "
-            f"got shape {shape}, dtype {dtype}."
-        )
-    if x.size and not (x.min() > -math.inf and x.max() < math.inf):
-        raise ParameterError(
-            f"{name} must be finite, got {np.count_nonzero(~np.isfinite(x))} values that are not."
-        )
-    return np.ascontiguousarray(x)
+    array = check_array(name, x, ndim=ndim)
+    if array.size and not (array.min() > -math.inf and array.max() < math.inf):
+        n_bad = np.count_nonzero(~np.isfinite(array))
+        raise ParameterError(f"{name} must be finite, got {n_bad} values that are not.")
+    return array

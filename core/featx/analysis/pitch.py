@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.frontend.checks import check_finite, check_waveform
+from featx.frontend.checks import check_finite, check_waveform, frozen
 
 if TYPE_CHECKING:
     from featx.types import FloatArray
-
-__all__ = ["yin", "yin_difference", "yin_normalised_difference"]
 
 #: Frames computed together; what they share is computed once.
 _BLOCK = 64
@@ -244,9 +242,7 @@ def _difference(
     from featx.kernels.plan import workspaces
     from featx.kernels.vector import lanes, marker
 
-    # read-only and other arrays are two types to numba: hand over one of them
-    samples = samples.view()
-    samples.flags.writeable = False
+    samples = frozen(samples)
     count = lanes()
     if count == 0:
         difference_kernel(samples, hop, frame_length, win, out)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
+from featx.frontend.checks import check_array, frozen
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
-
-__all__ = ["hpss", "median_filter"]
 
 #: Networks for larger windows take longer to make than a window that is kept sorted takes.
 _LARGEST_NETWORK = 1024
@@ -37,22 +36,14 @@ def median_filter(S: FloatArray, *, kernel_size: int = 31, axis: int = 0) -> Flo
     Returns
     -------
     float32 array, shape (n_frames, n_bins)
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
-    if S.ndim != 2 or S.dtype != np.float32:
-        raise ParameterError(
-            f"S must be two-dimensional float32, got shape {S.shape}, dtype {S.dtype}."
-        )
+    S = check_array("S", S)
     if axis not in (0, 1):
         raise ParameterError(f"axis must be 0 or 1, got {axis!r}.")
     _check_size(kernel_size)
     if S.size and np.isnan(S.min()):
         raise ParameterError(f"S must be free of NaN, got {np.count_nonzero(np.isnan(S))}.")
-    return _medians(np.ascontiguousarray(S), kernel_size, axis)
+    return _medians(S, kernel_size, axis)
 
 
 def hpss(
@@ -87,11 +78,6 @@ def hpss(
     harmonic, percussive : arrays of the shape and dtype of ``S``
         With ``mask``, float32 shares within 0..1. Where both medians are zero, soft masks are 0.5,
         or 0 if a margin is above 1.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
 
     References
     ----------
@@ -188,9 +174,7 @@ def _medians(S: FloatArray, size: int, axis: int) -> FloatArray:
     out = np.empty_like(S)
     if S.size == 0:
         return out
-    # read-only and other arrays are two types to numba: hand over one of them
-    S = S.view()
-    S.flags.writeable = False
+    S = frozen(S)
     count = lanes()
     if count == 0 or size > _LARGEST_NETWORK:
         window = np.empty(size, np.float32)

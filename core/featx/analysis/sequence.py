@@ -9,11 +9,10 @@ import numpy as np
 
 from featx.analysis.transitions import Transitions, check_below_infinity
 from featx.errors import ParameterError
+from featx.frontend.checks import check_array
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray, FloatArray
-
-__all__ = ["link_beats", "viterbi"]
 
 #: Scores kept at a time; longer sequences are computed twice, piece by piece.
 _KEPT_BYTES = 1 << 26
@@ -113,22 +112,13 @@ def link_beats(
         -1 begins a chain: too early for a beat before, or before the first frame of at least 0.01
         of the largest strength. Among equal ones the latest beat.
 
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
-
     References
     ----------
     Ellis. "Beat tracking by dynamic programming". Journal of New Music Research, 2007.
     """
     from featx.kernels.sequence import beat_links_kernel
 
-    if strength.ndim != 1 or strength.dtype != np.float32:
-        raise ParameterError(
-            "strength must be one-dimensional float32, "
-            f"got shape {strength.shape}, dtype {strength.dtype}."
-        )
+    strength = check_array("strength", strength, ndim=1)
     if not np.isfinite(strength).all():
         raise ParameterError("strength must be finite, got NaN or infinite values.")
     if not 2 <= period < math.inf:
@@ -140,20 +130,15 @@ def link_beats(
     costs: DoubleArray = tightness * (np.log(distances) - math.log(period)) ** 2
     scores, links = np.empty(len(strength)), np.empty(len(strength), np.int64)
     floor = 0.01 * float(strength.max(initial=0.0))
-    beat_links_kernel(np.ascontiguousarray(strength), costs, nearest, floor, scores, links)
+    beat_links_kernel(strength, costs, nearest, floor, scores, links)
     return scores.astype(np.float32), links
 
 
-# ---------------------------------------------------------------- checks
 def _check_observed(
     log_observed: Any, n_states: int, columns: AnyArray | None
 ) -> tuple[FloatArray, AnyArray]:
     """Return the observations and the column of every state."""
-    if log_observed.ndim != 2 or log_observed.dtype != np.float32:
-        raise ParameterError(
-            "log_observed must be two-dimensional float32, "
-            f"got shape {log_observed.shape}, dtype {log_observed.dtype}."
-        )
+    log_observed = check_array("log_observed", log_observed)
     check_below_infinity("log_observed", log_observed)
     n_columns = log_observed.shape[1]
     if columns is None:
@@ -174,7 +159,7 @@ def _check_observed(
                 f"columns must lie within 0..{n_columns - 1}, got {seen.min()}..{seen.max()}."
             )
         seen = seen.astype(np.int64)
-    return np.ascontiguousarray(log_observed), seen
+    return log_observed, seen
 
 
 def _first_scores(observed: FloatArray, log_initial: AnyArray | None) -> FloatArray:
@@ -187,7 +172,6 @@ def _first_scores(observed: FloatArray, log_initial: AnyArray | None) -> FloatAr
     return observed + initial
 
 
-# ---------------------------------------------------------------- decoding
 def _decode_sparse(
     transitions: Transitions,
     observed: FloatArray,

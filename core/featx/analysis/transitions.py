@@ -14,8 +14,6 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["Transitions", "check_below_infinity"]
-
 #: Estimated cycles of a vector of a matrix or band, most of them for its way from the cache; of an
 #: edge and of a state of sparse transitions.
 _VECTOR, _EDGE, _STATE = 5.0, 2.5, 3.0
@@ -82,11 +80,6 @@ class Transitions:
         log_probabilities : array, shape (n_edges,)
             -inf drops the edge.
         n_states : int > 0
-
-        Raises
-        ------
-        ParameterError
-            If an argument breaks its rule.
         """
         ends = np.asarray(sources), np.asarray(targets)
         weights = np.asarray(log_probabilities, dtype=np.float32)

@@ -4,10 +4,4 @@ from .events import hz_to_midi as hz_to_midi
 from .events import midi_to_hz as midi_to_hz
 from .events import printable as printable
 from .reading import read_events as read_events
-from .truth import Chord as Chord
-from .truth import Hit as Hit
-from .truth import Note as Note
-from .truth import Section as Section
-from .truth import Truth as Truth
-from .truth import read_truth as read_truth
 from .writing import write_events as write_events

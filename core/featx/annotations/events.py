@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, DoubleArray, FeatureSpec
 
-__all__ = ["Events", "events_from_columns", "hz_to_midi", "midi_to_hz", "printable"]
-
 _START = ("time", "start", "onset", "start_time", "time_start")
 _END = ("end", "offset", "stop", "end_time", "time_end")
 _DURATION = ("duration", "dur", "length")
@@ -202,12 +200,26 @@ class Events:
         inside = (ends >= start) & (self.starts <= end)
         if self.ends is not None:
             inside &= (ends > start) & (self.starts < end)
-        changes: dict[str, Any] = {key: np.asarray(c)[inside] for key, c in self._arrays().items()}
-        if self.ends is not None:
-            changes["starts"] = np.maximum(self.starts[inside], start)
-            changes["ends"] = np.minimum(self.ends[inside], end)
-        columns = {key: np.asarray(column)[inside] for key, column in self.columns.items()}
+        part = self.rows(inside)
+        if part.ends is None:
+            return part
+        starts, ends = np.maximum(part.starts, start), np.minimum(part.ends, end)
+        return dataclasses.replace(part, starts=starts, ends=ends)
+
+    def rows(self, chosen: AnyArray) -> Events:
+        """Return the events that ``chosen`` picks, numbers in any order or a mask."""
+        changes: dict[str, Any] = {key: np.asarray(c)[chosen] for key, c in self._arrays().items()}
+        columns = {key: np.asarray(column)[chosen] for key, column in self.columns.items()}
         return dataclasses.replace(self, columns=columns, **changes)
+
+    @classmethod
+    def joined(cls, name: str, groups: Sequence[Events]) -> Events:
+        """Return the events of several groups one after the other, with what all of them have."""
+        shared = set.intersection(*(set(group._arrays()) for group in groups)) - {"strong"}
+        arrays: dict[str, Any] = {
+            key: np.concatenate([group._arrays()[key] for group in groups]) for key in shared
+        }
+        return cls(name=name, **arrays)
 
     def _has(self, name: str) -> bool:
         return getattr(self, name) is not None

@@ -16,8 +16,6 @@ from featx.errors import FeatxError, ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = ["TempoMap", "import_mido", "midi_bytes", "read_midi"]
-
 #: Microseconds and ticks per quarter note: a tick is a tenth of a millisecond.
 _TEMPO = 500_000
 _RESOLUTION = 5000
@@ -52,14 +50,7 @@ def midi_bytes(groups: Sequence[Events]) -> bytes:
     """Return a MIDI file (format 1) with a track per group; the same bytes for the same notes.
 
     Pitches are rounded to semitones; the column ``velocity``, or else the confidence, both in
-    0..1, is the velocity.
-
-    Raises
-    ------
-    ParameterError
-        If a group has no frequencies or no ends.
-    FeatxError
-        If mido is not installed.
+    0..1, is the velocity. Groups without frequencies or ends raise `ParameterError`.
     """
     mido = import_mido()
     file = mido.MidiFile(type=1, ticks_per_beat=_RESOLUTION)
@@ -98,12 +89,7 @@ def _messages(group: Events) -> Iterator[tuple[int, int, str, int, int]]:
 def read_midi(path: Path) -> list[Events]:
     """Return the notes of every track that has some, with the column ``velocity`` (0..1).
 
-    Raises
-    ------
-    ParameterError
-        If it is no MIDI file.
-    FeatxError
-        If mido is not installed.
+    What is no MIDI file raises `ParameterError`.
     """
     mido = import_mido()
     try:

@@ -13,8 +13,6 @@ from featx.types import Column, FeatureSpec, check_label
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["TIME_TOLERANCE", "as_table", "check_labels", "check_times", "label_table"]
-
 #: Seconds by which an event may lie behind the end: resampling rounds up to whole samples.
 TIME_TOLERANCE = 0.001
 
@@ -24,24 +22,10 @@ _ENDS = ("end", "offset", "stop")
 def as_table(spec: FeatureSpec, values: Any) -> AnyArray:
     """Return events as they are kept: ``(N, k)`` float64, or a structured array with labels.
 
-    Parameters
-    ----------
-    spec : FeatureSpec
-        Of kind ``events``.
-    values : mapping, structured array, or array of shape (N, k)
-        One array or list per column by its name; the plain array only where no column holds labels.
-
-    Returns
-    -------
-    array
-        Float64 of shape (N, k); where ``spec.has_labels``, of shape (N,) with a field per column,
-        float64 or text. Never the array given.
-
-    Raises
-    ------
-    ParameterError
-        If a column is missing or unknown, columns differ in length, hold something else than
-        their description says, or a label is not in the vocabulary.
+    ``values`` map column names to arrays or lists, or are a structured array, or, where no column
+    holds labels, an array of shape (N, k). With labels the result has shape (N,) and a field per
+    column, float64 or text. It is never the array given. Values that do not fit ``spec`` raise
+    `ParameterError`.
     """
     if isinstance(values, np.ndarray) and values.dtype.names is None:
         if spec.has_labels:

@@ -19,17 +19,6 @@ from featx.errors import ParameterError, listed
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = [
-    "JAMS_VERSION",
-    "audacity_text",
-    "jams_annotation",
-    "jams_document",
-    "jams_text",
-    "lab_text",
-    "namespace_of",
-    "write_events",
-]
-
 JAMS_VERSION = "0.3.5"
 
 
@@ -83,7 +72,6 @@ def write_events(
     return path
 
 
-# ---------------------------------------------------------------------------- JAMS
 def namespace_of(events: Events) -> str:
     """Return the JAMS namespace of events: the one that they name, or what fits their columns.
 
@@ -253,7 +241,6 @@ def _is_numeric(column: Any) -> bool:
     return np.asarray(column).dtype.kind == "f"
 
 
-# ---------------------------------------------------------------------------- text
 def lab_text(events: Events) -> str:
     """Return lines of start, end and label between tabs; of time and label without ends."""
     starts, ends = _spans(events)

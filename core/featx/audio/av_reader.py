@@ -15,8 +15,6 @@ from featx.errors import AudioError
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["AvReader"]
-
 #: FFmpeg sample format -> (factor to [-1, 1], offset before it)
 _SCALES = {
     "u8": (1 / 128, -128.0),

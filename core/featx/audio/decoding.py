@@ -31,8 +31,6 @@ from featx.errors import AudioError, ParameterError
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["Audio", "decode", "probe"]
-
 #: samples (frames times channels) that one block holds
 _BLOCK = 1 << 17
 #: a sample at or above this counts as clipped: full scale of 16-bit PCM

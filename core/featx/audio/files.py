@@ -13,8 +13,6 @@ from pathlib import Path
 
 from featx.errors import AudioError
 
-__all__ = ["SourceFile", "View", "content_hash", "file_state", "open_regular"]
-
 _CHUNK = 1 << 20
 _CODES = {
     errno.ENOENT: ("missing", "the file does not exist"),
@@ -101,12 +99,9 @@ def _from_os(error: OSError) -> AudioError:
 def open_regular(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
     """Open ``path`` for reading and close it afterwards; never blocks on a named pipe.
 
-    Raises
-    ------
-    AudioError
-        ``missing``, ``permission``, ``unreadable`` (also loops of links), or ``not-audio`` for
-        folders, pipes, sockets and devices. An `OSError` while reading becomes ``unreadable``.
-        Every `AudioError` raised while the file is open gets its path.
+    Raises `AudioError`: ``missing``, ``permission``, ``unreadable`` (also loops of links), or
+    ``not-audio`` for folders, pipes, sockets and devices. An `OSError` while reading becomes
+    ``unreadable``. Every `AudioError` raised while the file is open gets its path.
     """
     try:
         with _opened(path) as source:

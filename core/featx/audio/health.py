@@ -12,8 +12,6 @@ from featx.audio.limits import Decoded, Limits, Note
 from featx.audio.tags import tags_and_error
 from featx.errors import AudioError
 
-__all__ = ["CLIPPED_FRACTION", "SILENT_PEAK", "Health", "examine", "file_notes"]
-
 #: a file whose peak stays below this (-80 dBFS) is silent
 SILENT_PEAK = 1e-4
 #: a file with more than this fraction of its samples at full scale is clipped

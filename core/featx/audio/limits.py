@@ -11,8 +11,6 @@ from featx.errors import AudioError, ParameterError
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["AudioInfo", "Decoded", "Limits", "Note"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:

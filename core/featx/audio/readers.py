@@ -17,8 +17,6 @@ from featx.errors import AudioError
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["Reader", "SndfileReader", "open_reader"]
-
 #: libsndfile's answer where the number of frames is unknown
 _UNKNOWN_FRAMES = 2**63 - 1
 _FLAC_LOST_SYNC = 158
@@ -160,10 +158,7 @@ class SndfileReader:
 def open_reader(source: SourceFile, container: str, start: int, structure: Structure) -> Reader:
     """Return a reader for ``source``; ``container`` begins at byte ``start``.
 
-    Raises
-    ------
-    AudioError
-        ``not-audio``, ``unsupported``, ``truncated`` or ``lying-header``.
+    Raises `AudioError`: ``not-audio``, ``unsupported``, ``truncated`` or ``lying-header``.
     """
     from featx.audio.av_reader import AvReader
 

@@ -6,8 +6,6 @@ import os
 
 from featx.audio.files import open_regular
 
-__all__ = ["read_tags", "tags_and_error"]
-
 _FIELDS = ("artist", "album", "title")
 _MAX_LENGTH = 1000
 

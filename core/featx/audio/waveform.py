@@ -13,8 +13,6 @@ from featx.errors import ParameterError, listed
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["DOWNMIXES", "QUALITIES", "RESAMPLER", "mix_into", "resample", "to_mono"]
-
 #: Name of the resampler in a recipe, next to the quality.
 RESAMPLER = "soxr"
 #: Qualities of `resample`, from fast to exact.

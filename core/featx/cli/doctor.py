@@ -100,7 +100,6 @@ def _home() -> Path:
     return Path(__file__).parents[1]
 
 
-# ---------------------------------------------------------------- what is installed
 def _dependencies() -> Iterator[Finding]:
     from importlib_metadata import PackageNotFoundError, requires, version
 
@@ -154,7 +153,6 @@ def _writable(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
-# ---------------------------------------------------------------- plugins
 def _plugins(timeout: float) -> Iterator[Finding]:
     from featx.registry.loading import switches
 
@@ -214,7 +212,6 @@ def _child(
         return dict(answer.values), ""
 
 
-# ---------------------------------------------------------------- one second of sound
 def _selftest() -> Iterator[Finding]:
     answer, problem = _child("featx.cli.doctor_children:compute_features", _SELFTEST_SECONDS)
     if answer is None:
@@ -234,7 +231,6 @@ def _selftest() -> Iterator[Finding]:
     )
 
 
-# ---------------------------------------------------------------- kernels ahead of time
 def _warm() -> Finding:
     answer, problem = _child("featx.cli.doctor_children:compile_kernels", _WARM_SECONDS)
     if answer is None:

@@ -116,10 +116,7 @@ def parse_run_options(
 ) -> dict[str, Any]:
     """Return the options of `run_options` as arguments of `featx.engine.plan` and `run`.
 
-    Raises
-    ------
-    ParameterError
-        For ``--set``, ``--features`` or ``--weights`` of a wrong form.
+    Raises `ParameterError` for ``--set``, ``--features`` or ``--weights`` of a wrong form.
     """
     by_name = _extractors(plugins)
     return {

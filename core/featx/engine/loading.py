@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from featx.engine.tasks import PreparedExtractor
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["LoadedExtractor", "open_extractor"]
-
 
 class LoadedExtractor:
     """An open extractor; call it with a waveform, or `file` with a path.

@@ -13,8 +13,6 @@ from featx.errors import DECODE_CODES
 from featx.notebook import html_table
 from featx.progress import Meter, choose_meter
 
-__all__ = ["MeterProgress", "Reporter", "RunSummary", "choose_progress"]
-
 #: Failed files that a summary keeps; all of them are in the ledger.
 KEPT_FAILURES = 50
 

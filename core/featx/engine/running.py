@@ -30,8 +30,6 @@ from featx.weights import unfinished
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-__all__ = ["OtherIdsError", "UntrainedWarning", "plan", "run"]
-
 #: Seconds that opening all extractors may take at least.
 _OPEN_SECONDS = 600.0
 _MEMORY_SHARE = 0.8

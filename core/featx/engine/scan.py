@@ -25,8 +25,6 @@ from featx.engine.work.runner import close_runners, scan_shard
 from featx.errors import FAILURE_CODES, NOTE_CODES, ParameterError
 from featx.guarded.limits import available_cores
 
-__all__ = ["FINDING_CODES", "Finding", "ScanReport", "scan"]
-
 #: code -> meaning, of everything that a scan can find; the codes of failures come first
 FINDING_CODES: Mapping[str, str] = {
     **FAILURE_CODES,
@@ -146,7 +144,6 @@ def _printable(track: str) -> str:
     return track.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-# ---------------------------------------------------------------- a run without extractors
 def scan(
     inputs: Iterable[str | os.PathLike[str]],
     *,

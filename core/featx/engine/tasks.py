@@ -9,24 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
 from featx.interfaces import ExtractorSpec, Resolved
-from featx.registry.local import LocalModule, load_module
+from featx.registry.records import LocalModule
 from featx.store.records import Recipe
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
-
-__all__ = [
-    "DECODE",
-    "Failure",
-    "FileProperties",
-    "Outputs",
-    "PreparedExtractor",
-    "RunSettings",
-    "ShardSummary",
-    "ShardTask",
-    "TrackTask",
-]
 
 #: The step of a track that comes before every extractor; extractors count from 0.
 DECODE = -1
@@ -112,6 +100,8 @@ class PreparedExtractor:
 
         values = dict(plain)
         if values["module"] is not None:
+            from featx.registry.local import load_module
+
             values["module"] = LocalModule(**values["module"])
             load_module(values["module"], values["spec"]["factory"].partition(":")[2])
         spec: ExtractorSpec = spec_from_json("extractor", values["spec"])
@@ -218,7 +208,6 @@ class ShardSummary:
     peak_rss: int
 
 
-# ------------------------------------------------------------- between runner and child
 @dataclass(frozen=True, kw_only=True)
 class FileProperties:
     """What decoding reports about a track."""

@@ -20,8 +20,6 @@ from featx.registry import load_registry
 if TYPE_CHECKING:
     from featx.types import AnyArray, FeatureSpec, FloatArray
 
-__all__ = ["ClipTransformer"]
-
 #: Constructor arguments, which scikit-learn reads, sets and copies.
 _ARGUMENTS = ("extractor", "feature", "params", "weights", "sr", "device", "threads")
 

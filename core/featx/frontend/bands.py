@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from featx.frontend.streams import Excerpt
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["Bands", "Clip"]
-
 #: Frames smaller than this are silence to ``frame_norm``, the smallest normal float32.
 _TINY = float(np.finfo(np.float32).tiny)
 

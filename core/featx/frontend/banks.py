@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from featx.frontend.framing import Framing
     from featx.types import DoubleArray
 
-__all__ = [
-    "Bank",
-    "Bins",
-    "ConstantQ",
-    "FilterBank",
-    "Samples",
-    "Unframed",
-    "Waveform",
-    "check_span",
-    "check_within",
-]
-
 
 class Bank(Part):
     """What a front end makes of every frame of a waveform, or of the waveform itself."""
@@ -89,7 +77,6 @@ class Samples(Bank, id="samples"):
         return "samples"
 
 
-# ---------------------------------------------------------------- filter banks
 class FilterBank(Bank):
     """Columns that are weighted sums of the bins of a spectrum."""
 
@@ -123,7 +110,6 @@ def check_within(fmin: float, fmax: float | None, sr: int) -> None:
         )
 
 
-# ---------------------------------------------------------------- without frames
 class Unframed(Bank):
     """A bank that reads the waveform itself: its front end has no `Framing`."""
 

@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, FloatArray
 
-__all__ = [
-    "frame_blocks",
-    "power_blocks",
-    "scalar_blocks",
-    "spectrum_blocks",
-    "stft_blocks",
-]
-
 #: Samples in one block of frames: 1 MiB of float32, which stays in the cache.
 BLOCK_SAMPLES = 1 << 18
 
@@ -83,14 +75,6 @@ def stft_blocks(y: FloatArray, framing: Framing, **where: Any) -> Iterator[tuple
         yield first, X
 
 
-def power_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
-    """Yield the first index and the magnitude or power spectra of every block, gain included.
-
-    The array is used again for the next block.
-    """
-    return _lane_blocks(y, fe) if has_lanes(fe) else scalar_blocks(y, fe)
-
-
 def _lane_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]]:
     framing, block = framing_of(fe), block_frames()
     total = framing.n_frames(len(y))
@@ -103,7 +87,10 @@ def _lane_blocks(y: FloatArray, fe: FrontEnd) -> Iterator[tuple[int, FloatArray]
 
 
 def scalar_blocks(y: FloatArray, fe: FrontEnd, **where: Any) -> Iterator[tuple[int, FloatArray]]:
-    """Do `power_blocks` without vectors; ``where`` as in `frame_blocks`."""
+    """Yield the first index and the magnitude or power spectra of every block, gain included.
+
+    The array is used again for the next block; ``where`` as in `frame_blocks`.
+    """
     from featx.kernels.spectrum import magnitude_kernel, power_kernel
 
     kernel = power_kernel if fe.power == 2.0 else magnitude_kernel
@@ -152,4 +139,4 @@ def spectrum_blocks(
     check_rate(fe, sr)
     y = check_waveform(y)
     check_finite(y)
-    return power_blocks(y, fe)
+    return _lane_blocks(y, fe) if has_lanes(fe) else scalar_blocks(y, fe)

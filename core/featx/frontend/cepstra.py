@@ -13,8 +13,6 @@ from featx.frontend.filters import BandedBank
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["append_derivatives", "cepstrum", "derivative", "fitted_frames"]
-
 
 @lru_cache(maxsize=64)
 def _cosines(n_mfcc: int, n_bands: int, lifter: float) -> FloatArray:

@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, FloatArray
 
-__all__ = [
-    "LARGEST",
-    "check_finite",
-    "check_out",
-    "check_rate",
-    "check_threads",
-    "check_waveform",
-    "check_waveforms",
-]
-
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9
 
@@ -36,6 +26,24 @@ def check_waveform(y: Any) -> FloatArray:
             f"y must be one-dimensional float32, got shape {shape}, dtype {dtype}. {remedy}."
         )
     return np.ascontiguousarray(y)
+
+
+def check_array(name: str, x: Any, *, ndim: int = 2) -> FloatArray:
+    """Return ``x`` as a contiguous array, after checking that it is float32 with ``ndim`` axes."""
+    if not isinstance(x, np.ndarray) or x.ndim != ndim or x.dtype != np.float32:
+        shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", type(x).__name__)
+        raise ParameterError(
+            f"{name} must be {'one' if ndim == 1 else 'two'}-dimensional float32, got shape "
+            f"{shape}, dtype {dtype}."
+        )
+    return np.ascontiguousarray(x)
+
+
+def frozen(x: FloatArray) -> FloatArray:
+    """Return a read-only view: read-only arrays and others are two types to numba."""
+    x = x.view()
+    x.flags.writeable = False
+    return x
 
 
 def check_waveforms(y: Any) -> FloatArray:

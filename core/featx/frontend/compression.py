@@ -12,8 +12,6 @@ from featx.frontend.description import Part, check_choice, check_number
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["Compression", "Decibel", "Ln", "Log10", "Logarithm", "PowerLaw"]
-
 
 class Compression(Part):
     """What is done to every value of a band."""

@@ -10,8 +10,6 @@ from typing import Any, ClassVar, Self
 
 from featx.errors import ParameterError, listed
 
-__all__ = ["Part", "check_choice", "check_integer", "check_number"]
-
 #: id -> class of every part that has been defined
 _KINDS: dict[str, type[Part]] = {}
 
@@ -45,17 +43,25 @@ class Part:
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote.
 
-        Raises
-        ------
-        ParameterError
-            If the id is unknown, the fields are not those of its class, or a value is refused.
+        Raises `ParameterError` if the id is unknown, the fields are not those of its class, or a
+        value is refused.
         """
-        kinds = {name: kind for name, kind in _KINDS.items() if issubclass(kind, cls)}
-        kind = kinds.get(plain.get("id", ""))
-        if kind is None:
-            raise ParameterError(f"id must be one of {listed(kinds)}, got {plain.get('id')!r}.")
+        kind = cls._kind(plain.get("id"))
         check_names(f"fields of {plain['id']!r}", plain, ("id", *kind.names()))
-        return kind(**{name: _value(plain[name]) for name in kind.names()})
+        return cls.of(**plain)
+
+    @classmethod
+    def of(cls, *, id: str | None = None, **plain: Any) -> Self:  # noqa: A002
+        """Return the part of that kind with these fields, as in JSON; others have defaults."""
+        kind = cls if id is None else cls._kind(id)
+        return kind(**{name: read_value(value) for name, value in plain.items()})
+
+    @classmethod
+    def _kind(cls, identity: Any) -> type[Self]:
+        kinds = {name: kind for name, kind in _KINDS.items() if issubclass(kind, cls)}
+        if identity not in kinds:
+            raise ParameterError(f"id must be one of {listed(kinds)}, got {identity!r}.")
+        return kinds[identity]
 
 
 def _plain(value: Any) -> Any:
@@ -64,7 +70,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _value(plain: Any) -> Any:
+def read_value(plain: Any) -> Any:
+    """Return the value of a field from its plain form."""
     if isinstance(plain, str) and "/" in plain:
         return Fraction(plain)
     return tuple(plain) if isinstance(plain, list) else plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,17 +16,6 @@ from featx.frontend.triangles import Mel
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray, FloatArray
-
-__all__ = [
-    "BandedBank",
-    "EmptyBandWarning",
-    "banded_bank",
-    "bin_frequencies",
-    "mel_filter_bank",
-    "normalised",
-    "triangles",
-    "warn_of_empty_rows",
-]
 
 
 class EmptyBandWarning(UserWarning):
@@ -74,15 +64,22 @@ class BandedBank:
         return [int(row) for row in np.flatnonzero(self.lengths == 0)]
 
 
-def warn_of_empty_rows(rows: list[int], *, stacklevel: int) -> None:
-    """Say which rows touch no bin; they are kept, because networks expect their columns."""
-    if rows:
-        warnings.warn(
-            f"{len(rows)} of the filter bank's rows touch no FFT bin and stay constant: {rows}. "
-            "Use fewer bands or a larger n_fft unless a network expects them.",
-            EmptyBandWarning,
-            stacklevel=stacklevel + 1,
-        )
+def warn_of_empty_rows(rows: list[int]) -> None:
+    """Say which rows touch no bin; they are kept, because networks expect their columns.
+
+    The warning names the line outside featx from which the bank was asked for.
+    """
+    if not rows:
+        return
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("featx."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{len(rows)} of the filter bank's rows touch no FFT bin and stay constant: {rows}. "
+        "Use fewer bands or a larger n_fft unless a network expects them.",
+        EmptyBandWarning,
+        stacklevel=level,
+    )
 
 
 @lru_cache(maxsize=128)
@@ -164,5 +161,5 @@ def mel_filter_bank(
     )
     bank.check_rate(sr)
     weights = bank.matrix(sr=sr, n_fft=n_fft)
-    warn_of_empty_rows([int(i) for i in np.flatnonzero(~weights.any(axis=1))], stacklevel=2)
+    warn_of_empty_rows([int(i) for i in np.flatnonzero(~weights.any(axis=1))])
     return weights

@@ -9,8 +9,6 @@ from typing import Any
 from featx.errors import ParameterError
 from featx.frontend.description import Part, check_choice, check_integer, check_number
 
-__all__ = ["Framing"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Framing(Part, id="frames"):

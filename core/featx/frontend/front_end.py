@@ -24,8 +24,6 @@ from featx.frontend.level import Level
 from featx.frontend.pitch_classes import Chroma, LibrosaChroma
 from featx.frontend.triangles import Bark, Erb, LogFrequency, Mel
 
-__all__ = ["BANKS", "Cepstrum", "FrontEnd"]
-
 #: The banks of featx; `Bank.from_json` also knows those of plugins that have been imported.
 BANKS: tuple[type[Bank], ...] = (
     Mel, Bark, Erb, LogFrequency, Chroma, LibrosaChroma, Bins, Samples, ConstantQ, Waveform,
@@ -53,7 +51,7 @@ class Cepstrum(Part, id="cepstrum"):
 
 
 #: parts of a front end -> what they must be, and whether there may be none
-_PARTS: dict[str, tuple[type[Part], bool]] = {
+PARTS: dict[str, tuple[type[Part], bool]] = {
     "level": (Level, True),
     "framing": (Framing, True),
     "bank": (Bank, False),
@@ -126,7 +124,7 @@ class FrontEnd:
     delta_width: int = 9
 
     def __post_init__(self) -> None:
-        for name, (kind, optional) in _PARTS.items():
+        for name, (kind, optional) in PARTS.items():
             value = getattr(self, name)
             if not isinstance(value, kind) and not (optional and value is None):
                 made = f"a {kind.__name__}" + (" or None" if optional else "")
@@ -164,7 +162,6 @@ class FrontEnd:
                     f"{self.cepstrum.n_mfcc}."
                 )
 
-    # ------------------------------------------------------------ sizes
     @property
     def hop(self) -> Fraction:
         """Samples between two frames."""
@@ -187,7 +184,6 @@ class FrontEnd:
         static = self.n_bands(sr) if self.cepstrum is None else self.cepstrum.n_mfcc
         return static * (1 + self.deltas)
 
-    # ------------------------------------------------------------ derived, and as JSON
     def but(self, **changes: Any) -> FrontEnd:
         """Return the same front end but for ``changes``: its own fields, or fields of its parts.
 
@@ -203,7 +199,7 @@ class FrontEnd:
         """
         own = {item.name for item in dataclasses.fields(self)}
         values = {name: changes.pop(name) for name in own & set(changes)}
-        parts = {name: values.get(name, getattr(self, name)) for name in _PARTS}
+        parts = {name: values.get(name, getattr(self, name)) for name in PARTS}
         fields = {
             name: {item: changes.pop(item) for item in part.names() if item in changes}
             for name, part in parts.items()
@@ -242,6 +238,6 @@ class FrontEnd:
         check_names("fields of a front end", plain, [item.name for item in dataclasses.fields(cls)])
         parts = {
             name: None if plain[name] is None else kind.from_json(plain[name])
-            for name, (kind, _) in _PARTS.items()
+            for name, (kind, _) in PARTS.items()
         }
         return cls(**{**plain, **parts})

@@ -12,8 +12,6 @@ from featx.frontend.front_end import FrontEnd
 from featx.frontend.presets import preset
 from featx.types import Column, FeatureSpec
 
-__all__ = ["frame_geometry", "frames_spec", "n_frames"]
-
 
 def framing_of(fe: FrontEnd) -> Framing:
     """Return the framing of ``fe``; raise if it reads the waveform itself."""

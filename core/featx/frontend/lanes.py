@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from featx.frontend.checks import LARGEST, check_finite
+from featx.frontend.checks import LARGEST, check_finite, frozen
 from featx.frontend.compression import Compression, Logarithm
 from featx.frontend.framing import Framing
 from featx.frontend.geometry import framing_of
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from featx.frontend.filters import BandedBank
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, FloatArray
-
-__all__ = [
-    "Engine",
-    "apply_bank",
-    "block_frames",
-    "compression_curve",
-    "engine_of",
-    "fill",
-    "frame_window",
-    "has_lanes",
-    "on_threads",
-    "project_blocks",
-]
 
 T = TypeVar("T")
 
@@ -186,14 +173,10 @@ def fill(
     `block_frames`, and so are the cuts between threads, so that every value depends on the same 2 x
     lanes frames however they are asked for. Needs `has_lanes`.
 
-    ``y`` may be the samples from ``offset`` on of a waveform that has ``total`` frames. They are
-    not looked at again if they are ``checked``. With ``in_blocks``, rows of ``out`` are
-    blocks of frames as the kernels have them, `block_frames` times the bins long.
-
-    Raises
-    ------
-    ParameterError
-        If ``y`` is not finite and sane. ``out`` is then of no use.
+    ``y`` may be the samples from ``offset`` on of a waveform that has ``total`` frames. Unless they
+    are ``checked``, samples that are not finite and sane raise `ParameterError`. With
+    ``in_blocks``, rows of ``out`` are blocks of frames as the kernels have them, `block_frames`
+    times the bins long.
     """
     engine = engine or engine_of(fe)
     if engine is None or len(out) == 0:
@@ -248,7 +231,7 @@ def _run(
             engine.layout.samples_size,
         )
     )
-    y, frozen = _frozen(y), _frozen(work[-1])
+    y, cut = frozen(y), frozen(work[-1])
     reflect = engine.framing.pad_mode == "reflect" and len(y) > engine.left
     engine.kernel(
         engine.w,
@@ -263,20 +246,13 @@ def _run(
         steps,
         _NO_BANK if bank is None else bank.arrays,
         engine.curve,
-        (*work, frozen),
+        (*work, cut),
         out.view(np.float32),
         first,
         start,
         stop,
         peak,
     )
-
-
-def _frozen(x: FloatArray) -> FloatArray:
-    """Return a read-only view: read-only arrays and others are two types to numba."""
-    x = x.view()
-    x.flags.writeable = False
-    return x
 
 
 _NO_BANK = (*(np.zeros(0, dtype=np.int64) for _ in range(3)), np.zeros(0, dtype=np.float32))
@@ -307,7 +283,7 @@ def _project(S: FloatArray, bank: BandedBank, out: FloatArray) -> bool:
     )
     curve = (np.float32(1.0),) * 4
     work = workspaces.take(sizes)
-    S, work = _frozen(S), (*work, _frozen(work[-1]))
+    S, work = frozen(S), (*work, frozen(work[-1]))
     project_frames_kernel(marker(lanes), S, shape, bank.arrays, False, curve, work, out)
     return True
 
@@ -327,7 +303,6 @@ def project_blocks(
     )
 
 
-# ---------------------------------------------------------------- threads
 def on_threads(work: Callable[[int], T], starts: range) -> list[T]:
     """Return ``work(start)`` for all starts, one of them computed in the calling thread."""
     if len(starts) <= 1:

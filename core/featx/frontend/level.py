@@ -13,8 +13,6 @@ from featx.frontend.description import Part
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["Level", "level_gain"]
-
 #: Samples whose squares are added at a time, wherever a waveform is cut.
 _SAMPLES = 1 << 14
 #: Below this RMS a waveform is silence and stays as it is.

@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["FITS", "new_array", "thread_array"]
-
 #: Values of one purpose that are kept between calls, 8 MiB; more is new every time.
 KEPT = 1 << 21
 #: Values that a first pass may hold for the second, 64 MiB; beyond, they are computed twice.

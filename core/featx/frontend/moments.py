@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from featx.frontend.streams import Block
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["STATISTICS", "checked_statistics", "describe", "statistic_rows"]
-
 #: What `featx.frontend.statistics` computes, in the order of its documentation.
 STATISTICS = ("mean", "std", "min", "max", "delta_mean", "delta_std")
 

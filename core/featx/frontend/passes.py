@@ -23,8 +23,6 @@ from featx.frontend.tuning import Peaks, kept_shape, peaks_of_frames, tuning_of_
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["Reserve", "survey_pieces", "survey_waveform"]
-
 #: Makes an array for a purpose: `memory.thread_array` or `memory.new_array`.
 Reserve = Callable[[str, int, int], "FloatArray"]
 #: A mean below this has no reciprocal: the clip is silence.
@@ -111,7 +109,6 @@ def _looks_at_bands(bands: Bands) -> bool:
     return bands.relative or bands.top_db is not None
 
 
-# ---------------------------------------------------------------- constant-Q, tuning
 def _constant_q(
     bands: Bands,
     bank: ConstantQ,
@@ -157,7 +154,6 @@ def _tuned_bank(bands: Bands, peaks: list[Peaks]) -> BandedBank | None:
     return banded_bank(bands.tuned, sr=bands.sr, n_fft=n_fft, tuning=tuning)
 
 
-# ---------------------------------------------------------------- mean and maximum
 def _sums(
     bands: Bands, blocks: Iterable[Block], clip: Clip, target: FloatArray | None
 ) -> list[float]:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from featx.frontend.framing import Framing
     from featx.types import DoubleArray
 
-__all__ = ["Chroma", "LibrosaChroma"]
-
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 

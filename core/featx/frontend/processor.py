@@ -25,7 +25,7 @@ from featx.frontend.geometry import n_frames
 from featx.frontend.lanes import on_threads
 from featx.frontend.level import level_gain
 from featx.frontend.memory import new_array, thread_array
-from featx.frontend.moments import STATISTICS, checked_statistics, describe, statistic_rows
+from featx.frontend.moments import checked_statistics, describe, statistic_rows
 from featx.frontend.passes import reads_twice, survey_pieces, survey_waveform
 from featx.frontend.presets import preset
 from featx.frontend.rows import Rows
@@ -40,14 +40,6 @@ from featx.frontend.streams import (
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, DoubleArray, FloatArray
-
-__all__ = [
-    "STATISTICS",
-    "Processor",
-    "compute",
-    "compute_blocks",
-    "statistics",
-]
 
 
 class Processor:
@@ -105,11 +97,21 @@ class Processor:
         self, y: FloatArray, *, out: FloatArray | None = None, threads: int = 1
     ) -> FloatArray:
         """Return the representation of ``y``: see `compute`."""
-        return self._compute(y, out, threads, stacklevel=3)
+        check_threads(threads)
+        y = check_waveforms(y)
+        out = check_out(out, (*y.shape[:-1], self.n_frames(y.shape[-1]), self.dim))
+        warn_of_empty_rows(self._bands.empty)
+        _each_channel(y, out, threads, self._write)
+        return out
 
     def blocks(self, source: FloatArray | Iterable[FloatArray]) -> Iterator[tuple[int, FloatArray]]:
         """Yield the representation block by block: see `compute_blocks`."""
-        return self._blocks(source, stacklevel=3)
+        warn_of_empty_rows(self._bands.empty)
+        if not isinstance(source, np.ndarray):
+            return self._yield(*self._open_pieces(source))
+        y = self._levelled(check_waveform(source))
+        excerpt, clip = self._survey(y, 1, into=None, passing=False)
+        return self._yield(clip, blocks_of_waveform(excerpt, self._rows.block, 0, excerpt.total))
 
     def statistics(
         self,
@@ -119,18 +121,15 @@ class Processor:
         threads: int = 1,
     ) -> FloatArray:
         """Return statistics over time: see `featx.frontend.statistics`."""
-        return self._statistics(source, statistics, threads, stacklevel=3)
-
-    # ------------------------------------------------------------ whole arrays
-    def _compute(
-        self, y: FloatArray, out: FloatArray | None, threads: int, *, stacklevel: int
-    ) -> FloatArray:
         check_threads(threads)
-        y = check_waveforms(y)
-        shape = (*y.shape[:-1], self.n_frames(y.shape[-1]), self.dim)
-        out = check_out(out, shape)
-        warn_of_empty_rows(self._bands.empty, stacklevel=stacklevel)
-        _each_channel(y, out, threads, self._write)
+        names = checked_statistics(statistics)
+        warn_of_empty_rows(self._bands.empty)
+        if not isinstance(source, np.ndarray):
+            clip, blocks = self._open_pieces(source)
+            return statistic_rows(names, describe(self._rows, clip, blocks, names), self.dim)
+        y = check_waveforms(source)
+        out = np.empty((*y.shape[:-1], len(names), self.dim), dtype=np.float32)
+        _each_channel(y, out, threads, lambda one, to, n: self._describe(one, names, to, n))
         return out
 
     def _write(self, y: FloatArray, out: FloatArray, threads: int) -> None:
@@ -181,17 +180,6 @@ class Processor:
             reserve=thread_array if passing else new_array,
         )
 
-    # ------------------------------------------------------------ blocks
-    def _blocks(
-        self, source: FloatArray | Iterable[FloatArray], *, stacklevel: int
-    ) -> Iterator[tuple[int, FloatArray]]:
-        warn_of_empty_rows(self._bands.empty, stacklevel=stacklevel)
-        if not isinstance(source, np.ndarray):
-            return self._yield(*self._open_pieces(source))
-        y = self._levelled(check_waveform(source))
-        excerpt, clip = self._survey(y, 1, into=None, passing=False)
-        return self._yield(clip, blocks_of_waveform(excerpt, self._rows.block, 0, excerpt.total))
-
     def _open_pieces(self, pieces: Iterable[FloatArray]) -> tuple[Clip, Iterator[Block]]:
         """Make the first passes over pieces; return what they found, and the blocks of the last."""
         fe = self.front_end
@@ -220,26 +208,6 @@ class Processor:
             out = np.empty((stop - first, self.dim), dtype=np.float32)
             self._rows.write(excerpt, clip, first, stop, out)
             yield first, out
-
-    # ------------------------------------------------------------ statistics
-    def _statistics(
-        self,
-        source: FloatArray | Iterable[FloatArray],
-        statistics: Sequence[str],
-        threads: int,
-        *,
-        stacklevel: int,
-    ) -> FloatArray:
-        check_threads(threads)
-        names = checked_statistics(statistics)
-        warn_of_empty_rows(self._bands.empty, stacklevel=stacklevel)
-        if not isinstance(source, np.ndarray):
-            clip, blocks = self._open_pieces(source)
-            return statistic_rows(names, describe(self._rows, clip, blocks, names), self.dim)
-        y = check_waveforms(source)
-        out = np.empty((*y.shape[:-1], len(names), self.dim), dtype=np.float32)
-        _each_channel(y, out, threads, lambda one, to, n: self._describe(one, names, to, n))
-        return out
 
     def _describe(self, y: FloatArray, names: Sequence[str], out: FloatArray, threads: int) -> None:
         """Write the statistics of a waveform into ``out``."""
@@ -326,7 +294,7 @@ def compute(
     EmptyBandWarning
         If a filter touches no FFT bin.
     """
-    return _processor(preset(front_end), sr)._compute(y, out, threads, stacklevel=3)
+    return _processor(preset(front_end), sr)(y, out=out, threads=threads)
 
 
 def compute_blocks(
@@ -366,7 +334,7 @@ def compute_blocks(
     >>> sum(len(S) for _, S in compute_blocks([second] * 60, "fe-artist", sr=22050))
     2584
     """
-    return _processor(preset(front_end), sr)._blocks(source, stacklevel=3)
+    return _processor(preset(front_end), sr).blocks(source)
 
 
 def statistics(
@@ -419,4 +387,4 @@ def statistics(
     (2, 128)
     """
     ready = _processor(preset(front_end), sr)
-    return ready._statistics(source, statistics, threads, stacklevel=3)
+    return ready.statistics(source, statistics=statistics, threads=threads)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from featx.frontend.streams import Excerpt
     from featx.types import FloatArray
 
-__all__ = ["Rows"]
-
 #: Values in one block of bands: 1 MiB of float32, which stays in the cache.
 BLOCK_VALUES = 1 << 18
 #: Parts of a block that are described one by one, so that statistics have the same cuts everywhere.

@@ -12,19 +12,6 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = [
-    "bark_frequencies",
-    "bark_to_hz",
-    "erb_frequencies",
-    "erb_to_hz",
-    "hz_to_bark",
-    "hz_to_erb",
-    "hz_to_mel",
-    "log_frequencies",
-    "mel_frequencies",
-    "mel_to_hz",
-]
-
 #: Slaney's scale is linear up to this frequency in Hz ...
 _BREAK_HZ = 1000.0
 #: ... with this many Hz per mel, ...

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import FloatArray
 
-__all__ = ["Spectra"]
-
 
 @lru_cache(maxsize=256)
 def _unnamed(fe: FrontEnd) -> FrontEnd:
@@ -43,10 +41,8 @@ class Spectra:
     def __call__(self, front_end: FrontEnd | str) -> FloatArray:
         """Return the array of a front end, shape ``(n_frames, dim)``, read-only.
 
-        Raises
-        ------
-        ParameterError
-            If the front end is unknown or breaks a rule, or the track is not held at its rate.
+        Raises `ParameterError` if the front end is unknown or breaks a rule, or the track is not
+        held at its rate.
         """
         fe = preset(front_end)
         key = _unnamed(fe)

@@ -26,17 +26,6 @@ from featx.frontend.triangles import Mel
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
 
-__all__ = [
-    "chroma",
-    "deltas",
-    "filter_spectrogram",
-    "librosa_layout",
-    "melspectrogram",
-    "mfcc",
-    "spectrogram",
-    "stft",
-]
-
 # what the functions derive from: librosa's frames, and the parts of every representation
 _SPECTRUM = FrontEnd(name="spectrogram", sr=None, framing=Framing(pad_mode="constant"), bank=Bins())
 _MEL = dataclasses.replace(_SPECTRUM, name="melspectrogram", bank=Mel())
@@ -74,11 +63,6 @@ def stft(
     Returns
     -------
     complex64 array, shape (n_frames, n_fft // 2 + 1)
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     if hop_length is None:
         hop_length = (win_length or n_fft) // 4
@@ -169,11 +153,6 @@ def melspectrogram(
     Returns
     -------
     float32 array, shape (n_frames, n_mels), >= 0
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     fe = _derived(
         _MEL, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
@@ -209,10 +188,6 @@ def mfcc(
 
     Parameters
     ----------
-    y : float32 array, shape (n_samples,) or (channels, n_samples)
-        Waveform; channels are computed each as if alone, and lead in the result.
-    sr : int > 0
-        Its rate in Hz.
     n_mfcc : int > 0
         Coefficients, the zeroth included.
     lifter : float >= 0
@@ -223,17 +198,13 @@ def mfcc(
         Normalisation of the mel filters; the DCT is orthonormal.
     top_db : float >= 0 or None
         Dynamic range below the loudest value of the clip.
-    n_fft, hop_length, win_length, window, center, pad_mode, n_mels, fmin, fmax, htk, out, threads
+    y, sr, n_fft, hop_length, win_length, window, center, pad_mode, n_mels, fmin, fmax, htk, out,\
+ threads
         As in `melspectrogram`.
 
     Returns
     -------
     float32 array, shape (n_frames, n_mfcc * (1 + deltas))
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     fe = _derived(
         _MFCC, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
@@ -264,27 +235,18 @@ def chroma(
 
     Parameters
     ----------
-    y : float32 array, shape (n_samples,) or (channels, n_samples)
-        Waveform; channels are computed each as if alone, and lead in the result.
-    sr : int > 0
-        Its rate in Hz.
     norm : {'max', 'l2', None}
         Norm of every frame; silent frames stay zero.
     estimate_tuning : bool
         Shift the filters by the estimated deviation from A4 = 440 Hz.
     n_chroma : int > 0
         Classes per octave, C first.
-    n_fft, hop_length, win_length, window, center, pad_mode, out, threads
-        As in `spectrogram`.
+    y, sr, n_fft, hop_length, win_length, window, center, pad_mode, out, threads
+        As in `melspectrogram`.
 
     Returns
     -------
     float32 array, shape (n_frames, n_chroma), >= 0
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     fe = _derived(
         _CHROMA, n_fft=n_fft, hop_length=hop_length, win_length=win_length, window=window,
@@ -311,11 +273,6 @@ def deltas(x: FloatArray, *, width: int = 9, order: int = 1) -> FloatArray:
     -------
     float32 array of the same shape
         Per frame; zeros where there are too few frames for the polynomial.
-
-    Raises
-    ------
-    ParameterError
-        If an argument breaks its rule.
     """
     if width < 3 or width % 2 == 0:
         raise ParameterError(f"width must be an odd integer >= 3, got {width}.")

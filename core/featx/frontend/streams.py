@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import FloatArray
 
-__all__ = ["ALIGNED", "Block", "Excerpt", "blocks_of_pieces", "blocks_of_waveform", "shares"]
-
 #: Frames are cut at multiples of this, which every number of lanes divides.
 ALIGNED = 32
 #: ``total`` of a waveform that has not ended yet.

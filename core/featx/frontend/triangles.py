@@ -14,22 +14,10 @@ if TYPE_CHECKING:
     from featx.frontend.framing import Framing
     from featx.types import DoubleArray
 
-__all__ = ["Bark", "Erb", "LogFrequency", "Mel"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Triangles(FilterBank):
-    """Triangles, straight in Hz, between neighbouring edges: a kind is its `edges`.
-
-    Parameters
-    ----------
-    n_bands : int > 0
-        Rows.
-    fmin, fmax : float
-        Range in Hz; ``fmax`` None is sr / 2.
-    norm : {'slaney', 'area', 'none'}
-        Row normalisation: by bandwidth in Hz, to a sum of 1, or unit peaks.
-    """
+    """Triangles, straight in Hz, between neighbouring edges: a kind is its scale (`spaced`)."""
 
     n_bands: int = 128
     fmin: float = 0.0
@@ -47,9 +35,14 @@ class _Triangles(FilterBank):
     def check_rate(self, sr: int) -> None:
         check_within(self.fmin, self.fmax, sr)
 
+    def spaced(self, n: int, *, fmin: float, fmax: float) -> DoubleArray:
+        """Return ``n`` frequencies in Hz, equally spaced on the scale from fmin to fmax."""
+        raise NotImplementedError
+
     def edges(self, sr: int) -> DoubleArray:
         """Return the ``n_bands + 2`` edges in Hz."""
-        raise NotImplementedError
+        top = sr / 2 if self.fmax is None else self.fmax
+        return self.spaced(self.n_bands + 2, fmin=self.fmin, fmax=top)
 
     def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
         from featx.frontend.filters import bin_frequencies, normalised, triangles
@@ -84,11 +77,10 @@ class Mel(_Triangles, id="mel"):
         check_choice("scale", self.scale, ("slaney", "htk"))
         check_choice("linear_in", self.linear_in, ("hz", "mel"))
 
-    def edges(self, sr: int) -> DoubleArray:
+    def spaced(self, n: int, *, fmin: float, fmax: float) -> DoubleArray:
         from featx.frontend.scales import mel_frequencies
 
-        top = sr / 2 if self.fmax is None else self.fmax
-        return mel_frequencies(self.n_bands + 2, fmin=self.fmin, fmax=top, htk=self.scale == "htk")
+        return mel_frequencies(n, fmin=fmin, fmax=fmax, htk=self.scale == "htk")
 
     def matrix(self, *, sr: int, n_fft: int, tuning: float = 0.0) -> DoubleArray:
         from featx.frontend.filters import bin_frequencies, normalised, triangles
@@ -108,11 +100,10 @@ class Bark(_Triangles, id="bark"):
     n_bands: int = 24
     fmin: float = 20.0
 
-    def edges(self, sr: int) -> DoubleArray:
+    def spaced(self, n: int, *, fmin: float, fmax: float) -> DoubleArray:
         from featx.frontend.scales import bark_frequencies
 
-        top = sr / 2 if self.fmax is None else self.fmax
-        return bark_frequencies(self.n_bands + 2, fmin=self.fmin, fmax=top)
+        return bark_frequencies(n, fmin=fmin, fmax=fmax)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +113,10 @@ class Erb(_Triangles, id="erb"):
     n_bands: int = 64
     fmin: float = 50.0
 
-    def edges(self, sr: int) -> DoubleArray:
+    def spaced(self, n: int, *, fmin: float, fmax: float) -> DoubleArray:
         from featx.frontend.scales import erb_frequencies
 
-        top = sr / 2 if self.fmax is None else self.fmax
-        return erb_frequencies(self.n_bands + 2, fmin=self.fmin, fmax=top)
+        return erb_frequencies(n, fmin=fmin, fmax=fmax)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.types import FloatArray
 
-__all__ = ["estimate_tuning"]
-
 #: Partials outside this range in Hz do not vote.
 _LOW, _HIGH = 150.0, 4000.0
 #: Partials this much below the loudest of their frame do not vote.

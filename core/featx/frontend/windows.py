@@ -11,8 +11,6 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = ["window"]
-
 #: Exponent that makes Kaldi's window of a symmetric Hann window.
 _POVEY = 0.85
 

@@ -1,8 +1,5 @@
 """One supervised child process with limits, for everything that may crash, hang or grow."""
 
-from __future__ import annotations
+import lazy_loader
 
-from featx.guarded.messages import Answer, Channel, Request
-from featx.guarded.process import Child, ChildDiedError
-
-__all__ = ["Answer", "Channel", "Child", "ChildDiedError", "Request"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

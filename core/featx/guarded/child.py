@@ -11,8 +11,6 @@ import sys
 from featx.guarded.limits import die_with_parent
 from featx.guarded.messages import Channel
 
-__all__ = ["main"]
-
 
 def main(program: str, parent: int) -> None:
     """Run ``program`` (``package.module:function``) with a channel to process ``parent``.

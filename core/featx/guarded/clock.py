@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import psutil
 
-__all__ = ["WAITING_FACTOR", "StepClock"]
-
 #: A child that neither computes nor answers is ended after this many times its limit.
 WAITING_FACTOR = 5.0
 
@@ -36,13 +34,7 @@ class StepClock:
         self.seconds = 0.0
 
     def look(self, process: psutil.Process) -> None:
-        """Count the time since the last look.
-
-        Raises
-        ------
-        psutil.Error
-            If the process is gone.
-        """
+        """Count the time since the last look; raises `psutil.Error` if the process is gone."""
         now = time.monotonic()
         times = process.cpu_times()
         cpu = times.user + times.system

@@ -11,8 +11,6 @@ import threading
 import time
 from pathlib import Path
 
-__all__ = ["available_cores", "die_with_parent", "limit_data", "physical_memory", "thread_settings"]
-
 _PR_SET_PDEATHSIG = 1
 _WATCH_SECONDS = 1.0
 

@@ -23,8 +23,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar
 
-__all__ = ["Answer", "Channel", "Message", "MessageError", "Request", "decode", "encode"]
-
 #: Bytes of one head, and of one body unless the channel says otherwise.
 HEAD_BYTES = 16 * 2**20
 BODY_BYTES = 64 * 2**20
@@ -70,7 +68,6 @@ class Answer:
     last: bool = True
 
 
-# ---------------------------------------------------------------- message to bytes
 def encode(message: Message) -> list[bytes | memoryview]:
     """Return the pieces of ``message`` in the order in which they are written."""
     fields = {item.name: getattr(message, item.name) for item in dataclasses.fields(message)}
@@ -111,7 +108,6 @@ def _plain(value: Any) -> Any:
     raise MessageError(f"a message must hold plain values, got {type(value).__name__}.")
 
 
-# ---------------------------------------------------------------- bytes to message
 def decode(head: bytearray, body: bytearray, kinds: Mapping[str, type[Any]]) -> Any:
     """Return the message of ``head`` and ``body``; ``kinds`` are the classes that are expected.
 
@@ -210,7 +206,6 @@ def _checked(plain: Any, kind: type) -> Any:
     return plain
 
 
-# ---------------------------------------------------------------- the pipes
 class Channel:
     """Messages over two pipes; a message may arrive in any number of pieces.
 

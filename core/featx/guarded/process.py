@@ -18,8 +18,6 @@ from typing import Any
 from featx.guarded.clock import StepClock
 from featx.guarded.messages import BODY_BYTES, Channel, Message, MessageError
 
-__all__ = ["Child", "ChildDiedError"]
-
 _TICK = 0.1
 _TAIL = 8192
 _GRACE = 2.0
@@ -181,7 +179,6 @@ class Child:
         self._channel.close()
         self._drain.join(_DRAIN_SECONDS)
 
-    # -------------------------------------------------------------------------- inside
     def _listen(self, stream: Any) -> None:
         echo = os.environ.get("FEATX_DEBUG") == "1"
         with stream:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from featx.interfaces import Index
     from featx.types import FloatArray
 
-__all__ = ["AspectIndex", "AspectQuery", "aspect_rows"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class AspectQuery:

@@ -18,8 +18,6 @@ from featx.interfaces import Index
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["ExactIndex", "unit_rows"]
-
 FORMAT = 2
 _FILE = "exact.npz"
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from featx.store.views import FeatureView
     from featx.types import FloatArray
 
-__all__ = ["FileVectors"]
-
 
 class FileVectors:
     """Vectors of audio files for one clip feature of a store.

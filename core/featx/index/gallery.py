@@ -27,8 +27,6 @@ from featx.store.selecting import clip_feature
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["FUSIONS", "Example", "Gallery", "Neighbour", "Query"]
-
 #: Folders of a saved index: that of whole vectors, and that of aspects.
 WHOLE, ASPECTS = "vectors", "aspects"
 

@@ -22,8 +22,6 @@ from featx.registry import import_object, load_registry
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["EXACT", "HostedIndex", "IndexChoice", "choose_index"]
-
 EXACT = IndexSpec(
     name="exact",
     summary="Every query against every vector; the default, and the referee of the others.",

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from featx.interfaces import Index
     from featx.types import FloatArray
 
-__all__ = ["recall"]
-
 #: Rounding of float32 cosines: neighbours as near as the last true one count as found.
 _ROUNDING = 1e-5
 

@@ -13,8 +13,6 @@ from featx.index.exact import unit_rows
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["column_scaling", "fuse_mean", "fuse_nearest", "prototype"]
-
 
 def prototype(vectors: FloatArray) -> FloatArray:
     """Return the mean of a set, such as all tracks of an artist or with a tag.

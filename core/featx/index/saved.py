@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from featx.store import Store
     from featx.store.views import FeatureView
 
-__all__ = [
-    "IndexDescription",
-    "SavedIndex",
-    "is_index_folder",
-    "saved_indexes",
-    "write_index",
-]
-
 FORMAT = 1
 HEADER = "featx-index.json"
 
@@ -93,13 +85,7 @@ def is_index_folder(path: str | os.PathLike[str]) -> bool:
 
 
 def _read(folder: Path) -> IndexDescription:
-    """Read what `write_index` wrote about the index in ``folder``.
-
-    Raises
-    ------
-    StoreError
-        If there is no index, or its description is damaged or of another format.
-    """
+    """Return what `write_index` wrote about the index in ``folder``; `StoreError` without one."""
     path = folder / HEADER
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
@@ -148,16 +134,9 @@ class SavedIndex:
     ) -> IndexChoice:
         """Return the kind of index that was saved, if it belongs to the state of the store.
 
-        Raises
-        ------
-        DigestError
-            If the values in the store are others.
-        PluginError
-            If the index is not installed, or in another version.
-        ParameterError
-            If ``zscore`` contradicts the index, or parameters are given.
-        StoreError
-            If a file is missing or damaged.
+        Other values in the store raise `DigestError`; an index that is not installed, or in another
+        version, `PluginError`; another ``zscore``, or parameters, `ParameterError`; missing and
+        damaged files `StoreError`.
         """
         about = self.description
         if params:
@@ -228,14 +207,8 @@ def write_index(
 ) -> IndexDescription:
     """Write indexes below ``folder`` by name; all of it is there, or nothing.
 
-    An index that was saved there before is replaced.
-
-    Raises
-    ------
-    ParameterError
-        If ``folder`` holds anything but a saved index.
-    StoreError
-        If it cannot be written.
+    An index that was saved there before is replaced; a folder that holds anything else raises
+    `ParameterError`.
     """
     folder = folder.resolve()
     if (

@@ -12,8 +12,6 @@ from featx.store import Store, open_store
 if TYPE_CHECKING:
     from featx.index.gallery import Example, Neighbour, Query
 
-__all__ = ["search"]
-
 
 def search(
     store: Store | str | os.PathLike[str],

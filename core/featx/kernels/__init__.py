@@ -1,4 +1,4 @@
-"""The numba kernels and their plain numpy twins. Arrays in, arrays out; callers allocate.
+"""The numba kernels. Arrays in, arrays out; callers allocate.
 
 `kernel` and `part` are the decorators that plugins use for kernels of their own.
 """

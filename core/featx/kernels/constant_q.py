@@ -55,7 +55,6 @@ SLACK = 256
 STREAM, HOP, LOW, HALF, GAP, FROM, TO = range(7)
 
 
-# ---------------------------------------------------------------- scalar
 @kernel
 def extend_kernel(y, start, reflect, out):
     """Write samples ``start, start + 1, …`` of the padded signal to ``out``.
@@ -115,7 +114,6 @@ def filters_kernel(x, hop, half, gap, first, groups, weights, sums):
                 sums[t, first + GROUP * g + i, 1] = sine
 
 
-# ---------------------------------------------------------------- streams
 @intrinsic
 def part_pairs(typingctx, w, x, i, out, even, odd):  # noqa: ARG001 - numba's signature
     """Write ``x[i], x[i + 2], …`` to ``out[even:]`` and the others to ``out[odd:]``."""
@@ -192,7 +190,6 @@ def _streams(w, y, start, reflect, frames, hop, before, after, taps, scratch, st
         at = target
 
 
-# ---------------------------------------------------------------- filters
 @part
 def to_columns(w, x, at, hop, length, pitch, columns):
     """Write ``columns[p * pitch + c] = x[at + c * hop + p]`` for windows of ``length`` samples."""
@@ -301,7 +298,6 @@ def _section(w, x, at, section, groups, weights, columns, folded, sums):
                 accumulate(w, folded, rows, weights, place, sums, 4 * GROUP * g * lanes)
 
 
-# ---------------------------------------------------------------- out
 @part
 def finish(w, mode, sums, source, turns, log, curve, bands):
     """Write what every column wants of its filter to ``bands``, rows ``[half of block][lane]``."""

@@ -44,7 +44,6 @@ LINE = 16
 TILE = 128
 
 
-# ---------------------------------------------------------------- in
 @part
 def take(w, y, start, shape, columns, peak):
     """Write the samples of a block to ``columns``; return the peak of what was read.
@@ -120,7 +119,6 @@ def all_sane(w, y, start, stop, overflow, scratch):
     return total == 0.0
 
 
-# ---------------------------------------------------------------- transform
 @part
 def _first(w, family, columns, even, odd, window, plan, z, y, ahead, share):
     """Compute the first pass.
@@ -214,7 +212,6 @@ def silence(w, y, start, hop, frames, window, n_values, spectrum):
                 spectrum[(2 * k + t % 2) * len(w) + t // 2] = 0.0
 
 
-# ---------------------------------------------------------------- out
 @part
 def project(w, spectrum, bank, log, curve, bands):
     """Banded filter bank: row m holds weights for bins starts[m] … of even and odd frames.
@@ -277,7 +274,6 @@ def to_frames(w, bands, n, out, t0):
             out[t0 + i, m] = bands[(2 * m + i % 2) * lanes + i // 2]
 
 
-# ---------------------------------------------------------------- all of it
 @kernel
 def spectra_kernel(
     w, family, mode, y, left, reflect, framing, layout, plan, steps, bank, curve, work, out, first,

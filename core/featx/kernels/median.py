@@ -19,7 +19,6 @@ _TINY = np.float32(1.1754943508222875e-38)
 _ONE = np.float32(1.0)
 
 
-# ---------------------------------------------------------------- vector kernels
 @part
 def _mirror(i, n):
     """Return where row ``i`` of a signal lies that is mirrored at its ends, ends repeated."""
@@ -116,7 +115,6 @@ def median_rows_kernel(w, net, S, strips, work, out):
                 out[first + j, k] = medians[k * width + j]
 
 
-# ---------------------------------------------------------------- scalar kernels
 @kernel
 def sorted_median_kernel(S, size, rank, window, out):
     """Write the running median along every row of ``S``, from a window that is kept sorted."""

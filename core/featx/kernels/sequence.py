@@ -17,7 +17,6 @@ from featx.kernels.vector import vload, vmax, vset, vstore
 GROUP = 4
 
 
-# ---------------------------------------------------------------- scores of all states
 @part
 def _settle(w, observed, at, row, n_states, lanes_work):
     """Add what was observed to ``row``, subtract the maximum, and return it."""
@@ -126,7 +125,6 @@ def trace_kernel(starts, sources, weights, scores, path):
         path[t - 1] = source
 
 
-# ---------------------------------------------------------------- sparse transitions
 @kernel
 def sparse_viterbi_kernel(
     starts, sources, weights, choices, observed, columns, rows, links, path, total
@@ -175,7 +173,6 @@ def sparse_viterbi_kernel(
         path[t - 1] = links[t, choices[j]] if choices[j] >= 0 else sources[starts[j]]
 
 
-# ---------------------------------------------------------------- beats
 @kernel
 def beat_links_kernel(strength, costs, nearest, floor, scores, links):
     """Write the best sum of a chain of beats that ends at every frame, and the beat before.

@@ -59,7 +59,6 @@ EXP2_COEFFICIENTS = (
 )
 
 
-# ---------------------------------------------------------------- how many lanes
 def lanes() -> int:
     """Return the number of float32 lanes to use: 16 with AVX-512, 8 with AVX, else 4.
 
@@ -88,7 +87,6 @@ def marker(count: int) -> tuple[int, ...]:
     return (0,) * count
 
 
-# ---------------------------------------------------------------- the type
 class Vec(types.Type):
     """``lanes`` float32 values in one LLVM vector."""
 
@@ -241,7 +239,6 @@ def _broadcast(builder, scalar, count):
     return builder.shuffle_vector(seed, seed, ir.Constant(ir.VectorType(_I32, count), [0] * count))
 
 
-# ---------------------------------------------------------------- moving
 @intrinsic
 def vload(typingctx, w, array, index):
     """Return ``array[index : index + lanes]``; no alignment needed."""
@@ -370,7 +367,6 @@ prefetch = _prefetch(3, "Ask for the cache line of ``array[index]``.")
 prefetch_far = _prefetch(2, "Ask for the cache line of ``array[index]``, no nearer than L2.")
 
 
-# ---------------------------------------------------------------- arithmetic
 def _binary(instruction):
     @intrinsic
     def apply(typingctx, a, b):
@@ -527,7 +523,6 @@ def vexp2(typingctx, x):
     return x(x), codegen
 
 
-# ---------------------------------------------------------------- comparing
 def _comparison(symbol, text):
     @intrinsic
     def compare(typingctx, a, b):

@@ -12,8 +12,6 @@ from typing import Any, Self
 from featx.errors import ParameterError, WeightsError
 from featx.types import FeatureSpec
 
-__all__ = ["NetworkConfig", "Segments", "check_config", "pooled_spec"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:

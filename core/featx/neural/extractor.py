@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["NetworkExtractor"]
-
 
 class NetworkExtractor(Extractor):
     """Base of extractors that run a network over the segments of a track.
@@ -57,7 +55,6 @@ class NetworkExtractor(Extractor):
     def network(self) -> torch.nn.Module:
         """Return the module; ``self.context`` is there. It is built without memory, see `build`."""
 
-    # ------------------------------------------------------------------------ with defaults
     def config(self) -> Mapping[str, Any]:
         """Return the configuration that weights must have been made for, plain values.
 
@@ -99,7 +96,6 @@ class NetworkExtractor(Extractor):
         outputs: Mapping[str, torch.Tensor] | torch.Tensor = self.model(x)
         return outputs
 
-    # --------------------------------------------------------------------------- the extractor
     def open(self, context: Context) -> None:
         """Build the network from weights, or from ``context.seed`` where there are none.
 

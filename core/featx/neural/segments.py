@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["STATISTICS", "Frames", "Span", "Statistics", "run_segments", "spans_of"]
-
 #: What `Statistics` can compute.
 STATISTICS = ("mean", "std", "min", "max")
 
@@ -70,7 +68,8 @@ def run_segments(
     Every batch has ``batch_size`` rows, the last one filled up with zeros, so that a result
     depends neither on neighbours nor on how many segments there are. A segment of another length
     than the rest (the last one, or short input, both with ``ratio`` only) is a batch of its own.
-    One batch is held at a time.
+    One batch is held at a time. An output that is missing, or has not the frames that ``ratio``
+    promises, raises `PluginError`.
 
     Parameters
     ----------
@@ -79,26 +78,9 @@ def run_segments(
         ``(batch, D)`` or ``(batch, T, D)``.
     x : float32 array, shape (n, ...)
         Waveform or frames of one track; left untouched.
-    collectors : mapping of str to Frames or Statistics
-        What to make of each output that is wanted.
-    segments : Segments
-        How ``x`` is cut.
     starts : callable, optional
         Without ``ratio``: from a number of inputs, one segment at least, to the first input of each
         segment, in place of all complete ones side by side.
-    batch_size : int > 0
-        Rows per call.
-    device : str
-        torch device.
-
-    Returns
-    -------
-    dict of str to float32 array
-
-    Raises
-    ------
-    PluginError
-        If an output is missing, or has not the frames that ``ratio`` promises.
     """
     x, added = _filled(x, segments)
     if starts is None or segments.ratio or added:
@@ -189,13 +171,7 @@ class Frames:
 
 
 class Statistics:
-    """Statistics over segments or output frames, one pass, float64.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Of `STATISTICS`; the result holds them one after the other.
-    """
+    """Statistics over segments or output frames, one pass, float64; ``names`` of `STATISTICS`."""
 
     def __init__(self, names: Sequence[str] = ("mean",)) -> None:
         if not names or set(names) - set(STATISTICS):

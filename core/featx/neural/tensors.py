@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 
-__all__ = ["build", "inference", "initial_tensors", "load_tensors", "seeded", "state_tensors"]
-
 #: Normalisation layers count batches while training; inference does not need it.
 _COUNTER = "num_batches_tracked"
 

@@ -7,7 +7,6 @@ import inspect
 import re
 import sys
 import tokenize
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -15,54 +14,11 @@ from typing import Any
 
 from featx.errors import ParameterError, PluginError
 from featx.interfaces import API_VERSION, Extractor, ExtractorSpec
-from featx.registry.records import Registered
+from featx.registry.records import LocalModule, Registered
 from featx.registry.sources import namespace_of, script_of, source_of
-
-__all__ = [
-    "LOCAL",
-    "LocalModule",
-    "class_of_file",
-    "end_of_definitions",
-    "load_module",
-    "local_extractor",
-]
 
 #: In place of a distribution, in full names such as ``local:loudness``.
 LOCAL = "local"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocalModule:
-    """The module of an extractor that no package installs, so that another process can find it.
-
-    Parameters
-    ----------
-    name : str
-        The module that the strings of the spec name.
-    origin : str
-        The name under which the class knows its module, such as ``__main__``.
-    folder : str
-        Where it, or what it imports, is found.
-    file : str
-        The file that defines it; empty for none.
-    sha256 : str
-        Of the file.
-    script : bool
-        Whether the file is run as this module, because ``name`` cannot be imported.
-    package : str
-        The package of a script, for its relative imports.
-    source : str
-        The text that is run as this module, where there is no file.
-    """
-
-    name: str
-    origin: str
-    folder: str
-    file: str = ""
-    sha256: str = ""
-    script: bool = False
-    package: str = ""
-    source: str = ""
 
 
 def local_extractor(cls: type[Extractor]) -> Registered[ExtractorSpec]:
@@ -119,10 +75,7 @@ def local_extractor(cls: type[Extractor]) -> Registered[ExtractorSpec]:
 def class_of_file(path: str) -> type[Extractor]:
     """Return the class that ``folder/file.py:Class`` names.
 
-    Raises
-    ------
-    PluginError
-        If the file does not exist, cannot be run, or has no such class.
+    Raises `PluginError` if the file does not exist, cannot be run, or has no such class.
     """
     file, _, name = path.rpartition(":")
     script = Path(file).absolute()
@@ -141,7 +94,6 @@ def class_of_file(path: str) -> type[Extractor]:
     return cls
 
 
-# ----------------------------------------------------------------------- where a class is found
 def _module_of(cls: type, source: str, digest: str) -> LocalModule:
     """Return how another process gets ``cls``, and make the name of its module known here."""
     origin = cls.__module__
@@ -188,7 +140,6 @@ def _import_folder(name: str, script: Path) -> str:
     return str(script.parents[len(own) - 1])
 
 
-# --------------------------------------------------------------------------- in another process
 class _DefinedError(BaseException):
     """Ends a script in a worker where it would start another run."""
 
@@ -207,13 +158,9 @@ class _Loading:
 def load_module(module: LocalModule, class_name: str) -> None:
     """Make the module of a local extractor importable by its name; ``class_name`` is in it.
 
-    A script is run under another name than ``__main__``. It ends early where it calls featx to
-    run or open extractors: the definitions above are what is needed here.
-
-    Raises
-    ------
-    PluginError
-        If it cannot be run, or does not define the class.
+    A script is run under another name than ``__main__``. It ends early where it calls featx to run
+    or open extractors: the definitions above are what is needed here. Raises `PluginError` if it
+    cannot be run, or does not define the class.
     """
     if module.name in sys.modules:
         return
@@ -266,10 +213,7 @@ def _check_file(module: LocalModule, class_name: str) -> None:
 def end_of_definitions() -> None:
     """End the script that is loaded here as a module, if any; called by what opens extractors.
 
-    Raises
-    ------
-    PluginError
-        If the class that it has to define is not defined yet.
+    Raises `PluginError` if the class that it has to define is not defined yet.
     """
     loading = _Loading.current
     if loading is None:

@@ -12,7 +12,6 @@ from featx.registry.entrypoints import normalise
 
 if TYPE_CHECKING:
     from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
-    from featx.registry.local import LocalModule
 
     AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
 
@@ -38,6 +37,27 @@ class PluginRecord:
     extractors: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalModule:
+    """The module of an extractor that no package installs, so that another process can find it.
+
+    ``name`` is the module that the strings of the spec name, ``origin`` the name under which the
+    class knows it, such as ``__main__``; ``folder`` is where it, or what it imports, is found, and
+    ``file`` what defines it, if anything, with that ``sha256``. A ``script`` is run as this module,
+    because ``name`` cannot be imported; ``package`` serves its relative imports. Without a file,
+    the text ``source`` is run.
+    """
+
+    name: str
+    origin: str
+    folder: str
+    file: str = ""
+    sha256: str = ""
+    script: bool = False
+    package: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

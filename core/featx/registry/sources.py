@@ -22,8 +22,6 @@ from typing import Any
 
 from featx.errors import PluginError
 
-__all__ = ["namespace_of", "script_of", "source_of"]
-
 
 def namespace_of(cls: type) -> dict[str, Any]:
     """Return the global names that the methods of ``cls`` see."""
@@ -54,11 +52,8 @@ def script_of(cls: type) -> Path | None:
 def source_of(cls: type) -> str:
     """Return statements that define ``cls`` and all that it uses, in an order that runs.
 
-    Raises
-    ------
-    PluginError
-        If the source is not available, or if ``cls`` was typed into a session and uses a value of
-        it that cannot be written down.
+    Raises `PluginError` if the source is not available, or if ``cls`` was typed into a session and
+    uses a value of it that cannot be written down.
     """
     script = script_of(cls)
     if script is not None:

@@ -11,16 +11,11 @@ from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, MethodSpec
 from featx.registry import import_object
 from featx.types import WeightsSpec
 
-__all__ = ["spec_from_json", "spec_to_json"]
-
 
 def spec_to_json(spec: ExtractorSpec | LossSpec | IndexSpec | MethodSpec) -> dict[str, Any]:
     """Return ``spec`` as plain values; the class of its parameters becomes ``module:qualname``.
 
-    Raises
-    ------
-    ParameterError
-        If that class is defined inside a function.
+    Raises `ParameterError` if that class is defined inside a function.
     """
     plain = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
     cls = spec.params

@@ -167,10 +167,7 @@ def _remedy(view: LedgerView) -> str:
 def admit_shards(view: LedgerView, *, time_limit: float = TIME_LIMIT) -> None:
     """Check every shard that this user has neither written here nor seen checked as it is now.
 
-    Raises
-    ------
-    StoreError
-        If one is damaged or missing; the first few are named.
+    Raises `StoreError` if one is damaged or missing; the first few are named.
     """
     key = user_key()
     verified = view.verified()

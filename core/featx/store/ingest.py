@@ -34,10 +34,8 @@ def note_outdated(database: sqlite3.Connection) -> None:
 def ingest_line(database: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
     """Take one transaction into the catalogue.
 
-    Raises
-    ------
-    StoreError, KeyError, TypeError, ValueError
-        If the line is not what this format version writes.
+    Raises `StoreError`, `KeyError`, `TypeError` or `ValueError` if the line is not what this format
+    version writes.
     """
     kind = entry["kind"]
     if kind == "writer":

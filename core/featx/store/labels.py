@@ -31,10 +31,7 @@ def label_columns(spec: FeatureSpec) -> Iterator[tuple[int, str]]:
 def encode(spec: FeatureSpec, tables: Sequence[AnyArray]) -> tuple[list[AnyArray], Vocabularies]:
     """Return tables of several tracks as float64 ``(n, k)`` with codes, and the vocabularies.
 
-    Raises
-    ------
-    ParameterError
-        If a label cannot be stored, or is not in the vocabulary of its column.
+    Raises `ParameterError` if a label cannot be stored, or is not in the vocabulary of its column.
     """
     rows = [np.empty((len(table), spec.dim)) for table in tables]
     vocabularies: dict[str, Sequence[str]] = {}

@@ -93,11 +93,7 @@ def read_lines(folder: Path, name: str, start: int = 0) -> Iterator[tuple[int, d
     """Yield ``(offset after the line, entry)`` of a ledger from byte ``start`` on.
 
     A last line that is cut off, or was torn by a power cut, ends the iteration without a word.
-
-    Raises
-    ------
-    StoreError
-        If any other line is damaged; the message names file and byte.
+    Raises `StoreError` if any other line is damaged; the message names file and byte.
     """
     regular_file(folder, f"{LEDGERS}/{name}")
     path = folder / LEDGERS / name
@@ -192,10 +188,7 @@ class LedgerWriter:
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write ``entry`` as one line and make it durable.
 
-        Raises
-        ------
-        StoreError
-            If it cannot be written; the file is then as it was before.
+        Raises `StoreError` if it cannot be written; the file is then as it was before.
         """
         if self._broken:
             raise StoreError(self._broken)

@@ -99,7 +99,6 @@ class MergedSource(Source):
         self._members: dict[tuple[int, str], AnyArray] = {}
 
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
-        """See `Source`."""
         return [
             (recipe, {name: self._specs(group[name])[0] for name in group})
             for recipe, group in zip(self._recipes, self._groups, strict=True)
@@ -118,14 +117,12 @@ class MergedSource(Source):
         return self._members[key]
 
     def entries(self, recipe: str, feature: str) -> list[Entry]:
-        """See `Source`."""
         number = self._number[recipe]
         with self.lock:
             members = self._member_rows(number, feature).tolist()
         return [Entry(self._ids[track], number, row) for row, track in enumerate(members)]
 
     def locate(self, recipe: str, feature: str, track_id: str) -> Entry | None:
-        """See `Source`."""
         number, track = self._number[recipe], self._rows.get(track_id)
         if track is None:
             return None
@@ -136,7 +133,6 @@ class MergedSource(Source):
         return Entry(track_id, number, row) if is_stored else None
 
     def block(self, container: int, feature: str) -> Block:
-        """See `Source`."""
         key = (container, feature)
         if key not in self._blocks:
             group = self._groups[container][feature]
@@ -148,14 +144,12 @@ class MergedSource(Source):
         return frozenset(record.track_id for record in self.tracks() if "gone" in record.notes)
 
     def tracks(self) -> Iterator[TrackRecord]:
-        """See `Source`."""
         for name in self._ids:
             record = self.track(name)
             if record is not None:
                 yield record
 
     def track(self, track_id: str) -> TrackRecord | None:
-        """See `Source`."""
         row = self._rows.get(track_id)
         if row is None:
             return None
@@ -181,11 +175,9 @@ class MergedSource(Source):
         )
 
     def count_tracks(self) -> int:
-        """See `Source`."""
         return len(self._ids)
 
     def current(self) -> Iterator[LatestOutcome]:
-        """See `Source`."""
         streams: list[Iterator[LatestOutcome]] = [iter(self._outcomes)]
         for recipe, group in zip(self._recipes, self._groups, strict=True):
             streams += [self._ok(recipe.id, feature) for feature in group]
@@ -204,7 +196,6 @@ class MergedSource(Source):
             )
 
     def units(self, track_id: str, recipe: str) -> tuple[Unit, ...]:
-        """See `Source`."""
         units = []
         number = self._number.get(recipe)
         names = [] if number is None else list(self._groups[number])
@@ -224,7 +215,6 @@ class MergedSource(Source):
         return tuple(units)
 
     def close(self) -> None:
-        """See `Source`."""
         with self.lock:
             self._blocks.clear()
             self._file.close()

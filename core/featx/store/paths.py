@@ -35,10 +35,8 @@ def shard_path(recipe: str, sha256: str) -> str:
 def regular_file(folder: Path, relative: str) -> os.stat_result:
     """Return the status of ``folder/relative``, refusing links and anything but a plain file.
 
-    Raises
-    ------
-    StoreError
-        If a component is a symbolic link, or the file is missing or no regular file.
+    Raises `StoreError` if a component is a symbolic link, or the file is missing or no regular
+    file.
     """
     current = folder
     parts = relative.split("/")
@@ -81,10 +79,7 @@ def is_merged_file(path: Path) -> bool:
 def store_id(folder: Path) -> str:
     """Return the identity of the store in ``folder``.
 
-    Raises
-    ------
-    StoreError
-        If there is no store, or one of another format version.
+    Raises `StoreError` if there is no store, or one of another format version.
     """
     if not folder.is_dir():
         raise StoreError(f"store must be an existing folder, got {folder}.")
@@ -110,10 +105,7 @@ def store_id(folder: Path) -> str:
 def create_store(folder: Path) -> None:
     """Make ``folder`` a store unless it is one; safe when several processes do it at once.
 
-    Raises
-    ------
-    StoreError
-        If the folder cannot be made, or holds something else already.
+    Raises `StoreError` if the folder cannot be made, or holds something else already.
     """
     if is_store_folder(folder):
         store_id(folder)

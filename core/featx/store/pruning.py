@@ -18,8 +18,6 @@ from featx.store.reading import open_store
 from featx.store.sources import FolderSource
 from featx.store.writer import StoreWriter
 
-__all__ = ["PruneReport", "prune"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PruneReport:

@@ -13,22 +13,6 @@ from typing import Any, NamedTuple
 
 from featx.errors import FAILURE_CODES, SKIP_CODES, ParameterError, StoreError
 
-__all__ = [
-    "SEVERITY",
-    "STATUSES",
-    "Recipe",
-    "ShardInfo",
-    "StoredValue",
-    "TrackRecord",
-    "Unit",
-    "canonical_json",
-    "column_values",
-    "decode_text",
-    "encode_text",
-    "listing_hash",
-    "split_tags",
-]
-
 #: What can have become of one track under one recipe.
 STATUSES: tuple[str, ...] = ("ok", "failed", "skipped")
 #: The larger, the worse: a file counts by its worst status.

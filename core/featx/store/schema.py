@@ -17,7 +17,6 @@ SCHEMA_VERSION = 3
 #: Status of values whose shard was revoked; the others count in STATUSES.
 LOST = len(STATUSES)
 
-# ------------------------------------------------------------------------------- tables
 TABLES = (
     # the id of the store, under the key 'store'
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
@@ -61,7 +60,6 @@ CONTENT = (
     *("verified", "described", "outdated"),
 )
 
-# ------------------------------------------------------------------ what ledger lines change
 PUT_TRACK = """INSERT INTO tracks
     (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, notes, labels, stamp)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET
@@ -115,7 +113,6 @@ PUT_OUTDATED = f"""INSERT INTO outdated SELECT d.sid, d.fid FROM described d
     JOIN specs p ON p.rid = s.rid AND p.fid = d.fid AND p.key = d.key
     WHERE p.layout != ({_NEWEST.format("n.layout", "s.rid", "d.fid")})"""
 
-# -------------------------------------------------------------------------- what is asked
 #: True for a unit that no newer one replaces: feature 0 stands for all features of a recipe.
 _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u.rid
     AND a.stamp > u.stamp AND (a.fid = 0 OR u.fid = 0))"""
@@ -179,7 +176,6 @@ REVOKED = f"SELECT rid FROM shards WHERE rid = {_RID} AND revoked >= 0 LIMIT 1"
 COUNT_LOST = f"SELECT count(*) FROM units u WHERE u.rid = ? AND u.status = {LOST}"
 COUNT_LOST_OF_TRACK = f"{COUNT_LOST} AND u.tid = {_TID}"
 
-# ------------------------------------------------------------------------ the file itself
 USER_VERSION = "PRAGMA user_version"
 ALL_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 LEDGERS = "SELECT name, offset, tail FROM ledgers"

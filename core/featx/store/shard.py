@@ -46,10 +46,7 @@ def pack_text(texts: Sequence[str]) -> tuple[AnyArray, AnyArray]:
 def check_values(spec: FeatureSpec, values: Any, track_id: str) -> AnyArray:
     """Return ``values`` of one track as rows ``(n, dim)``, or structured with labels.
 
-    Raises
-    ------
-    ParameterError
-        If they are not what ``spec`` describes.
+    Raises `ParameterError` if they are not what ``spec`` describes.
     """
     if spec.has_labels:
         return as_table(spec, values)

@@ -209,23 +209,19 @@ class FolderSource(Source):
         self._files: OrderedDict[int, tuple[Any, dict[str, Block]]] = OrderedDict()
 
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
-        """See `Source`."""
         specs: dict[str, dict[str, FeatureSpec]] = {}
         for recipe_id, spec in self.view.stored_specs():
             specs.setdefault(recipe_id, {})[spec.name] = spec
         return [(recipe, specs.get(recipe.id, {})) for recipe in self.view.recipes()]
 
     def entries(self, recipe: str, feature: str) -> list[Entry]:
-        """See `Source`."""
         return [Entry(*place) for place in self.view.places(recipe, feature)]
 
     def locate(self, recipe: str, feature: str, track_id: str) -> Entry | None:
-        """See `Source`."""
         places = self.view.places(recipe, feature, track_id)
         return Entry(*places[0]) if places else None
 
     def block(self, container: int, feature: str) -> Block:
-        """See `Source`."""
         file, blocks = self._open(container)
         if feature not in blocks:
             try:
@@ -258,27 +254,21 @@ class FolderSource(Source):
         return self.view.gone()
 
     def tracks(self) -> Iterator[TrackRecord]:
-        """See `Source`."""
         return self.view.tracks()
 
     def track(self, track_id: str) -> TrackRecord | None:
-        """See `Source`."""
         return self.view.track(track_id)
 
     def count_tracks(self) -> int:
-        """See `Source`."""
         return self.view.count_tracks()
 
     def current(self) -> Iterator[LatestOutcome]:
-        """See `Source`."""
         return self.view.current()
 
     def units(self, track_id: str, recipe: str) -> tuple[Unit, ...]:
-        """See `Source`."""
         return self.view.units(track_id, recipe)
 
     def close(self) -> None:
-        """See `Source`."""
         with self.lock:
             while self._files:
                 self._files.popitem()[1][0].close()

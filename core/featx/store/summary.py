@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from featx.store.records import Recipe
     from featx.store.views import FeatureView
 
-__all__ = ["STATISTICS", "describe_track", "recipe_differences", "summarise"]
-
 #: What `describe_track` says about the values of a feature.
 STATISTICS = ("min", "mean", "max", "std")
 

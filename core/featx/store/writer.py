@@ -209,7 +209,6 @@ class StoreWriter:
         """Close the ledger; a second call does nothing."""
         self._ledger.close()
 
-    # -------------------------------------------------------------------------- inside
     def _check(
         self,
         specs: Sequence[FeatureSpec],

@@ -18,3 +18,9 @@ from .signals import constant as constant
 from .signals import noise as noise
 from .signals import silence as silence
 from .signals import tone as tone
+from .truth import Chord as Chord
+from .truth import Hit as Hit
+from .truth import Note as Note
+from .truth import Section as Section
+from .truth import Truth as Truth
+from .truth import read_truth as read_truth

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.annotations.truth import PITCH_NAMES, Chord, Hit, Note, Section, Truth
 from featx.errors import ParameterError, listed
 from featx.testing.artists import ARTISTS, Artist
 from featx.testing.instruments import RELEASE, Timbre, add_room, render_drum, render_note
 from featx.testing.score import Bar, Score, write_score
+from featx.testing.truth import PITCH_NAMES, Chord, Hit, Note, Section, Truth
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray

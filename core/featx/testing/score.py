@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from featx.annotations.truth import PITCH_NAMES, QUALITIES
 from featx.testing.artists import Artist
+from featx.testing.truth import PITCH_NAMES, QUALITIES
 
 #: Lowest bass note: E1.
 _LOWEST = 28

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from featx.training.songs import Songs
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["Augmenter", "BandAugmentation", "WaveformAugmentation", "choose_domain"]
-
 #: What only samples, or only bands, can undergo.
 _SAMPLES_ONLY = ("augment_reverb", "augment_semitones", "augment_stretch")
 _BANDS_ONLY = ("augment_band_masks", "augment_band_shift")
@@ -35,17 +33,8 @@ Change: TypeAlias = "Callable[[DoubleArray, np.random.Generator], DoubleArray]"
 def choose_domain(params: AugmentParams, *, bands: bool, samples: bool) -> str:
     """Return where crops are changed: ``bands``, ``samples``, or nothing where no change is asked.
 
-    Parameters
-    ----------
-    params : AugmentParams
-        What is asked for.
-    bands, samples : bool
-        Whether crops can be changed as bands, and as samples.
-
-    Raises
-    ------
-    ParameterError
-        If what is asked for cannot be done to these crops.
+    ``bands`` and ``samples`` say as what crops can be changed. What is asked for and cannot be done
+    to them raises `ParameterError`.
     """
     changed = [
         item.name
@@ -76,14 +65,8 @@ def choose_domain(params: AugmentParams, *, bands: bool, samples: bool) -> str:
 class Augmentation(ABC):
     """Changes an array whose first axis is time; each change happens with ``augment_share``.
 
-    Everything drawn comes from the generator of the call.
-
-    Parameters
-    ----------
-    params : AugmentParams
-        What is changed, and by how much.
-    power : {1, 2}
-        Whether values are amplitudes or powers: 6 dB is a factor of 2, or of 4.
+    Everything drawn comes from the generator of the call. Values are amplitudes (``power`` 1) or
+    powers (2): 6 dB is a factor of 2, or of 4.
     """
 
     def __init__(self, params: AugmentParams, *, power: float) -> None:
@@ -284,15 +267,7 @@ class BandAugmentation(Augmentation):
 
 
 class Augmenter:
-    """Reads crops, changed at random.
-
-    Parameters
-    ----------
-    reader : CropReader
-        Where crops come from, and what changes them.
-    songs : Songs
-        What is mixed in is a crop of one of them.
-    """
+    """Reads crops, changed at random; what is mixed in is a crop of one of ``songs``."""
 
     def __init__(self, reader: CropReader, songs: Songs) -> None:
         self._reader, self._songs = reader, songs

@@ -11,8 +11,6 @@ from featx.frontend import Bins, Decibel, FilterBank, FrontEnd, Logarithm, Power
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-__all__ = ["compress", "expand", "without_compression"]
-
 
 def without_compression(fe: FrontEnd) -> FrontEnd | None:
     """Return the bands of ``fe`` before compression; None where more follows than compression.

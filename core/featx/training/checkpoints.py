@@ -17,8 +17,6 @@ from featx.weights.cards import STATE_NAME
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["State", "load_state", "save_state"]
-
 _FORMAT = 2
 
 
@@ -39,12 +37,7 @@ class State:
 def save_state(folder: Path, state: State) -> None:
     """Write the state under a temporary name, flush it to disk, then rename it.
 
-    Raises
-    ------
-    TrainingError
-        If an array is not finite: the state on disk stays the last good one.
-    WeightsError
-        If the file cannot be written.
+    Arrays that are not finite raise `TrainingError`: the state on disk stays the last good one.
     """
     arrays = {
         f"{part}/{name}": array for part, own in state.parts.items() for name, array in own.items()
@@ -67,12 +60,8 @@ def save_state(folder: Path, state: State) -> None:
 def load_state(folder: Path, identity: Mapping[str, Any]) -> State | None:
     """Read the state of an earlier run; None where there is none.
 
-    Raises
-    ------
-    ParameterError
-        If the folder holds another training; every difference is named.
-    TrainingError
-        If the state is damaged.
+    The state of another training raises `ParameterError` that names every difference, a damaged one
+    `TrainingError`.
     """
     path = folder / STATE_NAME
     if not path.exists():

@@ -20,8 +20,6 @@ from featx.training.songs import Songs
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["ArtistClasses", "Classes", "ClassifierMethod", "TagClasses"]
-
 
 class Classes(ABC):
     """The classes of a classifier: which there are, and how answers are judged.
@@ -101,7 +99,6 @@ class ArtistClasses(Classes):
         return np.array([numbers[song.labels["artist"]] for song in songs], np.int64)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """See `Classes`."""
         return functional.cross_entropy(logits, targets)
 
     def predict(self, logits: Tensor) -> Tensor:
@@ -150,7 +147,6 @@ class TagClasses(Classes):
         return np.array(rows, np.float32).reshape(len(songs), len(self.names))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """See `Classes`."""
         total = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         return total / len(logits)
 

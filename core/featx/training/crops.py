@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from featx.store.views import FeatureView
     from featx.types import FloatArray
 
-__all__ = ["AudioCrops", "CropReader", "CropSpec", "StoreCrops"]
-
 #: Seconds read on both sides of a crop, so that the edges of resampling fall outside.
 _MARGIN = 0.02
 
@@ -63,6 +61,11 @@ class CropSpec:
             )
         if self.front_end is not None and preset(self.front_end).sr is None:
             raise ParameterError("front_end must have a rate of its own, got sr=None.")
+
+    @property
+    def rate(self) -> int:
+        """Rate in Hz of the samples that are read."""
+        return self.sr or (preset(self.front_end).sr if self.front_end else 0) or 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -126,11 +129,10 @@ class AudioCrops(CropReader):
     """
 
     def __init__(self, spec: CropSpec, augment: AugmentParams = UNCHANGED) -> None:
-        self.spec, self._sr = spec, spec.sr or 0
+        self.spec, self._sr = spec, spec.rate
         self._front_end = self._bands = None
         if spec.front_end is not None:
             fe = preset(spec.front_end)
-            self._sr = fe.sr or 0
             if spec.length:
                 _check_local(fe)
             self._front_end = fe
@@ -155,19 +157,16 @@ class AudioCrops(CropReader):
         return samples if self._front_end is None else n_frames(samples, self._front_end)
 
     def raw(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         y = self._samples_of(crop)
         return y if self._bands is None else self._computed(y, self._bands)
 
     def finish(self, raw: FloatArray) -> FloatArray:
-        """See `CropReader`."""
         fe = self._front_end
         if fe is not None:
             raw = self._computed(raw, fe) if self._bands is None else compress(raw, fe)
         return _repeated(raw, self.spec.length or len(raw))
 
     def read(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         y = self._samples_of(crop)
         S = y if self._front_end is None else self._computed(y, self._front_end)
         return _repeated(S, self.spec.length or len(S))
@@ -275,7 +274,6 @@ class StoreCrops(CropReader):
         self._lengths = self._view.lengths()
 
     def length(self, track_id: str, path: str) -> int:
-        """See `CropReader`."""
         length = self._lengths.get(track_id, 0)
         if length == 0:
             raise AudioError("missing", f"{self._store.path} has no frames of {track_id!r}")
@@ -283,15 +281,12 @@ class StoreCrops(CropReader):
         return length
 
     def raw(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         return expand(self._rows(crop), self._front_end)
 
     def finish(self, raw: FloatArray) -> FloatArray:
-        """See `CropReader`."""
         return _repeated(compress(raw, self._front_end), self.spec.length or len(raw))
 
     def read(self, crop: Crop) -> FloatArray:
-        """See `CropReader`."""
         rows = self._rows(crop)
         return _repeated(rows, self.spec.length or len(rows))
 
@@ -301,7 +296,6 @@ class StoreCrops(CropReader):
         return np.asarray(rows, np.float32)
 
     def close(self) -> None:
-        """See `CropReader`."""
         self._store.close()
 
 

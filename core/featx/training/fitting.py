@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Mapping
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import AudioError, PluginError, TrainingError
+from featx.errors import AudioError, PluginError, TrainingError, lines
 from featx.training.augmenting import Augmenter
-from featx.training.checkpoints import State, load_state, save_state
+from featx.training.checkpoints import State
 from featx.training.crops import CropReader
+from featx.training.learner import Learner, Limit, TrainingRun
 from featx.training.loader import EXAMPLE, STEP, VALIDATION, VIEW, ahead, stream
 from featx.training.logs import TRAINING_LOG, Log
 from featx.training.method import FitMethod, Fitted
@@ -27,36 +25,12 @@ from featx.training.songs import Failure, Songs, SongSplit
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["Fitter", "draw_vectors"]
-
 #: Seconds between two lines about how many songs are read.
 _LINE_SECONDS = 30.0
 
 
-class Fitter:
-    """Runs one `FitMethod`.
-
-    Parameters
-    ----------
-    method : FitMethod
-        What learns.
-    songs : SongSplit
-        Songs to learn from and to measure by.
-    reader : CropReader
-        Where crops, or whole songs, come from.
-    options : FitParams
-        Size of the sample, most steps, seed.
-    out : Path
-        Folder of checkpoints and logs.
-    identity : mapping
-        What a checkpoint must agree in to be resumed; plain JSON values.
-    workers : int > 0
-        Threads that read songs.
-    reporter : TrainingReporter
-        Shows how far it is.
-    """
-
-    best_step = -1
+class Fitter(Learner):
+    """Runs one `FitMethod` on songs whose crops, or the whole of them, ``reader`` reads."""
 
     def __init__(
         self,
@@ -65,45 +39,32 @@ class Fitter:
         reader: CropReader,
         *,
         options: FitParams,
-        out: Path,
-        identity: Mapping[str, Any],
-        workers: int,
-        reporter: TrainingReporter,
+        run: TrainingRun,
     ) -> None:
-        self.method, self.songs, self.reader = method, songs, reader
-        self.options, self.out, self.identity = options, out, identity
-        self.workers, self.reporter = workers, reporter
-        self.step = self.first = 0
-        #: vectors that this run has drawn
-        self.examples = 0
-        self.metrics: dict[str, float] = {}
-        self.reason = ""
+        super().__init__(run, options)
+        self.method, self.songs, self.reader, self.options = method, songs, reader, options
+        self._drawn = 0
         self._arrays: dict[str, AnyArray] = {}
         self._done = False
-        self._failures: dict[str, Failure] = {}
         self._judged = False
         self._judges = type(method).evaluate is not FitMethod.evaluate
         if songs.valid and not self._judges:
-            reporter.note(f"{len(songs.valid)} songs are held out, but the method has no metrics.")
+            run.reporter.note(
+                f"{len(songs.valid)} songs are held out, but the method has no metrics."
+            )
 
-    # ------------------------------------------------------------------------ the loop
-    def run(self, *, max_seconds: float | None = None, stop: threading.Event | None = None) -> None:
-        """Fit until it is done, or a limit, ``max_seconds`` or ``stop`` ends it; see `reason`."""
-        self._resume()
-        self.first = self.step
-        deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
-        limit = _Limit(deadline, stop)
+    def _learn(self, limit: Limit) -> None:
         if not self._ended():
             vectors = self._sample(self.songs.train, self.options.n_vectors, EXAMPLE, limit)
             if vectors is not None:
-                self.examples = len(vectors)
+                self._drawn = len(vectors)
                 self._fit(vectors, limit)
         if self._ended() and self._judges and not self._judged and self.songs.valid:
             self._judge(limit)
         self.reason = self.reason or limit.reason
 
-    def _fit(self, vectors: FloatArray, limit: _Limit) -> None:
-        began = saved = time.monotonic()
+    def _fit(self, vectors: FloatArray, limit: Limit) -> None:
+        began = self._saved = time.monotonic()
         log = Log(self.out, step=self.step)
         self.reporter.begin(self.step, self.options.steps)
         try:
@@ -111,9 +72,7 @@ class Fitter:
                 self._one_step(vectors, log)
                 seconds = time.monotonic() - began
                 self._report((self.step - self.first) * len(vectors) / max(seconds, 1e-9))
-                if time.monotonic() - saved >= 60.0 * self.options.checkpoint_minutes:
-                    self.save()
-                    saved = time.monotonic()
+                self._save_if_due()
             self.save()
         finally:
             log.close()
@@ -155,8 +114,12 @@ class Fitter:
         """Passes over the sample so far."""
         return float(self.step)
 
-    # ---------------------------------------------------------------------- the sample
-    def _judge(self, limit: _Limit) -> None:
+    @property
+    def examples(self) -> int:
+        """Vectors that this run has drawn."""
+        return self._drawn
+
+    def _judge(self, limit: Limit) -> None:
         """Add what the method measures on the validation songs to `metrics`."""
         train, valid = (
             sum(song.length for song in songs) for songs in (self.songs.train, self.songs.valid)
@@ -171,7 +134,7 @@ class Fitter:
         self._judged = True
         self.save()
 
-    def _sample(self, songs: Songs, most: int, number: int, limit: _Limit) -> FloatArray | None:
+    def _sample(self, songs: Songs, most: int, number: int, limit: Limit) -> FloatArray | None:
         """Return vectors of all songs; None where ``limit`` is reached before."""
         vectors, failures = draw_vectors(
             self.method,
@@ -187,51 +150,16 @@ class Fitter:
         self._failures |= {item.track_id: item for item in failures}
         return vectors
 
-    # ------------------------------------------------------------------- checkpoints
-    def save(self) -> None:
-        """Replace the state on disk by the present one; see `save_state`."""
-        plain = {
-            "metrics": self.metrics,
-            "done": self._done,
-            "judged": self._judged,
-            "failures": [vars(item) for item in self.failures],
-        }
-        save_state(
-            self.out,
-            State(step=self.step, identity=self.identity, parts={"fit": self._arrays}, plain=plain),
-        )
+    def _state(self) -> tuple[dict[str, dict[str, AnyArray]], dict[str, Any]]:
+        return {"fit": self._arrays}, {"done": self._done, "judged": self._judged}
 
-    def _resume(self) -> None:
-        state = load_state(self.out, self.identity)
-        if state is None:
-            return
-        self.step, self._arrays = state.step, dict(state.parts.get("fit", {}))
-        self.metrics = state.plain["metrics"]
+    def _restore(self, state: State) -> None:
+        self._arrays = dict(state.parts.get("fit", {}))
         self._done, self._judged = state.plain["done"], state.plain["judged"]
-        self._failures = {item["track_id"]: Failure(**item) for item in state.plain["failures"]}
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """Files that could not be read, by id; those of earlier runs included."""
-        return tuple(self._failures[key] for key in sorted(self._failures))
 
     def export(self) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return what the method exports of the last step."""
         return self.method.export(self._arrays)
-
-
-class _Limit:
-    """What may end a run from outside: a deadline, or an event."""
-
-    def __init__(self, deadline: float = math.inf, stop: threading.Event | None = None) -> None:
-        self._deadline, self._stop = deadline, stop
-
-    @property
-    def reason(self) -> str:
-        """``interrupted``, ``time``, or nothing while there is neither."""
-        if self._stop is not None and self._stop.is_set():
-            return "interrupted"
-        return "time" if time.monotonic() >= self._deadline else ""
 
 
 def draw_vectors(
@@ -243,26 +171,17 @@ def draw_vectors(
     seed: tuple[int, ...],
     workers: int,
     reporter: TrainingReporter,
-    limit: _Limit | None = None,
+    limit: Limit | None = None,
     augment: bool = True,
 ) -> tuple[FloatArray | None, list[Failure]]:
     """Draw up to ``most`` vectors from songs, in proportion to their lengths.
 
-    Returns
-    -------
-    vectors : float32 array, shape (n, dim), or None
-        Read-only, in the order of the songs; None where ``limit`` was reached before the end.
-    failures : list of Failure
-        Songs that could not be read; they give nothing.
-
-    Raises
-    ------
-    TrainingError
-        If no song gives a vector.
-    PluginError
-        If ``method.vectors`` returns something else than finite vectors of one size.
+    Returns them as a read-only float32 array of shape (n, dim), in the order of the songs, or None
+    where ``limit`` was reached before the end; and the songs that could not be read. If no song
+    gives a vector, this raises `TrainingError`, and for anything but finite vectors of one size
+    `PluginError`.
     """
-    limit = limit or _Limit()
+    limit = limit or Limit()
     ends = list(accumulate((song.length for song in songs), initial=0))
     shares = [b - a for a, b in pairwise(end * most // max(ends[-1], 1) for end in ends)]
     length = method.crops().length
@@ -309,7 +228,7 @@ def draw_vectors(
             written = time.monotonic()
             reporter.note(f"{number + 1} of {len(songs)} songs read, {count} vectors drawn")
     if sample is None or count == 0:
-        reasons = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:10])
+        reasons = lines(f"{item.path}: {item.reason}" for item in failures)
         raise TrainingError(f"songs must give at least one vector, got none.{reasons}")
     reporter.note(f"{count} vectors of {sample.shape[1]} numbers from {len(songs)} songs")
     sample = sample[:count]

@@ -12,26 +12,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from featx.annotations import Events, read_events
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError, lines, listed
 from featx.frontend import frame_geometry
 from featx.training.crops import CropSpec
-from featx.training.samplers import Crop, Example, Sampler, random_start
+from featx.training.samplers import Example, SongSampler
 from featx.training.songs import Songs
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray, FloatArray
-
-__all__ = [
-    "FrameGrid",
-    "FrameSampler",
-    "FrameTargets",
-    "NoteTargets",
-    "PointTargets",
-    "SegmentTargets",
-]
-
-#: Files of annotations that an error names at most.
-_MOST_LINES = 10
+    from featx.types import AnyArray, DoubleArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +49,13 @@ class FrameGrid:
     @classmethod
     def of(cls, crops: CropSpec, *, stride: int = 1) -> FrameGrid:
         """Return one target for every ``stride``-th frame, or sample, of a crop."""
-        unit, first, sr = Fraction(1), Fraction(0), crops.sr
+        unit, first = Fraction(1), Fraction(0)
         if crops.front_end is not None:
             unit, _, first, _ = frame_geometry(crops.front_end)
-            sr = _rate(crops)
-        if stride < 1 or sr is None:
+        if stride < 1:
             raise ParameterError(f"stride must be an integer > 0, got {stride}.")
         n = -(-crops.length // stride)
-        return cls(sr=sr, unit=unit, hop=unit * stride, first=first, n=n)
+        return cls(sr=crops.rate, unit=unit, hop=unit * stride, first=first, n=n)
 
     def times(self, start: int) -> DoubleArray:
         """Return the centres of the targets of a crop in seconds, shape (n,)."""
@@ -81,12 +68,6 @@ class FrameGrid:
         origin = float(start * self.unit + self.first)
         numbers = np.floor((seconds * self.sr - origin) / float(self.hop) + 0.5)
         return numbers.astype(np.int64)
-
-
-def _rate(crops: CropSpec) -> int | None:
-    from featx.frontend import preset
-
-    return None if crops.front_end is None else preset(crops.front_end).sr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +120,10 @@ class PointTargets(FrameTargets):
             raise ParameterError(f"neighbours must lie within 0..1, got {self.neighbours}.")
 
     def check(self, events: Events) -> None:
-        """See `FrameTargets`."""
         if self.labels and len(events.starts) and not events.labels:
             raise ParameterError(f"events must have labels such as {listed(self.labels)}, got none")
 
     def targets(self, events: Events, grid: FrameGrid, start: int) -> tuple[AnyArray, AnyArray]:
-        """See `FrameTargets`."""
         reach = len(self.neighbours)
         values = np.zeros(grid.n + 2 * reach, np.float32)
         known = np.full(grid.n, self.outside == "negative")
@@ -191,12 +170,10 @@ class SegmentTargets(FrameTargets):
             raise ParameterError(f"classes must be names, each once, got {self.classes}.")
 
     def check(self, events: Events) -> None:
-        """See `FrameTargets`."""
         if len(events.starts) and (events.ends is None or not events.labels):
             raise ParameterError("events must have ends and labels, got points, or no labels")
 
     def targets(self, events: Events, grid: FrameGrid, start: int) -> tuple[AnyArray, AnyArray]:
-        """See `FrameTargets`."""
         values = np.full(grid.n, -1, np.int64)
         if events.ends is not None:
             numbers = {name: number for number, name in enumerate(self.classes)}
@@ -225,12 +202,10 @@ class NoteTargets(FrameTargets):
     frozen: ClassVar[tuple[str, ...]] = SegmentTargets.frozen
 
     def check(self, events: Events) -> None:
-        """See `FrameTargets`."""
         if len(events.starts) and (events.ends is None or events.frequencies is None):
             raise ParameterError("events must have ends and pitches, got none")
 
     def targets(self, events: Events, grid: FrameGrid, start: int) -> tuple[AnyArray, AnyArray]:
-        """See `FrameTargets`."""
         values = np.zeros((grid.n, self.high - self.low + 1), np.float32)
         known = np.ones(grid.n, bool)
         if events.ends is None or events.frequencies is None:
@@ -246,7 +221,7 @@ class NoteTargets(FrameTargets):
         return values, known
 
 
-class FrameSampler(Sampler):
+class FrameSampler(SongSampler):
     """Crops with targets for every frame, out of the files in the column ``annotation``.
 
     Roles: ``inputs``; for every name of ``targets`` the target ``<name>``, and ``<name>_known``
@@ -285,36 +260,23 @@ class FrameSampler(Sampler):
             raise ParameterError(
                 f"songs and targets must not be empty, got {len(songs)} and {len(targets)}."
             )
-        self.songs, self.targets, self.length, self.every = (
-            songs,
-            dict(targets),
-            crops.length,
-            every,
-        )
+        super().__init__(songs, length=crops.length, every=every)
+        self.targets = dict(targets)
         self.grid = FrameGrid.of(crops, stride=stride)
         self._stride = stride
         self._events = _read(songs, self.targets)
-        counts = [max(song.length // crops.length, 1) if every else 1 for song in songs]
-        self._songs = np.repeat(np.arange(len(songs)), counts)
-        self._starts = np.concatenate([np.arange(count) for count in counts]) * crops.length
         self.frozen = tuple(
             dict.fromkeys(name for item in targets.values() for name in item.frozen)
         )
 
-    def __len__(self) -> int:
-        return len(self._songs)
-
     def example(self, place: int, rng: np.random.Generator) -> Example:
-        """See `Sampler`."""
-        index = int(self._songs[place])
-        song = self.songs[index]
-        start = int(self._starts[place]) if self.every else random_start(song, self.length, rng)
-        present = start + np.arange(self.grid.n) * self._stride < song.length
+        index, crop = self.crop(place, rng)
+        present = crop.start + np.arange(self.grid.n) * self._stride < crop.song.length
         arrays: dict[str, AnyArray] = {}
         for name, item in self.targets.items():
-            values, known = item.targets(self._events[index][name], self.grid, start)
+            values, known = item.targets(self._events[index][name], self.grid, crop.start)
             arrays[name], arrays[f"{name}_known"] = values, known & present
-        return Example(crops={"inputs": Crop(song, start)}, targets=arrays)
+        return Example(crops={"inputs": crop}, targets=arrays)
 
 
 def _read(songs: Songs, targets: Mapping[str, FrameTargets]) -> list[dict[str, Events]]:
@@ -335,11 +297,9 @@ def _read(songs: Songs, targets: Mapping[str, FrameTargets]) -> list[dict[str, E
             continue
         read.append(own)
     if wrong:
-        more = f"\n  ... {len(wrong) - _MOST_LINES} more" if len(wrong) > _MOST_LINES else ""
         raise ParameterError(
-            f"annotations{songs.of_split} must be of use, got {len(wrong)} that are not:\n  "
-            + "\n  ".join(wrong[:_MOST_LINES])
-            + more
+            f"annotations{songs.of_split} must be of use, got {len(wrong)} that are not:"
+            f"{lines(wrong)}"
         )
     return read
 
@@ -352,32 +312,5 @@ def _joined(groups: Sequence[Events], kind: str, path: str) -> Events:
     if not chosen:
         names = listed(item.namespace or item.name for item in groups)
         raise ParameterError(f"events must be called {kind}..., got {names}")
-    if len(chosen) == 1:
-        return _sorted(chosen[0])
-    spans = all(item.ends is not None for item in chosen)
-    pitched = all(item.frequencies is not None for item in chosen)
-    labelled = all(item.labels for item in chosen)
-    return _sorted(
-        Events(
-            name=kind,
-            starts=np.concatenate([item.starts for item in chosen]),
-            ends=_column([item.ends for item in chosen]) if spans else None,
-            frequencies=_column([item.frequencies for item in chosen]) if pitched else None,
-            labels=[label for item in chosen for label in item.labels] if labelled else (),
-        )
-    )
-
-
-def _column(parts: Sequence[FloatArray | DoubleArray | None]) -> DoubleArray:
-    return np.concatenate([part for part in parts if part is not None])
-
-
-def _sorted(events: Events) -> Events:
-    order = np.argsort(events.starts, kind="stable")
-    return Events(
-        name=events.name,
-        starts=events.starts[order],
-        ends=None if events.ends is None else events.ends[order],
-        frequencies=None if events.frequencies is None else events.frequencies[order],
-        labels=[events.labels[i] for i in order] if events.labels else (),
-    )
+    joined = chosen[0] if len(chosen) == 1 else Events.joined(kind, chosen)
+    return joined.rows(np.argsort(joined.starts, kind="stable"))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 
 from featx.errors import ParameterError, listed
 from featx.training.augmenting import Augmenter
 from featx.training.crops import CropReader
+from featx.training.learner import TrainingRun
 from featx.training.loader import MODEL, Loader, stream
 from featx.training.memory import pages_kept
 from featx.training.method import GradientMethod
 from featx.training.options import UNCHANGED, GradientParams
-from featx.training.progress import TrainingReporter
 from featx.training.songs import SongSplit
 from featx.training.trainer import Trainer
-
-__all__ = ["check_device", "make_trainer", "torch_settings"]
 
 
 def check_device(device: str) -> None:
@@ -59,24 +55,20 @@ def make_trainer(
     reader: CropReader,
     *,
     options: GradientParams,
-    out: Path,
-    identity: Mapping[str, Any],
-    device: str,
-    workers: int,
-    reporter: TrainingReporter,
+    run: TrainingRun,
 ) -> Trainer:
     """Return the trainer of a method; draws the module from the seed."""
     samplers = method.samplers(songs.train, songs.valid)
     if samplers[1] is None and songs.valid:
-        reporter.note(
-            f"{len(songs.valid)} songs are held out, but method {identity['method']!r} cannot "
+        run.reporter.note(
+            f"{len(songs.valid)} songs are held out, but method {run.identity['method']!r} cannot "
             f"validate by them: {method.validates_by}."
         )
     for name in samplers[0].frozen:
         if getattr(options, name) != getattr(UNCHANGED, name):
             raise ParameterError(
                 f"{name} must be {getattr(UNCHANGED, name)}, because the targets of method "
-                f"{identity['method']!r} would not follow, got {getattr(options, name)}."
+                f"{run.identity['method']!r} would not follow, got {getattr(options, name)}."
             )
     augmenter = Augmenter(reader, songs.train) if reader.augmentation else None
     loaders = [
@@ -87,7 +79,7 @@ def make_trainer(
             reader,
             batch_size=options.batch_size,
             seed=options.seed,
-            workers=workers,
+            workers=run.workers,
             augmenter=augmenter,
         )
         for sampler in samplers
@@ -96,14 +88,4 @@ def make_trainer(
     drawn = int(stream(options.seed, MODEL).integers(2**62))
     torch.manual_seed(drawn)  # for parts that draw without a generator, such as losses
     model = method.build(torch.Generator().manual_seed(drawn))
-    return Trainer(
-        method,
-        model,
-        loaders[0],
-        loaders[1],
-        options=options,
-        out=out,
-        identity=identity,
-        device=device,
-        reporter=reporter,
-    )
+    return Trainer(method, model, loaders[0], loaders[1], options=options, run=run)

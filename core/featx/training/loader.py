@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["LoadedBatch", "Loader", "ahead", "stream"]
-
 T = TypeVar("T")
 
 #: Streams of random numbers; what one draws never depends on another.
@@ -95,20 +93,8 @@ class LoadedBatch:
 class Loader:
     """Reads batches ahead in threads.
 
-    Parameters
-    ----------
-    sampler : Sampler
-        What to draw.
-    reader : CropReader
-        Where crops come from.
-    batch_size : int > 0
-        Examples per batch.
-    seed : int
-        Everything that is drawn follows from it and the number of the example.
-    workers : int > 0
-        Threads.
-    augmenter : Augmenter, optional
-        Changes crops at random.
+    Everything that is drawn follows from ``seed`` and the number of the example, whatever the
+    number of ``workers``. ``augmenter`` changes crops at random.
     """
 
     def __init__(
@@ -147,7 +133,6 @@ class Loader:
             if len(batch):
                 yield batch
 
-    # -------------------------------------------------------------------------- inside
     @functools.lru_cache(maxsize=4)  # noqa: B019  (a loader lives as long as its training)
     def _order(self, epoch: int) -> AnyArray:
         return stream(self.seed, ORDER, epoch).permutation(len(self.sampler))

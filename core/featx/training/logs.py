@@ -11,8 +11,6 @@ from typing import Any
 from featx.training.songs import Failure
 from featx.weights.files import replacing
 
-__all__ = ["Log", "write_failures"]
-
 TRAINING_LOG, VALIDATION_LOG = "training.csv", "validation.csv"
 FAILURE_LOG = "failures.csv"
 
@@ -22,28 +20,16 @@ class Log:
 
     A training that resumes after step n drops what was written behind n, and the line of its last
     step where that is no multiple of ``every``, so that its log equals that of an undisturbed one.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the files lie.
-    step : int >= 0
-        The step after which the training resumes.
-    every : int > 0
-        Steps between two lines of the training.
-    tensorboard : bool
-        Also write event files to ``folder/tensorboard``, if that package is installed.
+    Where TensorBoard is installed, event files are written to ``folder/tensorboard`` as well.
     """
 
-    def __init__(
-        self, folder: Path, *, step: int, every: int = 1, tensorboard: bool = True
-    ) -> None:
+    def __init__(self, folder: Path, *, step: int, every: int = 1) -> None:
         self._folder = folder
         _cut(folder / TRAINING_LOG, step, every)
         _cut(folder / VALIDATION_LOG, step)
         self._writer: Any = None
         installed = all(importlib.util.find_spec(name) for name in ("tensorboard", "torch"))
-        if tensorboard and installed:
+        if installed:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writer = SummaryWriter(folder / "tensorboard", purge_step=step + 1)

@@ -13,8 +13,6 @@ from featx.registry import import_object, load_registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["frame_bce", "frame_cross_entropy", "make_loss", "take_roles"]
-
 
 def make_loss(name: str, **settings: Any) -> Loss:
     """Return the loss called ``name``, short or full, made with ``settings``.

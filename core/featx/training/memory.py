@@ -11,8 +11,6 @@ import ctypes
 import sys
 from collections.abc import Iterator
 
-__all__ = ["pages_kept"]
-
 # parameters of mallopt(3), and the values that glibc starts with
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _GLIBC_TRIM, _GLIBC_MMAPS = 128 * 1024, 65536

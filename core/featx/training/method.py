@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from featx.training.songs import Songs
     from featx.types import AnyArray, FloatArray
 
-__all__ = ["Batch", "FitMethod", "Fitted", "GradientMethod", "Method"]
-
 #: Tensors by role: crops ``(batch, ...)`` or ``(batch, n, ...)`` float32, and targets.
 Batch: TypeAlias = "Mapping[str, torch.Tensor]"
 

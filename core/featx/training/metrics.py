@@ -9,8 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from featx.types import AnyArray, DoubleArray
 
-__all__ = ["macro_roc_auc", "roc_auc"]
-
 
 def roc_auc(scores: AnyArray, truth: AnyArray) -> DoubleArray:
     """Return the area under the ROC curve of every column.

@@ -13,17 +13,6 @@ from featx.params import param, params_class, parse_params
 if TYPE_CHECKING:
     from featx.registry import Registry
 
-__all__ = [
-    "FREE",
-    "AugmentParams",
-    "FitParams",
-    "GradientParams",
-    "TrainingParams",
-    "find_method",
-    "options_class",
-    "split_settings",
-]
-
 
 @params_class
 class AugmentParams:
@@ -208,10 +197,7 @@ FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")
 def find_method(registry: Registry, spec: ExtractorSpec, name: str | None) -> MethodSpec:
     """Return a method of an extractor; without a name the first.
 
-    Raises
-    ------
-    ParameterError
-        If there is none (those of ``registry`` that have one are named), or none of that name.
+    Without methods, or one of that name, this raises `ParameterError` with the names there are.
     """
     names = [item.name for item in spec.methods]
     if not names:
@@ -236,12 +222,8 @@ def split_settings(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sort settings into those of the method and those of `options_class`.
 
-    Raises
-    ------
-    ParameterError
-        For a name that neither has.
-    PluginError
-        If a name belongs to both, or the method has defaults that do not exist.
+    A name that neither has raises `ParameterError`; one that both have, or defaults that do not
+    exist, `PluginError`.
     """
     import difflib
 

@@ -21,8 +21,6 @@ from featx.training.options import (
 )
 from featx.training.songs import SongSplit
 
-__all__ = ["TrainingPlan", "plan_training"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
@@ -57,15 +55,7 @@ class TrainingPlan:
 def plan_training(
     registry: Registry, extractor: str, method: str | None, settings: Mapping[str, Any]
 ) -> TrainingPlan:
-    """Return the plan of a training.
-
-    Raises
-    ------
-    ParameterError
-        For a name or a setting that does not exist, or breaks its rule.
-    PluginError
-        If the class of the method is not of the kind that its spec says.
-    """
+    """Return the plan of a training; names and settings that are wrong raise `ParameterError`."""
     item = registry.extractor(extractor)
     spec = find_method(registry, item.spec, method)
     own, shared = split_settings(spec, settings)

@@ -8,8 +8,6 @@ from typing import Protocol
 
 from featx.progress import Meter
 
-__all__ = ["MeterProgress", "Standing", "TrainingReporter"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:

@@ -24,8 +24,6 @@ from featx.weights.files import replacing
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["TrainingSummary", "export_weights", "write_card"]
-
 
 @dataclass(kw_only=True)
 class TrainingSummary:

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from featx.errors import FeatxError, ParameterError, TrainingError, listed
 from featx.guarded.limits import available_cores
@@ -18,18 +18,12 @@ from featx.registry import load_registry
 from featx.store.paths import is_store_folder
 from featx.training.crops import AudioCrops, CropReader, StoreCrops
 from featx.training.fitting import Fitter
+from featx.training.learner import Learner, TrainingRun
 from featx.training.logs import write_failures
-from featx.training.method import FitMethod, GradientMethod
-from featx.training.options import FitParams, GradientParams
 from featx.training.planning import TrainingPlan, plan_training
 from featx.training.progress import MeterProgress, TrainingReporter
 from featx.training.results import TrainingSummary, export_weights, write_card
 from featx.training.songs import SongSplit, read_songs
-
-if TYPE_CHECKING:
-    from featx.training.trainer import Trainer
-
-__all__ = ["train"]
 
 
 def train(
@@ -118,28 +112,35 @@ def train(
         )
         for note in songs.notes:
             reporter.note(note)
-        trainer = _trainer(plan, songs, reader, folder, device, workers or threads, reporter)
-        with _own_code(plan, trainer):
-            trainer.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
+        run = TrainingRun(
+            out=folder,
+            identity=plan.identity(songs),
+            device=device,
+            workers=workers or threads,
+            reporter=reporter,
+        )
+        learner = _learner(plan, songs, reader, run)
+        with _own_code(plan, learner):
+            learner.run(max_seconds=None if max_minutes is None else 60.0 * max_minutes, stop=stop)
         failures = tuple(
-            {item.track_id: item for item in (*songs.failures, *trainer.failures)}.values()
+            {item.track_id: item for item in (*songs.failures, *learner.failures)}.values()
         )
         write_failures(folder, failures)
         summary = TrainingSummary(
             out=str(folder),
-            steps=trainer.step,
-            epochs=trainer.epoch,
-            finished=trainer.reason in {"limit", "schedule", "done"},
-            reason=trainer.reason,
-            metrics=trainer.metrics,
-            best_step=trainer.best_step,
-            examples=trainer.examples,
+            steps=learner.step,
+            epochs=learner.epoch,
+            finished=learner.reason in {"limit", "schedule", "done"},
+            reason=learner.reason,
+            metrics=learner.metrics,
+            best_step=learner.best_step,
+            examples=learner.examples,
             failures=failures,
         )
-        if trainer.step:
-            export_weights(plan, trainer.export(), songs, manifest, summary)
+        if learner.step:
+            export_weights(plan, learner.export(), songs, manifest, summary)
         summary.seconds = time.monotonic() - began
-        if trainer.step:
+        if learner.step:
             write_card(folder, plan, songs, summary, device=device, threads=threads)
     return summary
 
@@ -159,8 +160,8 @@ def _check_device(device: str, plan: TrainingPlan) -> None:
 
 
 @contextlib.contextmanager
-def _own_code(plan: TrainingPlan, trainer: Fitter | Trainer | None = None) -> Iterator[None]:
-    """Tell what the code of the method raises as a failure of this training, in one line."""
+def _own_code(plan: TrainingPlan, learner: Learner | None = None) -> Iterator[None]:
+    """Report what the code of the method raises as a failure of this training, in one line."""
     try:
         yield
     except FeatxError:
@@ -175,9 +176,9 @@ def _own_code(plan: TrainingPlan, trainer: Fitter | Trainer | None = None) -> It
         if not lines:  # not the method's code
             raise
         step = ""
-        if trainer is not None:
-            ended = bool(trainer.reason)
-            step = f" after step {trainer.step}" if ended else f" in step {trainer.step + 1}"
+        if learner is not None:
+            ended = bool(learner.reason)
+            step = f" after step {learner.step}" if ended else f" in step {learner.step + 1}"
         raise TrainingError(
             f"method {plan.spec.name!r} of {plan.extractor.spec.name} failed{step}: "
             f"{type(error).__name__}: {error} ({lines[-1]}); --debug shows the traceback"
@@ -219,37 +220,10 @@ def _settings(
     return torch_settings(threads, device)
 
 
-def _trainer(
-    plan: TrainingPlan,
-    songs: SongSplit,
-    reader: CropReader,
-    folder: Path,
-    device: str,
-    workers: int,
-    reporter: TrainingReporter,
-) -> Fitter | Trainer:
-    identity = plan.identity(songs)
+def _learner(plan: TrainingPlan, songs: SongSplit, reader: CropReader, run: TrainingRun) -> Learner:
+    method, options = cast("Any", plan.method), cast("Any", plan.options)
     if plan.spec.kind == "fit":
-        return Fitter(
-            cast("FitMethod", plan.method),
-            songs,
-            reader,
-            options=cast("FitParams", plan.options),
-            out=folder,
-            identity=identity,
-            workers=workers,
-            reporter=reporter,
-        )
+        return Fitter(method, songs, reader, options=options, run=run)
     from featx.training.gradients import make_trainer
 
-    return make_trainer(
-        cast("GradientMethod", plan.method),
-        songs,
-        reader,
-        options=cast("GradientParams", plan.options),
-        out=folder,
-        identity=identity,
-        device=device,
-        workers=workers,
-        reporter=reporter,
-    )
+    return make_trainer(method, songs, reader, options=options, run=run)

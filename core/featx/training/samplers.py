@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
     Indices: TypeAlias = npt.NDArray[np.int64]
 
-__all__ = [
-    "Crop",
-    "Example",
-    "JointSampler",
-    "PositiveSampler",
-    "Sampler",
-    "SegmentSampler",
-    "TagTripletSampler",
-    "TrackSampler",
-]
-
 #: Names that a positive may share with its anchor.
 NOTIONS = ("artist", "album", "track")
 
@@ -68,11 +57,8 @@ class Example:
     @property
     def paths(self) -> tuple[str, ...]:
         """The files it is made of, each once."""
-        paths: dict[str, None] = {}
-        for crops in self.crops.values():
-            for crop in (crops,) if isinstance(crops, Crop) else crops:
-                paths[crop.song.path] = None
-        return tuple(paths)
+        groups = ((item,) if isinstance(item, Crop) else item for item in self.crops.values())
+        return tuple(dict.fromkeys(crop.song.path for group in groups for crop in group))
 
 
 class Sampler(ABC):
@@ -107,7 +93,29 @@ def pick(group: Indices, rng: np.random.Generator, *, but: int = -1) -> int:
     return int(group[drawn + (drawn >= position)])
 
 
-class SegmentSampler(Sampler):
+class SongSampler(Sampler):
+    """Crops of single songs: every one that overlaps no other, or one of each, somewhere in it."""
+
+    def __init__(self, songs: Songs, *, length: int, every: bool) -> None:
+        self.songs, self.length, self.every = songs, length, every
+        counts = [max(song.length // length, 1) if every else 1 for song in songs]
+        self._ends = np.cumsum(counts).tolist()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def crop(self, place: int, rng: np.random.Generator) -> tuple[int, Crop]:
+        """Return the number of a song and the crop of it that is at ``place``."""
+        index = bisect.bisect_right(self._ends, place)
+        song = self.songs[index]
+        if self.every:
+            start = (place - (self._ends[index - 1] if index else 0)) * self.length
+        else:
+            start = random_start(song, self.length, rng)
+        return index, Crop(song, start)
+
+
+class SegmentSampler(SongSampler):
     """Labelled segments, labels of the song copied to each.
 
     Roles: ``inputs``; targets ``targets`` (one row or number of ``labels``) and ``clip`` (number of
@@ -132,24 +140,13 @@ class SegmentSampler(Sampler):
             raise ParameterError(
                 f"labels must have one row for each song (> 0), got {len(labels)} for {len(songs)}."
             )
-        self.songs, self.labels, self.length, self.every = songs, labels, length, every
-        counts = [max(song.length // length, 1) if every else 1 for song in songs]
-        self._ends = np.cumsum(counts).tolist()
-
-    def __len__(self) -> int:
-        return int(self._ends[-1])
+        super().__init__(songs, length=length, every=every)
+        self.labels = labels
 
     def example(self, place: int, rng: np.random.Generator) -> Example:
-        """See `Sampler`."""
-        index = bisect.bisect_right(self._ends, place)
-        song = self.songs[index]
-        if self.every:
-            start = (place - (self._ends[index - 1] if index else 0)) * self.length
-        else:
-            start = random_start(song, self.length, rng)
+        index, crop = self.crop(place, rng)
         return Example(
-            crops={"inputs": Crop(song, start)},
-            targets={"targets": self.labels[index], "clip": index},
+            crops={"inputs": crop}, targets={"targets": self.labels[index], "clip": index}
         )
 
 
@@ -224,7 +221,6 @@ class PositiveSampler(Sampler):
         return len(self._anchors)
 
     def example(self, place: int, rng: np.random.Generator) -> Example:
-        """See `Sampler`."""
         anchor = int(self._anchors[place])
         song = self.songs[anchor]
         first = self._crop(song, rng)
@@ -267,13 +263,13 @@ def _labels(songs: Songs, notion: str) -> Sequence[str]:
     return labels
 
 
-def other_part(first: Crop, length: int, rng: np.random.Generator, *, overlap: float = 0.5) -> Crop:
-    """Return another crop of the same song that shares at most ``overlap`` of its length.
+def other_part(first: Crop, length: int, rng: np.random.Generator) -> Crop:
+    """Return another crop of the same song that shares at most half of its length.
 
     In a song too short for that it is the part that overlaps least.
     """
     room = max(first.song.length - length, 0)
-    apart = int(np.ceil((1.0 - overlap) * length))
+    apart = -(-length // 2)
     before = max(first.start - apart + 1, 0)
     after = max(room - first.start - apart + 1, 0)
     if before + after == 0:
@@ -315,7 +311,6 @@ class TrackSampler(Sampler):
         return len(self.songs)
 
     def example(self, place: int, rng: np.random.Generator) -> Example:
-        """See `Sampler`."""
         song = self.songs[place]
         start = random_start(song, self.length, rng)
         if self.augment:
@@ -400,7 +395,6 @@ class JointSampler(Sampler):
         return max(map(len, self.samplers.values()))
 
     def example(self, place: int, rng: np.random.Generator) -> Example:
-        """See `Sampler`."""
         crops: dict[str, Crop | tuple[Crop, ...]] = {}
         targets: dict[str, Any] = {}
         for name, sampler in self.samplers.items():

@@ -11,8 +11,6 @@ import torch
 
 from featx.training.options import GradientParams
 
-__all__ = ["Schedule", "make_optimizer"]
-
 #: What a validation leads to.
 Verdict: TypeAlias = Literal["better", "wait", "restart", "slower", "stop"]
 

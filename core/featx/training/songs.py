@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.errors import AudioError, ParameterError, listed
+from featx.errors import AudioError, ParameterError, lines, listed, some
 from featx.manifest import ManifestRow, manifest_columns, read_manifest
 from featx.store.records import split_tags
 from featx.training.options import TrainingParams
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-__all__ = ["Failure", "Song", "SongSplit", "Songs", "read_songs"]
 
 #: Spellings of the column ``split`` -> what it means.
 SPLITS = {
@@ -32,9 +30,6 @@ SPLITS = {
     "val": "valid",
     "test": "test",
 }
-
-#: Wrong lines that one error names at most.
-_MOST_LINES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,23 +125,17 @@ class Failure:
     reason: str
 
     @classmethod
-    def of(cls, song: Song, error: AudioError) -> Failure:
+    def of(cls, song: Song | ManifestRow, error: AudioError) -> Failure:
         """Return the failure of a song."""
         return cls(track_id=song.track_id, path=song.path, code=error.code, reason=error.reason)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SongSplit:
-    """What came of a manifest.
+    """What came of a manifest: songs to learn from, and songs to measure by.
 
-    Parameters
-    ----------
-    train, valid : Songs
-        Songs to learn from, and songs to measure by.
-    failures : tuple of Failure
-        Files whose length could not be read.
-    notes : tuple of str
-        What the user should know, such as lines without a label that is needed.
+    ``failures`` are files whose length could not be read, ``notes`` what the user should know, such
+    as lines without a label that is needed.
     """
 
     train: Songs
@@ -200,10 +189,10 @@ def read_songs(
     sides: dict[str, list[Song]] = {"train": [], "valid": []}
     seen: dict[str, str] = {}
     rows = list(read_manifest(manifest))
-    held_out, some = _held_out(rows, options), any("split" in row.tags for row in rows)
+    held_out, decided = _held_out(rows, options), any("split" in row.tags for row in rows)
     for row in rows:
         try:
-            side = _side(row, options, held_out, some)
+            side = _side(row, options, held_out, decided)
             _check_new(row.track_id, row.path, row.where, seen)
         except ParameterError as error:
             wrong.append(f"{row.where}: {error}")
@@ -218,9 +207,7 @@ def read_songs(
         try:
             length = length_of(row.track_id, row.path)
         except AudioError as error:
-            failures.append(
-                Failure(track_id=row.track_id, path=row.path, code=error.code, reason=error.reason)
-            )
+            failures.append(Failure.of(row, error))
             continue
         annotation = ""
         if "annotation" in needs:
@@ -238,11 +225,8 @@ def read_songs(
             )
         )
     if wrong:
-        more = " or more" if len(wrong) > _MOST_LINES else ""
         raise ParameterError(
-            f"manifest {manifest} must have valid lines, got "
-            f"{min(len(wrong), _MOST_LINES)} wrong ones{more}:\n  "
-            + "\n  ".join(wrong[:_MOST_LINES])
+            f"manifest {manifest} must have valid lines, got {len(wrong)} wrong ones:{lines(wrong)}"
         )
     split = SongSplit(
         train=Songs(sides["train"], split="train"),
@@ -252,7 +236,7 @@ def read_songs(
     )
     if not split.train:
         notes = "".join(f" {note}" for note in split.notes[:-1])
-        unread = "".join(f"\n  {item.path}: {item.reason}" for item in failures[:_MOST_LINES])
+        unread = lines(f"{item.path}: {item.reason}" for item in failures)
         raise ParameterError(
             f"manifest {manifest} must hold at least one song of split 'train', got none "
             f"({n_test} of split 'test', {len(split.valid)} of 'valid', {len(failures)} could not "
@@ -288,9 +272,11 @@ def _share(text: str) -> float:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64
 
 
-def _side(row: ManifestRow, options: TrainingParams, held_out: frozenset[str], some: bool) -> str:
+def _side(
+    row: ManifestRow, options: TrainingParams, held_out: frozenset[str], decided: bool
+) -> str:
     side = _split(row)
-    if side == "?" or (side == "" and some):
+    if side == "?" or (side == "" and decided):
         raise ParameterError(
             f"split must be one of {listed(SPLITS)}, got {row.tags.get('split', '')!r}"
         )
@@ -308,11 +294,7 @@ def _check_new(track_id: str, path: str, where: str, seen: dict[str, str]) -> No
 
 def _notes(lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]) -> Iterator[str]:
     for name, places in sorted(lacking.items()):
-        more = ", ..." if len(places) > _MOST_LINES else ""
-        yield (
-            f"{len(places)} lines have no {name} and are skipped "
-            f"({', '.join(places[:_MOST_LINES])}{more})."
-        )
+        yield f"{len(places)} lines have no {name} and are skipped ({some(places)})."
     artists = [
         {song.labels["artist"] for song in sides[side] if song.labels.get("artist")}
         for side in ("train", "valid")

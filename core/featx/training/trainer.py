@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from featx.errors import ParameterError, TrainingError
-from featx.training.checkpoints import (
-    State,
-    last_good,
-    load_state,
-    save_state,
-)
+from featx.errors import ParameterError, TrainingError, lines
+from featx.training.checkpoints import State, last_good
+from featx.training.learner import Learner, Limit, TrainingRun
 from featx.training.loader import STEP, LoadedBatch, Loader, stream
 from featx.training.logs import TRAINING_LOG, VALIDATION_LOG, Log
 from featx.training.method import Batch, GradientMethod
 from featx.training.options import GradientParams
-from featx.training.progress import Standing, TrainingReporter
+from featx.training.progress import Standing
 from featx.training.schedules import (
     Schedule,
     flat_optimizer,
@@ -37,37 +31,11 @@ from featx.training.songs import Failure
 if TYPE_CHECKING:
     from featx.types import AnyArray
 
-__all__ = ["Trainer"]
-
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-#: Files of a batch that an error names at most.
-_MOST_PATHS = 12
 
 
-class Trainer:
-    """Trains one module with one method.
-
-    Parameters
-    ----------
-    method : GradientMethod
-        Gives the losses.
-    model : torch.nn.Module
-        On the CPU, freshly built.
-    train : Loader
-        Of the training examples.
-    valid : Loader or None
-        Of the validation examples.
-    options : GradientParams
-        Optimiser, schedule and so on.
-    out : Path
-        Folder of checkpoints and logs.
-    identity : mapping
-        What a checkpoint must agree in to be gone on with; plain JSON values.
-    device : str
-        torch device.
-    reporter : TrainingReporter
-        Receives the progress.
-    """
+class Trainer(Learner):
+    """Trains one module, freshly built on the CPU, with one gradient method."""
 
     def __init__(
         self,
@@ -77,41 +45,28 @@ class Trainer:
         valid: Loader | None,
         *,
         options: GradientParams,
-        out: Path,
-        identity: Mapping[str, Any],
-        device: str,
-        reporter: TrainingReporter,
+        run: TrainingRun,
     ) -> None:
-        _check(options, valid, device)
-        self.method, self.train, self.valid = method, train, valid
-        self.options, self.out, self.identity = options, out, identity
-        self.device, self.reporter = device, reporter
-        self.model = model.to(device)
+        _check(options, valid, run.device)
+        super().__init__(run, options)
+        self.method, self.train, self.valid, self.options = method, train, valid, options
+        self.model = model.to(self.device)
         self.optimizer = make_optimizer(self.model.parameters(), options)
         self.scaler = torch.amp.GradScaler(enabled=options.precision == "float16")
         self.schedule = Schedule()
-        self.step = self.first = 0
         self.best: dict[str, torch.Tensor] = {}
-        self.metrics: dict[str, float] = {}
-        self.reason = ""
-        self._known: dict[str, Failure] = {}
         self._paths: tuple[str, ...] = ()
         self._shown: dict[str, float] = {}
         self._sums: dict[str, float] = {}
         self._summed, self._lr = 0, 0.0
-        epoch_steps = len(train.sampler) / options.batch_size
-        self.epoch_steps = epoch_steps
-        self.total = steps_in_all(options, epoch_steps)
-        self.validate_every = options.validate_every or max(round(epoch_steps), 1)
+        self.epoch_steps = len(train.sampler) / options.batch_size
+        self.total = steps_in_all(options, self.epoch_steps)
+        self.validate_every = options.validate_every or max(round(self.epoch_steps), 1)
 
-    # ------------------------------------------------------------------------ the loop
-    def run(self, *, max_seconds: float | None = None, stop: threading.Event | None = None) -> None:
-        """Train until a limit, the schedule, ``max_seconds`` or ``stop`` ends it; see `reason`."""
-        self._resume()
-        self.first = self.step
+    def _learn(self, limit: Limit) -> None:
         if self._ended():
             return
-        began = saved = time.monotonic()
+        began = time.monotonic()
         log = Log(self.out, step=self.step, every=self.options.log_every)
         self.reporter.begin(self.step, self.total)
         batches = self.train.training(self.first)
@@ -119,14 +74,13 @@ class Trainer:
         try:
             for batch in batches:
                 self._one_step(batch, log)
-                now = time.monotonic()
-                self._report(now - began, self.step - self.first)
+                self._report(time.monotonic() - began, self.step - self.first)
                 self._maybe_validate(log)
-                if self._ended() or self._cut(began, max_seconds, stop):
+                if not self._ended():
+                    self.reason = limit.reason
+                if self.reason:
                     break
-                if time.monotonic() - saved >= 60.0 * self.options.checkpoint_minutes:
-                    self.save()
-                    saved = time.monotonic()
+                self._save_if_due()
             if self._summed:  # a last line, which `Log` drops where the training resumes
                 self._write_means(log)
             self.save()
@@ -200,7 +154,6 @@ class Trainer:
         """Passes over the training examples so far."""
         return self.step / self.epoch_steps
 
-    # ------------------------------------------------------------------- validation
     def _maybe_validate(self, log: Log) -> None:
         last = self.total is not None and self.step >= self.total
         if self.valid is None or (self.step % self.validate_every and not last):
@@ -230,7 +183,7 @@ class Trainer:
             raise TrainingError(
                 f"the validation loss must be finite, got {metrics['loss']} after step "
                 f"{self.step}. {last_good(self.out)} The last batch was read from:"
-                f"{_path_lines(self._paths)}"
+                f"{lines(self._paths)}"
             )
         return metrics
 
@@ -239,62 +192,44 @@ class Trainer:
         for batch in self.valid.validation():
             yield batch.tensors(self.device)
 
-    # ------------------------------------------------------------------- checkpoints
     def save(self) -> None:
-        """Replace the state on disk by the present one.
-
-        Raises
-        ------
-        TrainingError
-            If it is not finite; the state on disk stays.
-        """
-        state = State(
-            step=self.step,
-            identity=self.identity,
-            parts={
-                "model": _arrays(self.model.state_dict()),
-                "best": _arrays(self.best),
-                "optimizer": _arrays(flat_optimizer(self.optimizer)),
-            },
-            plain={
-                "schedule": self.schedule.to_json(),
-                "metrics": self.metrics,
-                "reason": self.reason if self.reason == "schedule" else "",
-                "sums": self._sums,
-                "summed": self._summed,
-                "scaler": self.scaler.state_dict(),
-                "failures": [vars(item) for item in self.failures],
-            },
-        )
+        """Replace the state on disk by the present one, unless that is not finite."""
         try:
-            save_state(self.out, state)
+            super().save()
         except TrainingError as error:
-            paths = _path_lines(self._paths)
+            paths = lines(self._paths)
             raise TrainingError(f"{error} The last batch was read from:{paths}") from error
 
-    def _resume(self) -> None:
-        state = load_state(self.out, self.identity)
-        if state is None:
-            return
+    def _state(self) -> tuple[dict[str, dict[str, AnyArray]], dict[str, Any]]:
+        parts = {
+            "model": _arrays(self.model.state_dict()),
+            "best": _arrays(self.best),
+            "optimizer": _arrays(flat_optimizer(self.optimizer)),
+        }
+        return parts, {
+            "schedule": self.schedule.to_json(),
+            "reason": self.reason if self.reason == "schedule" else "",
+            "sums": self._sums,
+            "summed": self._summed,
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def _restore(self, state: State) -> None:
         self.model.load_state_dict(_tensors(state.parts["model"]))
         best = _tensors(state.parts.get("best", {}))
         self.best = {key: value.to(self.device) for key, value in best.items()}
         restore_optimizer(self.optimizer, _tensors(state.parts.get("optimizer", {})))
-        self.step = state.step
         self.schedule = Schedule.from_json(state.plain["schedule"])
-        self.metrics = state.plain["metrics"]
         self.reason = state.plain["reason"]
         self._sums, self._summed = state.plain["sums"], state.plain["summed"]
         self.scaler.load_state_dict(state.plain["scaler"])
-        self._known = {item["track_id"]: Failure(**item) for item in state.plain["failures"]}
 
     @property
     def failures(self) -> tuple[Failure, ...]:
         """Files that could not be read, by id; those of earlier runs included."""
-        failures = dict(self._known)
         for loader in (self.train, self.valid):
-            failures |= {item.track_id: item for item in (loader.failures if loader else ())}
-        return tuple(failures[key] for key in sorted(failures))
+            self._failures |= {item.track_id: item for item in (loader.failures if loader else ())}
+        return super().failures
 
     def export(self) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return what the method exports of the best weights, or of the last without validation."""
@@ -303,7 +238,6 @@ class Trainer:
         self.model.eval()
         return self.method.export(self.model.cpu())
 
-    # ---------------------------------------------------------------------- details
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.options.precision == "float32":
             return contextlib.nullcontext()
@@ -315,18 +249,11 @@ class Trainer:
             self.reason = "limit"
         return self.reason in {"limit", "schedule"}
 
-    def _cut(self, began: float, max_seconds: float | None, stop: threading.Event | None) -> bool:
-        if stop is not None and stop.is_set():
-            self.reason = "interrupted"
-        elif max_seconds is not None and time.monotonic() - began >= max_seconds:
-            self.reason = "time"
-        return bool(self.reason)
-
     def _divergence(self, values: Mapping[str, float], batch: LoadedBatch) -> str:
         losses = ", ".join(f"{name}={value:g}" for name, value in values.items())
         return (
             f"the loss must be finite, got {losses} at step {self.step}. {last_good(self.out)} "
-            f"The batch was read from:{_path_lines(batch.paths)}"
+            f"The batch was read from:{lines(batch.paths)}"
         )
 
 
@@ -336,11 +263,6 @@ def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, AnyArray]:
 
 def _tensors(arrays: Mapping[str, AnyArray]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _path_lines(paths: Sequence[str]) -> str:
-    more = [f"... {len(paths) - _MOST_PATHS} more"] if len(paths) > _MOST_PATHS else []
-    return "".join(f"\n  {line}" for line in [*paths[:_MOST_PATHS], *more])
 
 
 _WORDS = {

@@ -12,8 +12,6 @@ from typing import Any
 from featx.errors import ParameterError
 from featx.weights.files import file_sha256
 
-__all__ = ["CARD_NAME", "STATE_NAME", "Checkpoint", "find_checkpoints", "origin", "unfinished"]
-
 #: What a reader of the weights must know.
 CARD_NAME = "card.json"
 #: What a training resumes from.

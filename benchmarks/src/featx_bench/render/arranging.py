@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.annotations.truth import PITCH_NAMES, Chord, Hit, Note, Truth
 from featx.errors import ParameterError
+from featx.testing.truth import PITCH_NAMES, Chord, Hit, Note, Truth
 from featx_bench.render.songs import METER, Song, pitch_class
 from featx_bench.render.tastes import GROOVES, PARTS, Album, Artist, decays, family
 

@@ -191,7 +191,7 @@ def write_labels(stem: Path, arrangement: Arrangement, midi: bytes, row: dict[st
     Times are in seconds. ``.beats`` has a time and the place in the bar (1 first), ``.lab`` start,
     end and chord in Harte notation, ``.key`` tonic and mode; mir_eval reads them by
     ``load_labeled_events``, ``load_labeled_intervals`` and ``load_key``. The JAMS file holds all of
-    it and every note; ``featx plot --events`` reads it, and `featx.annotations.read_truth`.
+    it and every note; ``featx plot --events`` reads it, and `featx.testing.read_truth`.
     """
     truth = arrangement.truth
     groups = {group.name: group for group in truth.events()}

@@ -16,15 +16,6 @@ from featx.audio.files import SourceFile
 from featx.audio.limits import Note
 from featx.errors import AudioError
 
-__all__ = [
-    "MPEG_TOLERANCE",
-    "first_frame",
-    "frame_samples",
-    "inspect_mpeg",
-    "starts_mpeg",
-    "xing_frame",
-]
-
 #: kbit/s by (version 1?, layer), index 1 to 14
 _BITRATES = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),

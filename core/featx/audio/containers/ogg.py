@@ -11,8 +11,6 @@ from featx.audio.files import SourceFile
 from featx.audio.limits import Note
 from featx.errors import AudioError
 
-__all__ = ["inspect_ogg"]
-
 _HEADER = struct.Struct("<4sBBqIIIB")
 _BEGIN, _END = 2, 4
 #: seconds that one page may hold: 255 Opus packets of 60 ms

@@ -6,8 +6,6 @@ from featx.audio.containers.mpeg import starts_mpeg
 from featx.audio.files import SourceFile
 from featx.errors import AudioError
 
-__all__ = ["AUDIO_SUFFIXES", "AV_FALLBACKS", "AV_FORMATS", "SUFFIXES", "sniff"]
-
 #: container -> suffixes under which it is usual
 SUFFIXES: dict[str, frozenset[str]] = {
     "WAV": frozenset({".wav", ".wave", ".bwf", ".rf64"}),
@@ -77,10 +75,7 @@ def syncsafe(four: bytes) -> int:
 def skip_id3(source: SourceFile) -> int:
     """Return the offset after the ID3v2 tags at the beginning, 0 when there are none.
 
-    Raises
-    ------
-    AudioError
-        ``truncated`` when a tag is longer than the file.
+    Raises `AudioError`: ``truncated`` when a tag is longer than the file.
     """
     offset = 0
     for _ in range(_MAX_ID3_TAGS):
@@ -113,11 +108,8 @@ def _by_magic(head: bytes) -> str | None:
 def sniff(source: SourceFile) -> tuple[str, int]:
     """Return the container and the offset of its first byte (after ID3 tags and zeros).
 
-    Raises
-    ------
-    AudioError
-        ``not-audio`` when the first bytes belong to nothing we read, ``truncated`` when there
-        are too few of them.
+    Raises `AudioError`: ``not-audio`` when the first bytes belong to nothing we read, ``truncated``
+    when there are too few of them.
     """
     start = skip_id3(source)
     head = source.read_at(start, 16)

@@ -15,8 +15,6 @@ from featx.audio.files import SourceFile
 from featx.audio.limits import Note
 from featx.errors import AudioError
 
-__all__ = ["Structure", "inspect"]
-
 _MAX_CHUNKS = 10_000
 _MAX_HEAD = 1 << 20
 _STREAMED = 0xFFFFFFFF
@@ -103,7 +101,6 @@ def _trailing(end: int, size: int) -> Note | None:
     return Note(code="trailing-data", text=f"{size - end} bytes after the end of the container")
 
 
-# ---------------------------------------------------------------- RIFF: WAV, RF64
 def _wav(source: SourceFile, start: int) -> Structure:
     order = ">" if source.read_at(start, 4) == b"RIFX" else "<"
     head = source.read_at(start, 12)
@@ -214,7 +211,6 @@ def _w64(source: SourceFile, start: int) -> Structure:
     return Structure(verdict=AudioError("lying-header", f"more than {_MAX_CHUNKS} chunks"))
 
 
-# ---------------------------------------------------------------- AIFF, AU, CAF
 def _aiff(source: SourceFile, start: int) -> Structure:
     form_size = struct.unpack(">I", source.read_at(start + 4, 4))[0]
     offset, block, frames, pcm = start + 12, 1, None, True
@@ -277,7 +273,6 @@ def _caf(source: SourceFile, start: int) -> Structure:
     return Structure(verdict=AudioError("lying-header", f"more than {_MAX_CHUNKS} chunks"))
 
 
-# ---------------------------------------------------------------- FLAC
 def _flac(source: SourceFile, start: int) -> Structure:
     info = source.read_at(start + 8, 34)
     if len(info) < 34:
@@ -289,7 +284,6 @@ def _flac(source: SourceFile, start: int) -> Structure:
     return Structure()
 
 
-# ---------------------------------------------------------------- MP4, Matroska, ASF, AVI
 def _mp4(source: SourceFile, start: int) -> Structure:
     offset = start
     for _ in range(_MAX_CHUNKS):

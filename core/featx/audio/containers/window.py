@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from featx.audio.files import SourceFile
 
-__all__ = ["Window"]
-
 _SIZE = 1 << 18
 
 

@@ -12,8 +12,6 @@ from featx.store.catalogue import LedgerView
 from featx.store.records import Recipe
 from featx.types import FeatureSpec
 
-__all__ = ["OutputCheck", "recipe_changes", "spec_changes"]
-
 
 class OutputCheck:
     """Finds values whose description is not the one that their extractor gives now.

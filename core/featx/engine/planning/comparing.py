@@ -15,8 +15,6 @@ from featx.errors import DECODE_CODES, AudioError
 from featx.store.catalogue import LedgerView
 from featx.store.records import SEVERITY, Recipe, StoredValue, TrackRecord, Unit
 
-__all__ = ["STATES", "PlannedTrack", "PlannedUnit", "TrackComparer"]
-
 #: What a plan can say about one track under one extractor. ``fresh``, ``skipped`` and ``failed``
 #: (before) need no work, ``reused`` a hash: another id has results of the same content.
 STATES = ("fresh", "reused", "new", "stale", "failed", "skipped", "retry")

@@ -18,8 +18,6 @@ from featx.audio import AUDIO_SUFFIXES
 from featx.errors import ParameterError
 from featx.manifest import MANIFEST_SUFFIXES, read_manifest
 
-__all__ = ["InputTrack", "Inputs", "left_out_note"]
-
 _MAGIC = frozenset("*?[")
 _CHUNK = 1 << 16
 _BOM, _BOMS_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -105,10 +103,7 @@ class Inputs(Iterable[InputTrack]):
     def __iter__(self) -> Iterator[InputTrack]:
         """Yield each track once, folders in the order of their names.
 
-        Raises
-        ------
-        ParameterError
-            If two files claim one id, or a manifest has wrong lines.
+        Raises `ParameterError` if two files claim one id, or a manifest has wrong lines.
         """
         self.left_out.clear()
         if self._folders and not (
@@ -127,7 +122,6 @@ class Inputs(Iterable[InputTrack]):
         """Return the number of tracks, walking everything once."""
         return sum(1 for _ in self)
 
-    # -------------------------------------------------------------------------- inside
     def _all(self) -> Iterator[InputTrack]:
         for manifest in self._manifests:
             for row in read_manifest(manifest):

@@ -20,8 +20,6 @@ from featx.store.catalogue import LedgerView
 from featx.store.paths import is_store_folder
 from featx.store.records import TrackRecord
 
-__all__ = ["Plan", "PlanCounts"]
-
 
 @dataclass(kw_only=True, repr=False)
 class PlanCounts:

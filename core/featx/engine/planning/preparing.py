@@ -35,13 +35,6 @@ from featx.weights import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = [
-    "ParamsAndWeights",
-    "match_params_and_weights",
-    "prepare_extractors",
-    "untrained_message",
-]
-
 
 def prepare_extractors(
     registry: Registry,
@@ -148,7 +141,6 @@ def _as_read_from_json(value: Any) -> Any:
     return value
 
 
-# ------------------------------------------------------------------ parameters and weights
 class ParamsAndWeights(NamedTuple):
     """An instance of the params class, the path of the weights, and their entry in the recipe.
 

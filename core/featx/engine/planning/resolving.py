@@ -10,16 +10,11 @@ from featx.interfaces import ExtractorSpec, Resolved
 from featx.registry import import_object
 from featx.types import FeatureSpec
 
-__all__ = ["check_feature", "default_features", "resolve_checked"]
-
 
 def resolve_checked(spec: ExtractorSpec, params: Any, native_sr: int | None) -> Resolved:
     """Call the plugin's resolve function and check what it returns.
 
-    Raises
-    ------
-    PluginError
-        If it raises, or returns something that breaks the contract.
+    Raises `PluginError` if it raises, or returns something that breaks the contract.
     """
     try:
         resolved: Any = import_object(spec.resolve)(params, native_sr)

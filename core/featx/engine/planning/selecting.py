@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,20 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from featx.errors import ParameterError, PluginError, listed
 from featx.interfaces import Extractor, ExtractorSpec
 from featx.registry import Registered, Registry
-from featx.registry.local import end_of_definitions, local_extractor
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = [
-    "DEVICES",
-    "UNTRAINED",
-    "ExtractorChoice",
-    "ParamsChoice",
-    "Selected",
-    "WeightsChoice",
-    "select_extractors",
-]
 
 #: A name, short or full, or a class that no package installs.
 ExtractorChoice: TypeAlias = "str | type[Extractor]"
@@ -63,12 +53,11 @@ def select_extractors(
 ) -> list[Selected]:
     """Look up ``extractors`` and sort parameters, features, weights and device by extractor.
 
-    Raises
-    ------
-    ParameterError, PluginError
-        For unknown names, and for choices that belong to no extractor or to several.
+    Raises `ParameterError` or `PluginError` for unknown names, and for choices that belong to no
+    extractor or to several.
     """
-    end_of_definitions()
+    if local := sys.modules.get("featx.registry.local"):  # else no script is being loaded
+        local.end_of_definitions()
     if not extractors:
         raise ParameterError(
             f"extractors must name at least one extractor, got none. Installed: "
@@ -109,6 +98,8 @@ def _look_up(
                 errors.append(error)
                 continue
         else:
+            from featx.registry.local import local_extractor
+
             registered = local_extractor(choice)
             name = _local_name(registry, registered)
         by_full_name.setdefault(registered.full_name, (name, registered))
@@ -126,7 +117,6 @@ def _local_name(registry: Registry, registered: Registered[ExtractorSpec]) -> st
     return registered.full_name if short in installed else short
 
 
-# ------------------------------------------------------------------------ per extractor
 def _flat(params: ParamsChoice) -> list[tuple[str, Any]]:
     """Return ``extractor.key`` or bare keys with their values."""
     flat: list[tuple[str, Any]] = []

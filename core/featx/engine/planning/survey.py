@@ -19,15 +19,6 @@ from featx.store.catalogue import LedgerView
 from featx.store.paths import is_gone, is_store_folder
 from featx.store.records import TrackRecord
 
-__all__ = [
-    "Survey",
-    "check_identity",
-    "gone_note",
-    "gone_tracks",
-    "is_elsewhere",
-    "survey",
-]
-
 
 @dataclass(kw_only=True)
 class Survey:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from featx.guarded import Channel
     from featx.guarded.messages import Message
 
-__all__ = ["serve"]
-
 #: Codes after which the bytes of a file cannot be hashed, or mean nothing.
 _NO_CONTENT = frozenset({"missing", "permission", "unreadable", "too-large", "changed"})
 

@@ -25,8 +25,6 @@ from featx.store.records import Recipe, TrackRecord, Unit
 if TYPE_CHECKING:
     from featx.types import AnyArray, FeatureSpec
 
-__all__ = ["Collector"]
-
 _WORST = {"ok": 0, "skipped": 1, "failed": 2}
 
 

@@ -11,8 +11,6 @@ from featx.engine.tasks import Failure, RunSettings, ShardTask, TrackTask
 from featx.store import StoreWriter
 from featx.store.records import StoredValue, TrackRecord, Unit
 
-__all__ = ["SHARD_BYTES", "SHARD_TRACKS", "ShardCutter"]
-
 #: Largest shard, in tracks and in bytes of their files.
 SHARD_TRACKS = 256
 SHARD_BYTES = 512 * 2**20

@@ -22,8 +22,6 @@ from featx.errors import FeatxError
 from featx.store import StoreWriter
 from featx.store.records import TrackRecord
 
-__all__ = ["Dispatcher"]
-
 #: Shards that a small collection is cut into for every worker, so that all end together.
 _SHARDS_PER_WORKER = 4
 _WAIT_SECONDS = 0.5
@@ -101,7 +99,6 @@ class Dispatcher:
             self._close()
         return self.summary
 
-    # -------------------------------------------------------------------------- the run
     def _work(self, writer: StoreWriter) -> None:
         """Submit every shard, a few ahead of the workers, and gather their summaries."""
         shard_tracks = math.ceil(self.summary.inputs / (_SHARDS_PER_WORKER * self.workers))
@@ -187,7 +184,6 @@ class Dispatcher:
             audio=summary.audio + sum(collector.audio for collector in working),
         )
 
-    # -------------------------------------------------------------------------- its end
     def _stop(self, *, seconds: float) -> None:
         """Let workers finish their track within ``seconds``, then end them; keep what they did."""
         Path(self.settings.stop_file).touch()

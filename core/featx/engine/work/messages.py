@@ -14,10 +14,7 @@ from featx.engine.tasks import FileProperties
 from featx.errors import FAILURE_CODES, SKIP_CODES
 from featx.types import FeatureSpec
 
-__all__ = ["ANSWERS", "Open", "TrackWork", "Work"]
 
-
-# ---------------------------------------------------------------- from the runner
 @dataclass(frozen=True, kw_only=True)
 class Open:
     """Open these extractors (`PreparedExtractor.to_json`); without any, files are examined."""
@@ -48,7 +45,6 @@ class Work:
     tracks: tuple[TrackWork, ...]
 
 
-# ---------------------------------------------------------------- from the child
 @dataclass(frozen=True, kw_only=True)
 class Ready:
     """All extractors are open."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from featx.frontend import FrontEnd, Spectra
     from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
 
-__all__ = ["HostTrack", "OpenExtractor"]
-
 
 class HostTrack:
     """What an extractor sees of one recording: `featx.interfaces.Track`."""
@@ -184,10 +182,7 @@ class OpenExtractor:
     ) -> Outputs:
         """Run the extractor on one track and check what it returns.
 
-        Raises
-        ------
-        ExtractionError
-            With the codes ``extractor-error``, ``memory`` or ``bad-output``.
+        Raises `ExtractionError` with the codes ``extractor-error``, ``memory`` or ``bad-output``.
         """
         try:
             resolved = self.resolved(native_sr)
@@ -212,12 +207,8 @@ def check_outputs(
     """Return the arrays that ``specs`` describe out of what ``extract`` gave for one track.
 
     Events become what `featx.annotations.tables.as_table` returns. They must be in order and lie
-    within ``duration``, in seconds.
-
-    Raises
-    ------
-    ExtractionError
-        ``bad-output``, naming the first rule that is broken.
+    within ``duration``, in seconds. Raises `ExtractionError`: ``bad-output``, naming the first rule
+    that is broken.
     """
     if not isinstance(results, Sequence) or len(results) != 1:
         length = (

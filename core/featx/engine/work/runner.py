@@ -12,8 +12,6 @@ from featx.engine.work.collecting import Collector
 from featx.engine.work.supervising import Outcomes, PendingTrack, Supervisor
 from featx.store import StoreWriter
 
-__all__ = ["ShardRunner", "close_runners", "collectors", "run_shard", "scan_shard"]
-
 _local = threading.local()
 _runners: WeakSet[ShardRunner] = WeakSet()
 _lock = threading.Lock()

@@ -20,8 +20,6 @@ from featx.engine.work.worker import Worker
 from featx.errors import PluginError
 from featx.guarded import ChildDiedError
 
-__all__ = ["Outcomes", "PendingTrack", "Supervisor"]
-
 #: Tracks sent to the child at once.
 _BATCH = 16
 #: A track that was worked on when the process died is tried alone before it is blamed: the process
@@ -123,7 +121,6 @@ class Supervisor:
         if worker is not None:
             worker.stop()
 
-    # -------------------------------------------------------------------------- inside
     def _run_batch(
         self, tracks: Sequence[PendingTrack], outcomes: Outcomes
     ) -> list[Sequence[PendingTrack]]:
@@ -210,10 +207,7 @@ class _Batch:
     def take(self, answer: object) -> None:
         """Record one answer.
 
-        Raises
-        ------
-        ChildDiedError
-            If it does not fit what the child was sent, or what it said before.
+        Raises `ChildDiedError` if it does not fit what the child was sent, or what it said before.
         """
         match answer:
             case messages.Compiling() if not self._compiling:
@@ -268,7 +262,6 @@ class _Batch:
                 self._outcomes.finish(track)
         return [rest] if rest else []
 
-    # -------------------------------------------------------------------------- inside
     def _may_begin(self, key: int, step: int) -> bool:
         """Whether no step is in work and this one is left to do."""
         track = self.pending.get(key)

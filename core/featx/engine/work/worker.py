@@ -11,8 +11,6 @@ from featx.errors import FeatxError, ParameterError, PluginError, StoreError, We
 from featx.guarded import Child, ChildDiedError
 from featx.guarded.limits import physical_memory, thread_settings
 
-__all__ = ["Worker"]
-
 #: What opening an extractor may raise in this process; anything else is a `PluginError`.
 _ERRORS: Mapping[str, type[FeatxError]] = {
     cls.__name__: cls for cls in (FeatxError, ParameterError, PluginError, StoreError, WeightsError)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError
 from featx.frontend.banks import Bins
 from featx.frontend.checks import check_finite, check_out, check_waveform
 from featx.frontend.constantq.filters import C1, check_range
 from featx.frontend.constantq.tables import TransformSpec
 from featx.frontend.constantq.transform import fill_constant_q
+from featx.frontend.description import check_choice, check_integer, check_number
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import FrontEnd
 from featx.frontend.tuning import estimate_tuning
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FloatArray
-
-__all__ = ["cqt", "cqt_magnitude", "hcqt"]
 
 #: Spectra by which a recording's tuning is estimated, at any rate.
 _TUNING = FrontEnd(
@@ -30,7 +30,6 @@ _TUNING = FrontEnd(
     framing=Framing(n_fft=2048, hop_length=512, pad_mode="constant"),
     bank=Bins(),
 )
-_NORMS = (1.0, 2.0, math.inf, None)
 
 
 def cqt(
@@ -195,86 +194,57 @@ def hcqt(
     chosen = tuple(float(item) for item in harmonics)
     if not chosen or not all(0 < item < math.inf for item in chosen):
         raise ParameterError(f"harmonics must be finite numbers > 0, got {harmonics!r}.")
-    flat: AnyArray | None = None
-    if out is not None:
-        if out.ndim != 3 or out.shape[1:] != (n_bins, len(chosen)) or not out.flags.c_contiguous:
-            raise ParameterError(
-                f"out must be C-contiguous of shape (n_frames, {n_bins}, {len(chosen)}), got shape "
-                f"{out.shape}."
-            )
-        flat = out.reshape(len(out), n_bins * len(chosen))
-    S = _transformed(
+    return _transformed(
         y, np.float32, sr=sr, hop_length=hop_length, fmin=fmin, n_bins=n_bins,
         bins_per_octave=bins_per_octave, tuning=tuning, filter_scale=filter_scale, norm=norm,
-        window=window, scale=scale, pad_mode=pad_mode, power=power, out=flat, threads=threads,
+        window=window, scale=scale, pad_mode=pad_mode, power=power, out=out, threads=threads,
         harmonics=chosen,
     )  # fmt: skip
-    return S.reshape(len(S), n_bins, len(chosen)) if out is None else out
 
 
 def _transformed(
     y: FloatArray,
     dtype: Any,
     *,
-    sr: int,
-    hop_length: int,
     fmin: float | None,
-    n_bins: int,
-    bins_per_octave: int,
     tuning: float | None,
-    filter_scale: float,
-    norm: float | None,
     window: str,
-    scale: bool,
     pad_mode: str,
     out: AnyArray | None,
     threads: int,
     power: float = 1.0,
-    harmonics: tuple[float, ...] = (1.0,),
+    **columns: Any,
 ) -> AnyArray:
-    """Check all arguments and compute."""
+    """Check all arguments and compute; ``columns`` are fields of `TransformSpec`.
+
+    With ``harmonics`` among them the result has an axis for these.
+    """
     y = check_waveform(y)
-    integers: dict[str, Any] = {
-        "sr": sr, "hop_length": hop_length, "n_bins": n_bins, "bins_per_octave": bins_per_octave,
-        "threads": threads,
-    }  # fmt: skip
-    for name, value in integers.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ParameterError(f"{name} must be an integer > 0, got {value!r}.")
-    choices: dict[str, tuple[Any, tuple[Any, ...]]] = {
-        "window": (window, ("hann",)),
-        "pad_mode": (pad_mode, ("constant", "reflect")),
-        "power": (power, (1.0, 2.0)),
-        "norm": (norm, _NORMS),
-    }
-    for name, (chosen, known) in choices.items():
-        if chosen not in known:
-            raise ParameterError(f"{name} must be one of {listed(known)}, got {chosen!r}.")
+    for name in ("sr", "hop_length", "n_bins", "bins_per_octave"):
+        check_integer(name, columns[name])
+    check_integer("threads", threads)
+    check_choice("window", window, ("hann",))
+    check_choice("pad_mode", pad_mode, ("constant", "reflect"))
+    check_choice("power", power, (1.0, 2.0))
+    check_choice("norm", columns["norm"], (1.0, 2.0, math.inf, None))
     lowest = C1 if fmin is None else fmin
-    for name, number in (("fmin", lowest), ("filter_scale", filter_scale)):
-        if not 0 < number < math.inf:
-            raise ParameterError(f"{name} must be a finite number > 0, got {number!r}.")
+    check_number("fmin", lowest)
+    check_number("filter_scale", columns["filter_scale"])
+    what = TransformSpec(fmin=lowest, **columns)
     if tuning is None:
         check_finite(y)
-        tuning = estimate_tuning(y, _TUNING.but(sr=sr), sr=sr, bins_per_octave=bins_per_octave)
+        fe, per_octave = _TUNING.but(sr=what.sr), what.bins_per_octave
+        tuning = estimate_tuning(y, fe, sr=what.sr, bins_per_octave=per_octave)
     if not math.isfinite(tuning):
         raise ParameterError(f"tuning must be None or a finite number, got {tuning!r}.")
-    what = TransformSpec(
-        sr=sr,
-        hop_length=hop_length,
-        fmin=lowest * 2.0 ** (tuning / bins_per_octave),
-        n_bins=n_bins,
-        bins_per_octave=bins_per_octave,
-        harmonics=harmonics,
-        filter_scale=float(filter_scale),
-        norm=None if norm is None else float(norm),
-        scale=bool(scale),
-    )
+    what = dataclasses.replace(what, fmin=lowest * 2.0 ** (tuning / what.bins_per_octave))
     check_range(
-        sr, fmin=what.fmin * max(harmonics), n_bins=n_bins, bins_per_octave=bins_per_octave,
-        filter_scale=filter_scale,
+        what.sr, fmin=what.fmin * max(what.harmonics), n_bins=what.n_bins,
+        bins_per_octave=what.bins_per_octave, filter_scale=what.filter_scale,
     )  # fmt: skip
-    total = 1 + len(y) // hop_length if len(y) else 0
-    out = check_out(out, (total, n_bins * len(harmonics)), dtype)
-    fill_constant_q(y, what, out, pad_mode=pad_mode, power=power, threads=threads)
+    total = 1 + len(y) // what.hop_length if len(y) else 0
+    size = (what.n_bins, len(what.harmonics)) if "harmonics" in columns else (what.n_bins,)
+    out = check_out(out, (total, *size), dtype)
+    rows = out.reshape(total, math.prod(size))
+    fill_constant_q(y, what, rows, pad_mode=pad_mode, power=power, threads=threads)
     return out

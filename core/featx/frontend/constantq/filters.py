@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from featx.errors import ParameterError
 
-__all__ = ["C1", "Filter", "check_range", "constant_q_filters", "longest", "quality"]
-
 #: The lowest note by default, in Hz, three octaves and nine semitones below A4 = 440 Hz.
 C1 = 440.0 * 2.0 ** (-45 / 12)
 #: Equivalent noise bandwidth of a Hann window, in bins.
@@ -79,12 +77,8 @@ def constant_q_filters(
     Octaves count from the highest filter down. The rate of the highest is halved as often as leaves
     two octaves and more above it, that of every further octave once more, as long as the hop can be
     halved. Windows are as long as in librosa, whose rates these are. Where a main lobe would come
-    near half of that rate, the filter is applied at twice the rate.
-
-    Raises
-    ------
-    ParameterError
-        As `check_range`, and if a window would have less than three samples.
+    near half of that rate, the filter is applied at twice the rate. Raises `ParameterError` as
+    `check_range`, and if a window would have less than three samples.
     """
     end = check_range(
         sr, fmin=fmin, n_bins=n_bins, bins_per_octave=bins_per_octave, filter_scale=filter_scale

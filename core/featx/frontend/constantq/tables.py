@@ -15,8 +15,6 @@ from featx.frontend.windows import window
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["PAIRS", "Bank", "TransformSpec", "constant_q_bank", "half_band"]
-
 #: Pairs of taps of the half-band filter: 39 taps, 21 of which are not zero.
 PAIRS = 10
 #: Shape of its Kaiser window. Beyond 3/8 of the rate it is 132 dB down, and below 1/8 flat to 3e-7.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.frontend.checks import LARGEST, check_finite
+from featx.frontend.checks import LARGEST, check_finite, frozen
 from featx.frontend.constantq.tables import PAIRS, Bank, TransformSpec, constant_q_bank
 from featx.frontend.lanes import compression_curve, on_threads
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from featx.frontend.banks import ConstantQ
     from featx.frontend.front_end import FrontEnd
     from featx.types import AnyArray, FloatArray
-
-__all__ = ["fill_constant_q", "transform"]
 
 #: What takes a little less than the largest sane sample beyond the largest float32.
 _OVERFLOW = np.float32(1.001 * float(np.finfo(np.float32).max) / LARGEST)
@@ -77,12 +75,8 @@ def fill_constant_q(
     """Write the transform of all frames into the rows of ``out``; return whether ``curve`` served.
 
     Complex64 ``out`` gets complex numbers, float32 magnitudes or, if ``power`` is 2, powers. The
-    scalar path leaves the compression ``curve`` to others.
-
-    Raises
-    ------
-    ParameterError
-        If ``y`` is not finite and sane. ``out`` is then of no use.
+    scalar path leaves the compression ``curve`` to others. Where ``y`` is not finite and sane, this
+    raises `ParameterError`, and ``out`` is of no use.
     """
     from featx.kernels.vector import lanes
 
@@ -141,12 +135,9 @@ def _run(
             out.shape[1] * 2 * n * (2 if complex_out else 1),
         )
     )
-    # read-only waveforms and others are two types to numba: hand over one of them
-    y = y.view()
-    y.flags.writeable = False
     plain = (np.float32(1.0),) * 4
     constant_q_kernel(
-        marker(n), mode, y, reflect, bank.arrays, curve is not None, curve or plain, work,
+        marker(n), mode, frozen(y), reflect, bank.arrays, curve is not None, curve or plain, work,
         out.view(np.float32), stretch, start, stop, _OVERFLOW, bad,
     )  # fmt: skip
 

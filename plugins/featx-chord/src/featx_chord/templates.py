@@ -1,0 +1,79 @@
+"""How well every chord explains a frame: pitch classes above, and the root below."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from featx_chord.labels import NO_CHORD, QUALITIES, ROOTS, class_labels
+
+if TYPE_CHECKING:
+    from featx.types import DoubleArray, FloatArray
+
+__all__ = ["chord_scores", "unit"]
+
+#: Weight of the likeness of treble and bass to a chord, against transitions.
+TREBLE, BASS = 30.0, 8.0
+#: Share of a tone of the chord in the bass, where the root is 1.
+_BASS_TONE = 0.4
+#: How likely qualities are, in pop: about as often as they are played.
+_PRIOR = {"maj": 0.5, "min": 0.3, "min7": 0.08, "7": 0.06, "maj7": 0.06, "sus2": 0.03, "sus4": 0.03}
+_RARE, _NONE = 0.01, 0.06
+#: Frames that the chroma is averaged over on both sides, weights.
+_SMOOTHING = (0.06, 0.12, 0.20, 0.24, 0.20, 0.12, 0.06)
+
+
+def unit(chroma: FloatArray) -> FloatArray:
+    """Return rows of length 1; zero where they are zero."""
+    length = np.linalg.norm(chroma, axis=1, keepdims=True)
+    return np.asarray(chroma / np.where(length > 0, length, 1.0), np.float32)
+
+
+@functools.cache
+def _templates(vocabulary: str) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    """Return treble and bass of all classes, shape (n_classes, 12), and their log priors."""
+    treble, bass, prior = [], [], []
+    for label in class_labels(vocabulary):
+        root, _, quality = label.partition(":")
+        if label == NO_CHORD:
+            treble.append(np.ones(12))
+            bass.append(np.ones(12))
+            prior.append(_NONE)
+            continue
+        steps = (np.array(QUALITIES[quality]) + ROOTS.index(root)) % 12
+        treble.append(np.eye(12)[steps].sum(axis=0))
+        bass.append(_BASS_TONE * treble[-1] + (1 - _BASS_TONE) * np.eye(12)[steps[0]])
+        prior.append(_PRIOR.get(quality, _RARE))
+    rows = (np.array(item) / np.linalg.norm(item, axis=1, keepdims=True) for item in (treble, bass))
+    return (*rows, np.log(prior))
+
+
+def smoothed(chroma: FloatArray) -> FloatArray:
+    """Return the running mean over 0.65 s."""
+    half = len(_SMOOTHING) // 2
+    padded = np.pad(chroma, ((half, half), (0, 0)), mode="edge")
+    n = len(chroma)
+    return np.asarray(sum(w * padded[i : i + n] for i, w in enumerate(_SMOOTHING)), np.float32)
+
+
+def chord_scores(treble: FloatArray, bass: FloatArray, vocabulary: str) -> FloatArray:
+    """Return unnormalised log probabilities of the classes in every frame.
+
+    Parameters
+    ----------
+    treble, bass : float32 array, shape (n_frames, 12), >= 0
+    vocabulary : str
+
+    Returns
+    -------
+    float32 array, shape (n_frames, n_classes)
+        Silent frames are N.
+    """
+    high, low, prior = _templates(vocabulary)
+    t, b = unit(smoothed(treble)), unit(smoothed(bass))
+    scores = TREBLE * t @ high.T + BASS * b @ low.T + prior
+    silent = ~treble.any(axis=1) & ~bass.any(axis=1)
+    scores[silent, 1:] = scores[silent, :1] - 20.0
+    return scores.astype(np.float32)

@@ -1,0 +1,100 @@
+"""Parameters and outputs of the extractors: plain values, no numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
+from featx.frontend import frames_spec
+
+#: What `singonset` listens at: rate in Hz, and samples between frames of the bands.
+SR, HOP = 16000, 80
+#: Its bands: how many, and the lowest and highest centre in Hz.
+N_BANDS, FMIN, FMAX = 64, 80.0, 7000.0
+
+SUPERFLUX_FRONT_END = "fe-superflux"
+
+ONSETS = FeatureSpec(
+    name="onsets",
+    kind="events",
+    columns=(Column("time", "s"), Column("strength", "1")),
+    description="Where notes begin",
+)
+NOTES = FeatureSpec(
+    name="notes",
+    kind="events",
+    columns=(
+        Column("time", "s"),
+        Column("end", "s"),
+        Column("frequency", "Hz"),
+        Column("strength", "1"),
+    ),
+    description="Onset, offset and median pitch of every note, and how well its ends go together",
+)
+
+
+@params_class
+class SingonsetParams:
+    """Parameters of ``singonset``."""
+
+    lag: float = param(
+        0.04, "Seconds between the frames that are compared, 0.005..0.5.", ge=0.005, le=0.5
+    )
+    kernel: str = param(
+        "fixed",
+        "Width of the Gaussian kernel: sigma, or one that follows the recording, 0.1..0.4.",
+        choices=("fixed", "adapted"),
+    )
+    sigma: float = param(0.2, "Width of a fixed kernel, > 0.", gt=0)
+    threshold: float = param(
+        0.15, "Rise (fall) above which an onset (offset) may be, 0..1.", ge=0, le=1
+    )
+    penalty: float = param(0.5, "Weight of the change inside a note, >= 0.", ge=0)
+    fitness: float = param(0.1, "Fitness above which a pair may be a note.")
+    shortest: float = param(0.06, "Shortest note in seconds, >= 0.03.", ge=0.03)
+    longest: float = param(4.0, "Longest note in seconds, > shortest.", gt=0, le=60)
+    legato: bool = param(False, "Also divide notes where the pitch moves by more than 80 cents.")
+    onset_shift: float = param(0.0, "Seconds added to every onset, -0.2..0.2.", ge=-0.2, le=0.2)
+
+    def __post_init__(self) -> None:
+        if not self.shortest < self.longest:
+            raise ParameterError(
+                f"longest must be > shortest, {self.shortest}, got {self.longest}."
+            )
+
+
+@params_class
+class SuperfluxParams:
+    """Parameters of ``superflux``."""
+
+    threshold: float = param(1.1, "Flux above the mean that makes an onset, >= 0.", ge=0)
+    pre_max: float = param(0.01, "Seconds before an onset without a higher value, >= 0.", ge=0)
+    post_max: float = param(0.05, "Seconds behind an onset without a higher value, >= 0.", ge=0)
+    pre_avg: float = param(0.15, "Seconds before an onset in the mean, >= 0.", ge=0)
+    post_avg: float = param(0.0, "Seconds behind an onset in the mean, >= 0.", ge=0)
+    combine: float = param(0.03, "Seconds within which a second onset is none, >= 0.", ge=0)
+    max_size: int = param(3, "Bands over which the earlier frame takes its maximum, > 0.", gt=0)
+    ratio: float = param(
+        0.5, "Overlap of compared frames, as the height of the window, 0..1.", ge=0, lt=1
+    )
+
+
+def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``singonset`` needs and gives."""
+    change = FeatureSpec(
+        name="df",
+        kind="frames",
+        columns=(Column("change"), Column("rise"), Column("fall")),
+        hop=Fraction(HOP),
+        frame_length=HOP,
+        description="One minus the correntropy of the frames around, and its two signs",
+    )
+    return Resolved(sr=SR, outputs=(ONSETS, NOTES, change))
+
+
+def resolve_superflux(params: SuperfluxParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``superflux`` needs and gives."""
+    bands = frames_spec("df", SUPERFLUX_FRONT_END, description="Rises of all bands, summed")
+    flux = dataclasses.replace(bands, dim=1, columns=(Column("flux", "1"),))
+    return Resolved(sr=44100, outputs=(ONSETS, flux), front_ends=(SUPERFLUX_FRONT_END,))

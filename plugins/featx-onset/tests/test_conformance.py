@@ -1,0 +1,12 @@
+"""The rules that every extractor keeps, checked in processes of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from featx.testing import check_extractor
+
+
+@pytest.mark.parametrize("name", ["singonset", "superflux"])
+def test_extractor_conforms(name: str) -> None:
+    check_extractor(f"featx-onset:{name}")
