@@ -118,8 +118,8 @@ def _show(summary: RunSummary) -> None:
             f"{summary.audio / 60:.1f} min of audio in {summary.seconds:.1f} s ({speed:.0f} x)"
         )
     if summary.noted:
-        codes = ", ".join(f"{count} {code}" for code, count in summary.noted.most_common())
-        click.echo(f"Notes of decoding: {codes}. featx ls explains them, featx show lists them.")
+        noted = ", ".join(f"{count} {code}" for code, count in summary.noted.most_common())
+        click.echo(f"Notes of decoding: {noted}. featx ls explains them, featx show lists them.")
     if summary.failures:
         rows = summary.failure_rows()
         shown = rows[:_SHOWN_FAILURES]

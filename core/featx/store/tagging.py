@@ -17,7 +17,6 @@ from featx.store.paths import store_id
 from featx.store.records import TrackRecord
 from featx.store.writer import StoreWriter
 
-
 _AT_ONCE = 500
 #: Unknown rows that a report names.
 _NAMED = 10
