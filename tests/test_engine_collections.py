@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -519,3 +522,78 @@ def test_a_missing_file_is_named_with_the_path_that_was_tried(tmp_path: Path) ->
     table.write_text("music\\x.mp3\n")
     said = call("run", "-p", "cheap", "-o", tmp_path / "s", table, "-j", "1", code=3).stdout
     assert f"the file does not exist: {tmp_path}/music\\x.mp3" in said
+
+
+# ------------------------------------------------------------------- versions and numbers
+def set_version(site: Path, version: str) -> None:
+    metadata = site / "featx_faulty-1.0.dist-info/METADATA"
+    metadata.write_text(f"Metadata-Version: 2.1\nName: featx-faulty\nVersion: {version}\n")
+    importlib.invalidate_caches()
+
+
+def test_values_of_two_versions_of_a_distribution_are_pointed_out(
+    music: Path, tmp_path: Path, site: Path
+) -> None:
+    store = tmp_path / "s"
+    go(music, store)
+    assert plan(music, store, extractors="cheap").notes() == []
+    set_version(site, "1.1")
+    write_wav(music / "new.wav", seed=7)
+    told = "cheap: 4 tracks have results by featx-faulty 1.0, installed is 1.1."
+    assert told in call("plan", "-p", "cheap", "-o", store, music).stdout
+    assert any(told in note for note in go(music, store).notes)
+    listed = call("ls", store).stdout
+    assert "cheap: tracks by version of featx-faulty: 1.1 (1), 1.0 (4)" in listed
+
+
+def test_outputs_of_an_older_version_that_are_not_computed_are_named(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "s"
+    go(music, store, features=["stats", "envelope"])
+    import featx_faulty
+
+    monkeypatch.setattr(featx_faulty, "VERSION", "2")
+    said = call("plan", "-p", "cheap", "-o", store, music).stdout
+    assert "the store has envelope of version 1 (4 tracks), which is not computed here" in said
+    assert "--features cheap.envelope adds it" in said
+    more = call("plan", "-p", "cheap", "-o", store, music, "--features", "stats,envelope").stdout
+    assert "which is not computed here" not in more
+
+
+def test_recompute_compares_stored_numbers(music: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    go(music, store, "cheap", "seeded", features=["cheap.stats", "cheap.envelope", "seeded.level"])
+    (music / "a/0000.wav").unlink()
+    said = call("verify", store, "--recompute", "9").stdout
+    assert "recomputed 3 tracks: 9 results compared, 0 differ" in said
+    recipe = open_store(store)["cheap"].recipe
+    record = open_store(store).tracks["b/0001.wav"]
+    spec = open_store(store)["cheap"]["stats"].spec
+    with StoreWriter(store, provenance={}) as writer:
+        wrong = [{"stats": np.full(4, 9, np.float32)}]
+        writer.write_shard(recipe, [spec], [record], wrong, [8000])
+    result = call("verify", store, "--recompute", "9", "--json", code=3)
+    ((track, extractor, difference),) = json.loads(result.stdout)["recomputed"]["differing"]
+    assert (track, extractor) == ("b/0001.wav", "cheap")
+    assert difference.startswith("stats differs by ")
+    shown = call("verify", store, "--recompute", "9", code=3).stdout
+    assert "b/0001.wav  cheap      stats differs by" in shown
+
+
+def test_recompute_says_what_it_cannot_compare(music: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    go(music, store)
+    with open_store(store) as opened:
+        recipe = dataclasses.replace(opened["cheap"].recipe, version="0")
+        record, spec = opened.tracks["b/0001.wav"], opened["cheap"]["stats"].spec
+    with StoreWriter(store, provenance={}) as writer:
+        values = [{"stats": np.zeros(4, np.float32)}]
+        writer.write_shard(recipe, [spec], [record], values, [8000])
+    report = json.loads(call("verify", store, "--recompute", "4", "--json").stdout)["recomputed"]
+    assert list(report["not_compared"].values()) == [
+        "the installed extractor has another recipe: version."
+    ]
+    assert report["compared"] == 4
+    shutil.rmtree(music)
+    assert "whose file is there" in call("verify", store, "--recompute", "4", code=2).output

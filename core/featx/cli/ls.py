@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from featx.commands import counted, echo_json, echo_table, json_option
+from featx.errors import listed
 
 
 @click.command("ls")
@@ -50,6 +51,11 @@ def command(store: Path, as_json: bool) -> None:
                 (title, "tracks", "meaning"),
                 [(item["code"], str(item["tracks"]), item["meaning"]) for item in items],
             )
+    for item in summary["extractors"]:
+        if len(item["makers"]) > 1:
+            distribution = item["recipe"]["extractor"].partition(":")[0]
+            versions = [f"{version or '?'} ({n})" for version, n in item["makers"].items()]
+            click.echo(f"\n{item['name']}: tracks by version of {distribution}: {listed(versions)}")
     recipes = counted(len(summary["extractors"]), "recipe")
     click.echo(f"\n{counted(summary['tracks'], 'track')}, {recipes}")
 

@@ -60,6 +60,7 @@ def _as_json(planned: Plan, counts: PlanCounts, survey: Survey) -> dict[str, Any
         "elsewhere": survey.elsewhere,
         "gone": survey.gone,
         "left_out": survey.left_out,
+        "notes": planned.notes(),
         "extractors": [
             {
                 "name": extractor.name,
@@ -101,6 +102,6 @@ def _show(planned: Plan, counts: PlanCounts, survey: Survey) -> None:
     for extractor in planned.extractors:
         if text := untrained_message(extractor):
             click.echo(text)
-    for note in survey.notes():
+    for note in (*planned.notes(), *survey.notes()):
         click.echo(printable(note))
     click.echo(counts.line)

@@ -222,7 +222,9 @@ def run(
         with lock_store(store):
             dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
             dispatcher.summary.left_out = survey.left_out
-            dispatcher.note([*_unfinished_notes(planned.extractors), *survey.notes()])
+            dispatcher.note(
+                [*_unfinished_notes(planned.extractors), *planned.notes(), *survey.notes()]
+            )
             return dispatcher.run()
 
 

@@ -196,6 +196,17 @@ class LedgerView(CatalogueFile):
         shards = [CommittedShard(*row) for row in self.query(schema.SHARDS)]
         return [item for item in shards if recipes is None or item.recipe in recipes]
 
+    def makers(self, recipe: str) -> dict[str, int]:
+        """Return tracks by the version of the distribution whose extractor gave their values.
+
+        The latest version comes first; it is empty where it is not known.
+        """
+        return dict(self.query(schema.MAKERS, recipe))
+
+    def count_features(self, recipe: str) -> dict[str, int]:
+        """Return the number of values of each feature of a recipe."""
+        return dict(self.query(schema.COUNT_FEATURES, recipe))
+
     def forgetting(self, forgotten: Mapping[str, Any]) -> tuple[int, list[CommittedShard]]:
         """Return how many values would be forgotten, and the shards that nothing needs then."""
         with self.lock:

@@ -95,7 +95,17 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
     listing = listing_hash(entry["features"], units)
     sealed = entry["seal"] if isinstance(entry["seal"], str) else ""
     sid, revoked = database.execute(
-        schema.PUT_SHARD, (sha256, rid, _whole(entry["size"]), sealed, listing, len(units), stamp)
+        schema.PUT_SHARD,
+        (
+            sha256,
+            rid,
+            _whole(entry["size"]),
+            sealed,
+            listing,
+            len(units),
+            _text(entry.get("maker", "")),
+            stamp,
+        ),
     ).fetchone()
     status, held = (schema.LOST, None) if revoked > stamp else (0, sid)
     _known(database, [track_id for track_id, _ in units])

@@ -35,10 +35,11 @@ TABLES = (
         channels INTEGER, tags TEXT, notes TEXT, labels TEXT, stamp INTEGER)""",
     "CREATE INDEX tracks_by_content ON tracks (size, content)",
     "CREATE INDEX tracks_by_path ON tracks (path)",
-    # a shard is there if it was committed after it was revoked; rows counts its tracks
+    # a shard is there if it was committed after it was revoked; rows counts its tracks, maker is
+    # the version of the distribution that it comes from
     """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
         seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, rows INTEGER DEFAULT 0,
-        UNIQUE (rid, sha256))""",
+        maker TEXT DEFAULT '', UNIQUE (rid, sha256))""",
     # which of the specs a shard follows
     """CREATE TABLE described (sid INTEGER, fid INTEGER, key TEXT,
         PRIMARY KEY (sid, fid)) WITHOUT ROWID""",
@@ -76,10 +77,11 @@ PUT_FEATURE = """INSERT INTO features (name) VALUES (?)
     ON CONFLICT (name) DO UPDATE SET name = name RETURNING fid"""
 PUT_SPEC = "INSERT OR IGNORE INTO specs VALUES (?, ?, ?, ?, ?, -1)"
 TOUCH_SPEC = "UPDATE specs SET stamp = max(stamp, ?) WHERE rid = ? AND fid = ? AND key = ?"
-PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, stamp, revoked)
-    VALUES (?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
+PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker, stamp, revoked)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
     size = excluded.size, seal = excluded.seal, listing = excluded.listing,
-    rows = excluded.rows, stamp = max(stamp, excluded.stamp) RETURNING sid, revoked"""
+    rows = excluded.rows, maker = excluded.maker, stamp = max(stamp, excluded.stamp)
+    RETURNING sid, revoked"""
 COMMITTED_SHARD = "SELECT sid, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
 PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
 PUT_UNIT = """INSERT INTO units VALUES ((SELECT tid FROM tracks WHERE track_id = ?),
@@ -164,6 +166,10 @@ SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards 
     JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
 UNUSED_SHARDS = f"""{SHARDS} AND s.sid NOT IN
     (SELECT sid FROM units WHERE sid IS NOT NULL)"""
+MAKERS = f"""SELECT s.maker, count(DISTINCT u.tid) FROM units u JOIN shards s ON s.sid = u.sid
+    WHERE u.rid = {_RID} GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
+COUNT_FEATURES = f"""SELECT f.name, count(*) FROM units u JOIN features f ON f.fid = u.fid
+    WHERE u.rid = {_RID} AND u.status = 0 GROUP BY f.name"""
 COUNT_VALUES = "SELECT count(*) FROM units WHERE status = 0"
 SHARD = "SELECT r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid WHERE s.sid = ?"
 VERIFIED = "SELECT sid, size, mtime_ns, ino FROM verified"

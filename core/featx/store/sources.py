@@ -158,6 +158,11 @@ class Source(ABC):
     def block(self, container: int, feature: str) -> Block:
         """Return an open block; valid under `lock` until the next call."""
 
+    def makers(self, recipe: str) -> dict[str, int]:
+        """Return tracks by the version of the distribution that their values come from."""
+        del recipe
+        return {}
+
     def labels(self, spec: FeatureSpec, containers: Iterable[int]) -> Vocabularies:
         """Return the texts of the label columns of several blocks of one feature."""
         if not spec.has_labels:
@@ -248,6 +253,10 @@ class FolderSource(Source):
         while len(self._files) > OPEN_FILES:
             self._files.popitem(last=False)[1][0].close()
         return self._files[sid]
+
+    def makers(self, recipe: str) -> dict[str, int]:
+        """See `Source`."""
+        return self.view.makers(recipe)
 
     def gone(self) -> frozenset[str]:
         """See `Source`."""

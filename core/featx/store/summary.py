@@ -82,6 +82,7 @@ def summarise(store: Store) -> dict[str, Any]:
                 "id": recipe.id,
                 "recipe": recipe.to_json(),
                 "differs": recipe_differences(recipe, others),
+                "makers": store.source.makers(recipe.id),
                 "features": features,
             }
         )

@@ -114,6 +114,7 @@ class StoreWriter:
             "sha256": sha256,
             "size": size,
             "seal": seal(self._key, path, sha256, path.stat()),
+            "maker": self._maker(recipe),
             "features": [spec.name for spec in specs],
             "described": {spec.name: spec_key(spec.to_json()) for spec in specs},
             "units": [[track.track_id, track.content] for track in tracks],
@@ -208,6 +209,11 @@ class StoreWriter:
     def close(self) -> None:
         """Close the ledger; a second call does nothing."""
         self._ledger.close()
+
+    def _maker(self, recipe: Recipe) -> str:
+        """Return the version of the distribution that the extractor comes from, as far as known."""
+        versions = self._provenance.get("packages", {})
+        return str(versions.get(recipe.extractor.partition(":")[0], ""))
 
     def _check(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from featx.engine.planning.changes import maker_notes, output_notes
 from featx.engine.planning.comparing import STATES, PlannedTrack, TrackComparer
 from featx.engine.planning.inputs import Inputs
 from featx.engine.planning.survey import Survey, gone_tracks, survey
@@ -159,6 +160,21 @@ class Plan(Iterable[PlannedTrack]):
             If a file has the id of another file that the store knows and that is still there.
         """
         return survey(self.inputs, self.store, gone=gone)
+
+    def notes(self) -> list[str]:
+        """Return what is odd about the stored results of these extractors, in sentences.
+
+        Values by other versions of their distributions, and outputs of older versions that this
+        plan does not compute.
+        """
+        if not is_store_folder(self.store):
+            return []
+        with LedgerView(self.store) as view:
+            return [
+                note
+                for extractor in self.extractors
+                for note in (*maker_notes(view, extractor), *output_notes(view, extractor))
+            ]
 
     def gone(self) -> Iterator[TrackRecord]:
         """Yield the tracks of the store whose file was in a given folder and is gone."""
