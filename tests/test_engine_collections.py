@@ -19,7 +19,7 @@ from engine_tools import install_faulty, write_folder, write_wav
 import featx
 from featx import ParameterError, StoreError, open_store
 from featx.cli import main
-from featx.engine import RunSummary, plan, run
+from featx.engine import RunSummary, UntrainedWarning, plan, run
 from featx.engine.scan import scan
 from featx.store import LedgerView, StoreWriter, lock_store, prune, verify
 from featx.store.records import StoredValue
@@ -563,7 +563,9 @@ def test_outputs_of_an_older_version_that_are_not_computed_are_named(
 
 def test_recompute_compares_stored_numbers(music: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
-    go(music, store, "cheap", "seeded", features=["cheap.stats", "cheap.envelope", "seeded.level"])
+    features = ["cheap.stats", "cheap.envelope", "seeded.level"]
+    with pytest.warns(UntrainedWarning):
+        go(music, store, "cheap", "seeded", features=features)
     (music / "a/0000.wav").unlink()
     said = call("verify", store, "--recompute", "9").stdout
     assert "recomputed 3 tracks: 9 results compared, 0 differ" in said
