@@ -113,6 +113,14 @@ def test_a_file_that_cannot_be_decoded_is_named(
     assert result.output.startswith("Error")
 
 
+def test_a_plugin_that_is_switched_off_computes_no_query(collection: tuple[Path, Path]) -> None:
+    music, store = collection
+    words = ["search", str(store), str(music / "low.wav"), "--no-plugin", "featx-spectral"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2
+    assert "switched off by --no-plugin" in result.output
+
+
 def test_another_recipe_than_the_store_is_refused(
     collection: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -215,8 +215,25 @@ def test_the_feature_must_be_named_where_there_are_several(
     tmp_path: Path, vectors: np.ndarray
 ) -> None:
     write(tmp_path / "s", "featx-x:stats", {"mean": vectors, "std": vectors})
-    with pytest.raises(ParameterError, match=r"must be named, one of \['mean', 'std'\]"):
+    with pytest.raises(ParameterError, match="must be named, one of mean, std, got none"):
         search(tmp_path / "s", "a.ogg", extractor="stats")
+
+
+def test_a_store_without_a_clip_feature_says_what_it_has(tmp_path: Path) -> None:
+    from fractions import Fraction
+
+    spec = FeatureSpec(name="frames", kind="frames", dim=2, hop=Fraction(512), frame_length=2048)
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        writer.write_shard(
+            Recipe(extractor="featx-x:chroma", version="1"),
+            [spec],
+            [TrackRecord(track_id="a.ogg", path="a", content="0" * 32, size=1, mtime_ns=1)],
+            [{"frames": np.ones((4, 2), np.float32)}],
+            [22050],
+        )
+    told = r"no clip feature of .*chroma, only frames \(frames\)\. Run: featx run MUSIC"
+    with pytest.raises(ParameterError, match=told):
+        search(tmp_path / "s", "a.ogg")
 
 
 def test_a_feature_without_aspects_cannot_be_weighted(store: Path) -> None:
@@ -233,7 +250,9 @@ def run(*arguments: str | Path) -> str:
 def test_command_prints_a_table(store: Path) -> None:
     lines = run(store, "c.ogg", "-k", "2").splitlines()
     found = search(store, "c.ogg", k=2)
-    assert lines[0].split() == ["rank", "distance", "track", "artist", "tags"]
+    assert lines[0].split() == ["rank", "distance", "track", "artist", "tags", "reasons"]
+    first = max(found[0].reasons.items(), key=lambda item: abs(item[1]))
+    assert f"{first[0]} {first[1]:+.2f}" in lines[1]
     assert [line.split()[2] for line in lines[1:]] == [item.track_id for item in found]
 
 
@@ -241,11 +260,9 @@ def test_command_writes_json(store: Path) -> None:
     found = json.loads(run(store, "c.ogg", "-k", "2", "--json"))
     expected = search(store, "c.ogg", k=2)
     assert found["neighbours"] == [item.to_json() for item in expected]
-    assert (found["extractor"], found["feature"], found["tracks"]) == (
-        "featx-x:net",
-        "embedding",
-        8,
-    )
+    (feature,) = found["features"]
+    assert (feature["extractor"], feature["feature"]) == ("featx-x:net", "embedding")
+    assert found["tracks"] == 8
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,22 @@ def test_environment_switches_plugins_off(site, monkeypatch, name):
     assert (found.status, found.reason) == ("disabled", "switched off by FEATX_DISABLE_PLUGINS")
 
 
+def test_environment_switches_every_plugin_off(site, monkeypatch):
+    install(site, "killer", "import os\nos._exit(9)")
+    monkeypatch.setenv("FEATX_DISABLE_PLUGINS", "all")
+    assert {item.status for item in load_registry().plugins} == {"disabled"}
+
+
+@pytest.mark.parametrize("name", ["fine", "dummy-fine", "missing, Dummy_Fine"])
+def test_environment_names_the_only_plugins(site, monkeypatch, name):
+    install(site, "killer", "import os\nos._exit(9)")
+    install(site, "fine", GOOD)
+    monkeypatch.setenv("FEATX_ENABLE_PLUGINS", name)
+    registry = load_registry()
+    assert [item.name for item in registry.plugins if item.status == "ok"] == ["fine"]
+    assert "FEATX_ENABLE_PLUGINS" in record(registry, "killer").reason
+
+
 def test_switching_off_an_unknown_plugin_is_an_error(site):
     install(site, "fine", GOOD)
     with pytest.raises(PluginError, match=r"got 'fime'\. Did you mean 'fine'"):
@@ -147,6 +163,20 @@ def test_unknown_extractor_suggests_the_nearest_and_its_distribution(site):
         "extractor 'trupmets' is not installed. Did you mean 'trumpets'? "
         "It comes with dummy-trumpets."
     )
+
+
+def test_unknown_extractor_suggests_one_whose_name_holds_the_word(site):
+    install(site, "trumpet-level-db", GOOD)
+    with pytest.raises(PluginError, match="Did you mean 'trumpet-level-db'"):
+        load_registry().extractor("level")
+
+
+@pytest.mark.parametrize("name", ["horns", "dummy-brass:horns", "brass"])
+def test_extractor_for_another_api_is_answered_with_the_api(site, name):
+    source = GOOD.replace("api=1", "api=99").replace("{name!r}", "'horns'")
+    install(site, "brass", source)
+    with pytest.raises(PluginError, match=r"needs api 99, this featx speaks api 1\. Upgrade featx"):
+        load_registry().extractor(name)
 
 
 @pytest.mark.parametrize("name", ["duplicates", "dummy-duplicates:duplicates"])

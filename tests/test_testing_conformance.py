@@ -27,8 +27,9 @@ from featx.testing.conformance import extractors, indexes, losses
 from featx.testing.conformance.host import Session
 from featx.testing.conformance.recording import CheckFailed, Recorder
 from featx.testing.conformance.report import EXTRACTOR_CHECKS, INDEX_CHECKS, LOSS_CHECKS, judge
-from featx.testing.conformance.runner import find_target
+from featx.testing.conformance.runner import find_target, kind_of
 from featx.testing.conformance.static import examine_static
+from featx.testing.conformance.surroundings import Surroundings
 
 SUBJECTS = Path(__file__).parent / "subjects"
 
@@ -62,7 +63,8 @@ def failed(outcomes: dict[str, Outcome]) -> set[str]:
 def behave(spec, tmp_path) -> dict[str, Outcome]:
     session = Session(find_target("extractor", spec, params={}))
     reports: list[dict] = []
-    extractors._Battery(session, Recorder(reports.append)).run(long=False)
+    battery = extractors._Battery(session, Recorder(reports.append), Surroundings())
+    battery.run(long=False)
     return outcomes_of(reports)
 
 
@@ -82,7 +84,7 @@ def test_good_extractor_behaves(subjects, tmp_path):
         ("WritesInput", "outputs", "read-only"),
         ("WrongDtype", "outputs", "clip must have dtype float32, got float64"),
         ("MissesOutput", "outputs", "frames is missing"),
-        ("WrongHop", "frame-count", "3 hops more"),
+        ("WrongHop", "frame-count", "samples more must give"),
         ("DropsQuietFrames", "frame-count", "must depend on the length only"),
         ("EventsTooLate", "outputs", "time must lie within"),
         ("EventsUnsorted", "outputs", "events must be sorted by time"),
@@ -344,6 +346,12 @@ def test_defect_of_loss_is_named(subjects, tmp_path, subject, check, message):
 def test_exact_index_passes_every_check(index_subjects):
     report = examine_index(index_subjects.index_spec()).require()
     assert [item.id for item in report.outcomes] == list(INDEX_CHECKS)
+
+
+def test_exact_search_of_featx_is_checked_by_its_name():
+    assert kind_of("exact") == "index"
+    target = find_target("index", "exact", params={})
+    assert (target.full_name, target.entry) == ("featx:exact", "")
 
 
 @pytest.mark.parametrize(

@@ -469,6 +469,22 @@ def test_command_trains_and_writes_a_card(manifest: Path) -> None:
     assert card["data"]["labels"] == {"artist": 3, "album": 0, "tags": 3}
     assert card["results"]["steps"] == 3
     assert card["options"]["seed"] == 0
+    assert card["loss"] == {}
+    assert {"featx", "numpy", "python", "torch"} <= card["versions"].keys()
+
+
+def test_folder_instead_of_a_manifest_names_the_manifest_in_it(manifest: Path) -> None:
+    with pytest.raises(ParameterError, match=r"Did you mean .*songs\.csv"):
+        run(manifest.parent, "out")
+
+
+def test_songs_of_the_test_split_are_counted(manifest: Path) -> None:
+    header, *lines = manifest.read_text("utf-8").splitlines()
+    rows = [f"{line},{'test' if n < 6 else 'train'}" for n, line in enumerate(lines)]
+    manifest.write_text("\n".join([f"{header},split", *rows]) + "\n", encoding="utf-8")
+    reporter = Silent()
+    run(manifest, "out", steps=1, reporter=reporter)
+    assert any("6 of split 'test' are not used" in note for note in reporter.notes)
 
 
 def invoke(*arguments: object) -> Any:

@@ -33,6 +33,7 @@ from .interfaces import ExtractorSpec as ExtractorSpec
 from .interfaces import Index as Index
 from .interfaces import IndexSpec as IndexSpec
 from .interfaces import Loss as Loss
+from .interfaces import LossRoles as LossRoles
 from .interfaces import LossSpec as LossSpec
 from .interfaces import MethodSpec as MethodSpec
 from .interfaces import Resolved as Resolved

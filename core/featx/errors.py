@@ -100,6 +100,23 @@ def some(names: Iterable[object], *, most: int = 10) -> str:
     return listed(names[:most]) + more
 
 
+def near(name: str, known: Iterable[str], *, most: int = 1) -> list[str]:
+    """Return the names that ``name`` probably means: similar ones, then those that contain it."""
+    import difflib
+
+    names = list(dict.fromkeys(known))
+    word = name.lower()
+    close = difflib.get_close_matches(name, names, n=most)
+    parts = [item for item in names if len(word) > 1 and word in item.lower()]
+    return list(dict.fromkeys([*close, *parts]))[:most]
+
+
+def meant(name: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """Return `` Did you mean 'x'?`` for the name `near` to ``name``, or ``otherwise``."""
+    close = near(name, known)
+    return f" Did you mean {close[0]!r}?" if close else otherwise
+
+
 def lines(items: Iterable[object], *, most: int = 10) -> str:
     """Return ``items`` on indented lines of their own, the first of them where there are more."""
     items = list(items)

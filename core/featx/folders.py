@@ -1,12 +1,11 @@
-"""Where featx keeps what can be made again, and files that appear when they are complete."""
+"""Where featx keeps what can be made again, and how files are replaced and told apart."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -26,12 +25,27 @@ def cache_folder() -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "featx"
 
 
-@contextmanager
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    import hashlib
+
+    with open(path, "rb") as stream:  # noqa: PTH123  (text as well)
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary file beside ``path`` that takes its place when the block ends well."""
-    temporary = path.with_name(f".featx-{uuid.uuid4().hex}.tmp")
+    import tempfile
+
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:60]}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
     try:
         yield temporary
+        temporary.chmod(0o644)  # mkstemp makes private files
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -51,6 +51,28 @@ class Resolved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossRoles:
+    """How a method calls its loss; `LossSpec` says the same of losses.
+
+    Parameters
+    ----------
+    inputs : {'triplet', 'labels', 'views'}
+        The roles that it gives.
+    labels : {'classes', 'tags'}
+        What its labels are.
+    many_negatives : bool
+        Whether its negatives are ``(batch, n_negatives, dim)``.
+    logits : bool
+        Whether its embeddings are scores of classes, which a loss that compares rows cannot take.
+    """
+
+    inputs: str
+    labels: str = "classes"
+    many_negatives: bool = False
+    logits: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class MethodSpec:
     """The light description of one way to train the weights of an extractor.
 
@@ -73,6 +95,9 @@ class MethodSpec:
         differ for this method, such as ``{"lr": 0.01, "schedule": "stages"}``.
     reference : str
         The paper.
+    loss : LossRoles or None
+        How a gradient method calls its loss, where ``--set loss=NAME`` may choose another one. The
+        chosen one is ``self.loss``; None is the method's own.
     """
 
     name: str
@@ -82,6 +107,7 @@ class MethodSpec:
     params: type = NoParams
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     reference: str = ""
+    loss: LossRoles | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, dataclass_transform
 
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError, listed, meant
 
 T = TypeVar("T")
 
@@ -119,15 +119,12 @@ def parse_params(cls: type[T], settings: Mapping[str, Any]) -> T:
     ParameterError
         For an unknown name (with the nearest known one), or a value that breaks its rule.
     """
-    import difflib
-
     hints = typing.get_type_hints(cls)
     known = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for name, value in settings.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = meant(name, known)
             raise ParameterError(f"parameter must be one of {listed(known)}, got {name!r}.{hint}")
         values[name] = _parse(name, value, hints[name])
     return cls(**values)

@@ -321,7 +321,7 @@ class NeedsToBeAlone(Good):
 
 
 def spec(factory: type[Extractor] | str = Good, **changes: Any) -> ExtractorSpec:
-    name = factory if isinstance(factory, str) else f"{__name__}:{factory.__name__}"
+    name = factory if isinstance(factory, str) else f"{factory.__module__}:{factory.__name__}"
     values: dict[str, Any] = {
         "name": "subject",
         "summary": "A subject of the tests",

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 #: first-party commands that come with other distributions: command -> (distribution, help)
 PACKAGES: dict[str, tuple[str, str]] = {
     "plot": ("featx-plot", "Draw a recording with spectrograms, features and events."),
+    "click": ("featx-plot", "Hear beats, onsets or chords over a recording."),
     "bench": ("featx-bench", "Measure features, and render music to measure them on."),
 }
 

@@ -151,7 +151,7 @@ def _list_saved(store: Path, as_json: bool) -> None:
         indexes = saved_indexes(opened, disabled=session().disabled)
     if as_json:
         echo_json(
-            [{"folder": str(folder), "state": state, **about.to_json()}
+            [{"folder": str(folder), "state": state, **(about.to_json() if about else {})}
              for folder, (about, state) in indexes.items()]
         )  # fmt: skip
         return
@@ -166,6 +166,8 @@ def _list_saved(store: Path, as_json: bool) -> None:
             _recall(about),
             state,
         )
+        if about
+        else (str(folder.relative_to(opened.path)), *[""] * 6, state)
         for folder, (about, state) in indexes.items()
     ]
     columns = ("folder", "index", "params", "feature", "zscore", "tracks", "recall", "state")

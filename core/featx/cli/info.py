@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import shutil
 import sys
 import textwrap
@@ -24,7 +23,7 @@ from featx.commands import (
     registry,
     set_option,
 )
-from featx.errors import ParameterError, PluginError, WeightsError, listed, some
+from featx.errors import ParameterError, PluginError, WeightsError, listed, near, some
 from featx.registry import Registered, import_object
 
 if TYPE_CHECKING:
@@ -107,6 +106,15 @@ def describe(
         "distribution_version": versions[item.plugin, item.distribution],
         "params": [_param(field, params) for field in dataclasses.fields(params)],
     }
+    if kind == "loss":
+        from featx.training.losses import why_not
+
+        plain["methods"] = [
+            f"{known.shortest_name(full_name)} --method {method.name}"
+            for full_name, other in known.extractors.items()
+            for method in other.spec.methods
+            if not why_not(method, spec)
+        ]
     if isinstance(spec, ExtractorSpec):
         resolved: Resolved = import_object(spec.resolve)(params, None)
         plain |= {
@@ -147,12 +155,9 @@ def _params(name: str, spec: Any, settings: dict[str, str], weights: Path | None
 
 def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
     if name in ("exact", "featx:exact"):
-        from featx.index import EXACT
+        from featx.index.hosting import registered_index
 
-        built_in: Registered[Any] = Registered(
-            full_name="featx:exact", distribution="featx", plugin="featx", spec=EXACT
-        )
-        return "index", built_in
+        return "index", registered_index(name)
     try:
         return "extractor", known.extractor(name)
     except PluginError as unknown:
@@ -163,8 +168,9 @@ def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
                 continue
         from featx.frontend import PRESETS
 
-        near = difflib.get_close_matches(name, PRESETS, n=3)
-        hint = f" Did you mean the front end {' or '.join(map(repr, near))}?" if near else ""
+        front_ends = near(name, PRESETS, most=3)
+        hint = f" Did you mean the front end {' or '.join(map(repr, front_ends))}?"
+        hint *= bool(front_ends)
         raise PluginError(
             f"{unknown}{hint} Front ends are listed by: featx info --presets"
         ) from None
@@ -208,6 +214,8 @@ def _show(plain: dict[str, Any]) -> None:
         facts |= _extractor_facts(plain)
     if plain["kind"] == "loss":
         facts["roles"] = _roles(plain)
+        methods = plain.pop("methods")
+        facts["taken by"] = ", ".join(methods) or "no installed method"
     for label, text in facts.items():
         if text:
             click.echo(f"{label + ':':<14}{text}")
@@ -241,9 +249,12 @@ def _show_method(
 ) -> None:
     """Show what ``--set`` changes about a training: parameters of the method, then of every one."""
     from featx.params import parse_params
+    from featx.training.losses import choose_loss, why_not
     from featx.training.options import TrainingParams, find_method, options_class, split_settings
 
     spec = find_method(known, known.extractor(name).spec, method)
+    losses = [full_name for full_name, item in known.losses.items() if not why_not(spec, item.spec)]
+    _, chosen_loss = choose_loss(known, spec, settings)
     own, shared = split_settings(spec, settings)
     chosen: list[tuple[str, Any]] = [("params", parse_params(spec.params, own))]
     options = options_class(spec)
@@ -263,11 +274,14 @@ def _show_method(
             row["value"] = None
     if as_json:
         about = {"name": spec.name, "summary": spec.summary, "reference": spec.reference}
-        echo_json({"kind": "method", "extractor": name, **about, **tables})
+        more = {"losses": losses, "loss": chosen_loss}
+        echo_json({"kind": "method", "extractor": name, **about, **tables, **more})
         return
     click.echo(f"{name}, method {spec.name}: {spec.summary}\n")
     if spec.reference:
         click.echo(f"reference: {spec.reference}\n")
+    if losses:
+        click.echo(f"losses: {listed(losses)}; choose one with --set loss=NAME\n")
     for key, title in (("params", "Parameters of the method"), ("options", "Of every training")):
         click.echo(title)
         _show_params(tables[key])

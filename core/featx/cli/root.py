@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from featx.commands import EXIT_INTERRUPTED, CommandGroup, exit_code
-from featx.errors import FeatxError
+from featx.errors import FeatxError, meant
 
 
 class RootGroup(CommandGroup):
@@ -39,10 +39,7 @@ class RootGroup(CommandGroup):
                     f"Command {name!r} comes with {package}, which is not installed or is "
                     f"switched off. Run: pip install {package}"
                 )
-            import difflib
-
-            near = difflib.get_close_matches(name, [*self.list_commands(ctx), *self.packages], n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = meant(name, [*self.list_commands(ctx), *self.packages])
             ctx.fail(f"No such command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from featx.commands import (
     parse_mapping,
     parse_pairs,
     session,
+    split_names,
 )
 from featx.errors import ParameterError, listed
 
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--feature",
-    metavar="NAME",
+    "features",
+    metavar="NAME[,NAME]",
+    multiple=True,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding', the only "
-    "one, or that with the column of --tag.",
+    "one, or that with the column of --tag. Several are fused.",
 )
 @click.option(
     "--index",
@@ -86,7 +89,13 @@ if TYPE_CHECKING:
     "weights",
     metavar="ASPECT=NUMBER",
     multiple=True,
-    help="Compare by aspects with these weights. May be repeated.",
+    help="Compare by aspects, or by several features, with these weights. May be repeated.",
+)
+@click.option(
+    "--only",
+    metavar="ASPECT",
+    multiple=True,
+    help="Compare by this aspect alone, or by several with equal weights.",
 )
 @click.option(
     "--aspect",
@@ -123,7 +132,7 @@ def command(
     store: Path,
     queries: tuple[str, ...],
     extractor: str | None,
-    feature: str | None,
+    features: tuple[str, ...],
     index: str,
     settings: tuple[str, ...],
     k: int,
@@ -131,6 +140,7 @@ def command(
     where: tuple[str, ...],
     query_where: tuple[str, ...],
     weights: tuple[str, ...],
+    only: tuple[str, ...],
     aspects: tuple[str, ...],
     beta: float,
     signed: bool,
@@ -142,32 +152,37 @@ def command(
 ) -> None:
     """Find the tracks of STORE that are nearest to QUERY by cosine distance.
 
-    QUERY is the id of a track in the store, or an audio file: its features are then computed as
-    the store's were.
+    QUERY is the id of a track in the store, an audio file, whose features are then computed as
+    the store's were, or a set of tracks: artist:NAME, album:NAME or tag:NAME. What every aspect
+    or feature adds to the score is shown beside the distance.
     """
     from featx.index import Gallery
     from featx.store import open_store
     from featx.store.selecting import clip_feature
 
+    if weights and only:
+        raise click.UsageError("Give --weight or --only, not both.")
+    names = split_names("--feature", features)
     with open_store(store, gone=gone) as opened:
-        if tag is not None and feature is None:
-            feature = clip_feature(opened, extractor, column=tag).spec.name
+        if tag is not None and not names:
+            names = [clip_feature(opened, extractor, column=tag).spec.name]
         gallery = Gallery(
             opened,
             extractor,
-            feature,
+            names or None,
             zscore=zscore or None,
             index=index,
             index_params=parse_mapping("--set", settings),
             weights_file=weights_file,
             disabled=session().disabled,
         )
-        if gallery.view.recipe.weights.startswith("untrained"):
-            click.echo(
-                f"{gallery.view.recipe.short_name} is UNTRAINED in this store: its distances are "
-                "those of a random network. featx ls lists what else is there.",
-                err=True,
-            )
+        for view in gallery.views:
+            if view.recipe.weights.startswith("untrained"):
+                click.echo(
+                    f"{view.recipe.short_name} is UNTRAINED in this store: its distances are "
+                    "those of a random network. featx ls lists what else is there.",
+                    err=True,
+                )
         parts = parse_mapping("--aspect", aspects)
         if parts and (queries or query_where):
             raise click.UsageError("Give QUERY or --aspect, not both.")
@@ -179,7 +194,7 @@ def command(
         if query_where:
             examples += tracks.where(parse_pairs("--query-where", query_where), among=gallery)
         if tag is not None:
-            if examples or weights or zscore:
+            if examples or weights or only or zscore:
                 raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
             neighbours = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
@@ -191,7 +206,7 @@ def command(
                 k=k,
                 among=among,
                 fusion=fusion,
-                weights=_numbers(weights),
+                weights=_numbers(weights) or dict.fromkeys(only, 1.0),
                 beta=beta,
                 signed=signed,
             )
@@ -223,12 +238,16 @@ def _echo_answer(
     ranked: int,
     where: Sequence[str],
 ) -> None:
-    recipe = gallery.view.recipe
     echo_json(
         {
-            "extractor": recipe.extractor,
-            "recipe": recipe.id,
-            "feature": gallery.view.spec.name,
+            "features": [
+                {
+                    "extractor": view.recipe.extractor,
+                    "recipe": view.recipe.id,
+                    "feature": view.spec.name,
+                }
+                for view in gallery.views
+            ],
             "metric": "cosine",
             "index": gallery.choice.full_name,
             "zscore": gallery.zscore,
@@ -242,13 +261,21 @@ def _echo_answer(
 def _show(neighbours: Sequence[Neighbour]) -> None:
     names = ("artist", "title", "tags")
     shown = [name for name in names if any(item.tags.get(name) for item in neighbours)]
+    why = any(item.reasons for item in neighbours)
     rows = [
         [
             str(rank),
             f"{item.distance:.4f}",
             item.track_id,
             *(item.tags.get(name, "") for name in shown),
+            *([_largest(item.reasons)] if why else []),
         ]
         for rank, item in enumerate(neighbours, start=1)
     ]
-    echo_table(("rank", "distance", "track", *shown), rows)
+    echo_table(("rank", "distance", "track", *shown, *(["reasons"] if why else [])), rows)
+
+
+def _largest(reasons: Mapping[str, float], most: int = 3) -> str:
+    """Return what adds or takes away most, in words."""
+    ordered = sorted(reasons.items(), key=lambda item: -abs(item[1]))
+    return ", ".join(f"{name} {value:+.2f}" for name, value in ordered[:most])

@@ -22,7 +22,6 @@ from featx.commands import (
     no_plugin_option,
     parse_settings,
     session,
-    set_option,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +74,14 @@ _REASONS = {
     metavar="STORE",
     help="Read the front end from this store instead of the audio files.",
 )
-@set_option
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set what the training is about, such as lr=1e-3, loss=NAME or loss.margin=0.2. May be "
+    "repeated.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")
 @click.option(
     "--threads", type=click.IntRange(min=1), help="Threads of torch; one per core if unset."

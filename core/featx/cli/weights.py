@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.commands import echo_json, echo_table, json_option, no_plugin_option, registry
-from featx.errors import PluginError, WeightsError
+from featx.errors import PluginError, WeightsError, meant
 from featx.registry import import_object
 
 if TYPE_CHECKING:
@@ -162,8 +161,7 @@ def _spec(name: str) -> WeightsSpec:
     try:
         registered = registry().extractor(name)
     except PluginError as error:
-        near = difflib.get_close_matches(name, users, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Known weights: {', '.join(users)}."
+        hint = meant(name, users, otherwise=f" Known weights: {', '.join(users)}.")
         raise WeightsError(f"weights {name!r} are not known.{hint}") from error
     if registered.spec.weights is None:
         raise WeightsError(f"extractor {name!r} must use weights, but has none.")

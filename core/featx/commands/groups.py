@@ -10,7 +10,7 @@ import click
 
 from featx.commands.session import Session
 from featx.errors import PluginError
-from featx.registry import COMMAND_GROUP, InstalledEntry, disabled_by_environment, discover
+from featx.registry import COMMAND_GROUP, InstalledEntry, discover, switched_off
 
 _CACHE = "featx.commands.plugin_commands"
 
@@ -97,10 +97,11 @@ class CommandGroup(click.Group):
 def plugin_commands(ctx: click.Context) -> dict[str, list[InstalledEntry]]:
     """Return the commands of plugins that are not switched off, by short and by full name."""
     if _CACHE not in ctx.meta:
-        disabled = [*disabled_by_environment(), *ctx.ensure_object(Session).disabled]
+        disabled = ctx.ensure_object(Session).disabled
         commands: dict[str, list[InstalledEntry]] = {}
         for claim in discover(COMMAND_GROUP):
-            if claim.entry_point is None or any(claim.answers_to(name) for name in disabled):
+            off = switched_off(claim) or any(claim.answers_to(name) for name in disabled)
+            if claim.entry_point is None or off:
                 continue
             commands.setdefault(claim.name, []).append(claim)
             commands.setdefault(f"{claim.distribution}:{claim.name}", []).append(claim)

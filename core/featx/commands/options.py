@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from featx.commands.session import Session
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -27,6 +28,8 @@ def complete_extractor(
 ) -> list[CompletionItem]:
     """Complete the names of working extractors for the shell."""
     del parameter
+    from click.shell_completion import CompletionItem
+
     from featx.registry import load_registry
 
     known = load_registry(disabled=context.ensure_object(Session).disabled)
@@ -135,7 +138,8 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
     Parameters
     ----------
     pairs : sequence of str
-        ``extractor.key=value``, or ``key=value`` where there is one extractor.
+        ``extractor.key=value``, or ``key=value`` where there is one extractor; ``loss.key`` is a
+        key of its training.
     extractors : sequence of str
         Names as the user gave them, short or full.
 
@@ -152,7 +156,9 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
     settings: dict[str, dict[str, str]] = {name: {} for name in extractors}
     for pair in pairs:
         path, equals, value = pair.partition("=")
-        owner, dot, key = path.rpartition(".")
+        owner, dot, key = path.partition(".") if "." in path else ("", "", path)
+        if owner == "loss" and len(extractors) == 1:  # a parameter of the loss it is trained with
+            owner, key = extractors[0], path
         if not equals or not key:
             raise ParameterError(f"--set must look like extractor.key=value, got {pair!r}.")
         if not dot:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def echo_json(value: Any) -> None:
     """Write ``value`` as indented JSON to stdout; names that are no UTF-8 are escaped."""
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False)
     try:
         text.encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -149,6 +149,7 @@ def open_extractor(
     quality: str = "HQ",
     downmix: str = "mean",
     limits: Limits | None = None,
+    disabled: Iterable[str] = (),
 ) -> LoadedExtractor:
     """Open an extractor in this process.
 
@@ -172,6 +173,8 @@ def open_extractor(
         Of several channels, as for `featx.to_mono`.
     limits : Limits, optional
         What one file may cost.
+    disabled : iterable of str
+        Plugins or distributions that are not loaded.
 
     Returns
     -------
@@ -191,7 +194,7 @@ def open_extractor(
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
     _refuse_path(extractor)
     (prepared,) = prepare_extractors(
-        load_registry(),
+        load_registry(disabled=disabled),
         [extractor],
         params=params,
         features=features,

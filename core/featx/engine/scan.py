@@ -24,6 +24,7 @@ from featx.engine.tasks import RunSettings, ShardTask, TrackTask
 from featx.engine.work.runner import close_runners, scan_shard
 from featx.errors import FAILURE_CODES, NOTE_CODES, ParameterError
 from featx.guarded.limits import available_cores
+from featx.store.records import valid_text
 
 #: code -> meaning, of everything that a scan can find; the codes of failures come first
 FINDING_CODES: Mapping[str, str] = {
@@ -110,14 +111,14 @@ class ScanReport:
 
     def _record(self, track: str, code: str, text: str, *, fails: bool) -> None:
         self._database.execute(
-            "INSERT INTO finding VALUES (?, ?, ?, ?)", (code, _printable(track), text, fails)
+            "INSERT INTO finding VALUES (?, ?, ?, ?)", (code, valid_text(track), text, fails)
         )
 
     def _seen(self, kind: str, value: str, track: str) -> str | None:
         """Return the first track with this hash, None when it is this one."""
         if not value:
             return None
-        track = _printable(track)
+        track = valid_text(track)
         self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (kind, value, track))
         query = "SELECT track FROM seen WHERE kind = ? AND hash = ?"
         first = str(self._database.execute(query, (kind, value)).fetchone()[0])
@@ -137,11 +138,6 @@ class ScanReport:
         bound = -1 if limit is None else limit
         for track, text, fails in self._database.execute(query, (code, bound)):
             yield Finding(track=track, code=code, text=text, fails=bool(fails))
-
-
-def _printable(track: str) -> str:
-    """File names may hold bytes that are no text; sqlite and terminals want text."""
-    return track.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def scan(

@@ -8,7 +8,6 @@ certain in every parameter is absent rather than approximated.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, meant
 from featx.frontend.description import read_value
 from featx.frontend.front_end import PARTS, FrontEnd
 
@@ -62,6 +61,5 @@ def preset(front_end: FrontEnd | str) -> FrontEnd:
     presets = _presets()
     if front_end in presets:
         return presets[front_end]
-    near = difflib.get_close_matches(str(front_end), presets, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(presets)}."
+    hint = meant(str(front_end), presets, otherwise=f" Known: {', '.join(presets)}.")
     raise ParameterError(f"front_end must be a FrontEnd or a preset name, got {front_end!r}.{hint}")

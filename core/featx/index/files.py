@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,19 @@ class FileVectors:
         The feature whose recipe is followed.
     weights_file : path, optional
         Weights, a file or the folder of a training; by default those that a run would take.
+    disabled : iterable of str
+        Plugins or distributions that are not loaded.
     """
 
     def __init__(
-        self, view: FeatureView, *, weights_file: str | os.PathLike[str] | None = None
+        self,
+        view: FeatureView,
+        *,
+        weights_file: str | os.PathLike[str] | None = None,
+        disabled: Iterable[str] = (),
     ) -> None:
         self._view = view
+        self._disabled = tuple(disabled)
         self._weights = None if weights_file is None else Path(weights_file)
 
     def vector(self, path: str | os.PathLike[str]) -> FloatArray:
@@ -65,6 +73,7 @@ class FileVectors:
                     quality=recipe.resampler.partition(":")[2] or "HQ",
                     downmix=recipe.downmix,
                     params=recipe.params,
+                    disabled=self._disabled,
                 )
             except WeightsError as error:
                 raise WeightsError(

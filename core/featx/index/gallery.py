@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.errors import ParameterError, StoreError, listed
 from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
-from featx.index.exact import ExactIndex
+from featx.index.exact import ExactIndex, recall
 from featx.index.files import FileVectors
+from featx.index.fused import FusedView
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
-from featx.index.measuring import recall
-from featx.index.queries import column_scaling, fuse_mean, fuse_nearest, prototype
+from featx.index.queries import (
+    FUSIONS,
+    Example,
+    Query,
+    column_scaling,
+    examples_of,
+    fuse,
+    fuse_nearest,
+    prototype,
+)
+from featx.index.reasons import reasons
 from featx.index.saved import FOLDER, IndexDescription, SavedIndex, is_index_folder, write_index
 from featx.store import Store
 from featx.store.filenames import safe_name
 from featx.store.selecting import clip_feature
 
 if TYPE_CHECKING:
+    from featx.store.views import FeatureView
     from featx.types import DoubleArray, FloatArray
 
 #: Folders of a saved index: that of whole vectors, and that of aspects.
 WHOLE, ASPECTS = "vectors", "aspects"
 
-#: How several examples become one search: mean of unit vectors, plain mean (the prototype of a
-#: set), or the nearest to any of them.
-FUSIONS: tuple[str, ...] = ("mean", "prototype", "max")
-
-#: A track of the store, an audio file, or a vector.
-Example: TypeAlias = "str | os.PathLike[str] | FloatArray"
-
-#: One example, several, or one per aspect.
-Query: TypeAlias = "Example | Sequence[Example] | Mapping[str, Example]"
+#: What names a set of tracks in a query, and its column in the store.
+_SETS = {"artist": "artist", "album": "album", "tag": "tags"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbour:
-    """One answer: a track, its distance (1 - score, in [0, 2]), and its tags in the store."""
+    """One answer: a track, its distance (1 - score, in [0, 2]), and its tags in the store.
+
+    ``reasons`` says what every aspect or feature adds to the score; it is empty where there are no
+    aspects.
+    """
 
     track_id: str
     distance: float
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    reasons: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"track_id": self.track_id, "distance": self.distance, "tags": dict(self.tags)}
+        maps = {"tags": dict(self.tags), "reasons": dict(self.reasons)}
+        return {"track_id": self.track_id, "distance": self.distance, **maps}
 
 
 class Gallery:
@@ -63,8 +74,10 @@ class Gallery:
         An open store.
     extractor : str, optional
         Name as the store lists it; may be omitted where there is one, or ``feature`` names it.
-    feature : str, optional
+    feature : str or sequence of str, optional
         A clip feature, ``summary`` or ``mfcc.summary``; by default ``embedding``, or the only one.
+        Several are fused: centred on the tracks that have them all, and compared by the mean of
+        their cosines, or with ``weights`` by ``extractor.feature``. Not with a saved index.
     zscore : bool, optional
         Every dimension is scaled to mean 0 and standard deviation 1 over all tracks, before
         anything is compared; one that is constant becomes 0. Values of tags stay as they are.
@@ -91,7 +104,7 @@ class Gallery:
         self,
         store: Store,
         extractor: str | None = None,
-        feature: str | None = None,
+        feature: str | Sequence[str] | None = None,
         *,
         zscore: bool | None = None,
         index: str | os.PathLike[str] = "exact",
@@ -101,15 +114,27 @@ class Gallery:
     ) -> None:
         self.store = store
         saved = None
+        names: list[str | None] = (
+            [feature] if feature is None or isinstance(feature, str) else list(feature)
+        )
         if isinstance(index, os.PathLike) or os.sep in index or is_index_folder(index):
             if not is_index_folder(index):
                 raise StoreError(
                     f"{os.fspath(index)} holds no saved index. Build one with featx index build."
                 )
+            if len(names) != 1:
+                raise ParameterError(
+                    f"features must be one for a saved index, got {len(names)}. Name the index "
+                    "instead of its folder."
+                )
             saved = SavedIndex(Path(index))
-            extractor, feature = saved.feature_in(store, extractor, feature)
-        #: The feature.
-        self.view = clip_feature(store, extractor, feature)
+            extractor, names[0] = saved.feature_in(store, extractor, names[0])
+        #: The features that are compared.
+        self.views: tuple[FeatureView, ...] = tuple(
+            clip_feature(store, extractor, name) for name in names
+        )
+        #: The feature, or all of them as one.
+        self.view: Any = FusedView(self.views) if len(names) > 1 else self.views[0]
         #: The kind of index and its parameters.
         self.choice: IndexChoice
         if saved is None:
@@ -117,11 +142,13 @@ class Gallery:
             self.zscore = bool(zscore)
         else:
             self.choice = saved.check(
-                self.view, store, zscore=zscore, params=index_params, disabled=disabled
+                self.views[0], store, zscore=zscore, params=index_params, disabled=disabled
             )
             self.zscore = saved.description.zscore
         self._saved = saved
-        self._files = FileVectors(self.view, weights_file=weights_file)
+        self._files = [
+            FileVectors(view, weights_file=weights_file, disabled=disabled) for view in self.views
+        ]
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
 
     def __len__(self) -> int:
@@ -190,6 +217,11 @@ class Gallery:
         ParameterError
             If there are no tracks, or ``folder`` holds something else.
         """
+        if len(self.views) > 1:
+            raise ParameterError(
+                f"feature must be one to save an index, got {listed(self.view.spec.aspects)}. "
+                "Build one index per feature, or name the index in the search."
+            )
         if not len(self):
             raise ParameterError(
                 f"feature must have some tracks, got none of {self.view.spec.name!r}."
@@ -234,32 +266,47 @@ class Gallery:
         """Find the nearest tracks; the parameters are those of `featx.search`."""
         if fusion not in FUSIONS:
             raise ParameterError(f"fusion must be one of {listed(FUSIONS)}, got {fusion!r}.")
-        examples = _examples(query)
+        examples = examples_of(query)
         excluded = self._excluded(k, exclude, [*examples, overall])
         vectors = [self.vector(example) for example in examples]
         whole = None if overall is None else self.vector(overall)
         make = functools.partial(AspectQuery, weights=weights or {}, beta=beta, signed=signed)
         n_nearest = k + len(excluded)
         gallery = self if among is None else _Subset(self, among)
+        asked: list[AspectQuery | FloatArray]
         if isinstance(query, Mapping):
-            mixed = make(parts=dict(zip(query, vectors, strict=True)), overall=whole)
-            ids, distances = gallery.aspects.search([mixed], n_nearest)
+            asked = [make(parts=dict(zip(query, vectors, strict=True)), overall=whole)]
         else:
-            vectors = vectors if fusion == "max" else [_fuse(vectors, fusion)]
-            if weights or beta > 0:
+            vectors = vectors if fusion == "max" else [fuse(vectors, fusion)]
+            if weights or beta > 0 or len(self.views) > 1:
                 notions = weights or self.view.spec.aspects
-                queries = [
+                asked = [
                     make(
                         parts=dict.fromkeys(notions, vector),
                         overall=vector if whole is None else whole,
                     )
                     for vector in vectors
                 ]
-                ids, distances = gallery.aspects.search(queries, n_nearest)
             else:
-                ids, distances = gallery.index.search(np.stack(vectors), n_nearest)
+                asked = [*vectors]
+        by_aspect = [item for item in asked if isinstance(item, AspectQuery)]
+        if by_aspect:
+            ids, distances = gallery.aspects.search(by_aspect, n_nearest)
+        else:
+            ids, distances = gallery.index.search(np.stack(vectors), n_nearest)
         names, nearest = fuse_nearest(ids, distances, n_nearest)
-        return self._answers(names, nearest, excluded, k)
+        return [
+            dataclasses.replace(answer, reasons=self._reasons(asked, answer.track_id))
+            for answer in self._answers(names, nearest, excluded, k)
+        ]
+
+    def _reasons(
+        self, asked: Sequence[AspectQuery | FloatArray], track_id: str
+    ) -> Mapping[str, float]:
+        """Return the reasons of a track, by the query that it is nearest to."""
+        vector, aspects = self.vector(track_id), self.view.spec.aspects
+        several = [reasons(query, vector, aspects) for query in asked]
+        return max(several, key=lambda parts: sum(parts.values()))
 
     def search_tag(
         self,
@@ -289,9 +336,10 @@ class Gallery:
         return self._answers([self.view.ids[i] for i in order], distances[order], excluded, k)
 
     def vector(self, example: Example) -> FloatArray:
-        """Return the vector of a track, of an audio file, or the one given; scaled if need be.
+        """Return the vector of a track, a set, an audio file, or the one given; scaled if need be.
 
-        Text is the id of a track if there is one, else the path of a file.
+        Text is the id of a track if there is one, else the path of a file, else a set such as
+        ``artist:Bach``, ``album:Blue`` or ``tag:jazz``, whose vector is the mean of its tracks.
         """
         if isinstance(example, str) and example in self._rows:
             if self._saved is None:
@@ -301,7 +349,10 @@ class Gallery:
         if isinstance(example, os.PathLike) or (
             isinstance(example, str) and os.path.isfile(example)  # noqa: PTH113  (also with NUL)
         ):
-            return self._scaled(self._files.vector(example))
+            vectors = [file.vector(example) for file in self._files]
+            return self._scaled(self._centred(np.concatenate(vectors)))
+        if members := self._members(example):
+            return prototype(np.stack([self.vector(name) for name in members]))
         if isinstance(example, str):
             try:
                 self.view[example]  # raises, and says why it is not there
@@ -313,7 +364,19 @@ class Gallery:
                 f"query must be a track id, an audio file or a vector of shape "
                 f"({self.view.spec.dim},), got shape {vector.shape}, dtype {vector.dtype}."
             )
-        return self._scaled(vector)
+        return self._scaled(self._centred(vector))
+
+    def _members(self, example: object) -> list[str]:
+        """Return the tracks of a set such as ``artist:Bach``; none for any other example."""
+        if not isinstance(example, str) or example in self._rows:
+            return []
+        kind, colon, value = example.partition(":")
+        if not colon or kind not in _SETS or os.path.isfile(example):  # noqa: PTH113
+            return []
+        return self.store.tracks.where([(_SETS[kind], value)], among=self)
+
+    def _centred(self, vector: FloatArray) -> FloatArray:
+        return self.view.centred(vector) if isinstance(self.view, FusedView) else vector
 
     @functools.cached_property
     def _scaling(self) -> tuple[DoubleArray, DoubleArray]:
@@ -331,8 +394,10 @@ class Gallery:
     ) -> set[str]:
         if k < 1:
             raise ParameterError(f"k must be an integer > 0, got {k}.")
-        names = (item for item in examples if isinstance(item, str)) if exclude is None else exclude
-        return set(names) & self._rows.keys()
+        if exclude is None:
+            texts = [item for item in examples if isinstance(item, str)]
+            exclude = [name for text in texts for name in (text, *self._members(text))]
+        return set(exclude) & self._rows.keys()
 
     def _answers(
         self, names: Sequence[str], distances: FloatArray, excluded: set[str], k: int
@@ -372,20 +437,3 @@ class _Subset:
         index = ExactIndex()
         index.build(rows, self._ids)
         return index
-
-
-def _examples(query: Query) -> list[Example]:
-    if isinstance(query, (str, os.PathLike)):
-        return [query]
-    if isinstance(query, np.ndarray):
-        return [query] if query.ndim == 1 else list(query)
-    examples = list(query.values() if isinstance(query, Mapping) else query)
-    if not examples:
-        raise ParameterError("query must hold at least one example, got none.")
-    return examples
-
-
-def _fuse(vectors: Sequence[FloatArray], fusion: str) -> FloatArray:
-    if len(vectors) == 1:
-        return vectors[0]
-    return (prototype if fusion == "prototype" else fuse_mean)(np.stack(vectors))

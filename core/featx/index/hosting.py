@@ -17,7 +17,7 @@ import numpy as np
 from featx.errors import FeatxError, ParameterError, PluginError, listed
 from featx.interfaces import API_VERSION, Index, IndexSpec
 from featx.params import parse_params
-from featx.registry import import_object, load_registry
+from featx.registry import Registered, import_object, load_registry
 
 if TYPE_CHECKING:
     from featx.types import FloatArray
@@ -104,6 +104,13 @@ class HostedIndex:
             self._index.save(folder, digest)
 
 
+def registered_index(name: str, *, disabled: Iterable[str] = ()) -> Registered[IndexSpec]:
+    """Return the index ``name``, that of featx itself included; raises as `choose_index`."""
+    if name in ("exact", "featx:exact"):
+        return Registered(full_name="featx:exact", distribution="featx", plugin="featx", spec=EXACT)
+    return load_registry(disabled=disabled).index(name)
+
+
 def choose_index(
     name: str = "exact",
     params: Mapping[str, Any] | None = None,
@@ -128,15 +135,12 @@ def choose_index(
     ParameterError
         If a parameter is unknown or breaks its rule.
     """
-    if name in ("exact", "featx:exact"):
-        full_name, spec = "featx:exact", EXACT
-        if params:
-            raise ParameterError(
-                f"exact takes no parameters, got {listed(params)}. Name an index with --index."
-            )
-    else:
-        item = load_registry(disabled=disabled).index(name)
-        full_name, spec = item.full_name, item.spec
+    item = registered_index(name, disabled=disabled)
+    full_name, spec = item.full_name, item.spec
+    if spec is EXACT and params:
+        raise ParameterError(
+            f"exact takes no parameters, got {listed(params)}. Name an index with --index."
+        )
     try:
         checked: Any = parse_params(spec.params, params or {})
     except ParameterError as error:

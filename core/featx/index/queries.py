@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,35 @@ from featx.index.exact import unit_rows
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
+
+#: How several examples become one search: mean of unit vectors, plain mean (the prototype of a
+#: set), or the nearest to any of them.
+FUSIONS: tuple[str, ...] = ("mean", "prototype", "max")
+
+#: A track of the store, a set such as ``artist:Bach``, an audio file, or a vector.
+Example: TypeAlias = "str | os.PathLike[str] | FloatArray"
+
+#: One example, several, or one per aspect.
+Query: TypeAlias = "Example | Sequence[Example] | Mapping[str, Example]"
+
+
+def examples_of(query: Query) -> list[Example]:
+    """Return the examples of a query, one at least."""
+    if isinstance(query, (str, os.PathLike)):
+        return [query]
+    if isinstance(query, np.ndarray):
+        return [query] if query.ndim == 1 else list(query)
+    examples = list(query.values() if isinstance(query, Mapping) else query)
+    if not examples:
+        raise ParameterError("query must hold at least one example, got none.")
+    return examples
+
+
+def fuse(vectors: Sequence[FloatArray], fusion: str) -> FloatArray:
+    """Return one vector for several, by the mean or as a prototype."""
+    if len(vectors) == 1:
+        return vectors[0]
+    return (prototype if fusion == "prototype" else fuse_mean)(np.stack(vectors))
 
 
 def prototype(vectors: FloatArray) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import DigestError, ParameterError, PluginError, StoreError
+from featx.folders import file_sha256
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
 from featx.store.paths import TEMPORARY, sync_folder
 from featx.store.selecting import clip_feature
@@ -161,7 +161,7 @@ class SavedIndex:
             )
         for name, sha256 in about.files.items():
             path = self.folder / name
-            if not path.is_file() or _sha256(path) != sha256:
+            if not path.is_file() or file_sha256(path) != sha256:
                 raise StoreError(
                     f"{path} is missing or damaged. Build it again: {self._remedy(store)}"
                 )
@@ -224,7 +224,7 @@ def write_index(
         for name, index in indexes.items():
             index.save(temporary / name, description.digest)
         paths = sorted(path for path in temporary.rglob("*") if path.is_file())
-        files = {path.relative_to(temporary).as_posix(): _sha256(path) for path in paths}
+        files = {path.relative_to(temporary).as_posix(): file_sha256(path) for path in paths}
         description = dataclasses.replace(description, files=files)
         header = temporary / HEADER
         header.write_text(
@@ -249,19 +249,24 @@ def write_index(
 
 def saved_indexes(
     store: Store, *, disabled: Iterable[str] = ()
-) -> dict[Path, tuple[IndexDescription, str]]:
+) -> dict[Path, tuple[IndexDescription | None, str]]:
     """Return the indexes that are saved in the folder of a store, by their path.
 
     The text is ``current``; ``outdated`` where the values in the store are others by now; ``not
     installed`` where no working plugin provides the index; or ``other version`` where the installed
-    one has another version or other parameters than the saved one.
+    one has another version or other parameters than the saved one. Where it is ``damaged: ...``
+    there is no description.
     """
     folder = store.path / FOLDER
-    indexes: dict[Path, tuple[IndexDescription, str]] = {}
+    indexes: dict[Path, tuple[IndexDescription | None, str]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(TEMPORARY) or not is_index_folder(path):
             continue
-        about = _read(path)
+        try:
+            about = _read(path)
+        except StoreError as error:
+            indexes[path] = None, f"damaged: {error}"
+            continue
         name = f"{about.extractor}@{about.recipe}"
         current = name in store and store[name][about.feature].digest() == about.digest
         indexes[path] = about, _plugin_state(about, disabled) if current else "outdated"
@@ -276,8 +281,3 @@ def _plugin_state(about: IndexDescription, disabled: Iterable[str]) -> str:
     except ParameterError:
         return "other version"
     return "current" if spec.version == about.version else "other version"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featx.index.gallery import Gallery
 from featx.store import Store, open_store
 
 if TYPE_CHECKING:
-    from featx.index.gallery import Example, Neighbour, Query
+    from featx.index.gallery import Neighbour
+    from featx.index.queries import Example, Query
 
 
 def search(
@@ -18,7 +19,7 @@ def search(
     query: Query,
     *,
     extractor: str | None = None,
-    feature: str | None = None,
+    feature: str | Sequence[str] | None = None,
     k: int = 10,
     exclude: Iterable[str] | None = None,
     among: Iterable[str] | None = None,
@@ -42,14 +43,16 @@ def search(
     query : track id, audio file, vector (dim,), sequence of these, or mapping of aspect to these
         One example; several examples, joined by ``fusion``; or another example for every aspect.
         Text is the id of a track if there is one, else the path of an audio file, whose features
-        are computed as the store's were.
+        are computed as the store's were, else a set of tracks: ``artist:Bach``, ``album:Blue`` or
+        ``tag:jazz``.
     extractor, feature : str, optional
-        The clip feature that is compared, such as ``feature="mfcc.summary"``, see
+        The clip feature that is compared, such as ``feature="mfcc.summary"``, or several, see
         `featx.index.Gallery`; neither is needed where the store has one.
     k : int > 0
         How many tracks to return.
     exclude : iterable of track ids, optional
-        Left out of the answer; by default the tracks of the query. ``()`` keeps them.
+        Left out of the answer; by default the tracks of the query, those of its sets included.
+        ``()`` keeps them.
     among : iterable of track ids, optional
         Only these are ranked, exactly, such as those of ``store.tracks.where(artist="Bach")``; by
         default all.
@@ -57,7 +60,8 @@ def search(
         Several examples: mean of their unit vectors; plain mean, the prototype of a set; or the
         tracks nearest to any one of them.
     weights : mapping of aspect to float, optional
-        Weight of every aspect; aspects that are not named do not count.
+        Weight of every aspect, or of every feature where there are several; those that are not
+        named do not count.
     overall : track id, audio file or vector, optional
         Example for the similarity of whole vectors; by default the query itself.
     beta : float in [0, 1]

@@ -14,9 +14,9 @@ from featx.registry.entrypoints import (
     COMMAND_GROUP,
     PLUGIN_GROUP,
     InstalledEntry,
-    disabled_by_environment,
     discover,
     normalise,
+    switched_off,
 )
 from featx.registry.records import PluginRecord, Registered, Registry
 
@@ -27,12 +27,12 @@ __all__ = [
     "PluginRecord",
     "Registered",
     "Registry",
-    "disabled_by_environment",
     "discover",
     "import_object",
     "load_one",
     "load_registry",
     "normalise",
+    "switched_off",
 ]
 
 
@@ -40,8 +40,9 @@ def load_registry(*, disabled: Iterable[str] = ()) -> Registry:
     """Load every installed plugin, one at a time, and return what works and what does not.
 
     A plugin that cannot be loaded is listed as broken with the reason; it never stops the others.
-    ``FEATX_DISABLE_PLUGINS`` (names separated by commas) switches plugins off as ``disabled``
-    does, but may name plugins that are not installed. With ``FEATX_RAISE_PLUGIN_ERRORS=1`` the
+    ``FEATX_DISABLE_PLUGINS`` (names separated by commas, or ``all``) switches plugins off as
+    ``disabled`` does, but may name plugins that are not installed; ``FEATX_ENABLE_PLUGINS`` leaves
+    those that it names. With ``FEATX_RAISE_PLUGIN_ERRORS=1`` the
     first broken plugin raises what broke it.
 
     Parameters

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from featx.errors import FeatxError, listed
-from featx.interfaces import API_VERSION, ExtractorSpec, IndexSpec, LossSpec, MethodSpec
+from featx.interfaces import API_VERSION, ExtractorSpec, IndexSpec, LossRoles, LossSpec, MethodSpec
 from featx.types import WeightsSpec
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -102,6 +102,17 @@ def _check_methods(who: str, spec: ExtractorSpec) -> None:
         _check_text(name, "reference", method.reference, empty=True)
         _check_pattern(name, "factory", method.factory, _OBJECT, "package.module:Class")
         _check_params(name, method.params)
+        roles: Any = method.loss
+        if roles is not None and not (
+            isinstance(roles, LossRoles)
+            and method.kind == "gradient"
+            and roles.inputs in LOSS_INPUTS
+            and roles.labels in LOSS_LABELS
+        ):
+            raise BrokenPluginError(
+                f"{name}: loss must be LossRoles of a gradient method, with inputs out of "
+                f"{listed(LOSS_INPUTS)}, got {roles!r}"
+            )
         if method.kind not in ("gradient", "fit"):
             raise BrokenPluginError(f"{name}: kind must be gradient or fit, got {method.kind!r}")
     names = [method.name for method in spec.methods]

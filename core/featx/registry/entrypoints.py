@@ -56,10 +56,22 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def disabled_by_environment() -> list[str]:
-    """Return the names in ``FEATX_DISABLE_PLUGINS``."""
-    listed = os.environ.get("FEATX_DISABLE_PLUGINS", "").split(",")
-    return [name.strip() for name in listed if name.strip()]
+def switched_off(entry: InstalledEntry) -> str:
+    """Return which variable of the environment switches ``entry`` off, or nothing.
+
+    ``FEATX_DISABLE_PLUGINS`` names those that are off, or ``all``; ``FEATX_ENABLE_PLUGINS`` the
+    only ones that are not. Names are separated by commas and need not be installed.
+    """
+    off, on = _names("FEATX_DISABLE_PLUGINS"), _names("FEATX_ENABLE_PLUGINS")
+    if any(name == "all" or entry.answers_to(name) for name in off):
+        return "switched off by FEATX_DISABLE_PLUGINS"
+    if on and not any(map(entry.answers_to, on)):
+        return "switched off: FEATX_ENABLE_PLUGINS names others"
+    return ""
+
+
+def _names(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
 def discover(group: str) -> list[InstalledEntry]:

@@ -7,20 +7,20 @@ touch another, and ``check_pending`` blames the right one.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, NoReturn, TypeAlias
 
 import pluggy
 
 from featx import hookspecs
-from featx.errors import PluginError
+from featx.errors import PluginError, meant, near
 from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
 from featx.registry.checks import BrokenPluginError, check_spec
-from featx.registry.entrypoints import InstalledEntry, disabled_by_environment
+from featx.registry.entrypoints import InstalledEntry, switched_off
 from featx.registry.records import PluginRecord, Registered, Registry, Status
 
 #: hook -> what it returns a list of
@@ -30,8 +30,17 @@ HOOKS: Mapping[str, type[Any]] = {
     "featx_indexes": IndexSpec,
 }
 
-#: hook -> specs that a plugin gave, filled as far as it got
-_SpecsByHook: TypeAlias = dict[str, list[Any]]
+
+@dataclass
+class _Offered:
+    """Sound specs that a hook gave, and the names of these and of the first one that is not."""
+
+    specs: list[Any] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+
+#: hook -> what a plugin gave, filled as far as it got
+_SpecsByHook: TypeAlias = dict[str, _Offered]
 
 
 def load_plugins(
@@ -43,15 +52,15 @@ def load_plugins(
     records: list[PluginRecord] = []
     registered: dict[str, dict[str, Registered[Any]]] = {hook: {} for hook in HOOKS}
     for entry in installed:
-        specs_by_hook: _SpecsByHook = {hook: [] for hook in HOOKS}
+        specs_by_hook: _SpecsByHook = {hook: _Offered() for hook in HOOKS}
         reason = why_disabled(entry)
         status: Status = "disabled"
         if not reason:
             status, reason = _load_one(entry, specs_by_hook, registered)
         records.append(_record(entry, status, reason, specs_by_hook))
         if status == "ok":
-            for hook, specs in specs_by_hook.items():
-                items = (_registered(entry, spec) for spec in specs)
+            for hook, offered in specs_by_hook.items():
+                items = (_registered(entry, spec) for spec in offered.specs)
                 registered[hook].update((item.full_name, item) for item in items)
     return Registry(
         records,
@@ -73,17 +82,13 @@ def switches(
             known = sorted(
                 {name for entry in installed for name in (entry.name, entry.distribution)}
             )
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = meant(name, known)
             raise PluginError(f"plugin to switch off must be installed, got {name!r}.{hint}")
-    from_environment = disabled_by_environment()
 
     def why(entry: InstalledEntry) -> str:
         if any(entry.answers_to(name) for name in disabled):
             return "switched off by --no-plugin"
-        if any(entry.answers_to(name) for name in from_environment):
-            return "switched off by FEATX_DISABLE_PLUGINS"
-        return ""
+        return switched_off(entry)
 
     return why
 
@@ -96,8 +101,8 @@ def _load_one(
         with contextlib.redirect_stdout(sys.stderr):
             plugin = _import(entry)
             _ask(entry, plugin, specs_by_hook)
-        for hook, specs in specs_by_hook.items():
-            for spec in specs:
+        for hook, offered in specs_by_hook.items():
+            for spec in offered.specs:
                 full_name = f"{entry.distribution}:{spec.name}"
                 if full_name in registered[hook]:
                     other = registered[hook][full_name].plugin
@@ -174,7 +179,7 @@ def _ask(entry: InstalledEntry, plugin: Any, specs_by_hook: _SpecsByHook) -> Non
             f"has no hook at all. Write one of {', '.join(HOOKS)} and mark it with @featx.hookimpl"
         )
     for hook, answers in results.items():
-        _collect(hook, answers, specs_by_hook[hook])
+        _collect(hook, answers, specs_by_hook[hook].specs, specs_by_hook[hook].names)
 
 
 class _Manager(pluggy.PluginManager):
@@ -210,11 +215,11 @@ def _check_spelling(manager: pluggy.PluginManager) -> None:
 
 
 def _meant(name: str) -> str:
-    near = difflib.get_close_matches(name, HOOKS, n=1)
-    return f". Did you mean {near[0]}?" if near and near[0] != name else ""
+    close = [hook for hook in near(name, HOOKS) if hook != name]
+    return f". Did you mean {close[0]}?" if close else ""
 
 
-def _collect(hook: str, answers: Any, specs: list[Any]) -> None:
+def _collect(hook: str, answers: Any, specs: list[Any], names: list[str]) -> None:
     """Check what one hook returned; pluggy drops None and wraps the rest in a list."""
     if not answers:
         raise BrokenPluginError(f"{hook} must return a list of {HOOKS[hook].__name__}, got None")
@@ -229,6 +234,9 @@ def _collect(hook: str, answers: Any, specs: list[Any]) -> None:
                     f"{hook} must return a list of {HOOKS[hook].__name__}, "
                     f"got a {type(spec).__name__} in it"
                 )
+            name = spec.name
+            if type(name) is str:  # known where it is asked for, whatever is wrong with the rest
+                names.append(name)
             check_spec(spec)
             if any(spec.name == other.name for other in specs):
                 raise BrokenPluginError(f"{hook} returns the name {spec.name!r} twice")
@@ -248,7 +256,7 @@ def _describe(error: BaseException, *, last: bool = False) -> str:
 def _record(
     entry: InstalledEntry, status: Status, reason: str, specs_by_hook: _SpecsByHook
 ) -> PluginRecord:
-    names = {hook: tuple(spec.name for spec in specs) for hook, specs in specs_by_hook.items()}
+    names = {hook: tuple(offered.names) for hook, offered in specs_by_hook.items()}
     return PluginRecord(
         name=entry.name,
         distribution=entry.distribution,

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from featx.errors import ParameterError, PluginError
+from featx.folders import file_sha256
 from featx.interfaces import API_VERSION, Extractor, ExtractorSpec
 from featx.registry.records import LocalModule, Registered
 from featx.registry.sources import namespace_of, script_of, source_of
@@ -86,7 +87,7 @@ def class_of_file(path: str) -> type[Extractor]:
         origin=_alias(str(script)),
         folder=str(script.parent),
         file=str(script),
-        sha256=_sha256(script),
+        sha256=file_sha256(script),
         script=True,
     )
     load_module(module, name)
@@ -107,7 +108,7 @@ def _module_of(cls: type, source: str, digest: str) -> LocalModule:
         return LocalModule(name=name, origin=origin, folder=folder, source=source)
     if origin != "__main__" and (folder := _import_folder(origin, script)):
         return LocalModule(
-            name=origin, origin=origin, folder=folder, file=str(script), sha256=_sha256(script)
+            name=origin, origin=origin, folder=folder, file=str(script), sha256=file_sha256(script)
         )
     name = _alias(str(script)) if origin == "__main__" else origin
     module = sys.modules[origin]
@@ -117,14 +118,10 @@ def _module_of(cls: type, source: str, digest: str) -> LocalModule:
         origin=origin,
         folder=str(script.parent),
         file=str(script),
-        sha256=_sha256(script),
+        sha256=file_sha256(script),
         script=True,
         package=getattr(module, "__package__", None) or "",
     )
-
-
-def _sha256(file: str | Path) -> str:
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _alias(file: str) -> str:
@@ -201,7 +198,7 @@ def load_module(module: LocalModule, class_name: str) -> None:
 
 def _check_file(module: LocalModule, class_name: str) -> None:
     try:
-        changed = _sha256(module.file) != module.sha256
+        changed = file_sha256(module.file) != module.sha256
     except OSError as error:
         raise PluginError(
             f"{module.file} must define extractor {class_name}, but {error}."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
-from featx.errors import PluginError
+from featx.errors import PluginError, near
 from featx.registry.entrypoints import normalise
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Registry:
                 continue
             names: tuple[str, ...] = getattr(record, plural)
             if record.status != "ok":
-                if short in (*names, record.name, record.distribution):
+                if distribution or short in (*names, record.name, record.distribution):
                     why = f"broken: {record.reason}" if record.status == "broken" else record.reason
                     return (
                         f"{kind} {name!r} is not available: plugin {record.name!r} "
@@ -163,19 +163,16 @@ class Registry:
                     f"{kind} {name!r} is not installed, but a plugin of that name is; "
                     f"its {plural}: {_listed(names)}."
                 )
-        import difflib
-
         origins: dict[str, list[str]] = {}
         for full_name, item in table.items():
             origins.setdefault(item.spec.name, []).append(item.distribution)
             origins.setdefault(full_name, []).append(item.distribution)
         if kind == "index":
             origins["exact"] = ["featx"]
-        near = difflib.get_close_matches(name, origins, n=1)
-        if near:
+        for close in near(name, origins):
             return (
-                f"{kind} {name!r} is not installed. Did you mean {near[0]!r}? "
-                f"It comes with {' and '.join(origins[near[0]])}."
+                f"{kind} {name!r} is not installed. Did you mean {close!r}? "
+                f"It comes with {' and '.join(origins[close])}."
             )
         shorts = sorted(short for short in origins if ":" not in short)
         return f"{kind} {name!r} is not installed. Installed {plural}: {_listed(shorts)}."

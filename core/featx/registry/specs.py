@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from featx.errors import ParameterError
-from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec, MethodSpec
+from featx.interfaces import ExtractorSpec, IndexSpec, LossRoles, LossSpec, MethodSpec
 from featx.registry import import_object
 from featx.types import WeightsSpec
 
@@ -32,6 +32,7 @@ def spec_to_json(spec: ExtractorSpec | LossSpec | IndexSpec | MethodSpec) -> dic
         plain["methods"] = [spec_to_json(method) for method in spec.methods]
     if isinstance(spec, MethodSpec):
         plain["defaults"] = dict(spec.defaults)
+        plain["loss"] = spec.loss and dataclasses.asdict(spec.loss)
     return plain
 
 
@@ -49,7 +50,13 @@ def spec_from_json(kind: str, plain: Mapping[str, Any]) -> Any:
     if "methods" in values:
         methods = [dict(method) for method in values["methods"]]
         values["methods"] = tuple(
-            MethodSpec(**{**method, "params": import_object(method["params"])})
+            MethodSpec(
+                **{
+                    **method,
+                    "params": import_object(method["params"]),
+                    "loss": LossRoles(**method["loss"]) if method["loss"] else None,
+                }
+            )
             for method in methods
         )
     return cls(**values)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError, listed, meant
 from featx.store.tables import column_names
 
 if TYPE_CHECKING:
@@ -80,8 +79,7 @@ def label_array(view: FeatureView, column: str) -> AnyArray:
 
 def unknown_column(name: str, known: Sequence[str]) -> ParameterError:
     """Return the error for a column that the store does not know."""
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = meant(name, known)
     return ParameterError(
         f"column must be one that the store knows of its tracks, {listed(known)}, got {name!r}."
         f"{hint} Columns come from the manifest of featx run, or from the tags of the files."

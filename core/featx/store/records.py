@@ -46,6 +46,11 @@ def decode_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def valid_text(text: str) -> str:
+    """Return ``text`` with a mark for every byte of a file name that is no text."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def spec_key(spec: Mapping[str, Any], *, layout: bool = False) -> str:
     """Return 16 digits that identify a `FeatureSpec.to_json`; wording does not count.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from featx.errors import ParameterError, listed
+from featx.errors import ParameterError, listed, meant
 
 if TYPE_CHECKING:
     from featx.store.reading import Store
@@ -89,6 +88,10 @@ def clip_feature(
     if extractor is None and feature is not None and "." in feature:
         extractor, feature = split_name(store, feature)
     if extractor is None:
+        if not len(store):
+            raise ParameterError(
+                f"{store.path} holds no features yet. Run: featx run MUSIC -o {store.path} -p NAME"
+            )
         if len(store) != 1:
             raise ParameterError(f"extractor must be named, one of {listed(store)}, got none.")
         extractor = next(iter(store))
@@ -111,7 +114,14 @@ def clip_feature(
         return views["embedding" if "embedding" in clips else clips[0]]
     if column is not None and not clips:
         known = [name for item in views.values() for name in item.spec.column_names]
-        near = difflib.get_close_matches(column, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" Columns: {listed(known)}."
+        hint = meant(column, known, otherwise=f" Columns: {listed(known)}.")
         raise ParameterError(f"column must be one of a clip feature, got {column!r}.{hint}")
-    raise ParameterError(f"feature of {views.name!r} must be named, one of {clips}, got none.")
+    if not clips:
+        there = [f"{name} ({item.spec.kind})" for name, item in views.items()]
+        raise ParameterError(
+            f"this store has no clip feature of {views.name}, only {listed(there)}. Run: featx run "
+            f"MUSIC -o {store.path} -p {views.name}, or give --features with a clip feature."
+        )
+    raise ParameterError(
+        f"feature of {views.name!r} must be named, one of {listed(clips)}, got none."
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import ParameterError, listed, some
+from featx.errors import ParameterError, listed, meant, near, some
 from featx.store.records import TrackRecord, column_values
 from featx.store.sources import Source
 
@@ -104,8 +103,8 @@ class TrackTable(Mapping[str, TrackRecord]):
                 continue
             known = sorted({key for record in records for key in record.tags})
             values = sorted({one for several in held for one in several})
-            near = difflib.get_close_matches(value, values, n=3)
-            hint = f"Values of {name}: {some(dict.fromkeys([*near, *values]))}."
+            close = near(value, values, most=3)
+            hint = f"Values of {name}: {some(dict.fromkeys([*close, *values]))}."
             if name not in known:
                 hint = f"Columns of this store: {listed(known)}."
             texts = [f"{key}={text}" for key, text in terms[:place]]
@@ -125,5 +124,4 @@ def gone_error(track_id: str) -> ParameterError:
 
 def near_name(name: str, known: Any) -> str:
     """Return a hint at the known name that is nearest to ``name``, or nothing."""
-    close = difflib.get_close_matches(name, list(itertools.islice(known, 10_000)), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return meant(name, itertools.islice(known, 10_000))

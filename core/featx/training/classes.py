@@ -189,8 +189,15 @@ class ClassifierMethod(GradientMethod):
 
     def losses(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of the segments under its name."""
-        loss = self.classes.loss(self.logits(model, batch), batch["targets"])
-        return {self.classes.loss_name: loss}
+        loss = self.loss_of(self.logits(model, batch), batch["targets"])
+        return {self.classes.loss_name if self.loss is None else "loss": loss}
+
+    def loss_of(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the chosen loss of a batch, or that of the classes."""
+        if self.loss is None:
+            return self.classes.loss(logits, targets)
+        loss: Tensor = self.loss(embeddings=logits, labels=targets)
+        return loss
 
     def evaluate(self, model: Any, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the mean loss over segments, and what the classes say of means over clips."""
@@ -199,7 +206,8 @@ class ClassifierMethod(GradientMethod):
         targets: dict[int, AnyArray] = {}
         for batch in batches:
             logits = self.logits(model, batch).float()
-            total += float(self.classes.loss(logits, batch["targets"])) * len(logits)
+            value = float(self.loss_of(logits, batch["targets"]))
+            total += value * (len(logits) if self.reduction == "mean" else 1)
             count += len(logits)
             predicted = self.classes.predict(logits).cpu().numpy()
             expected = batch["targets"].cpu().numpy()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from featx.interfaces import Loss
     from featx.training.crops import CropSpec
     from featx.training.samplers import Sampler
     from featx.training.songs import Songs
@@ -60,6 +61,10 @@ class GradientMethod(Method):
     #: ``mean`` or ``sum``: what `losses` are over the examples of a batch. Logs and metrics are
     #: per example in both cases.
     reduction: str = "mean"
+
+    #: The loss that ``--set loss=NAME`` chose, where the `featx.MethodSpec` lets it; `reduction` is
+    #: then that of this loss.
+    loss: Loss | None = None
 
     @abstractmethod
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:

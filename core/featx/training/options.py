@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import ParameterError, PluginError, listed
+from featx.errors import ParameterError, PluginError, listed, meant
 from featx.interfaces import ExtractorSpec, MethodSpec
 from featx.params import param, params_class, parse_params
 
@@ -217,6 +217,10 @@ def options_class(spec: MethodSpec) -> type[TrainingParams]:
     return FitParams if spec.kind == "fit" else GradientParams
 
 
+def _is_of_loss(name: str) -> bool:
+    return name == "loss" or name.startswith("loss.")
+
+
 def split_settings(
     spec: MethodSpec, settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -224,9 +228,8 @@ def split_settings(
 
     A name that neither has raises `ParameterError`; one that both have, or defaults that do not
     exist, `PluginError`.
+    The choice of a loss and its parameters are left to `featx.training.losses.choose_loss`.
     """
-    import difflib
-
     own = {item.name for item in dataclasses.fields(spec.params)}
     shared = {item.name for item in dataclasses.fields(options_class(spec))}
     if own & shared or set(spec.defaults) - shared:
@@ -234,13 +237,12 @@ def split_settings(
             f"method {spec.name!r} must leave {listed(sorted(own & shared))} to TrainingParams "
             f"and know its fields, got {listed(sorted(set(spec.defaults) - shared))}."
         )
+    settings = {name: value for name, value in settings.items() if not _is_of_loss(name)}
     for name in settings:
         if name not in own | shared:
-            near = difflib.get_close_matches(name, sorted(own | shared), n=1)
-            hint = f"Did you mean {near[0]!r}? It " if near else "It "
             raise ParameterError(
-                f"setting {name!r} is unknown. {hint}must be one of {listed(sorted(own))} or one "
-                f"of {listed(sorted(shared))}."
+                f"setting {name!r} is unknown.{meant(name, sorted(own | shared))} It must be one "
+                f"of {listed(sorted(own))} or one of {listed(sorted(shared))}."
             )
     return (
         {name: value for name, value in settings.items() if name in own},

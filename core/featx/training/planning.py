@@ -11,6 +11,7 @@ from featx.errors import PluginError
 from featx.interfaces import ExtractorSpec, MethodSpec
 from featx.params import parse_params
 from featx.registry import Registered, Registry, import_object
+from featx.training.losses import choose_loss
 from featx.training.method import FitMethod, GradientMethod, Method
 from featx.training.options import (
     FREE,
@@ -31,6 +32,8 @@ class TrainingPlan:
     method: Method
     params: Any
     options: TrainingParams
+    #: what was chosen instead of the method's own: name, version and parameters
+    loss: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -45,6 +48,7 @@ class TrainingPlan:
             "version": self.extractor.spec.version,
             "method": self.spec.name,
             "params": dataclasses.asdict(self.params),
+            "loss": dict(self.loss),
             "options": {name: value for name, value in options.items() if name not in FREE},
             "crops": self.method.crops().to_json(),
             "train": songs.train.digest(),
@@ -58,6 +62,7 @@ def plan_training(
     """Return the plan of a training; names and settings that are wrong raise `ParameterError`."""
     item = registry.extractor(extractor)
     spec = find_method(registry, item.spec, method)
+    loss, about_loss = choose_loss(registry, spec, settings)
     own, shared = split_settings(spec, settings)
     params: Any = parse_params(spec.params, own)
     made = import_object(spec.factory)(params)
@@ -67,6 +72,9 @@ def plan_training(
             f"{spec.factory} must be a featx.training.{kind.__name__}, as kind={spec.kind!r} says, "
             f"got {type(made).__name__}."
         )
+    if isinstance(made, GradientMethod) and loss is not None:
+        made.loss = loss
+        made.reduction = "sum" if about_loss["params"].get("reducer") == "sum" else "mean"
     if spec.kind == "gradient" and made.crops().length == 0:
         raise PluginError(f"{spec.factory} must give crops of one length > 0, got 0.")
     return TrainingPlan(
@@ -75,4 +83,5 @@ def plan_training(
         method=made,
         params=params,
         options=parse_params(options_class(spec), shared),
+        loss=about_loss,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +111,17 @@ def export_weights(
     summary.weights = str(path)
 
 
+def _plugin_versions(distribution: str) -> dict[str, str]:
+    """Return the versions of a plugin's distribution and of what it requires, where installed."""
+    versions: dict[str, str] = {}
+    with contextlib.suppress(PackageNotFoundError):
+        names = [re.split(r"[^\w.-]", item)[0] for item in requires(distribution) or ()]
+        for name in [distribution, *names]:
+            with contextlib.suppress(PackageNotFoundError):
+                versions[name] = version(name)
+    return versions
+
+
 def _shortened(array: AnyArray, dtype: Any) -> AnyArray:
     """Return floats as ``dtype`` unless a value would overflow it; others as they are."""
     if array.dtype.kind != "f" or np.abs(array).max(initial=0) > np.finfo(dtype).max:
@@ -133,6 +146,7 @@ def write_card(
         "method": plan.spec.name,
         "summary": plan.spec.summary,
         "params": dataclasses.asdict(plan.params),
+        "loss": dict(plan.loss),
         "options": dataclasses.asdict(plan.options),
         "crops": plan.method.crops().to_json(),
         "data": {
@@ -154,6 +168,7 @@ def write_card(
             **({"torch": version("torch")} if plan.spec.kind == "gradient" else {}),
             "numpy": np.__version__,
             "python": platform.python_version(),
+            **_plugin_versions(plan.extractor.distribution),
         },
         **plan.method.card(),
     }

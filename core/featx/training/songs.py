@@ -174,6 +174,12 @@ def read_songs(
         If a column of ``needs`` is missing, lines are wrong, an id or a path comes twice, or no
         song to train on is left.
     """
+    if Path(manifest).is_dir():
+        inside = sorted(Path(manifest).glob("*.csv"))
+        hint = f"Did you mean {inside[0]}?" if inside else "List the songs with path and labels."
+        raise ParameterError(
+            f"manifest must be a CSV or Parquet file, got a folder, {manifest}. {hint}"
+        )
     columns = manifest_columns(manifest)
     absent = [name for name in needs if name not in columns]
     if absent:
@@ -232,7 +238,7 @@ def read_songs(
         train=Songs(sides["train"], split="train"),
         valid=Songs(sides["valid"], split="valid"),
         failures=tuple(failures),
-        notes=(*_notes(lacking, sides), _standing(sides, options)),
+        notes=(*_notes(lacking, sides), _standing(sides, options, n_test)),
     )
     if not split.train:
         notes = "".join(f" {note}" for note in split.notes[:-1])
@@ -307,10 +313,12 @@ def _notes(lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]) ->
         )
 
 
-def _standing(sides: Mapping[str, list[Song]], options: TrainingParams) -> str:
+def _standing(sides: Mapping[str, list[Song]], options: TrainingParams, n_test: int) -> str:
     """Say how many songs train and validate, and why none does."""
     n_train, n_valid = len(sides["train"]), len(sides["valid"])
     counts = f"{n_train} songs train, {n_valid} validate"
+    if n_test:
+        counts += f", {n_test} of split 'test' are not used"
     if n_valid:
         return f"{counts}."
     if options.valid_fraction == 0:

@@ -99,7 +99,8 @@ def origin(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        Number of songs, method, and ``data.origin`` where the card has it; empty without a card.
+        Number of songs and method of a training by featx, and ``data.origin`` where the card has
+        it; empty without a card.
     """
     beside = Path(path).with_suffix(".json")
     if not beside.is_file():
@@ -107,6 +108,8 @@ def origin(path: str | os.PathLike[str]) -> str:
     try:
         card: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
         data = card["data"]
+        if "train_songs" not in data:  # learned elsewhere
+            return str(data["origin"])
         summary = f"{data['train_songs']} songs by method {card['method']!r}"
         return f"{summary}: {data['origin']}" if "origin" in data else summary
     except (ValueError, KeyError, TypeError):

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from featx import folders
 from featx.errors import ParameterError, WeightsError
 
 if TYPE_CHECKING:
@@ -48,8 +47,7 @@ class Provenance:
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return folders.file_sha256(path)
     except OSError as error:
         raise WeightsError(f"{path} must be readable, but {error.strerror or error}.") from error
 
@@ -185,25 +183,13 @@ def write_weights(
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path`` that takes its place when the block ends well."""
+    """Do `featx.folders.replacing`, in a folder that is made if need be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
+        with folders.replacing(path) as temporary:
+            yield temporary
     except OSError as error:
         raise WeightsError(f"{path} must be writable, but {error.strerror or error}.") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes private files; weights in a shared cache are for everyone's eyes
-        temporary.chmod(0o644)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise WeightsError(f"{path} must be writable, but {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

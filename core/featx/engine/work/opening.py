@@ -241,6 +241,7 @@ def _check_events(spec: FeatureSpec, values: Any, duration: float) -> AnyArray:
 def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
     if not isinstance(values, np.ndarray):
         raise _bad(f"{spec.name} must be a numpy array, got {type(values).__name__}")
+    values = np.asarray(values)  # a masked array hides what is not finite
     shape = (spec.dim,) if spec.kind == "clip" else (len(values) if values.ndim else 0, spec.dim)
     if values.shape != shape:
         rule = {"clip": "({dim},)", "frames": "(T, {dim})"}[spec.kind]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,29 +18,27 @@ from featx.testing.conformance.recording import CheckFailed, Recorder
 
 @dataclass(kw_only=True)
 class CapturedOutput:
-    """Text on standard output, and Python warnings."""
+    """Text on standard output and standard error, and Python warnings."""
 
     printed: str = ""
+    complained: str = ""
     warned: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def captured() -> Iterator[CapturedOutput]:
-    """Collect what reaches file descriptor 1, whoever writes there, and Python warnings."""
+    """Collect what reaches file descriptors 1 and 2, whoever writes there, and Python warnings."""
     output = CapturedOutput()
-    sys.stdout.flush()
-    saved = os.dup(1)
-    with tempfile.TemporaryFile() as file, warnings.catch_warnings(record=True) as records:
+    with (
+        warnings.catch_warnings(record=True) as records,
+        _redirected(1) as printed,
+        _redirected(2) as complained,
+    ):
         warnings.simplefilter("default")
-        os.dup2(file.fileno(), 1)
         try:
             yield output
         finally:
-            sys.stdout.flush()
-            os.dup2(saved, 1)
-            os.close(saved)
-            file.seek(0)
-            output.printed = file.read().decode(errors="replace").strip()
+            output.printed, output.complained = printed(), complained()
             output.warned = [
                 f"{record.category.__name__}: {record.message} "
                 f"({Path(record.filename).name}, line {record.lineno})"
@@ -47,13 +46,46 @@ def captured() -> Iterator[CapturedOutput]:
             ]
 
 
+@contextlib.contextmanager
+def _redirected(descriptor: int) -> Iterator[Callable[[], str]]:
+    """Send a descriptor to a file, and give a function that reads it; crashes are still traced."""
+    stream = {1: sys.stdout, 2: sys.stderr}[descriptor]
+    stream.flush()
+    saved = os.dup(descriptor)
+    traced = descriptor == 2 and faulthandler.is_enabled()
+    if traced:
+        faulthandler.enable(saved)
+    with tempfile.TemporaryFile() as file:
+
+        def read() -> str:
+            stream.flush()
+            file.seek(0)
+            return file.read().decode(errors="replace").strip()
+
+        os.dup2(file.fileno(), descriptor)
+        try:
+            yield read
+        finally:
+            stream.flush()
+            os.dup2(saved, descriptor)
+            if traced:
+                faulthandler.enable(descriptor)
+            os.close(saved)
+
+
 def report_captured(recorder: Recorder, output: CapturedOutput) -> None:
-    """Record the checks ``stdout`` and ``warnings``."""
+    """Record the checks ``stdout``, ``stderr`` and ``warnings``."""
     with recorder.check("stdout"):
         if output.printed:
             raise CheckFailed(
                 f"stdout must stay empty, got {output.printed[:200]!r}. It carries the JSON of "
                 "commands: use warnings or logging."
+            )
+    with recorder.check("stderr"):
+        if output.complained:
+            raise CheckFailed(
+                f"stderr must stay empty, got {output.complained[-200:]!r}. Use warnings for what "
+                "concerns the user, and silence libraries."
             )
     with recorder.check("warnings"):
         if output.warned:

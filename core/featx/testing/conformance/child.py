@@ -75,25 +75,35 @@ def _index(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
 
 
 def _pair(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
-    """Start two processes at once; each saves what it extracts."""
+    """Start two processes at once, in different surroundings; each saves what it extracts."""
     from featx.guarded import Child, ChildDiedError
-    from featx.testing.conformance.pair import compare_files
+    from featx.testing.conformance.pair import compare_files, surroundings
 
     with recorder.check("processes"), contextlib.ExitStack() as stack:
         files = [f"{job['out']}/process-{n}.npz" for n in range(2)]
         program = "featx.testing.conformance.pair:serve"
-        children = [stack.enter_context(Child(program, answers=[Answer])) for _ in files]
+        children = [
+            stack.enter_context(
+                Child(program, answers=[Answer], environment=variables, folder=folder)
+            )
+            for variables, folder in surroundings(Path(job["out"]))
+        ]
         try:
-            for child, file in zip(children, files, strict=True):
-                request = Request(values={"target": target.to_json(), "file": file})
-                child.send(request, seconds=_PAIR_SECONDS)
-            for child in children:
-                child.receive(seconds=_PAIR_SECONDS)
+            for number, (child, file) in enumerate(zip(children, files, strict=True)):
+                values = {"target": target.to_json(), "file": file, "backwards": number == 1}
+                child.send(Request(values=values), seconds=_PAIR_SECONDS)
+            first, second = (child.receive(seconds=_PAIR_SECONDS).values for child in children)
         except ChildDiedError as error:
             raise CheckFailed(
                 f"two processes at once must both succeed, but {error.reason}. If the other checks "
                 "pass, something is shared between processes, such as a file or a port."
             ) from error
+        rule = (
+            "two processes at once must agree, one of them in another working folder, home, time "
+            "zone, hash seed and order of tracks"
+        )
+        if first != second:
+            raise CheckFailed(f"{rule}, but resolve gives them other outputs or front ends.")
         difference = compare_files(files[0], files[1], tolerance=target.spec["tolerance"])
         if difference:
-            raise CheckFailed(f"two processes at once must agree, but {difference}.")
+            raise CheckFailed(f"{rule}, but {difference}.")

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import gc
 import itertools
 import math
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.engine.work.opening import OpenExtractor
-from featx.errors import ExtractionError
+from featx.errors import ExtractionError, listed
+from featx.testing.conformance import timing
 from featx.testing.conformance.capture import captured, report_captured, report_guards
 from featx.testing.conformance.guards import Guards
-from featx.testing.conformance.host import Session, compare, frame_positions
+from featx.testing.conformance.host import Session, compare
 from featx.testing.conformance.recording import CheckFailed, CheckSkipped, Recorder
 from featx.testing.conformance.stimuli import crowd, standard
+from featx.testing.conformance.surroundings import Surroundings, torch_random_state
 from featx.testing.conformance.target import Target
 from featx.testing.signals import constant, noise, silence
 from featx.types import Features, FeatureSpec
@@ -29,7 +32,7 @@ from featx.types import Features, FeatureSpec
 if TYPE_CHECKING:
     import psutil
 
-    from featx.types import FloatArray
+    from featx.types import AnyArray, FloatArray
 
 BATCH = 32
 
@@ -48,12 +51,20 @@ _CYCLES = 8
 _WARM = 3
 _MEMORY_GROWTH = 32 << 20
 
+#: Tracks in a row while memory is watched, those before it counts, and what they may add together:
+#: a quarter of a megabyte each.
+_TRACKS = 72
+_WARM_TRACKS = 8
+_TRACK_GROWTH = 16 << 20
+
+
 #: An hour at 44.1 kHz is 0.6 GiB of float32; the rest is room for frames and intermediate arrays.
 _HOUR_MEMORY = 4 << 30
 
 
 def run_battery(target: Target, recorder: Recorder, guards: Guards, job: Mapping[str, Any]) -> None:
     """Run every behavioural check of an extractor, ``processes`` excepted."""
+    surroundings = Surroundings()
     with captured() as seen:
         session: Session | None = None
         with recorder.check("open"):
@@ -61,7 +72,7 @@ def run_battery(target: Target, recorder: Recorder, guards: Guards, job: Mapping
             with session.opened():
                 pass
         if session is not None:
-            _Battery(session, recorder).run(long=bool(job["long"]))
+            _Battery(session, recorder, surroundings).run(long=bool(job["long"]))
     report_captured(recorder, seen)
     report_guards(recorder, guards)
 
@@ -69,9 +80,10 @@ def run_battery(target: Target, recorder: Recorder, guards: Guards, job: Mapping
 class _Battery:
     """The checks of one extractor, by name; each raises `CheckFailed` or `CheckSkipped`."""
 
-    def __init__(self, session: Session, recorder: Recorder) -> None:
+    def __init__(self, session: Session, recorder: Recorder, surroundings: Surroundings) -> None:
         self.session = session
         self.recorder = recorder
+        self.surroundings = surroundings
         self.spec = session.spec
         self.tolerance = self.spec.tolerance
         self.sr = session.sr
@@ -79,37 +91,42 @@ class _Battery:
         self.crowd = crowd(self.sr, n=BATCH, min_duration=self.spec.min_duration)
 
     def run(self, *, long: bool) -> None:
-        check = self.recorder.check
         with self.session.opened() as extractor:
-            with check("outputs"):
-                self.check_outputs(extractor)
-            with check("repeatable"):
-                self.check_repeatable(extractor)
-            with check("batch"):
-                self.check_batch(extractor)
-            with check("order"):
-                self.check_order(extractor)
-            with check("neighbours"):
-                self.check_neighbours(extractor)
-            with check("input"):
-                self.check_input(extractor)
-            for name, y in self.edges().items():
-                with check(name):
-                    self.check_edge(extractor, y)
-            with check("few-samples"):
-                self.check_few_samples(extractor)
-            with check("stereo"):
-                self.check_stereo(extractor)
-            with check("frame-count"):
-                self.check_frame_count(extractor)
-            with check("hour-long"):
-                if not long:
-                    raise CheckSkipped("takes long; ask for it with --long")
-                self.check_hour(extractor)
-        with check("subset"):
-            self.check_subset()
-        with check("resources"):
-            self.check_resources()
+            for name, check in self.checks(extractor, long=long).items():
+                with self.recorder.check(name):
+                    check()
+        for name, check in self.checks_of_instances().items():
+            with self.recorder.check(name):
+                check()
+
+    def checks(self, extractor: OpenExtractor, *, long: bool) -> dict[str, Callable[[], None]]:
+        """Return the checks of one open instance, in order."""
+        checks = {
+            "outputs": self.check_outputs,
+            "repeatable": self.check_repeatable,
+            "batch": self.check_batch,
+            "order": self.check_order,
+            "neighbours": self.check_neighbours,
+            "input": self.check_input,
+        }
+        for name, y in self.edges().items():
+            checks[name] = functools.partial(self.check_edge, y=y)
+        checks |= {
+            "few-samples": self.check_few_samples,
+            "stereo": self.check_stereo,
+            "frame-count": self.check_frame_count,
+            "alignment": self.check_alignment,
+            "hour-long": self.check_hour if long else _skip_hour,
+        }
+        return {name: functools.partial(check, extractor) for name, check in checks.items()}
+
+    def checks_of_instances(self) -> dict[str, Callable[[], None]]:
+        """Return the checks that open instances of their own."""
+        return {
+            "subset": self.check_subset,
+            "resources": self.check_resources,
+            "surroundings": self.check_surroundings,
+        }
 
     # ------------------------------------------------------------ helpers
     def one(self, extractor: OpenExtractor, y: FloatArray) -> Features:
@@ -122,20 +139,44 @@ class _Battery:
 
     # ------------------------------------------------------------ checks
     def check_outputs(self, extractor: OpenExtractor) -> None:
-        for y in self.signals.values():
-            self.one(extractor, y)
+        results = [self.one(extractor, y) for y in self.signals.values()]
+        if not any(self._varies(spec, results) for spec in self.session.prepared.resolved.outputs):
+            raise CheckFailed(
+                "outputs must depend on the sound, but those of a tone, a chirp, clicks, noise and "
+                f"music agree within the tolerance ({self.tolerance:g})."
+            )
         if self.session.prepared.resolved.sr is None:
             for sr in _NATIVE_RATES:
                 signals = standard(sr, min_duration=self.spec.min_duration)
                 self.session.at(sr).one(extractor, signals["music"])
 
+    def _varies(self, spec: FeatureSpec, results: Sequence[Features]) -> bool:
+        values = [features[spec.name] for features in results]
+        if spec.kind == "events":
+            return any(map(len, values))
+        rows = np.concatenate([np.atleast_2d(value) for value in values])
+        return bool((np.ptp(rows, axis=0) > self.tolerance).any())
+
     def check_repeatable(self, extractor: OpenExtractor) -> None:
         y = self.signals["music"]
         first = self.one(extractor, y)
+        held = copy.deepcopy(first)
         self.one(extractor, self.signals["noise"])
+        if compare(held, first, tolerance=0.0):
+            raise CheckFailed(
+                "a result must not change when the next track is extracted, but it did. Return new "
+                "arrays."
+            )
         self.agree(first, self.one(extractor, y), "the same input must give the same numbers")
+        # as long as the music, and quieter than all that the first instance has heard
+        other_y = (0.1 * y[::-1]).astype(np.float32)
         with self.session.opened() as other:
+            fresh = self.one(other, other_y)
             self.agree(first, self.one(other, y), "a reopened extractor must give the same numbers")
+        rule = "closing an instance must not change another one"
+        self.agree(first, self.one(extractor, y), rule)
+        rule = "earlier tracks must not change a result"
+        self.agree(fresh, self.one(extractor, other_y), rule)
 
     def check_batch(self, extractor: OpenExtractor) -> None:
         together = self.session.batch(extractor, self.crowd)
@@ -166,8 +207,8 @@ class _Battery:
         extractor.extractor.extract([track])
         if not np.array_equal(track.y, y):
             raise CheckFailed("Track.y must be left unmodified, got other samples. Copy it first.")
-        for front_end, copy in zip(fronts, before, strict=True):
-            if not np.array_equal(track.spectra(front_end), copy):
+        for front_end, kept in zip(fronts, before, strict=True):
+            if not np.array_equal(track.spectra(front_end), kept):
                 raise CheckFailed(
                     "arrays from Track.spectra must be left unmodified, because other extractors "
                     "share them, got other values. Copy them first."
@@ -178,10 +219,15 @@ class _Battery:
         square = np.where(np.arange(n) // 50 % 2, 1.0, -1.0).astype(np.float32)
         frames = [spec.frame_length or 2 for spec in self.session.prepared.resolved.outputs]
         short = max(2, min(frames) // 2)
+        rng = np.random.default_rng(4)
+        shortest = math.ceil(self.spec.min_duration * self.sr)
         return {
+            "shortest": noise(rng=rng, duration=max(1, shortest) / self.sr, sr=self.sr),
+            "quiet": noise(rng=rng, duration=n / self.sr, sr=self.sr, amplitude=1e-7),
+            "over-range": noise(rng=rng, duration=n / self.sr, sr=self.sr, amplitude=8.0),
             "silence": silence(duration=n / self.sr, sr=self.sr),
             "one-sample": np.array([0.5], dtype=np.float32),
-            "sub-window": noise(rng=np.random.default_rng(4), duration=short / self.sr, sr=self.sr),
+            "sub-window": noise(rng=rng, duration=short / self.sr, sr=self.sr),
             "dc": constant(0.5, duration=n / self.sr, sr=self.sr),
             "full-scale": square,
         }
@@ -235,50 +281,28 @@ class _Battery:
             self.check_frames_of(extractor, spec)
 
     def check_frames_of(self, extractor: OpenExtractor, spec: FeatureSpec) -> None:
-        hop, length = spec.hop or Fraction(1), spec.frame_length or 1
-        rng = np.random.default_rng(6)
-        least = max(length, math.ceil(self.spec.min_duration * self.sr)) + 1
-        step = math.ceil(hop)
-        counts: dict[int, int] = {}
+        extract = functools.partial(self._frames_of, extractor, spec.name)
+        shortest = math.ceil(self.spec.min_duration * self.sr)
+        timing.check_counts(spec, lambda y: len(extract(y)), shortest=shortest, sr=self.sr)
 
-        def count(n: int) -> int:
-            if n not in counts:
-                y = rng.uniform(-0.3, 0.3, n).astype(np.float32)
-                counts[n] = len(self.one(extractor, y)[spec.name])
-            return counts[n]
+    def check_alignment(self, extractor: OpenExtractor) -> None:
+        unclear, judged = [], 0
+        for spec in self.session.prepared.resolved.outputs:
+            if spec.kind == "frames":
+                extract = functools.partial(self._frames_of, extractor, spec.name)
+                reason = timing.check_frames(spec, extract, sr=self.sr)
+            elif spec.kind == "events":
+                one = functools.partial(self.one, extractor)
+                reason = timing.check_events(spec, one, sr=self.sr)
+            else:
+                continue
+            unclear += [reason] if reason else []
+            judged += not reason
+        if not judged:
+            raise CheckSkipped("; ".join(unclear) or "no output is of kind frames or events")
 
-        for n in (least, least + 1, least + step - 1, least + step, 3 * least + 7, 5 * least + 1):
-            self.check_grid(spec, n, count(n), hop, length)
-            quiet = self.one(extractor, silence(duration=n / self.sr, sr=self.sr))
-            if len(quiet[spec.name]) != count(n):
-                raise CheckFailed(
-                    f"{spec.name}: the number of frames must depend on the length only, got "
-                    f"{count(n)} for noise and {len(quiet[spec.name])} for silence of {n} samples."
-                )
-            more = 3 * hop.denominator
-            longer = n + int(more * hop)
-            if count(longer) != count(n) + more:
-                raise CheckFailed(
-                    f"{spec.name}: {more} hops more ({hop} samples each) must give {more} frames "
-                    f"more, got {count(n)} for {n} samples and {count(longer)} for {longer}. "
-                    "Is hop given at the resolved rate?"
-                )
-
-    def check_grid(
-        self, spec: FeatureSpec, n: int, n_frames: int, hop: Fraction, length: int
-    ) -> None:
-        last, following = frame_positions(hop, spec.first, n_frames)
-        if last - Fraction(length, 2) >= n:
-            raise CheckFailed(
-                f"{spec.name}: every frame must see at least one sample, but the last of "
-                f"{n_frames} frames begins at {float(last - Fraction(length, 2)):g} of {n} samples."
-            )
-        if following + Fraction(length, 2) <= n:
-            raise CheckFailed(
-                f"{spec.name}: no complete frame may be missing, but {n_frames} frames of {length} "
-                f"samples, hop {hop}, first centre {spec.first} leave room for another in {n} "
-                "samples. Is first the centre of frame 0?"
-            )
+    def _frames_of(self, extractor: OpenExtractor, name: str, y: FloatArray) -> AnyArray:
+        return self.one(extractor, y)[name]
 
     def check_subset(self) -> None:
         if len(self.session.names) == 1:
@@ -309,6 +333,50 @@ class _Battery:
         _refuse_growth("open files", fds, fds_last, 0)
         _refuse_growth("threads", threads, threads_last, 0)
         _refuse_growth("bytes of memory", memory, memory_last, _MEMORY_GROWTH)
+        left = [child.name() for child in process.children()]
+        if left:
+            raise CheckFailed(
+                f"no process must be left after close(), got {listed(left)}. End it there."
+            )
+        self._check_tracks(process)
+
+    def _check_tracks(self, process: psutil.Process) -> None:
+        """Watch memory and temporary files over many tracks of one instance."""
+        y = self.signals["noise"][: round((self.spec.min_duration + 0.2) * self.sr)]
+        temporary = Path(tempfile.gettempdir())
+        with self.session.opened() as extractor:
+            for number in range(_TRACKS):
+                if number == _WARM_TRACKS:
+                    gc.collect()
+                    memory, files = process.memory_info().rss, len(list(temporary.iterdir()))
+                self.one(extractor, y)
+            gc.collect()
+            grown = process.memory_info().rss - memory
+            left = len(list(temporary.iterdir())) - files
+        tracks = _TRACKS - _WARM_TRACKS
+        if grown > _TRACK_GROWTH:
+            raise CheckFailed(
+                f"memory must not grow with every track, got {grown >> 20} MiB over {tracks} short "
+                "tracks. What is kept between calls?"
+            )
+        if left > tracks // 2:
+            raise CheckFailed(
+                f"temporary files must be removed, got {left} more after {tracks} tracks."
+            )
+
+    def check_surroundings(self) -> None:
+        with self.session.opened() as extractor:
+            before = torch_random_state()
+            for y in self.signals.values():
+                self.one(extractor, y)
+            drawn = torch_random_state() != before
+        changes = self.surroundings.changes()
+        changes += ["the random state of torch (read or reseeded)"] * drawn
+        if changes:
+            raise CheckFailed(
+                "what all extractors of a process share must be left alone, but the extractor "
+                f"changes {listed(changes[:5])}. Random numbers come from a generator of one's own."
+            )
 
     def check_hour(self, extractor: OpenExtractor) -> None:
         import psutil
@@ -326,6 +394,10 @@ class _Battery:
                 f"an hour must stay below {_HOUR_MEMORY >> 20} MiB, got {grown >> 20} MiB. "
                 "Work through the track in segments."
             )
+
+
+def _skip_hour(extractor: OpenExtractor) -> None:  # noqa: ARG001
+    raise CheckSkipped("takes long; ask for it with --long")
 
 
 def _refuse_growth(what: str, before: int, after: int, allowed: int) -> None:

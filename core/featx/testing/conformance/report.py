@@ -24,13 +24,16 @@ EXTRACTOR_CHECKS: Mapping[str, str] = {
     "resolve": "resolve gives valid, repeatable outputs for every rate and choice",
     "weights": "weights are at hand, or not needed",
     "open": "the extractor opens and closes",
-    "outputs": "every output has the declared shape, dtype and range, and is finite",
-    "repeatable": "the same input gives the same numbers, also after reopening",
+    "outputs": "every output has the declared shape, dtype and range, is finite, and varies",
+    "repeatable": "the same input gives the same numbers, also after others and after reopening",
     "batch": "a batch of one equals a batch of 32",
     "order": "the order within a batch does not matter",
     "neighbours": "long and loud neighbours do not change a result",
     "input": "input arrays are left unmodified",
     "subset": "asking for one output gives the same numbers as asking for all",
+    "shortest": "the shortest track that is taken has a finite answer",
+    "quiet": "noise at -140 dB has a finite answer",
+    "over-range": "samples beyond 1 have a finite answer",
     "silence": "silence has a finite answer",
     "one-sample": "one sample has a finite answer",
     "sub-window": "input shorter than one frame has a finite answer",
@@ -39,13 +42,16 @@ EXTRACTOR_CHECKS: Mapping[str, str] = {
     "few-samples": "files of one to seven samples have a finite answer",
     "stereo": "a stereo file gives what its down-mix gives",
     "frame-count": "the number of frames follows from length, hop and first",
-    "resources": "opening and closing leaks no files, threads or memory",
+    "alignment": "frames and events stand where the sound is",
+    "resources": "tracks, opening and closing leak no files, processes, threads or memory",
+    "surroundings": "what extractors share in a process is left alone",
     "stdout": "nothing is printed to stdout",
+    "stderr": "nothing is printed to stderr",
     "warnings": "no Python warnings are raised",
     "no-pickle": "nothing is unpickled",
     "no-network": "the network is not used",
     "no-writes": "nothing is written outside the temporary and cache folders",
-    "processes": "two processes at once give the same numbers",
+    "processes": "two processes in other surroundings give the same numbers",
     "hour-long": "an hour of audio is handled in bounded memory",
 }
 
@@ -63,6 +69,7 @@ LOSS_CHECKS: Mapping[str, str] = {
     "extremes": "equal, opposite, zero, tiny and huge embeddings give finite gradients",
     "input": "input tensors are left unmodified",
     "stdout": "nothing is printed to stdout",
+    "stderr": "nothing is printed to stderr",
     "warnings": "no Python warnings are raised",
 }
 
@@ -84,6 +91,7 @@ INDEX_CHECKS: Mapping[str, str] = {
     "no-network": "the network is not used",
     "no-writes": "nothing is written outside the folder given to save",
     "stdout": "nothing is printed to stdout",
+    "stderr": "nothing is printed to stderr",
     "warnings": "no Python warnings are raised",
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from featx.errors import ParameterError, PluginError
 from featx.guarded import Answer, Child, ChildDiedError, Request
+from featx.guarded.limits import thread_settings
 from featx.registry.specs import spec_to_json
 from featx.testing.conformance.report import (
     EXTRACTOR_CHECKS,
@@ -137,6 +138,7 @@ class _Runner:
 
     def _environment(self) -> dict[str, str]:
         return {
+            **thread_settings(1),
             "FEATX_OFFLINE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(self.folder / "tmp"),
@@ -175,11 +177,13 @@ def find_target(
             weights=location,
             device=device,
         )
+    from featx.index.hosting import registered_index
+
     registry = load_registry()
     lookup: Any = {
         "extractor": registry.extractor,
         "loss": registry.loss,
-        "index": registry.index,
+        "index": registered_index,
     }[kind]
     registered = lookup(which)
     entries = {(item.distribution, item.name): item.value for item in registry.plugins}
@@ -189,7 +193,7 @@ def find_target(
         full_name=registered.full_name,
         distribution=registered.distribution,
         plugin=registered.plugin,
-        entry=entries[registered.distribution, registered.plugin],
+        entry=entries.get((registered.distribution, registered.plugin), ""),
         params=params,
         weights=location,
         device=device,
@@ -204,13 +208,14 @@ def kind_of(name: str) -> str:
     PluginError
         As for an extractor, if it is none of them.
     """
+    from featx.index.hosting import registered_index
     from featx.registry import load_registry
 
     registry = load_registry()
     lookups: dict[str, Callable[[str], object]] = {
         "extractor": registry.extractor,
         "loss": registry.loss,
-        "index": registry.index,
+        "index": registered_index,
     }
     for kind, lookup in lookups.items():
         with contextlib.suppress(PluginError):

@@ -129,7 +129,7 @@ class PositiveMethod(SegmentMethod):
         for notion, vectors in self.embeddings(model, batch).items():
             times = 1
             if self.params.shared_negatives:
-                times = len(vectors["anchors"])
+                times = len(vectors["anchors"]) if self.reduction == "sum" else 1
                 vectors["negatives"] = shared(vectors["negatives"], batch, notion)
             hinges[notion] = self.hinge(notion)(**vectors) / times
         return {**hinges, **self.decay(model)}
@@ -141,6 +141,7 @@ class PositiveMethod(SegmentMethod):
         for batch in batches:
             for notion, vectors in self.embeddings(model, batch).items():
                 loss = float(self.hinge(notion)(**vectors))
+                loss *= 1 if self.reduction == "sum" else len(vectors["anchors"])
                 near = functional.cosine_similarity(vectors["anchors"], vectors["positives"])
                 anchors = vectors["anchors"].unsqueeze(1)  # (batch, 1, dim)
                 far = functional.cosine_similarity(anchors, vectors["negatives"], dim=2)
@@ -170,7 +171,9 @@ class PositiveMethod(SegmentMethod):
         return roles
 
     def hinge(self, notion: str) -> Any:
-        """Return the loss of a notion, summed over examples and negatives as in eq. 4.2."""
+        """Return the chosen loss, or that of eq. 4.2, summed over examples and negatives."""
+        if self.loss is not None:
+            return self.loss
         if not hasattr(self, "_hinges"):
             self._hinges: dict[str, Any] = {}
         if notion not in self._hinges:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from featx import MethodSpec, ParameterError, param, params_class
+from featx import LossRoles, MethodSpec, ParameterError, param, params_class
 from featx_artist.config import JOINT as JOINT_TRUNK
 from featx_artist.config import SIAMESE as SIAMESE_TRUNK
 from featx_artist.config import ArtistConfig
@@ -104,8 +104,11 @@ _DEFAULTS: dict[str, Any] = {
 #: Songs validate; artists are the same on both sides.
 _BY_SONG = {"split_by": "song"}
 
+TRIPLETS = LossRoles(inputs="triplet", many_negatives=True)
+
 BASIC = MethodSpec(
     name="softmax",
+    loss=LossRoles(inputs="labels", logits=True),
     summary="Artist of a segment, softmax over the artists of the training songs",
     factory="featx_artist.methods:BasicMethod",
     params=TrunkParams,
@@ -114,6 +117,7 @@ BASIC = MethodSpec(
 )
 TAGS = MethodSpec(
     name="tags",
+    loss=LossRoles(inputs="labels", labels="tags", logits=True),
     summary="Tags of a segment, binary cross-entropy",
     factory="featx_artist.methods:TagMethod",
     params=TagParams,
@@ -122,6 +126,7 @@ TAGS = MethodSpec(
 )
 SIAMESE = MethodSpec(
     name="siamese",
+    loss=TRIPLETS,
     summary="Segments of one artist are nearer than segments of others, by cosine",
     factory="featx_artist.methods:SiameseMethod",
     params=SiameseParams,
@@ -130,6 +135,7 @@ SIAMESE = MethodSpec(
 )
 JOINT = MethodSpec(
     name="joint",
+    loss=TRIPLETS,
     summary="The same for artist, album and track together",
     factory="featx_artist.methods:JointMethod",
     params=JointParams,

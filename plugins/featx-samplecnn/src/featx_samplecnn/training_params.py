@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from featx import MethodSpec, param, params_class
+from featx import LossRoles, MethodSpec, param, params_class
 from featx_samplecnn.catalogue import MODELS
 from featx_samplecnn.params import ModelParams
 
@@ -58,9 +58,12 @@ _DEFAULTS: dict[str, Any] = {
     "stages": 5,
 }
 
+TAG_LOSSES = LossRoles(inputs="labels", labels="tags", logits=True)
+
 METHODS = (
     MethodSpec(
         name="tags",
+        loss=TAG_LOSSES,
         summary="Multi-label tags of waveform segments, binary cross-entropy",
         factory="featx_samplecnn.methods:TagMethod",
         params=TagParams,
@@ -69,6 +72,7 @@ METHODS = (
     ),
     MethodSpec(
         name="rese",
+        loss=TAG_LOSSES,
         summary="Multi-label tags by the ReSE family, binary cross-entropy",
         factory="featx_samplecnn.methods:TagMethod",
         params=ReSEParams,
@@ -80,6 +84,7 @@ METHODS = (
     ),
     MethodSpec(
         name="artist",
+        loss=LossRoles(inputs="labels", logits=True),
         summary="Artist of waveform segments, softmax over the artists of the training songs",
         factory="featx_samplecnn.methods:ArtistMethod",
         params=ArtistParams,
