@@ -353,7 +353,8 @@ def _cell(value: Any) -> str:
 
 def _weights_line(weights: dict[str, Any]) -> str:
     origin = weights["note"] or f"{weights['path']} ({weights['sha256'][:16]})"
-    return f"{weights['name']}, {weights['status']}. {origin}"
+    licence = weights["licence"] or "licence not stated"
+    return f"{weights['name']} ({licence}), {weights['status']}. {origin}"
 
 
 def _show_params(params: list[dict[str, Any]]) -> None:

@@ -36,10 +36,10 @@ from featx.frontend.streams import (
     blocks_of_waveform,
     shares,
 )
+from featx.types import AnyArray, DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
-    from featx.types import AnyArray, DoubleArray, FloatArray
 
 
 class Processor:

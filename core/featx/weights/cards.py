@@ -20,24 +20,12 @@ STATE_NAME = "state.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """One folder that `featx.training.train` wrote.
+    """One folder that `featx.training.train` wrote, which ``featx run --weights`` takes.
 
-    Parameters
-    ----------
-    folder : str
-        What ``featx run --weights`` takes.
-    status : str
-        ``ok``; ``unfinished`` where training was interrupted and can be resumed; ``changed`` where
-        the file is not the one that the card describes; ``missing`` where there is no file;
-        ``in training`` where there is a state but no result yet.
-    extractor, method, weights, sha256 : str
-        From the card; empty while in training.
-    steps : int
-        Steps that were trained.
-    metrics : mapping of str to float
-        Of the best validation.
-    bytes : int
-        Size of the weights.
+    ``status`` is ``ok``; ``unfinished`` where training was interrupted and can be resumed;
+    ``changed`` where the file is not the one that the card describes; ``missing`` where there is no
+    file; ``in training`` where there is a state but no result yet. The other texts are those of the
+    card, empty while in training; ``metrics`` are those of the best validation.
     """
 
     folder: str

@@ -35,23 +35,12 @@ class InputTrack:
 class Inputs(Iterable[InputTrack]):
     """The tracks that some inputs name; may be walked any number of times, and is never a list.
 
-    Parameters
-    ----------
-    inputs : iterable of path
-        Files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`, hidden ones
-        skipped), globs, manifests, playlists, and ``-`` for a list of files on stdin, one per line.
-    stdin : binary stream, optional
-        Read instead of the process's own.
-    null : bool
-        NUL bytes end the names on stdin, as ``find -print0`` writes them.
-    exclude : iterable of str
-        Patterns such as ``*.wav``, ``live`` or ``demos/*``. Files and folders are left out whose
-        name, or whose path as in an id, one of them matches; rows of manifests are not.
-
-    Raises
-    ------
-    ParameterError
-        If an input does not exist.
+    ``inputs`` are files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`,
+    hidden ones skipped), globs, manifests, playlists, and ``-`` for a list of files on ``stdin``,
+    one per line, or with ``null`` ended by NUL bytes, as ``find -print0`` writes them. ``exclude``
+    are patterns such as ``*.wav``, ``live`` or ``demos/*``: files and folders are left out whose
+    name, or whose path as in an id, one of them matches; rows of manifests are not. An input that
+    does not exist raises `ParameterError`.
     """
 
     def __init__(
