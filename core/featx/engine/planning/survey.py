@@ -25,9 +25,9 @@ class Survey:
     """How many files the inputs hold, and how their ids fit the store.
 
     ``elsewhere`` counts files whose path the store has under another id, ``example`` is the id in
-    the store and the id now of the first of them. ``gone`` counts tracks of the store whose file lay
-    in one of the given folders and is not there any more, ``left_out`` files of the folders that are
-    no inputs, by reason.
+    the store and the id now of the first of them. ``gone`` counts tracks of the store whose file
+    lay in one of the given folders and is not there any more, ``left_out`` files of the folders
+    that are no inputs, by reason.
     """
 
     files: int = 0
