@@ -53,17 +53,17 @@ class Finding:
     type=click.FloatRange(min=0, min_open=True),
     default=20.0,
     show_default=True,
-    help="Seconds that one plugin may take to load.",
+    help="Limit in seconds for loading one plugin.",
 )
 @click.option("--warm", is_flag=True, help="Also compile the kernels of every front end.")
 @json_option
 @no_plugin_option
 @click.pass_context
 def command(context: click.Context, timeout: float, warm: bool, as_json: bool) -> None:
-    """Check this installation, each plugin in a process of its own.
+    """Check this installation, and each plugin in a separate process.
 
-    Names plugins that kill or block Python when they are imported; leave such a plugin out with
-    --no-plugin. Exit code 3 if a check failed.
+    Reports plugins that crash or block Python when they are imported; disable such a plugin with
+    --no-plugin. The exit code is 3 if a check failed.
     """
     findings = list(examine(timeout))
     if warm:

@@ -28,10 +28,10 @@ _LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]+)")
 @no_plugin_option
 @click.pass_context
 def command(context: click.Context, /, as_json: bool) -> None:
-    """List installed plugins and what they give.
+    """List installed plugins and their extractors.
 
-    A plugin that cannot be loaded is listed as BROKEN with the reason; every other command works
-    without it.
+    A plugin that cannot be loaded is listed as BROKEN with the reason; all commands work without
+    it.
     """
     if context.invoked_subcommand is not None:
         return

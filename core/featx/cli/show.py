@@ -14,7 +14,7 @@ from featx.errors import some
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.argument("track")
 @click.option(
-    "--values", "with_values", is_flag=True, help="Add every value of the clip features by column."
+    "--values", "with_values", is_flag=True, help="Add the values of the clip features by column."
 )
 @json_option
 def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:

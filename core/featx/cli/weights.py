@@ -33,9 +33,9 @@ def command() -> None:
 @json_option
 @no_plugin_option
 def list_(folders: tuple[Path, ...], as_json: bool) -> None:
-    """List the weights that installed extractors use, and whether they are at hand.
+    """List the weights of installed extractors, and whether they are available.
 
-    With FOLDER, list what came out of 'featx train' there or in its subfolders instead.
+    With FOLDER, list the results of 'featx train' in it and its subfolders instead.
     """
     from featx.weights import state
 
@@ -94,7 +94,7 @@ def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:
 
 @command.command("fetch")
 @click.argument("names", metavar="NAME...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Fetch all that can be fetched.")
+@click.option("--all", "everything", is_flag=True, help="Fetch all weights that have a URL.")
 @no_plugin_option
 def fetch(names: tuple[str, ...], everything: bool) -> None:
     """Download weights into the cache; size and SHA-256 are verified."""
