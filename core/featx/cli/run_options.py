@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.cli.run_file import config_option
 from featx.commands import (
     json_option,
     no_plugin_option,
@@ -99,6 +100,7 @@ def run_options(function: Decorated) -> Decorated:
             help="Resampling quality (soxr): QQ, LQ, MQ, HQ or VHQ.",
         ),
         downmix_option,
+        config_option,
         no_plugin_option,
         json_option,
     ]
