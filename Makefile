@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render checkpoints chords trends clean
+.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render checkpoints chords singing trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -98,7 +98,13 @@ chords: $(STAMP)
 	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont OPL-3_FM_128M.sf2
 	OMP_NUM_THREADS=1 $(BIN)/featx train -p chord-net --method frames -m $(CHORDS)/rendered/manifest.csv \
 	    -o $(CHORDS)/checkpoint --threads 1
-	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv
+	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
+
+# the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
+SINGING ?= plugins/featx-onset/src/featx_onset/weights
+singing: $(STAMP)
+	$(BIN)/python benchmarks/singing_weights.py $(SINGING)
+	$(BIN)/python benchmarks/singing.py $(FEATX_TEST_DATA)
 
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels

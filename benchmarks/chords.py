@@ -70,12 +70,14 @@ def by_librosa(y: np.ndarray) -> str:
     return f"{ROOTS[best % 12]} {('major', 'minor')[best // 12]}"
 
 
-def contenders() -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
+def contenders(
+    weights: Path | None,
+) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
     """Return functions from samples to chords, and to a key."""
     chords: dict[str, Callable[..., Any]] = {}
     templates = featx.open_extractor("chords", features=["chords"])
     chords["chords"] = lambda y: templates(y, SR).events("chords")
-    network = featx.open_extractor("chord-net", features=["chords"])
+    network = featx.open_extractor("chord-net", features=["chords"], weights=weights)
     chords["chord-net"] = lambda y: network(y, SR).events("chords")
     chords["STFT chroma, templates"] = lambda y: by_templates(
         compute(y, STFT_CHROMA, sr=SR), len(y) / SR
@@ -157,13 +159,14 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--weights", type=Path, help="of chord-net; those that ship by default")
     options = parser.parse_args()
     songs = [
         row
         for row in read_manifest(options.manifest, columns=["annotation"])
         if row.tags["split"] == options.split
     ][:: options.every]
-    chords, keys = contenders()
+    chords, keys = contenders(options.weights)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in (*chords, *keys)}
     spent, seconds = Counter[str](), 0.0
     counts: Counter[tuple[str, str]] = Counter()

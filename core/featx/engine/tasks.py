@@ -24,32 +24,11 @@ DECODE = -1
 class PreparedExtractor:
     """One extractor of a run, with everything that opening it needs.
 
-    It travels as plain values (`to_json`), also where it is pickled for an executor.
-
-    Parameters
-    ----------
-    number : int >= 0
-        Position in `RunSettings.extractors`.
-    name : str
-        What the user called it.
-    full_name : str
-        ``<distribution>:<name>``.
-    spec : ExtractorSpec
-        As the plugin gave it.
-    params : object
-        An instance of ``spec.params``.
-    resolved : Resolved
-        For an unknown native rate.
-    features : tuple of str
-        The outputs this run asks for.
-    recipe : Recipe
-        Identity of the results.
-    weights : str
-        Path of the safetensors file, empty for none.
-    device : str
-        ``cpu``, or what the extractor gets of ``--device``.
-    module : LocalModule or None
-        None for an extractor from an installed plugin.
+    It travels as plain values (`to_json`), also where it is pickled for an executor. ``number`` is
+    its position in `RunSettings.extractors`, ``name`` what the user called it. ``params`` are an
+    instance of ``spec.params``; ``resolved`` holds for an unknown native rate. ``features`` are the
+    outputs this run asks for, ``weights`` the path of a safetensors file, empty for none.
+    ``module`` is None for an extractor from an installed plugin.
     """
 
     number: int
@@ -136,6 +115,7 @@ class RunSettings:
     extractors: tuple[PreparedExtractor, ...]
     limits: Limits
     quality: str
+    downmix: str
     threads: int
     timeout: float
     open_timeout: float
@@ -153,7 +133,7 @@ class TrackTask:
     """One track to compute: ``missing`` holds (number of the extractor, its missing features).
 
     ``size`` and ``mtime_ns`` are those of the plan, -1 where the file could not be examined.
-    ``tags`` come from a manifest. ``known`` is the worst status that the track has already under
+    ``labels`` come from manifests. ``known`` is the worst status that the track has already under
     the extractors that lack no feature of it.
     """
 
@@ -162,7 +142,7 @@ class TrackTask:
     size: int
     mtime_ns: int
     missing: tuple[tuple[int, tuple[str, ...]], ...]
-    tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     known: str = "ok"
 
 
@@ -190,8 +170,8 @@ class Failure:
 class ShardSummary:
     """What came of a shard: files by their worst status, units by (extractor, status), failures.
 
-    ``stopped`` tracks were not begun because the run was interrupted. ``audio`` and ``busy`` are
-    seconds.
+    ``stopped`` tracks were not begun because the run was interrupted. ``noted`` counts files with a
+    note by its code. ``audio`` and ``busy`` are seconds.
     """
 
     number: int
@@ -201,6 +181,7 @@ class ShardSummary:
     stopped: int
     units: Mapping[str, Mapping[str, int]]
     failures: tuple[Failure, ...]
+    noted: Mapping[str, int]
     audio: float
     busy: float
     peak_rss: int
@@ -217,6 +198,7 @@ class FileProperties:
     sr: int | None = None
     channels: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, WeightsError
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.store.views import FeatureView
-    from featx.types import FloatArray
 
 
 class FileVectors:
@@ -71,6 +71,7 @@ class FileVectors:
                     features=(self._view.spec.name,),
                     weights=UNTRAINED if untrained and self._weights is None else self._weights,
                     quality=recipe.resampler.partition(":")[2] or "HQ",
+                    downmix=recipe.downmix,
                     params=recipe.params,
                     disabled=self._disabled,
                 )
