@@ -28,7 +28,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         ),
         ExtractorSpec(
             name="chord-net",
-            summary="Chords of 14 qualities with inversions, by a network over notes",
+            summary="Chords with inversions, by a network over notes",
             version="1",
             factory="featx_chord.network:ChordNetExtractor",
             resolve="featx_chord.config:resolve_net",

@@ -27,7 +27,7 @@ _FLOOR = 1e-6
 
 
 class ChordNetExtractor(NetworkExtractor):
-    """Chords of 14 qualities, with inversions."""
+    """Chords, with inversions."""
 
     segments = Segments(length=512, ratio=1, context=CONTEXT)
 
