@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "DECODE_CODES",
     "FAILURE_CODES",
+    "NOTE_CODES",
     "SKIP_CODES",
     "AudioError",
     "DigestError",
@@ -65,6 +66,28 @@ SKIP_CODES: Mapping[str, str] = MappingProxyType(
 )
 
 
+#: What is odd about a file that does not fail; the words of ledgers, ``featx scan`` and ``ls``.
+NOTE_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "silent": "no sample above 0.0001 of full scale",
+        "clipped": "more than 0.1% of the samples at full scale",
+        "cancelled-mix": "the channels cancel each other: mixed to mono, most of the sound is gone",
+        "side-mix": "the difference of the channels is taken, which is louder than their mean",
+        "short": "slightly shorter than declared, within the tolerance of the format",
+        "starts-late": "the sound begins after the start of the file; silence stands before it",
+        "damaged-frames": "parts of the stream were skipped or repaired by the decoder",
+        "more-frames": "more audio than the header declares, such as two files joined; all is read",
+        "other-streams": "the file has several audio streams, one of them is read",
+        "no-end-mark": "the stream stops without its end mark; the end may be missing",
+        "odd-header": "sizes in the header do not add up, the audio itself is complete",
+        "trailing-data": "bytes after the end of the audio, which no decoder reads",
+        "wrong-suffix": "the content is of another format than the name says",
+        "bad-tags": "the metadata cannot be read",
+        "gone": "a later run found no file any more; only its results are left",
+    }
+)
+
+
 def listed(names: Iterable[object]) -> str:
     """Return ``names`` as messages show them: joined by commas, or ``none``."""
     return ", ".join(map(str, names)) or "none"
@@ -99,6 +122,14 @@ def lines(items: Iterable[object], *, most: int = 10) -> str:
     items = list(items)
     more = [f"... {len(items) - most} more"] if len(items) > most else []
     return "".join(f"\n  {item}" for item in [*items[:most], *more])
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Return whether a process has run out of descriptors or memory: its state, not a file's."""
+    import errno
+
+    states = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return isinstance(error, OSError) and error.errno in states
 
 
 class FeatxError(Exception):

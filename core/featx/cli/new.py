@@ -17,20 +17,20 @@ from featx.errors import ParameterError, listed
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder in which the distribution's own folder is made; the current one otherwise.",
+    help="Folder in which the package folder is created; by default the current folder.",
 )
 @click.option(
     "--kind",
     type=click.Choice(["extractor", "loss", "index", "network", "command"]),
     default="extractor",
     show_default=True,
-    help="What the plugin brings; a network is an extractor that runs a PyTorch module.",
+    help="Content of the plugin; a network is an extractor that runs a PyTorch module.",
 )
-@click.option("--author", default="", metavar="NAME", help="Who stands in pyproject and LICENSE.")
-@click.option("--force", is_flag=True, help="Also where an installed extractor has this name.")
+@click.option("--author", default="", metavar="NAME", help="Author in pyproject.toml and LICENSE.")
+@click.option("--force", is_flag=True, help="Allow the name of an installed extractor.")
 @no_plugin_option
 def command(name: str, folder: Path, kind: str, author: str, force: bool) -> None:
-    """Write a new plugin: NAME becomes extractor (or loss, ...), package and distribution.
+    """Write a new plugin with an extractor (or a loss, ...) NAME.
 
     'featx new my-extractor' makes the folder featx-my-extractor with the package
     featx_my_extractor. It computes the loudness of frames until you change it, and passes

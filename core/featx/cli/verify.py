@@ -9,6 +9,7 @@ import click
 
 from featx.commands import (
     EXIT_DAMAGED,
+    EXIT_FAILURES,
     counted,
     echo_json,
     echo_table,
@@ -18,41 +19,57 @@ from featx.commands import (
 )
 
 if TYPE_CHECKING:
+    from featx.engine.recomputing import RecomputeReport
     from featx.store import VerifyReport
 
 
 @click.command("verify")
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--clean", is_flag=True, help="Remove temporary files and shards that no ledger commits."
+    "--clean",
+    is_flag=True,
+    help="Remove temporary files, and shards that do not belong to the store.",
 )
 @click.option(
     "--repair",
     is_flag=True,
-    help="Move damaged shards into STORE/damaged and revoke them; the next run computes what they "
-    "held. Deletes nothing.",
+    help="Move damaged shards to STORE/damaged; the next run computes their results again. "
+    "Deletes nothing.",
 )
 @click.option(
     "--rebuild/--no-rebuild",
     default=True,
     show_default=True,
-    help="Make the catalogue of the store again from its ledgers.",
+    help="Rebuild the catalogue of the store (a cache) from its ledgers.",
 )
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
     default=30.0,
     show_default=True,
-    help="Seconds that the structure of one file may take.",
+    help="Limit in seconds for checking the structure of one file.",
+)
+@click.option(
+    "--recompute",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Also extract K stored tracks again, and compare within the tolerance of each extractor.",
 )
 @json_option
 def command(
-    store: Path, clean: bool, repair: bool, rebuild: bool, time_limit: float, as_json: bool
+    store: Path,
+    clean: bool,
+    repair: bool,
+    rebuild: bool,
+    time_limit: float,
+    recompute: int | None,
+    as_json: bool,
 ) -> None:
     """Check every byte of STORE, a store folder or a merged file.
 
-    Sizes and hashes are checked before HDF5 sees a file, and its structure in a process with a
-    time limit. Exit status 4 means damage that is still there.
+    Sizes and hashes are checked before HDF5 opens a file; its structure is checked in a process
+    with a time limit. The exit code is 4 if damage remains, and 3 if --recompute gave other
+    numbers.
     """
     from featx.store import verify
 
@@ -65,12 +82,32 @@ def command(
             time_limit=time_limit,
             progress=advance,
         )
+    again = None
+    if recompute is not None and report.intact:
+        from featx.engine.recomputing import recompute as extract_again
+
+        again = extract_again(store, recompute)
     if as_json:
-        echo_json(report.to_json())
+        echo_json(report.to_json() | ({"recomputed": again.to_json()} if again else {}))
     else:
         _report(report)
+        if again is not None:
+            _report_recomputed(again)
     if not report.intact:
         click.get_current_context().exit(EXIT_DAMAGED)
+    if again is not None and again.differing:
+        click.get_current_context().exit(EXIT_FAILURES)
+
+
+def _report_recomputed(report: RecomputeReport) -> None:
+    if report.differing:
+        echo_table(("track", "extractor", "difference"), report.differing)
+    for name, reason in report.not_compared.items():
+        click.echo(printable(f"{name} was not compared: {reason}"))
+    click.echo(
+        f"recomputed {counted(len(report.tracks), 'track')}: {report.compared} results compared, "
+        f"{len(report.differing)} differ"
+    )
 
 
 def _report(report: VerifyReport) -> None:

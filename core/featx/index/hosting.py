@@ -22,7 +22,7 @@ from featx.types import FloatArray
 
 EXACT = IndexSpec(
     name="exact",
-    summary="Every query against every vector; the default, and the referee of the others.",
+    summary="Compares a query with every vector; the default, and the reference for other indexes.",
     version="1",
     factory="featx.index:ExactIndex",
     api=API_VERSION,

@@ -143,15 +143,23 @@ class _Worker:
     def _examine(self, key: int, path: str) -> Message:
         from featx.audio import Health, examine
         from featx.engine.work.messages import ExaminedFile
+        from featx.errors import is_exhaustion
 
         request = self.request
         try:
-            health = examine(path, limits=request.limits, fingerprint=request.fingerprint)
+            health = examine(
+                path,
+                limits=request.limits,
+                fingerprint=request.fingerprint,
+                downmix=request.downmix,
+            )
         except MemoryError:
             health = Health(
                 path=path, code="memory", reason="decoding needs more memory than allowed"
             )
         except Exception as error:  # decoders meet arbitrary bytes
+            if is_exhaustion(error):
+                raise  # ends this process; another one examines the file
             reason = f"{type(error).__name__}: {error}"
             health = Health(path=path, code="decode-error", reason=reason)
         return ExaminedFile(key=key, health=health)
@@ -183,17 +191,22 @@ class _Worker:
 
     def _decode(self, path: str, steps: tuple[int, ...]) -> tuple[Decoded, FileProperties]:
         """Decode once, at every rate that the extractors of ``steps`` need."""
-        from featx.audio import decode, read_tags
+        from featx.audio import decode, file_notes, tags_and_error
         from featx.engine.tasks import FileProperties
-        from featx.errors import AudioError
+        from featx.errors import AudioError, is_exhaustion
 
         rates = set().union(*(self.extractors[step].rates() for step in steps))
         before = _size_and_time(path)
         try:
             decoded = decode(
-                path, rates=rates, limits=self.request.limits, quality=self.request.quality
+                path,
+                rates=rates,
+                limits=self.request.limits,
+                quality=self.request.quality,
+                downmix=self.request.downmix,
             )
-            tags = read_tags(path)
+            tags, problem = tags_and_error(path)
+            notes = file_notes(path, decoded, tags_problem=problem)
         except AudioError:
             raise
         except MemoryError as error:
@@ -201,6 +214,8 @@ class _Worker:
                 error
             )
         except Exception as error:  # decoders meet arbitrary bytes
+            if is_exhaustion(error):
+                raise  # ends this process; another one decodes the file
             raise AudioError("decode-error", f"{type(error).__name__}: {error}") from error
         if _size_and_time(path) != before:
             raise AudioError("changed", "the file changed while it was read")
@@ -213,6 +228,7 @@ class _Worker:
             sr=decoded.native_sr,
             channels=decoded.channels,
             tags=tags,
+            notes={note.code: note.text for note in notes},
         )
         return decoded, properties
 

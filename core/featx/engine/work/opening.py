@@ -17,6 +17,7 @@ from featx.errors import (
     ParameterError,
     PluginError,
     WeightsError,
+    is_exhaustion,
     listed,
 )
 from featx.frontend import frame_geometry, preset
@@ -181,6 +182,8 @@ class OpenExtractor:
         except MemoryError as error:
             raise ExtractionError("memory", _described(error)) from error
         except (Exception, SystemExit) as error:
+            if is_exhaustion(error):
+                raise  # ends this process; another one extracts from the track
             code = "memory" if _out_of_memory(error) else "extractor-error"
             raise ExtractionError(code, _described(error)) from error
         specs = tuple(resolved.output(name) for name in self.prepared.features)
