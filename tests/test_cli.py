@@ -493,6 +493,28 @@ def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
         assert finding["status"] == ("note" if name in {"heavy", "off"} else "FAILED")
     assert told["sound to features"]["status"] == "ok"
     assert "FLAC" in told["libsndfile"]["detail"]
+    assert told["devices"]["detail"].startswith(("cpu (", "torch is not installed"))
+
+
+def test_doctor_holds_plugins_to_what_they_require(tmp_path, monkeypatch):
+    from featx.cli.doctor import _requirements
+
+    pytest.importorskip("packaging")
+    for name, requirements in {
+        "fine": ["numpy>=1", "nobody-has-this; extra == 'more'", "nor-this; python_version < '3'"],
+        "wanting": ["nobody-has-this>=2", "numpy>=99"],
+    }.items():
+        install(tmp_path, name, GOOD)
+        metadata = tmp_path / f"dummy_{name}-1.0.dist-info" / "METADATA"
+        lines = "".join(f"Requires-Dist: {item}\n" for item in requirements)
+        metadata.write_text(metadata.read_text().replace("\n\n", f"\n{lines}\n", 1))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    findings = {item.check: item for item in _requirements()}
+    assert "requirements of dummy-fine" not in findings
+    found = findings["requirements of dummy-wanting"]
+    assert found.status == "FAILED"
+    assert "nobody-has-this is missing; numpy>=99 is required, " in found.detail
+    assert found.detail.endswith("Run: pip install --upgrade dummy-wanting")
 
 
 def test_info_says_what_differs_from_a_preset():
