@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from fake_plugins import BROKEN, GOOD, install
 
+import featx
 from featx.cli import COMMANDS, main
 from featx.cli.root import RootGroup
 from featx.commands import parse_settings
@@ -328,7 +329,7 @@ def test_info_tells_parameters_outputs_and_weights(rich):
         "441/2 samples = 10.00 ms",
         "time (s)",
         "Aspects: low 0:1.",
-        "rich-weights, missing. Run: featx weights import rich-weights <file.bin>",
+        "rich-weights (licence not stated), missing. Run: featx weights import rich-weights",
         "0.5 s, shorter tracks are skipped",
         "fe-artist",
         "A paper.",
@@ -375,6 +376,7 @@ def test_weights_are_imported_listed_and_converted(rich, tmp_path):
     source.write_bytes(b"abc")
     done = run("weights", "import", "rich", str(source), site=rich)
     assert done.returncode == 0, done.stderr
+    assert "Licence of the weights rich-weights: not stated by their plugin." in done.stderr
     assert Path(done.stdout.strip()) == tmp_path / "cache" / "weights" / "rich-weights.safetensors"
     listed = json.loads(run("weights", "list", "--json", site=rich).stdout)
     (mine,) = [item for item in listed if item["name"] == "rich-weights"]
@@ -404,14 +406,59 @@ def test_weights_are_fetched_from_a_url(tmp_path, monkeypatch):
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     sha256 = save_weights(tmp_path / "w.safetensors", {"x": [1.0, 2.0]}, {})
     url = (tmp_path / "w.safetensors").as_uri()
-    weights = f"WeightsSpec(name='far', urls=({url!r},), sha256={sha256!r})"
+    weights = f"WeightsSpec(name='far', licence='CC0-1.0', urls=({url!r},), sha256={sha256!r})"
     source = GOOD.replace("import ", "import WeightsSpec, ").replace(
         "api=1", f"api=1, weights={weights}"
     )
     install(tmp_path / "site", "dummy-far", source)
     done = run("weights", "fetch", "dummy-far", site=tmp_path / "site")
     assert done.returncode == 0, done.stderr
+    assert "Licence of the weights far: CC0-1.0." in done.stderr
     assert Path(done.stdout.strip()).read_bytes() == (tmp_path / "w.safetensors").read_bytes()
+
+
+# --------------------------------------------------------------------- what is installed
+def test_frozen_plugins_are_in_step_with_themselves(tmp_path):
+    site = tmp_path / "site"
+    install(site, "killer", "import os\nos._exit(9)")
+    lock = tmp_path / "plugins.lock"
+    lock.write_text(run("plugins", "freeze", site=site).stdout, encoding="utf-8")
+    assert f"featx=={featx.__version__}\n" in lock.read_text(encoding="utf-8")
+    assert "dummy-killer==1.0\n" in lock.read_text(encoding="utf-8")
+    done = run("plugins", "sync", str(lock), site=site)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "are installed, and no other plugins" in done.stdout
+
+
+def test_sync_names_what_is_missing_other_and_extra(tmp_path):
+    site = tmp_path / "site"
+    for name, version in (("one", "1.0"), ("two", "2.0"), ("three", "3.0")):
+        install(site, name, GOOD, version=version)
+    lock = tmp_path / "plugins.lock"
+    frozen = run("plugins", "freeze", site=site).stdout
+    text = frozen.replace("dummy-two==2.0", "Dummy_Two==2.1").replace("dummy-three==3.0", "")
+    lock.write_text(f"# ours\n{text}dummy-four==4.0\n", encoding="utf-8")
+    done = run("plugins", "sync", str(lock), "--json", site=site)
+    assert done.returncode == 3
+    told = json.loads(done.stdout)
+    assert [(item["distribution"], item["state"]) for item in told["differences"]] == [
+        ("dummy-four", "missing"),
+        ("dummy-three", "extra"),
+        ("dummy-two", "other version"),
+    ]
+    assert told["commands"] == [
+        "pip install dummy-four==4.0 dummy-two==2.1",
+        "pip uninstall dummy-three",
+    ]
+    assert "pip install dummy-four==4.0" in run("plugins", "sync", str(lock), site=site).stdout
+
+
+def test_lock_with_another_line_is_refused(tmp_path):
+    lock = tmp_path / "plugins.lock"
+    lock.write_text("featx\n", encoding="utf-8")
+    result = CliRunner().invoke(main, ["plugins", "sync", str(lock)])
+    assert result.exit_code == 2
+    assert "line 1 must look like" in result.output
 
 
 # ------------------------------------------------------------------------------- doctor
@@ -446,6 +493,28 @@ def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
         assert finding["status"] == ("note" if name in {"heavy", "off"} else "FAILED")
     assert told["sound to features"]["status"] == "ok"
     assert "FLAC" in told["libsndfile"]["detail"]
+    assert told["devices"]["detail"].startswith(("cpu (", "torch is not installed"))
+
+
+def test_doctor_holds_plugins_to_what_they_require(tmp_path, monkeypatch):
+    from featx.cli.doctor import _requirements
+
+    pytest.importorskip("packaging")
+    for name, requirements in {
+        "fine": ["numpy>=1", "nobody-has-this; extra == 'more'", "nor-this; python_version < '3'"],
+        "wanting": ["nobody-has-this>=2", "numpy>=99"],
+    }.items():
+        install(tmp_path, name, GOOD)
+        metadata = tmp_path / f"dummy_{name}-1.0.dist-info" / "METADATA"
+        lines = "".join(f"Requires-Dist: {item}\n" for item in requirements)
+        metadata.write_text(metadata.read_text().replace("\n\n", f"\n{lines}\n", 1))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    findings = {item.check: item for item in _requirements()}
+    assert "requirements of dummy-fine" not in findings
+    found = findings["requirements of dummy-wanting"]
+    assert found.status == "FAILED"
+    assert "nobody-has-this is missing; numpy>=99 is required, " in found.detail
+    assert found.detail.endswith("Run: pip install --upgrade dummy-wanting")
 
 
 def test_info_says_what_differs_from_a_preset():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,7 +15,8 @@ from click.testing import CliRunner
 import featx
 from featx.cli import main
 from featx.errors import ParameterError
-from featx.testing.template_writer import write_plugin
+from featx.testing import fingerprint
+from featx.testing.template_writer import KINDS, write_plugin
 
 FILES = {
     ".github/workflows/ci.yml",
@@ -25,7 +29,9 @@ FILES = {
     "src/featx_my_thing/extractor.py",
     "src/featx_my_thing/py.typed",
     "tests/test_conformance.py",
+    "tests/fingerprint.json",
     "tests/test_extractor.py",
+    "tests/test_fingerprint.py",
 }
 
 
@@ -80,9 +86,13 @@ def test_author_that_breaks_toml_is_refused(tmp_path):
         write_plugin("my-thing", folder=tmp_path, author='Robert "Bobby" Tables')
 
 
-@pytest.mark.parametrize("name", ["x", "a-" * 19 + "zz"])
-def test_written_plugin_is_clean_by_its_own_linter(name, tmp_path):
-    place = write_plugin(name, folder=tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "name"), [("extractor", "a-" * 19 + "zz"), *((kind, "x") for kind in KINDS)]
+)
+def test_written_plugin_is_clean_by_its_own_linter(kind, name, tmp_path):
+    place = write_plugin(name, folder=tmp_path, kind=kind)
+    text = "\n".join(p.read_text(encoding="utf-8") for p in place.rglob("*") if p.is_file())
+    assert "example" not in text.lower()
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
     found = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
@@ -105,7 +115,53 @@ def test_name_of_an_installed_distribution_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Write a plugin of a kind and let this process and its children find it."""
+
+    def write(kind):
+        place = write_plugin(f"fresh-{kind}", folder=tmp_path, kind=kind)
+        site = tmp_path / "site"
+        shutil.copytree(place / "src", site, ignore=shutil.ignore_patterns("py.typed"))
+        info = site / f"featx_fresh_{kind}-0.1.0.dist-info"
+        info.mkdir()
+        project = tomllib.loads((place / "pyproject.toml").read_text("utf-8"))["project"]
+        (info / "METADATA").write_text(f"Name: {project['name']}\nVersion: 0.1.0\n")
+        ((group, entries),) = project["entry-points"].items()
+        lines = [f"{name} = {value}" for name, value in entries.items()]
+        (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
+        monkeypatch.syspath_prepend(str(site))
+        return place
+
+    return write
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_written_plugin_passes_its_own_tests(kind, installed, monkeypatch):
+    """Numbers, fingerprint, command, and the rules of featx where no other test checks them."""
+    place = installed(kind)
+    if kind in ("loss", "network"):
+        pytest.importorskip("torch")
+    path = os.pathsep.join([str(place.parent / "site"), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(place)]
+    # test_install.py and test_neural_example.py check these two
+    command += ["-k", "not conformance"] * (kind in ("extractor", "network"))
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=place)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_a_number_that_changes_under_one_version_fails_the_fingerprint(installed, monkeypatch):
+    place = installed("extractor")
+    kept = place / "tests" / "fingerprint.json"
+    now = fingerprint("fresh-extractor")
+    assert json.loads(kept.read_text("utf-8")) == now
+    changed = fingerprint("fresh-extractor", params={"floor_db": -60.0})
+    assert changed["version"] == now["version"]
+    assert changed["numbers"] != now["numbers"]
+
+
 def test_help_says_where_other_plugins_start():
     shown = " ".join(CliRunner().invoke(main, ["new", "--help"]).output.split())
-    for page in ("docs/losses.md", "docs/indexes.md", "docs/hooks.md"):
+    for page in ("docs/losses.md", "docs/indexes.md", "docs/networks.md", "docs/hooks.md"):
         assert page in shown

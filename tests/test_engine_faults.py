@@ -16,7 +16,7 @@ from featx.engine.work.runner import ShardRunner
 SEGFAULT, HANG, HOG, LEAK, RAISE, SHAPE, DTYPE, NAN, MISSING, EXIT, COUNT, WRITE, SYSTEM_EXIT = (
     range(1001, 1014)
 )
-GARBAGE, CLOSE, DAEMON = range(1014, 1017)
+GARBAGE, CLOSE, DAEMON, DESCRIPTORS = range(1014, 1018)
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +72,18 @@ def test_a_fault_costs_one_track_of_one_extractor(
     assert len(store["cheap"]["stats"].ids) == 6
     (outcome,) = store.outcomes()
     assert (outcome.track_id, outcome.code, outcome.reason) == ("a/bad.wav", code, failure.reason)
+
+
+@pytest.mark.parametrize("plugins", [("faulty", "cheap"), ("cheap", "faulty")])
+def test_descriptors_that_are_used_up_cost_no_file(
+    music: Path, tmp_path: Path, plugins: tuple[str, ...]
+) -> None:
+    """The next track is decoded by another process, and none is blamed."""
+    for name in ("a/0.wav", "b.wav", "c.wav"):
+        write_wav(music / name, samples=DESCRIPTORS)
+    summary = go(music, tmp_path / "s", *plugins)
+    assert summary.failures == []
+    assert summary.line.endswith("ok + 0 failed + 0 skipped")
 
 
 def test_many_faults_in_one_shard(music: Path, tmp_path: Path) -> None:

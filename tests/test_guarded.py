@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -265,3 +266,61 @@ def test_commands_work_in_a_folder_of_shadows(
     assert "working folder" not in result.stdout + result.stderr
     assert result.returncode == 0, result.stdout + result.stderr
     assert expected in result.stdout + result.stderr
+
+
+#: commands that work in this process alone, with arguments that make them work
+ALONE = {
+    "plugins": ["plugins"],
+    "info": ["info", "mfcc"],
+    "plan": ["plan", "{music}", "-p", "mfcc", "-o", "{out}"],
+    "ls": ["ls", "{store}"],
+    "show": ["show", "{store}", "{track}"],
+    "export": ["export", "{store}", "-o", "{out}", "--format", "csv"],
+    "merge": ["merge", "{store}", "-o", "{out}.h5"],
+    "search": ["search", "{store}", "{track}"],
+    "index": ["index", "list", "{store}"],
+    "tag": ["tag", "--help"],
+    "prune": ["prune", "--help"],
+    "train": ["train", "--help"],
+    "weights": ["weights", "list"],
+    "new": ["new", "shadowed", "--dir", "{out}"],
+}
+_RUN = """
+import json, sys
+from featx.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        code = main(arguments, standalone_mode=False)
+    except SystemExit as error:
+        code = error.code
+    print(arguments[0], "ended with", code or 0)
+"""
+
+
+def test_commands_without_children_work_in_a_folder_of_shadows(
+    shadows: Path, tmp_path: Path
+) -> None:
+    from featx import open_store
+    from featx.cli import COMMANDS
+
+    pytest.importorskip("featx_spectral")
+    supervising = {"doctor", "verify", "check", "run", "scan"}
+    assert {*ALONE, *supervising} >= COMMANDS.keys()
+    make_store(tmp_path / "store")
+    with open_store(tmp_path / "store") as opened:
+        (name,) = opened
+        track = str(next(iter(opened[name].values())).ids[0])
+    places = {"store": tmp_path / "store", "music": write_folder(tmp_path / "music", 2)}
+    places |= {"out": tmp_path / "out", "track": track}
+    alone = {name: words for name, words in ALONE.items() if name in COMMANDS}
+    lines = [[word.format(**places) for word in words] for words in alone.values()]
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", _RUN, json.dumps(lines)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "working folder" not in result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
+    ended = [line.split() for line in result.stdout.splitlines() if "ended with" in line]
+    assert {words[0]: words[-1] for words in ended} == dict.fromkeys(alone, "0")

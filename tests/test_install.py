@@ -83,8 +83,8 @@ def test_wheel_of_featx_holds_template_and_types_but_no_tests(wheels):
     (wheel,) = wheels.glob("featx-[0-9]*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "featx/py.typed" in names
-    assert "featx/testing/template/gitignore" in names
-    assert "featx/testing/template/.github/workflows/ci.yml" in names
+    assert "featx/testing/template/common/gitignore" in names
+    assert "featx/testing/template/common/.github/workflows/ci.yml" in names
     assert not [name for name in names if name.startswith("tests/") or "_cache" in name]
 
 

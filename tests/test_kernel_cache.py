@@ -84,6 +84,41 @@ def test_a_cache_folder_that_cannot_be_written_is_survived(tmp_path: Path) -> No
     assert Path(found).is_relative_to(temporary)
 
 
+@pytest.mark.parametrize("how", ["link", "writable", "stranger", "link-inside"])
+def test_a_cache_folder_that_is_not_ours_is_not_read(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there is unpickled and run."""
+    from featx.kernels import compiling
+
+    monkeypatch.setattr(compiling.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(compiling, "cache_folder", lambda: tmp_path / "file" / "cache")
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    (tmp_path / "file").touch()
+    find = compiling.kernel_folder.__wrapped__
+    level = tmp_path / f"featx-{os.getuid()}"
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    if how == "link":
+        level.symlink_to(evil, target_is_directory=True)
+    elif how == "link-inside":
+        name = find("featx").name
+        (level / name).rmdir()
+        (level / name).symlink_to(evil, target_is_directory=True)
+    else:
+        level.mkdir()
+        level.chmod(0o777 if how == "writable" else 0o700)
+    if how == "stranger":
+        monkeypatch.setattr(compiling.os, "getuid", lambda: 4321)
+        level.rename(tmp_path / "featx-4321")
+    assert find("featx") is None
+
+
+def test_a_new_cache_folder_is_for_its_user_alone(tmp_path: Path) -> None:
+    found = Path(folder(FEATX_CACHE=str(tmp_path)))
+    assert found.stat().st_mode & 0o777 == 0o700
+
+
 #: Computes with threads, and tells what became of numba's threads and torch's.
 THREADS = (
     "import numpy as np, torch\n"
@@ -108,7 +143,7 @@ def test_threads_of_torch_and_numba_are_left_alone() -> None:
 def test_nothing_writable_at_all_compiles_in_every_process(tmp_path: Path, monkeypatch) -> None:
     wall = tmp_path / "file"
     wall.write_text("no folder")
-    monkeypatch.setattr(compiling, "_bases", lambda: iter([wall / "a", wall / "b"]))
+    monkeypatch.setattr(compiling, "_bases", lambda: iter([(wall / "a",), (wall / "b",)]))
     compiling.kernel_folder.cache_clear()
     try:
         assert compiling.kernel_folder() is None

@@ -101,6 +101,14 @@ def lines(items: Iterable[object], *, most: int = 10) -> str:
     return "".join(f"\n  {item}" for item in [*items[:most], *more])
 
 
+def is_exhaustion(error: BaseException) -> bool:
+    """Return whether a process has run out of descriptors or memory: its state, not a file's."""
+    import errno
+
+    states = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return isinstance(error, OSError) and error.errno in states
+
+
 class FeatxError(Exception):
     """Base class of every error that featx raises on purpose."""
 

@@ -29,16 +29,10 @@ class Meter(Protocol):
 
 
 class LineMeter:
-    """Lines on stderr, for logs and pipes.
+    """Lines on stderr, for logs and pipes: one every ``seconds``.
 
-    Parameters
-    ----------
-    unit : str
-        What is counted, in the plural.
-    seconds : float
-        Between two lines.
-    last : bool
-        The final state gets a line as well, however short it took to get there.
+    ``unit`` is what is counted, in the plural. With ``last`` the final state gets a line as well,
+    however short it took to get there.
     """
 
     def __init__(self, unit: str, *, seconds: float = _LINE_SECONDS, last: bool = False) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     FloatArray: TypeAlias = npt.NDArray[np.float32]
     DoubleArray: TypeAlias = npt.NDArray[np.float64]
     AnyArray: TypeAlias = npt.NDArray[Any]
+else:  # numpy stays off the path of what only describes
+    FloatArray = DoubleArray = AnyArray = Any
 
 Kind: TypeAlias = Literal["clip", "frames", "events"]
 

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import mmap
 import os
+import resource
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from featx import Context, Extractor, Features, Track
 SEGFAULT, HANG, HOG, LEAK, RAISE, SHAPE, DTYPE, NAN, MISSING, EXIT, COUNT, WRITE, SYSTEM_EXIT = (
     range(1001, 1014)
 )
-GARBAGE, CLOSE, DAEMON = range(1014, 1017)
+GARBAGE, CLOSE, DAEMON, DESCRIPTORS = range(1014, 1018)
 
 
 class Cheap(Extractor):
@@ -123,6 +124,11 @@ class Faulty(Extractor):
             raise SystemExit(3)
         elif what == WRITE:
             track.y[0] = 1.0
+        elif what == DESCRIPTORS:  # takes all that there are, and keeps them
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            with contextlib.suppress(OSError):
+                while True:
+                    os.open(os.devnull, os.O_RDONLY)
         wrong = {
             SHAPE: np.zeros(2, np.float32),
             DTYPE: np.zeros(1, np.float64),

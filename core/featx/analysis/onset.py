@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,7 @@ from featx.frontend.lanes import frame_window
 from featx.frontend.presets import preset
 from featx.frontend.processor import compute
 from featx.frontend.triangles import Mel
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
+from featx.types import AnyArray, FloatArray
 
 _AGGREGATES = ("mean", "median")
 #: Pole of the filter that takes out the mean, as in librosa.

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.checks import check_finite, check_waveform, frozen
-
-if TYPE_CHECKING:
-    from featx.types import FloatArray
+from featx.types import FloatArray
 
 #: Frames computed together; what they share is computed once.
 _BLOCK = 64

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.checks import check_array, frozen
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
+from featx.types import AnyArray, FloatArray
 
 #: Networks for larger windows take longer to make than a window that is kept sorted takes.
 _LARGEST_NETWORK = 1024

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.analysis.transitions import Transitions, check_below_infinity
 from featx.errors import ParameterError
 from featx.frontend.checks import check_array
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray, FloatArray
+from featx.types import AnyArray, DoubleArray, FloatArray
 
 #: Scores kept at a time; longer sequences are computed twice, piece by piece.
 _KEPT_BYTES = 1 << 26

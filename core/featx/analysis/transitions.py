@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.errors import ParameterError
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
+from featx.types import AnyArray, FloatArray
 
 #: Estimated cycles of a vector of a matrix or band, most of them for its way from the cache; of an
 #: edge and of a state of sparse transitions.

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import FeatxError, ParameterError, listed
+from featx.types import AnyArray, DoubleArray, FeatureSpec
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from featx.types import AnyArray, DoubleArray, FeatureSpec
 
 _START = ("time", "start", "onset", "start_time", "time_start")
 _END = ("end", "offset", "stop", "end_time", "time_end")

@@ -6,15 +6,13 @@ import io
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.annotations.events import Events, hz_to_midi, midi_to_hz
 from featx.errors import FeatxError, ParameterError
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray
+from featx.types import DoubleArray
 
 #: Microseconds and ticks per quarter note: a tick is a tenth of a millisecond.
 _TEMPO = 500_000

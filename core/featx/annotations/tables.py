@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.errors import ParameterError, listed
-from featx.types import Column, FeatureSpec, check_label
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray
+from featx.types import AnyArray, Column, FeatureSpec, check_label
 
 #: Seconds by which an event may lie behind the end: resampling rounds up to whole samples.
 TIME_TOLERANCE = 0.001

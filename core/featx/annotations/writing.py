@@ -8,16 +8,14 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.annotations.events import Events, hz_to_midi
 from featx.annotations.midi import midi_bytes
 from featx.errors import ParameterError, listed
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray
+from featx.types import DoubleArray
 
 JAMS_VERSION = "0.3.5"
 

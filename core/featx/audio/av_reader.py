@@ -150,7 +150,8 @@ class AvReader:
             text = f"the sound begins {seconds:.3f} s after the start of the file"
             self.notes.append(Note(code="starts-late", text=text))
         else:
-            text = f"{seconds:.3f} s are missing at {done / self.sr:.3f} s, silence stands there"
+            at = done / self.sr
+            text = f"{seconds:.3f} s are missing at {at:.3f} s and were filled with silence"
             self.notes.append(Note(code="damaged-frames", text=text))
 
     def _silence(self, count: int) -> Iterator[FloatArray]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.errors import AudioError
+from featx.errors import AudioError, is_exhaustion
 
 _CHUNK = 1 << 20
 _CODES = {
@@ -91,6 +91,9 @@ class View:
 
 
 def _from_os(error: OSError) -> AudioError:
+    """Return what an error of the system says about the file, or raise it where it is about us."""
+    if is_exhaustion(error):
+        raise error
     code, reason = _CODES.get(error.errno or 0, ("unreadable", error.strerror or str(error)))
     return AudioError(code, reason)
 
@@ -101,7 +104,8 @@ def open_regular(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
 
     Raises `AudioError`: ``missing``, ``permission``, ``unreadable`` (also loops of links), or
     ``not-audio`` for folders, pipes, sockets and devices. An `OSError` while reading becomes
-    ``unreadable``. Every `AudioError` raised while the file is open gets its path.
+    ``unreadable``, unless descriptors or memory have run out. Every `AudioError` raised while the
+    file is open gets its path.
     """
     try:
         with _opened(path) as source:

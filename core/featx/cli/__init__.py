@@ -17,29 +17,30 @@ from featx.commands import no_plugin_option, session
 
 #: command -> (module that holds it as ``command``, one-line help), in the order of ``--help``
 COMMANDS: dict[str, tuple[str, str]] = {
-    "plugins": ("featx.cli.plugins", "List installed plugins and what they give."),
+    "plugins": ("featx.cli.plugins", "List installed plugins and their extractors."),
     "info": ("featx.cli.info", "Show parameters, outputs and weights of an extractor."),
     "plan": ("featx.cli.plan", "Show what a run would do, and why."),
     "run": ("featx.cli.run", "Extract features from audio files into a store."),
     "scan": ("featx.cli.scan", "Check the health of a collection before extraction."),
     "verify": ("featx.cli.verify", "Check every byte of a store."),
-    "ls": ("featx.cli.ls", "List what a store holds, and what failed."),
-    "show": ("featx.cli.show", "Show what a store holds of one track."),
+    "ls": ("featx.cli.ls", "List the contents of a store, and failures."),
+    "show": ("featx.cli.show", "Show what a store contains for one track."),
     "export": ("featx.cli.export", "Write features as npz, csv, parquet, JAMS, labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
-    "index": ("featx.cli.index", "Build indexes for quick search, and list them."),
+    "index": ("featx.cli.index", "Build indexes for fast search, and list them."),
     "train": ("featx.cli.train", "Train the weights of an extractor from a manifest."),
     "weights": ("featx.cli.weights", "List, fetch, import and convert trained weights."),
     "doctor": ("featx.cli.doctor", "Check this installation and every plugin."),
-    "check": ("featx.cli.check", "Check a plugin against the rules (conformance kit)."),
+    "check": ("featx.cli.check", "Check whether a plugin follows the rules."),
     "new": ("featx.cli.new", "Write a new plugin from the template."),
 }
 
 #: first-party commands that come with other distributions: command -> (distribution, help)
 PACKAGES: dict[str, tuple[str, str]] = {
     "plot": ("featx-plot", "Draw a recording with spectrograms, features and events."),
-    "bench": ("featx-bench", "Measure features, and render music to measure them on."),
+    "click": ("featx-plot", "Hear beats, onsets or chords over a recording."),
+    "bench": ("featx-bench", "Evaluate features, and render music for it."),
 }
 
 

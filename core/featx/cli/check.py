@@ -28,26 +28,28 @@ _STYLES = {"pass": "green", "xfail": "yellow", "skip": "yellow", "fail": "red", 
 
 @click.command("check")
 @click.argument("name", shell_complete=complete_extractor)
-@click.option("--long", is_flag=True, help="Also run an hour of audio.")
+@click.option("--long", is_flag=True, help="Also test an hour of audio.")
 @click.option(
     "--expect",
     "expectations",
     multiple=True,
     metavar="CHECK=REASON",
-    help="A failure that is known, and why. If it does not happen, that is a failure.",
+    help="Declare a known failure with its reason. The check fails if it does not occur.",
 )
 @click.option(
     "--weights",
     type=click.Path(exists=True, path_type=Path),
     help="Weights to use instead of the installed ones.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where the extractor runs.")
+@click.option(
+    "--device", default="cpu", show_default=True, help="Device on which the extractor runs."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1.0),
     default=300.0,
     show_default=True,
-    help="Seconds for each of the processes in which it is checked.",
+    help="Limit in seconds for each process of the check.",
 )
 @set_option
 @json_option
@@ -62,10 +64,10 @@ def command(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Check an extractor, loss or index against the rules.
+    """Check whether an extractor, loss or index follows the rules for plugins.
 
-    NAME is short or in full. The plugin runs in processes of its own, on synthesised signals. Exit
-    code 0 means that it passes, 3 that it does not; docs/plugin-authoring.md explains every check.
+    NAME is a short or full name. The plugin runs in separate processes, on synthesised signals. The
+    exit code is 0 if it passes and 3 if not; docs/plugin-authoring.md explains every check.
     """
     report = _examine(
         name,

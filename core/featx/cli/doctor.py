@@ -11,7 +11,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,17 +53,17 @@ class Finding:
     type=click.FloatRange(min=0, min_open=True),
     default=20.0,
     show_default=True,
-    help="Seconds that one plugin may take to load.",
+    help="Limit in seconds for loading one plugin.",
 )
 @click.option("--warm", is_flag=True, help="Also compile the kernels of every front end.")
 @json_option
 @no_plugin_option
 @click.pass_context
 def command(context: click.Context, timeout: float, warm: bool, as_json: bool) -> None:
-    """Check this installation, each plugin in a process of its own.
+    """Check this installation, and each plugin in a separate process.
 
-    Names plugins that kill or block Python when they are imported; leave such a plugin out with
-    --no-plugin. Exit code 3 if a check failed.
+    Reports plugins that crash or block Python when they are imported; disable such a plugin with
+    --no-plugin. The exit code is 3 if a check failed.
     """
     findings = list(examine(timeout))
     if warm:
@@ -93,6 +93,8 @@ def examine(timeout: float) -> Iterator[Finding]:
     yield from _dependencies()
     yield from _folders()
     yield from _plugins(timeout)
+    yield from _requirements()
+    yield from _devices()
     yield from _selftest()
 
 
@@ -195,6 +197,61 @@ def _plugin(entry: InstalledEntry, disabled: str, timeout: float) -> list[Findin
         text = f"{state['status']}. {state['note'] or state['path']}"
         findings.append(Finding(check=f"weights {state['name']}", status=status, detail=text))
     return findings
+
+
+def _requirements() -> Iterator[Finding]:
+    """Hold what plugins require to what is installed; extras are not asked for."""
+    from importlib_metadata import PackageNotFoundError, requires, version
+
+    for name in sorted({entry.distribution for entry in discover(PLUGIN_GROUP)}):
+        problems = []
+        try:
+            declared = requires(name) or []
+        except PackageNotFoundError:  # its metadata cannot be read, which the plugin's line says
+            continue
+        for text in declared:
+            required = _parsed(text)
+            if required is None:
+                continue
+            package, allows = required
+            try:
+                found = version(package)
+            except PackageNotFoundError:
+                problems.append(f"{package} is missing")
+                continue
+            if not allows(found):
+                problems.append(f"{text.partition(';')[0].strip()} is required, {found} installed")
+        if problems:
+            detail = f"{'; '.join(problems)}. Run: pip install --upgrade {name}"
+            yield Finding(check=f"requirements of {name}", status="FAILED", detail=detail)
+
+
+def _parsed(text: str) -> tuple[str, Callable[[str], bool]] | None:
+    """Return package and test of a version; None where the requirement does not hold here."""
+    try:
+        from packaging.requirements import InvalidRequirement, Requirement
+    except ImportError:
+        match = re.match(r"[\w.-]+", text)
+        return None if match is None or ";" in text else (match.group(), lambda _: True)
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        return None
+    if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        return None
+    return requirement.name, lambda found: requirement.specifier.contains(found, prereleases=True)
+
+
+def _devices() -> Iterator[Finding]:
+    """Name what networks can run on; torch is imported by a child."""
+    answer, problem = _child("featx.cli.doctor_children:list_devices", _SELFTEST_SECONDS)
+    if answer is None:
+        yield Finding(check="devices", status="FAILED", detail=problem)
+        return
+    detail = ", ".join(answer["devices"]) if answer["torch"] else "torch is not installed"
+    if answer["torch"]:
+        detail = f"{detail} (torch {answer['torch']})"
+    yield Finding(check="devices", status="ok" if answer["torch"] else "note", detail=detail)
 
 
 def _child(

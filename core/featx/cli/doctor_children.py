@@ -55,6 +55,23 @@ def _weights(known: Registry) -> list[dict[str, Any]]:
     ]
 
 
+def list_devices(channel: Channel) -> None:
+    """Answer which devices torch sees, and compute a sum on each."""
+    try:
+        import torch
+    except ImportError:
+        channel.send(Answer(values={"torch": "", "devices": []}))
+        return
+    names = {"cpu": f"cpu ({torch.get_num_threads()} threads)"}
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        names[f"cuda:{number}"] = f"cuda:{number} ({torch.cuda.get_device_name(number)})"
+    if torch.backends.mps.is_available():
+        names["mps"] = "mps"
+    for device in names:
+        assert float(torch.ones(4, device=device).sum()) == 4.0
+    channel.send(Answer(values={"torch": torch.__version__, "devices": list(names.values())}))
+
+
 def compute_features(channel: Channel) -> None:
     """Write a tone, decode it, compute mel bands, find the tone."""
     import numpy as np

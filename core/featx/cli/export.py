@@ -21,19 +21,19 @@ _FORMATS = ("npz", "csv", "parquet", "jams", "lab", "audacity", "midi", "project
 
 @click.command("export")
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
-@output_option(dir_okay=True, help="File or folder to write; may also stand behind STORE.")
+@output_option(dir_okay=True, help="File or folder to write; may also be given as second argument.")
 @click.option(
     "-f",
     "--format",
     "format_name",
     type=click.Choice(_FORMATS),
-    help="By default the suffix of OUT decides.",
+    help="Determined by the suffix of OUT if unset.",
 )
 @click.option(
     "--features",
     multiple=True,
     metavar="NAME",
-    help="Extractor or extractor.feature, several between commas. May be repeated.",
+    help="Extractor or extractor.feature, separated by commas. May be repeated.",
 )
 @overwrite_option
 @json_option

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @click.group("index")
 def command() -> None:
-    """Build indexes for quick search, and list them.
+    """Build indexes for fast search, and list them.
 
-    Exact search is the default and needs none; for millions of tracks, plugins bring indexes that
-    look at a part of them.
+    The default search is exact and needs no index. For millions of tracks, plugins provide
+    approximate indexes, which compare a query with only some of the tracks.
     """
 
 
@@ -55,7 +55,9 @@ def command() -> None:
     multiple=True,
     help="Set a parameter of the index. May be repeated.",
 )
-@click.option("--zscore", is_flag=True, help="Scale every dimension by mean and deviation first.")
+@click.option(
+    "--zscore", is_flag=True, help="Scale every dimension to mean 0 and deviation 1 first."
+)
 @click.option(
     "-o",
     "--output",
@@ -77,8 +79,8 @@ def build(
 ) -> None:
     """Build an index of a clip feature of STORE, measure it, and save it.
 
-    Prints the share of the 10 nearest tracks that it finds, against exact search.
-    'featx search STORE QUERY --index FOLDER' uses it.
+    Prints which share of the 10 nearest tracks, as found by exact search, the index finds.
+    'featx search STORE QUERY --index FOLDER' uses the saved index.
     """
     from featx.index import Gallery
     from featx.store import open_store
@@ -113,8 +115,8 @@ def build(
 def list_(store: Path | None, as_json: bool) -> None:
     """List installed indexes; with STORE those that are saved in it.
 
-    A saved index is current, or 'featx search' refuses it: outdated (the values in the store have
-    changed), other version (of the installed plugin), or not installed.
+    'featx search' refuses saved indexes that are not current: outdated (the values in the store
+    have changed), other version (of the installed plugin), or not installed.
     """
     if store is not None:
         _list_saved(store, as_json)

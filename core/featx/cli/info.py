@@ -44,9 +44,9 @@ _PIPE_WIDTH = 100
     "--weights",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="Describe it with these weights.",
+    help="Describe the extractor with these weights.",
 )
-@click.option("--method", metavar="NAME", help="Show what can be set about training it so.")
+@click.option("--method", metavar="NAME", help="Show the settings of this training method.")
 @click.option("--presets", is_flag=True, help="List the presets of front ends.")
 @json_option
 @no_plugin_option
@@ -60,8 +60,8 @@ def command(
 ) -> None:
     """Show parameters, outputs, weights and training methods of an extractor.
 
-    NAME is an extractor (or a loss, or an index), short or in full, or a preset of a front end.
-    Outputs depend on parameters: see what --set changes before running anything. With --method
+    NAME is the short or full name of an extractor, loss or index, or a preset of a front end.
+    Outputs can depend on parameters; --set shows the outputs for other values. With --method
     the parameters are those of 'featx train --method', where --set sets the same names.
     """
     from featx.frontend import PRESETS
@@ -141,7 +141,7 @@ def _params(name: str, spec: Any, settings: dict[str, str], weights: Path | None
 
     if not isinstance(spec, ExtractorSpec) or spec.weights is None:
         if weights is not None:
-            raise ParameterError(f"weights must be left out for {name!r}, which uses none.")
+            raise ParameterError(f"--weights must be omitted for {name!r}, which uses no weights.")
         return parse_params(spec.params, settings)
     from featx.engine.planning.preparing import match_params_and_weights
 
@@ -353,7 +353,8 @@ def _cell(value: Any) -> str:
 
 def _weights_line(weights: dict[str, Any]) -> str:
     origin = weights["note"] or f"{weights['path']} ({weights['sha256'][:16]})"
-    return f"{weights['name']}, {weights['status']}. {origin}"
+    licence = weights["licence"] or "licence not stated"
+    return f"{weights['name']} ({licence}), {weights['status']}. {origin}"
 
 
 def _show_params(params: list[dict[str, Any]]) -> None:

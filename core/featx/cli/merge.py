@@ -20,7 +20,7 @@ from featx.commands import (
 
 @click.command("merge")
 @click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@output_option(dir_okay=False, help="File to write; may also stand behind STORE.")
+@output_option(dir_okay=False, help="File to write; may also be given as second argument.")
 @overwrite_option
 @json_option
 def command(
@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Write the current state of STORE into one HDF5 file OUT.
 
-    Every shard is checked first. featx reads the file like the folder, and so does any other
-    program that reads HDF5.
+    Every shard is checked first. featx reads the file like the folder; other programs can read it
+    as HDF5.
     """
     from featx.store import merge
 

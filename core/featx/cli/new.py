@@ -17,29 +17,37 @@ from featx.errors import ParameterError, listed
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder in which the distribution's own folder is made; the current one otherwise.",
+    help="Folder in which the package folder is created; by default the current folder.",
 )
-@click.option("--author", default="", metavar="NAME", help="Who stands in pyproject and LICENSE.")
-@click.option("--force", is_flag=True, help="Also where an installed extractor has this name.")
+@click.option(
+    "--kind",
+    type=click.Choice(["extractor", "loss", "index", "network", "command"]),
+    default="extractor",
+    show_default=True,
+    help="Content of the plugin; a network is an extractor that runs a PyTorch module.",
+)
+@click.option("--author", default="", metavar="NAME", help="Author in pyproject.toml and LICENSE.")
+@click.option("--force", is_flag=True, help="Allow the name of an installed extractor.")
 @no_plugin_option
-def command(name: str, folder: Path, author: str, force: bool) -> None:
-    """Write a new plugin: NAME becomes extractor, package and distribution.
+def command(name: str, folder: Path, kind: str, author: str, force: bool) -> None:
+    """Write a new plugin with an extractor (or a loss, ...) NAME.
 
     'featx new my-extractor' makes the folder featx-my-extractor with the package
     featx_my_extractor. It computes the loudness of frames until you change it, and passes
-    'featx check my-extractor' from the start. For a loss see docs/losses.md, for an index
-    docs/indexes.md, for a command or another hook docs/hooks.md.
+    'featx check my-extractor' from the start. The pages docs/plugin-authoring.md, docs/losses.md,
+    docs/indexes.md, docs/networks.md and docs/hooks.md explain the kinds.
     """
-    from featx.testing.template_writer import write_plugin
+    from featx.testing.template_writer import trial, write_plugin
 
     if not force:
         _refuse_taken(name.removeprefix("featx-"))
-    made = write_plugin(name, folder=folder, author=author)
+    made = write_plugin(name, folder=folder, author=author, kind=kind)
     short = made.name.removeprefix("featx-")
     click.echo(f"Wrote {made}. Next:")
     click.echo(f"  pip install -e {made}")
-    click.echo(f"  featx check {short}")
-    click.echo(f"  featx run --plugin {short} MUSIC -o OUT")
+    click.echo(f"  featx {trial(kind, short)}")
+    if kind == "extractor":
+        click.echo(f"  featx run --plugin {short} MUSIC -o OUT")
 
 
 def _refuse_taken(name: str) -> None:

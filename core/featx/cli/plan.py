@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.cli.run_file import write_run_file
 from featx.cli.run_options import parse_run_options, run_options
 from featx.commands import echo_json, echo_table, printable
 
@@ -19,7 +21,21 @@ _COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
 @click.command("plan")
 @run_options
 @click.option("--list", "listing", is_flag=True, help="List every track that is not fresh.")
-def command(as_json: bool, listing: bool, **options: Any) -> None:
+@click.option(
+    "--write-config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write inputs and options as a run file for -c, and plan nothing.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    as_json: bool,
+    listing: bool,
+    write_config: Path | None,
+    **options: Any,
+) -> None:
     """Show what a run would do over INPUTS, without doing it.
 
     fresh: the store has it. new: never computed. stale: computed from other contents, parameters,
@@ -27,6 +43,10 @@ def command(as_json: bool, listing: bool, **options: Any) -> None:
 
     Takes the same options as featx run.
     """
+    if write_config is not None:
+        write_run_file(context, write_config)
+        click.echo(f"Wrote {write_config}. Next: featx run -c {write_config}")
+        return
     from featx.engine import PlanCounts, plan
 
     planned = plan(**parse_run_options(**options))

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import click
 
-from featx.commands import echo_json, echo_table, json_option, no_plugin_option, registry
-from featx.registry import PluginRecord
+from featx._version import __version__
+from featx.commands import (
+    EXIT_FAILURES,
+    echo_json,
+    echo_table,
+    json_option,
+    no_plugin_option,
+    registry,
+)
+from featx.errors import ParameterError
+from featx.registry import COMMAND_GROUP, PLUGIN_GROUP, PluginRecord, discover, normalise
+
+_LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]+)")
 
 
-@click.command("plugins")
+@click.group("plugins", invoke_without_command=True)
 @json_option
 @no_plugin_option
-def command(as_json: bool) -> None:
-    """List installed plugins and what they give.
+@click.pass_context
+def command(context: click.Context, /, as_json: bool) -> None:
+    """List installed plugins and their extractors.
 
-    A plugin that cannot be loaded is listed as BROKEN with the reason; every other command works
-    without it.
+    A plugin that cannot be loaded is listed as BROKEN with the reason; all commands work without
+    it.
     """
+    if context.invoked_subcommand is not None:
+        return
     records = registry().plugins
     if as_json:
         echo_json([dataclasses.asdict(record) for record in records])
@@ -28,6 +44,83 @@ def command(as_json: bool) -> None:
     broken = sum(record.status == "broken" for record in records)
     if broken:
         click.echo(f"{broken} of {len(records)} plugins are broken.", err=True)
+
+
+@command.command("freeze")
+def freeze() -> None:
+    """Write featx and the distributions of all plugins with their versions, one a line.
+
+    'featx plugins freeze > plugins.lock' keeps a list that 'featx plugins sync plugins.lock'
+    compares with another installation; 'pip install -r plugins.lock' installs it. No plugin is
+    loaded.
+    """
+    for name, version in _installed().items():
+        click.echo(f"{name}=={version}")
+
+
+@command.command("sync")
+@click.argument("lock", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+@click.pass_context
+def sync(context: click.Context, /, lock: Path, as_json: bool) -> None:
+    """Compare what is installed with LOCK, and show the pip commands that make it equal.
+
+    Nothing is installed or removed. Exit code 3 if something is missing, another version, or extra.
+    """
+    wanted, installed = _read_lock(lock), _installed()
+    rows = [
+        (name, wanted.get(name, ""), installed.get(name, ""), state)
+        for name in sorted({*wanted, *installed})
+        if (state := _state(wanted.get(name), installed.get(name)))
+    ]
+    install = [f"{name}=={version}" for name, version, _, state in rows if state != "extra"]
+    remove = [name for name, *_, state in rows if state == "extra"]
+    commands = [f"pip install {' '.join(install)}"] * bool(install)
+    commands += [f"pip uninstall {' '.join(remove)}"] * bool(remove)
+    if as_json:
+        keys = ("distribution", "wanted", "installed", "state")
+        differences = [dict(zip(keys, row, strict=True)) for row in rows]
+        echo_json({"differences": differences, "commands": commands})
+    elif rows:
+        echo_table(("distribution", "wanted", "installed", "state"), rows)
+        for text in commands:
+            click.echo(text)
+    else:
+        click.echo(
+            f"All {len(wanted)} distributions of {lock} are installed, and no other plugins."
+        )
+    context.exit(EXIT_FAILURES if rows else 0)
+
+
+def _installed() -> dict[str, str]:
+    """Return distributions of plugins and commands, featx first, with their versions."""
+    entries = [*discover(PLUGIN_GROUP), *discover(COMMAND_GROUP)]
+    found = {entry.distribution: entry.version for entry in entries}
+    return {"featx": __version__, **dict(sorted(found.items()))}
+
+
+def _read_lock(lock: Path) -> dict[str, str]:
+    wanted = {}
+    for number, line in enumerate(lock.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None:
+            raise ParameterError(
+                f"{lock}, line {number} must look like featx-spectral==0.1.0, got {text[:80]!r}. "
+                "Write the file with: featx plugins freeze"
+            )
+        wanted[normalise(match["name"])] = match["version"]
+    return wanted
+
+
+def _state(wanted: str | None, installed: str | None) -> str:
+    if wanted is None:
+        return "extra"
+    if installed is None:
+        return "missing"
+    return "" if wanted == installed else "other version"
 
 
 def _rows(record: PluginRecord) -> list[tuple[str, ...]]:

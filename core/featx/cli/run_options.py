@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.cli.run_file import config_option
 from featx.commands import (
     json_option,
     no_plugin_option,
@@ -38,28 +39,29 @@ def run_options(function: Decorated) -> Decorated:
             required=True,
             type=click.Path(path_type=Path),
             metavar="STORE",
-            help="Folder of the store; made if there is none.",
+            help="Folder of the store; created if it does not exist.",
         ),
         click.option(
             "--features",
             metavar="NAME.FEATURE,...",
             multiple=True,
-            help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features.",
+            help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features (one "
+            "vector per track).",
         ),
         set_option,
         click.option(
             "--weights",
             multiple=True,
             metavar="[NAME=]PATH",
-            help="Weights to use instead of the installed ones: a file, a folder of them, or "
-            "'untrained' for a random network.",
+            help="Weights to use instead of the installed ones: a file, a folder, or 'untrained' "
+            "for random weights.",
         ),
         click.option(
             "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps."
         ),
-        click.option("--failed", is_flag=True, help="Try again what failed before."),
+        click.option("--failed", is_flag=True, help="Retry tracks that failed before."),
         click.option(
-            "--rehash", is_flag=True, help="Compare contents by hash, not by size and time."
+            "--rehash", is_flag=True, help="Detect changed files by hash, not by size and time."
         ),
         click.option(
             "--quality",
@@ -67,6 +69,7 @@ def run_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Resampling quality (soxr): QQ, LQ, MQ, HQ or VHQ.",
         ),
+        config_option,
         no_plugin_option,
         json_option,
     ]

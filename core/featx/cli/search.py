@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--plugin",
     "extractor",
     metavar="NAME",
-    help="Extractor whose vectors are compared. Needed where the store has several.",
+    help="Extractor whose vectors are compared. Needed if the store has several.",
 )
 @click.option(
     "--feature",
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     metavar="NAME|FOLDER",
     default="exact",
     show_default=True,
-    help="An installed index, or the folder of a saved one, which says what the feature is.",
+    help="Installed index, or folder of a saved index, which also specifies the feature.",
 )
 @click.option(
     "--set",
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     type=click.Choice(["mean", "prototype", "max"]),
     default="mean",
     show_default=True,
-    help="Several queries: mean of unit vectors, plain mean, or nearest to any.",
+    help="How several queries are combined: mean of unit vectors, plain mean, or nearest to any.",
 )
 @click.option(
     "--where",
@@ -88,13 +88,14 @@ if TYPE_CHECKING:
     "weights",
     metavar="ASPECT=NUMBER",
     multiple=True,
-    help="Compare by aspects, or by several features, with these weights. May be repeated.",
+    help="Compare aspects (slices of the vectors), or several features, with these weights. May be "
+    "repeated.",
 )
 @click.option(
     "--only",
     metavar="ASPECT",
     multiple=True,
-    help="Compare by this aspect alone, or by several with equal weights.",
+    help="Compare by this aspect alone, or by several aspects with equal weights.",
 )
 @click.option(
     "--aspect",
@@ -107,22 +108,24 @@ if TYPE_CHECKING:
     "--beta",
     type=click.FloatRange(0, 1),
     default=0.0,
-    help="Weight of whole-vector similarity (0 = aspects only).",
+    help="Weight of the whole vector (0 = aspects only).",
 )
-@click.option("--signed", is_flag=True, help="Allow negative weights: unlike the query.")
+@click.option(
+    "--signed", is_flag=True, help="Allow negative weights, which mean 'unlike the query'."
+)
 @click.option(
     "--zscore",
     is_flag=True,
-    help="Scale every dimension by mean and deviation of all tracks first: for statistics such as "
-    "mfcc.summary, whose columns differ in unit and spread.",
+    help="Scale every dimension to mean 0 and standard deviation 1 over all tracks first. Use it "
+    "for statistics such as mfcc.summary, whose columns differ in unit and range.",
 )
 @click.option("--tag", metavar="NAME", help="Rank by the predicted value of this tag.")
 @click.option(
     "--weights-file",
     metavar="PATH",
     type=click.Path(exists=True, path_type=Path),
-    help="Weights for audio files as queries, a file or the folder of a training; by default those "
-    "that 'featx run' would take.",
+    help="Weights for queries that are audio files: a file or the folder of a training. Default: "
+    "those of 'featx run'.",
 )
 @no_plugin_option
 @json_option
@@ -149,9 +152,9 @@ def command(
 ) -> None:
     """Find the tracks of STORE that are nearest to QUERY by cosine distance.
 
-    QUERY is the id of a track in the store, an audio file, whose features are then computed as
-    the store's were, or a set of tracks: artist:NAME, album:NAME or tag:NAME. What every aspect
-    or feature adds to the score is shown beside the distance.
+    QUERY is the id of a track in the store, an audio file, whose features are computed with the
+    settings of the store, or a set of tracks: artist:NAME, album:NAME or tag:NAME. The result shows
+    what each aspect or feature contributes to the score.
     """
     from featx.index import Gallery
     from featx.store import open_store

@@ -13,7 +13,7 @@ from featx.commands import echo_json, echo_table, json_option, printable
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.argument("track")
 @click.option(
-    "--values", "with_values", is_flag=True, help="Add every value of the clip features by column."
+    "--values", "with_values", is_flag=True, help="Add the values of the clip features by column."
 )
 @json_option
 def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:

@@ -49,14 +49,16 @@ _REASONS = {
     shell_complete=complete_extractor,
     help="Extractor whose weights are trained, such as 'samplecnn'.",
 )
-@click.option("--method", metavar="NAME", help="How; the extractor's first method if unset.")
+@click.option(
+    "--method", metavar="NAME", help="Training method; by default the first of the extractor."
+)
 @click.option(
     "-m",
     "--manifest",
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="CSV or Parquet with path and labels.",
+    help="CSV or Parquet file with a column 'path' and labels.",
 )
 @click.option(
     "-o",
@@ -66,13 +68,13 @@ _REASONS = {
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Folder of the checkpoint; made if there is none, gone on with if there is one.",
+    help="Folder of the checkpoint; created if it does not exist. A training in it resumes.",
 )
 @click.option(
     "--store",
     type=click.Path(path_type=Path),
     metavar="STORE",
-    help="Read the front end from this store instead of the audio files.",
+    help="Read spectrograms from this store instead of the audio files.",
 )
 @click.option(
     "--set",
@@ -89,13 +91,13 @@ _REASONS = {
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Threads that read audio; as many as --threads if unset. Weights do not depend on them.",
+    help="Threads that read audio; as many as --threads if unset. They do not affect the weights.",
 )
 @click.option(
     "--max-minutes",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MINUTES",
-    help="Write a checkpoint after so long and stop; running again resumes.",
+    help="Write a checkpoint after this time and stop; the same command resumes.",
 )
 @no_plugin_option
 @json_option

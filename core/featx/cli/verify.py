@@ -24,26 +24,28 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--clean", is_flag=True, help="Remove temporary files and shards that no ledger commits."
+    "--clean",
+    is_flag=True,
+    help="Remove temporary files, and shards that do not belong to the store.",
 )
 @click.option(
     "--repair",
     is_flag=True,
-    help="Move damaged shards into STORE/damaged and revoke them; the next run computes what they "
-    "held. Deletes nothing.",
+    help="Move damaged shards to STORE/damaged; the next run computes their results again. "
+    "Deletes nothing.",
 )
 @click.option(
     "--rebuild/--no-rebuild",
     default=True,
     show_default=True,
-    help="Make the catalogue of the store again from its ledgers.",
+    help="Rebuild the catalogue of the store (a cache) from its ledgers.",
 )
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
     default=30.0,
     show_default=True,
-    help="Seconds that the structure of one file may take.",
+    help="Limit in seconds for checking the structure of one file.",
 )
 @json_option
 def command(
@@ -51,8 +53,8 @@ def command(
 ) -> None:
     """Check every byte of STORE, a store folder or a merged file.
 
-    Sizes and hashes are checked before HDF5 sees a file, and its structure in a process with a
-    time limit. Exit status 4 means damage that is still there.
+    Sizes and hashes are checked before HDF5 opens a file; its structure is checked in a process
+    with a time limit. The exit code is 4 if damage remains.
     """
     from featx.store import verify
 

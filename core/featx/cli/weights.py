@@ -33,9 +33,9 @@ def command() -> None:
 @json_option
 @no_plugin_option
 def list_(folders: tuple[Path, ...], as_json: bool) -> None:
-    """List the weights that installed extractors use, and whether they are at hand.
+    """List the weights of installed extractors, and whether they are available.
 
-    With FOLDER, list what came out of 'featx train' there or in its subfolders instead.
+    With FOLDER, list the results of 'featx train' in it and its subfolders instead.
     """
     from featx.weights import state
 
@@ -94,7 +94,7 @@ def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:
 
 @command.command("fetch")
 @click.argument("names", metavar="NAME...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Fetch all that can be fetched.")
+@click.option("--all", "everything", is_flag=True, help="Fetch all weights that have a URL.")
 @no_plugin_option
 def fetch(names: tuple[str, ...], everything: bool) -> None:
     """Download weights into the cache; size and SHA-256 are verified."""
@@ -111,6 +111,7 @@ def fetch(names: tuple[str, ...], everything: bool) -> None:
     for spec in specs:
         path = weights.fetch(spec, progress=_progress(spec), extractor=users[spec.name][2])
         click.echo(str(path))
+        _show_licence(spec)
 
 
 @command.command("import")
@@ -124,6 +125,7 @@ def import_(name: str, file: Path) -> None:
     spec = _spec(name)
     path = weights.import_weights(spec, file, converter=_converter(spec))
     click.echo(str(path))
+    _show_licence(spec)
 
 
 @command.command("convert")
@@ -138,6 +140,12 @@ def convert(name: str, source: Path, target: Path) -> None:
     spec = _spec(name)
     sha256 = weights.convert(spec, source, target, converter=_converter(spec))
     click.echo(f"{sha256}  {target}")
+
+
+def _show_licence(spec: WeightsSpec) -> None:
+    """Name the licence on stderr: stdout holds the path alone."""
+    text = spec.licence or "not stated by their plugin"
+    click.echo(f"Licence of the weights {spec.name}: {text}.", err=True)
 
 
 def _users() -> dict[str, tuple[WeightsSpec, list[str], ExtractorSpec]]:

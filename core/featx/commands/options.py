@@ -71,20 +71,20 @@ def no_plugin_option(function: Decorated) -> Decorated:
         expose_value=False,
         is_eager=True,
         callback=remember,
-        help="Leave out a plugin, by its name or its distribution's. May be repeated.",
+        help="Disable a plugin, by its name or that of its distribution. May be repeated.",
     )(function)
 
 
 def json_option(function: Decorated) -> Decorated:
     """Add ``--json``, given to the command as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Write JSON for machines.")(
+    return click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")(
         function
     )
 
 
 def overwrite_option(function: Decorated) -> Decorated:
     """Add ``--overwrite``; without it commands refuse to replace a file."""
-    return click.option("--overwrite", is_flag=True, help="Replace files that exist.")(function)
+    return click.option("--overwrite", is_flag=True, help="Replace existing files.")(function)
 
 
 def output_option(*, dir_okay: bool, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002

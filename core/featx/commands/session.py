@@ -27,12 +27,7 @@ EXIT_INTERRUPTED = 130
 class Session:
     """Root options, kept in ``Context.obj`` for every command.
 
-    Parameters
-    ----------
-    debug : bool
-        Show tracebacks of errors.
-    disabled : list of str
-        Names of plugins and distributions that ``--no-plugin`` switches off.
+    ``disabled`` are the plugins and distributions that ``--no-plugin`` switches off.
     """
 
     debug: bool = field(default_factory=lambda: os.environ.get("FEATX_DEBUG") == "1")

@@ -24,32 +24,11 @@ DECODE = -1
 class PreparedExtractor:
     """One extractor of a run, with everything that opening it needs.
 
-    It travels as plain values (`to_json`), also where it is pickled for an executor.
-
-    Parameters
-    ----------
-    number : int >= 0
-        Position in `RunSettings.extractors`.
-    name : str
-        What the user called it.
-    full_name : str
-        ``<distribution>:<name>``.
-    spec : ExtractorSpec
-        As the plugin gave it.
-    params : object
-        An instance of ``spec.params``.
-    resolved : Resolved
-        For an unknown native rate.
-    features : tuple of str
-        The outputs this run asks for.
-    recipe : Recipe
-        Identity of the results.
-    weights : str
-        Path of the safetensors file, empty for none.
-    device : str
-        ``cpu``, or what the extractor gets of ``--device``.
-    module : LocalModule or None
-        None for an extractor from an installed plugin.
+    It travels as plain values (`to_json`), also where it is pickled for an executor. ``number`` is
+    its position in `RunSettings.extractors`, ``name`` what the user called it. ``params`` are an
+    instance of ``spec.params``; ``resolved`` holds for an unknown native rate. ``features`` are the
+    outputs this run asks for, ``weights`` the path of a safetensors file, empty for none.
+    ``module`` is None for an extractor from an installed plugin.
     """
 
     number: int

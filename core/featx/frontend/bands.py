@@ -15,11 +15,11 @@ from featx.frontend.filters import BandedBank, banded_bank
 from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import Engine, apply_bank, engine_of, fill, project_blocks
 from featx.frontend.memory import thread_array
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
     from featx.frontend.streams import Excerpt
-    from featx.types import AnyArray, FloatArray
 
 #: Frames smaller than this are silence to ``frame_norm``, the smallest normal float32.
 _TINY = float(np.finfo(np.float32).tiny)

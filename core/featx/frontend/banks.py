@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from featx.errors import ParameterError
 from featx.frontend.constantq.filters import C1, check_range, longest
 from featx.frontend.description import Part, check_choice, check_integer, check_number
+from featx.types import DoubleArray
 
 if TYPE_CHECKING:
     from featx.frontend.framing import Framing
-    from featx.types import DoubleArray
 
 
 class Bank(Part):

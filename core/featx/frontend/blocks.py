@@ -14,11 +14,11 @@ from featx.frontend.checks import check_finite, check_rate, check_waveform
 from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import block_frames, fill, frame_window, has_lanes
 from featx.frontend.presets import preset
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.framing import Framing
     from featx.frontend.front_end import FrontEnd
-    from featx.types import AnyArray, FloatArray
 
 #: Samples in one block of frames: 1 MiB of float32, which stays in the cache.
 BLOCK_SAMPLES = 1 << 18

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.frontend.filters import BandedBank
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray, FloatArray
+from featx.types import DoubleArray, FloatArray
 
 
 @lru_cache(maxsize=64)

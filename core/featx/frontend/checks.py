@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
-    from featx.types import AnyArray, FloatArray
 
 #: Beyond this, 180 dB over full scale, the power of a float32 spectrum can overflow.
 LARGEST = 1e9

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from featx.errors import ParameterError
 from featx.frontend.description import Part, check_choice, check_number
-
-if TYPE_CHECKING:
-    from featx.types import FloatArray
+from featx.types import FloatArray
 
 
 class Compression(Part):

@@ -6,16 +6,13 @@ import sys
 import warnings
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.banks import FilterBank
 from featx.frontend.triangles import Mel
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray, FloatArray
+from featx.types import AnyArray, DoubleArray, FloatArray
 
 
 class EmptyBandWarning(UserWarning):

@@ -18,11 +18,11 @@ from featx.frontend.compression import Compression, Logarithm
 from featx.frontend.framing import Framing
 from featx.frontend.geometry import framing_of
 from featx.frontend.windows import window
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.filters import BandedBank
     from featx.frontend.front_end import FrontEnd
-    from featx.types import AnyArray, FloatArray
 
 T = TypeVar("T")
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featx.errors import ParameterError
 from featx.frontend.description import Part
-
-if TYPE_CHECKING:
-    from featx.types import FloatArray
+from featx.types import FloatArray
 
 #: Samples whose squares are added at a time, wherever a waveform is cut.
 _SAMPLES = 1 << 14

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from featx.types import FloatArray
+from featx.types import FloatArray
 
 #: Values of one purpose that are kept between calls, 8 MiB; more is new every time.
 KEPT = 1 << 21

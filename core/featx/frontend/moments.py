@@ -9,12 +9,12 @@ import numpy as np
 
 from featx.errors import ParameterError, listed
 from featx.frontend.memory import thread_array
+from featx.types import DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.bands import Clip
     from featx.frontend.rows import Rows
     from featx.frontend.streams import Block
-    from featx.types import DoubleArray, FloatArray
 
 #: What `featx.frontend.statistics` computes, in the order of its documentation.
 STATISTICS = ("mean", "std", "min", "max", "delta_mean", "delta_std")

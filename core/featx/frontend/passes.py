@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +18,7 @@ from featx.frontend.geometry import framing_of
 from featx.frontend.lanes import on_threads
 from featx.frontend.streams import Block, Excerpt, blocks_of_waveform, shares
 from featx.frontend.tuning import Peaks, kept_shape, peaks_of_frames, tuning_of_peaks
-
-if TYPE_CHECKING:
-    from featx.types import FloatArray
+from featx.types import FloatArray
 
 #: Makes an array for a purpose: `memory.thread_array` or `memory.new_array`.
 Reserve = Callable[[str, int, int], "FloatArray"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from featx.frontend.banks import FilterBank, check_span, check_within
 from featx.frontend.description import check_integer, check_number
+from featx.types import DoubleArray
 
 if TYPE_CHECKING:
     from featx.frontend.framing import Framing
-    from featx.types import DoubleArray
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 

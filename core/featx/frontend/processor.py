@@ -36,10 +36,10 @@ from featx.frontend.streams import (
     blocks_of_waveform,
     shares,
 )
+from featx.types import AnyArray, DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
-    from featx.types import AnyArray, DoubleArray, FloatArray
 
 
 class Processor:
@@ -193,7 +193,7 @@ class Processor:
             raise ParameterError(
                 "source must be an array, or pieces that can be read again, for front end "
                 f"{fe.name!r}, which looks at all of them first, got an iterator. Hand over a "
-                "list, or an object whose __iter__ begins anew."
+                "list, or an object whose __iter__ starts again."
             )
         gain = level_gain(fe.level, map(check_waveform, pieces)) if fe.level is not None else 1.0
 
@@ -307,7 +307,7 @@ def compute_blocks(
     source : float32 array, shape (n_samples,), or iterable of such arrays
         A mono waveform, or its pieces one after the other, of any lengths. Where something about
         the whole must be known first (``level``, ``top_db``, a mean, a tuning), pieces are read
-        more than once: hand over a list, or an object whose ``__iter__`` begins anew. A constant-Q
+        more than once: hand over a list, or an object whose ``__iter__`` starts again. A constant-Q
         transform needs a whole waveform.
     front_end : FrontEnd or str
         A preset name, or a front end of your own.

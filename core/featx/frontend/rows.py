@@ -12,11 +12,11 @@ from featx.frontend.cepstra import append_derivatives, cepstrum
 from featx.frontend.compression import PowerLaw
 from featx.frontend.memory import thread_array
 from featx.frontend.streams import ALIGNED
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.bands import Bands, Clip
     from featx.frontend.streams import Excerpt
-    from featx.types import FloatArray
 
 #: Values in one block of bands: 1 MiB of float32, which stays in the cache.
 BLOCK_VALUES = 1 << 18

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from featx.errors import ParameterError
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray
+from featx.types import DoubleArray
 
 #: Slaney's scale is linear up to this frequency in Hz ...
 _BREAK_HZ = 1000.0

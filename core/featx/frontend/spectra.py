@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from featx.errors import ParameterError
 from featx.frontend.presets import preset
 from featx.frontend.processor import compute
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
-    from featx.types import FloatArray
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from featx.frontend.lanes import apply_bank, fill, has_lanes
 from featx.frontend.pitch_classes import LibrosaChroma
 from featx.frontend.processor import Processor, compute
 from featx.frontend.triangles import Mel
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
+from featx.types import AnyArray, FloatArray
 
 # what the functions derive from: librosa's frames, and the parts of every representation
 _SPECTRUM = FrontEnd(name="spectrogram", sr=None, framing=Framing(pad_mode="constant"), bank=Bins())

@@ -11,10 +11,10 @@ import numpy as np
 
 from featx.frontend.checks import check_finite, check_waveform
 from featx.frontend.geometry import n_frames
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
-    from featx.types import FloatArray
 
 #: Frames are cut at multiples of this, which every number of lanes divides.
 ALIGNED = 32

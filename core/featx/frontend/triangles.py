@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from featx.errors import ParameterError
 from featx.frontend.banks import FilterBank, check_span, check_within
 from featx.frontend.description import check_choice, check_integer, check_number
+from featx.types import DoubleArray
 
 if TYPE_CHECKING:
     from featx.frontend.framing import Framing
-    from featx.types import DoubleArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ from featx.frontend.lanes import block_frames, fill, has_lanes
 from featx.frontend.memory import thread_array
 from featx.frontend.presets import preset
 from featx.frontend.streams import Excerpt
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.front_end import FrontEnd
-    from featx.types import FloatArray
 
 #: Partials outside this range in Hz do not vote.
 _LOW, _HIGH = 150.0, 4000.0

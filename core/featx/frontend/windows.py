@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from featx.errors import ParameterError
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray
+from featx.types import DoubleArray
 
 #: Exponent that makes Kaldi's window of a symmetric Hann window.
 _POVEY = 0.85

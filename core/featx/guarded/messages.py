@@ -209,12 +209,7 @@ def _checked(plain: Any, kind: type) -> Any:
 class Channel:
     """Messages over two pipes; a message may arrive in any number of pieces.
 
-    Parameters
-    ----------
-    reading, writing : int
-        Descriptors; the channel closes them.
-    body_bytes : int > 0
-        Largest body that is accepted.
+    The channel closes its descriptors. A body of more than ``body_bytes`` is refused.
     """
 
     def __init__(self, reading: int, writing: int, *, body_bytes: int = BODY_BYTES) -> None:

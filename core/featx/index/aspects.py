@@ -22,11 +22,11 @@ import numpy as np
 
 from featx.errors import ParameterError, listed
 from featx.index.exact import unit_rows
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.index.hosting import HostedIndex
     from featx.interfaces import Index
-    from featx.types import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

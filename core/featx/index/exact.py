@@ -14,10 +14,10 @@ import numpy as np
 
 from featx.errors import DigestError, ParameterError, StoreError
 from featx.interfaces import Index
+from featx.types import DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.index.hosting import HostedIndex
-    from featx.types import DoubleArray, FloatArray
 
 FORMAT = 2
 _FILE = "exact.npz"

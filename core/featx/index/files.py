@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, WeightsError
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.store.views import FeatureView
-    from featx.types import FloatArray
 
 
 class FileVectors:

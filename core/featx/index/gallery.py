@@ -34,10 +34,10 @@ from featx.index.saved import FOLDER, IndexDescription, SavedIndex, is_index_fol
 from featx.store import Store
 from featx.store.filenames import safe_name
 from featx.store.selecting import clip_feature
+from featx.types import DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.store.views import FeatureView
-    from featx.types import DoubleArray, FloatArray
 
 #: Folders of a saved index: that of whole vectors, and that of aspects.
 WHOLE, ASPECTS = "vectors", "aspects"

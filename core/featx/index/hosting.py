@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +18,11 @@ from featx.errors import FeatxError, ParameterError, PluginError, listed
 from featx.interfaces import API_VERSION, Index, IndexSpec
 from featx.params import parse_params
 from featx.registry import Registered, import_object, load_registry
-
-if TYPE_CHECKING:
-    from featx.types import FloatArray
+from featx.types import FloatArray
 
 EXACT = IndexSpec(
     name="exact",
-    summary="Every query against every vector; the default, and the referee of the others.",
+    summary="Compares a query with every vector; the default, and the reference for other indexes.",
     version="1",
     factory="featx.index:ExactIndex",
     api=API_VERSION,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from featx.errors import ParameterError
 from featx.index.exact import unit_rows
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray, FloatArray
+from featx.types import DoubleArray, FloatArray
 
 #: How several examples become one search: mean of unit vectors, plain mean (the prototype of a
 #: set), or the nearest to any of them.

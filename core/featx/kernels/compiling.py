@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 import threading
@@ -114,18 +115,34 @@ def on_compile(tell: Callable[[], None]) -> None:
 def kernel_folder(package: str = "featx") -> Path | None:
     """Return the folder for compiled kernels of a top-level package, made if need be.
 
-    None if nothing can be written.
+    What lies in it is run: below a base it is ours alone at every level. None if there is no such
+    folder that can be written.
     """
     name = f"kernels-{package.strip('_')}-{_sources_hash(package)}"
-    for base in _bases():
-        folder = base / name
+    for base, *levels in _bases():
         try:
+            folder = Path(base)
             folder.mkdir(parents=True, exist_ok=True)
+            for level in (*levels, name):
+                folder = folder / level
+                folder.mkdir(mode=0o700, exist_ok=True)
+                if not _is_ours(folder):
+                    break
+            else:
+                if os.access(folder, os.W_OK | os.X_OK):
+                    return folder
         except OSError:
             continue
-        if os.access(folder, os.W_OK | os.X_OK):
-            return folder
     return None
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether ``folder`` is no link, belongs to this user, and nobody else may write."""
+    about = folder.lstat()
+    if not hasattr(os, "getuid"):
+        return stat.S_ISDIR(about.st_mode)
+    writable = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not writable
 
 
 def _sources_hash(package: str) -> str:
@@ -143,11 +160,14 @@ def _sources_hash(package: str) -> str:
     return digest.hexdigest()
 
 
-def _bases() -> Iterator[Path]:
-    """Yield candidates: numba's own variable, the cache folder of featx, the temporary folder."""
+def _bases() -> Iterator[tuple[str | Path, ...]]:
+    """Yield candidates with the levels below them that must be ours.
+
+    These are numba's own variable, the cache folder of featx, and the temporary folder.
+    """
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        yield Path(chosen)
+        yield (chosen,)
     with contextlib.suppress(RuntimeError):  # the user may have no home
-        yield cache_folder()
+        yield (cache_folder(),)
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    yield Path(tempfile.gettempdir()) / f"featx-{user}"
+    yield tempfile.gettempdir(), f"featx-{user}"

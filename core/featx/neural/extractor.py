@@ -11,12 +11,10 @@ from featx.interfaces import Context, Extractor, Track
 from featx.neural.descriptions import Segments, check_config
 from featx.neural.segments import Frames, Statistics, run_segments, spans_of
 from featx.neural.tensors import build, inference, initial_tensors, load_tensors
-from featx.types import Features
+from featx.types import AnyArray, Features, FloatArray
 
 if TYPE_CHECKING:
     import torch
-
-    from featx.types import AnyArray, FloatArray
 
 
 class NetworkExtractor(Extractor):

@@ -10,11 +10,10 @@ import numpy as np
 
 from featx.errors import ParameterError, PluginError
 from featx.neural.descriptions import Segments
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     import torch
-
-    from featx.types import AnyArray, FloatArray
 
 #: What `Statistics` can compute.
 STATISTICS = ("mean", "std", "min", "max")

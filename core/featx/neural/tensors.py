@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from featx.errors import ParameterError, WeightsError
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     import torch
-
-    from featx.types import AnyArray, FloatArray
 
     ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 

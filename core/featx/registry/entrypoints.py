@@ -20,20 +20,9 @@ COMMAND_GROUP = "featx.commands"
 class InstalledEntry:
     """One entry point of one installed distribution, not imported.
 
-    Parameters
-    ----------
-    name : str
-        Name of the entry point: the plugin or the command.
-    distribution : str
-        Normalised distribution name.
-    version : str
-        Version of the distribution.
-    value : str
-        ``package.module`` or ``package.module:attribute``.
-    entry_point : importlib_metadata.EntryPoint or None
-        None where the metadata of the distribution cannot be read.
-    problem : str
-        Why the metadata cannot be read; empty when it can.
+    ``distribution`` is a normalised name, ``value`` is ``package.module`` or
+    ``package.module:attribute``. Where the metadata of the distribution cannot be read,
+    ``entry_point`` is None and ``problem`` says why.
     """
 
     name: str

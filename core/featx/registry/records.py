@@ -77,12 +77,7 @@ class Registered(Generic[SpecT]):
 class Registry:
     """The working plugins of one environment, looked up by short or full name.
 
-    Parameters
-    ----------
-    plugins : iterable of PluginRecord
-        Every installed plugin, working or not.
-    extractors, losses, indexes : iterable of Registered
-        What the working ones give.
+    ``plugins`` are all installed ones, working or not.
     """
 
     def __init__(

@@ -58,15 +58,7 @@ class CommittedShard(NamedTuple):
 class LedgerView(CatalogueFile):
     """What the ledgers of a store say, as of the last `refresh`; memory does not grow with it.
 
-    Parameters
-    ----------
-    folder : path
-        A store folder.
-
-    Raises
-    ------
-    StoreError
-        If the folder is no store or a ledger is damaged.
+    A folder that is no store, and a damaged ledger, raise `StoreError`.
     """
 
     def track(self, track_id: str) -> TrackRecord | None:

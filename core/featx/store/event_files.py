@@ -85,15 +85,7 @@ def write_midi(store: Store, chosen: _Chosen, folder: Path) -> list[Path]:
 
 
 class TextFiles:
-    """An export of one text file per track and feature.
-
-    Parameters
-    ----------
-    suffix : str
-        Of the files, behind the name of the feature.
-    text : function
-        From events to the content of a file.
-    """
+    """An export of one text file per track and feature, ``suffix`` behind the feature's name."""
 
     def __init__(self, suffix: str, text: Callable[[Events], str]) -> None:
         self._suffix = suffix

@@ -66,22 +66,10 @@ def clip_feature(
 ) -> FeatureView:
     """Return the clip feature that the names mean.
 
-    Parameters
-    ----------
-    store : Store
-        An open store.
-    extractor : str, optional
-        Name as the store lists it; may be omitted where there is one, or ``feature`` names it.
-    feature : str, optional
-        ``summary`` or ``mfcc.summary``; by default the one with ``column``, ``embedding``, or the
-        only clip feature there is.
-    column : str, optional
-        A column that the feature must have.
-
-    Raises
-    ------
-    ParameterError
-        If a name is unknown or missing, or the feature is no clip feature.
+    ``extractor`` is a name as the store lists it; it may be omitted where there is one, or where
+    ``feature`` names it. ``feature`` is such as ``summary`` or ``mfcc.summary``; by default the one
+    with ``column``, ``embedding``, or the only clip feature there is. Anything else raises
+    `ParameterError`.
     """
     if extractor is None and feature is not None and "." in feature:
         extractor, feature = split_name(store, feature)

@@ -97,7 +97,7 @@ class Inspector:
             try:
                 names.append(raw.decode())
             except UnicodeDecodeError as error:
-                raise Refusal(f"{path} holds a name that is no UTF-8") from error
+                raise Refusal(f"{path} contains a name that is not UTF-8") from error
         return sorted(names)
 
     def group(self, path: str) -> Any:

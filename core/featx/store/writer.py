@@ -30,21 +30,12 @@ class StoreWriter:
     """Writes shards and outcomes into the store in ``folder``, one writer per process.
 
     Everything is durable when a method returns. Any number of writers may work on one store at
-    once; each has a ledger of its own.
+    once; each has a ledger of its own. A folder that does not exist is created; one that cannot be
+    used raises `StoreError`.
 
-    Parameters
-    ----------
-    folder : path
-        Created if it does not exist.
-    provenance : mapping
-        Versions of featx, libraries and decoder as plain JSON values. They go into ledger and
-        shards and are not part of any identity. Keep times and host names out: equal results then
-        give equal files.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be used.
+    ``provenance`` are versions of featx, libraries and decoder as plain JSON values. They go into
+    ledger and shards and are not part of any identity. Keep times and host names out: equal results
+    then give equal files.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, provenance: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from .conformance.checks import check_loss as check_loss
 from .conformance.checks import examine_extractor as examine_extractor
 from .conformance.checks import examine_index as examine_index
 from .conformance.checks import examine_loss as examine_loss
+from .conformance.fingerprint import fingerprint as fingerprint
 from .conformance.report import ConformanceError as ConformanceError
 from .conformance.report import Outcome as Outcome
 from .conformance.report import Report as Report

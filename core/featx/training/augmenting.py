@@ -13,11 +13,11 @@ import numpy as np
 from featx.errors import ParameterError
 from featx.training.options import UNCHANGED, AugmentParams
 from featx.training.samplers import Crop, random_start
+from featx.types import DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.training.crops import CropReader
     from featx.training.songs import Songs
-    from featx.types import DoubleArray, FloatArray
 
 #: What only samples, or only bands, can undergo.
 _SAMPLES_ONLY = ("augment_reverb", "augment_semitones", "augment_stretch")

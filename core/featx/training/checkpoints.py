@@ -6,16 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.errors import ParameterError, TrainingError, WeightsError
+from featx.types import AnyArray
 from featx.weights import load_weights, save_weights
 from featx.weights.cards import STATE_NAME
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray
 
 _FORMAT = 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,7 @@ from featx.training.method import Batch, GradientMethod
 from featx.training.metrics import macro_roc_auc
 from featx.training.samplers import Sampler, SegmentSampler
 from featx.training.songs import Songs
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray
+from featx.types import AnyArray
 
 
 class Classes(ABC):

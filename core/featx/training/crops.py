@@ -33,11 +33,11 @@ from featx.training.augmenting import (
 )
 from featx.training.options import UNCHANGED, AugmentParams
 from featx.training.samplers import Crop
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.store.reading import Store
     from featx.store.views import FeatureView
-    from featx.types import FloatArray
 
 #: Seconds read on both sides of a crop, so that the edges of resampling fall outside.
 _MARGIN = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from featx.training.options import FitParams
 from featx.training.progress import Standing, TrainingReporter
 from featx.training.samplers import Crop, random_start
 from featx.training.songs import Failure, Songs, SongSplit
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
+from featx.types import AnyArray, FloatArray
 
 #: Seconds between two lines about how many songs are read.
 _LINE_SECONDS = 30.0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,27 +17,15 @@ from featx.frontend import frame_geometry
 from featx.training.crops import CropSpec
 from featx.training.samplers import Example, SongSampler
 from featx.training.songs import Songs
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray
+from featx.types import AnyArray, DoubleArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameGrid:
-    """Where the targets of a crop lie in time.
+    """Where the ``n`` targets of a crop lie in time, counted in samples at ``sr`` Hz.
 
-    Parameters
-    ----------
-    sr : int > 0
-        Rate in Hz that samples are counted at.
-    unit : Fraction > 0
-        Samples of one step of `Crop.start`: 1 for waveforms, the hop of a front end.
-    hop : Fraction > 0
-        Samples between two targets.
-    first : Fraction >= 0
-        Samples from the start of a crop to the centre of its first target.
-    n : int > 0
-        Targets of a crop.
+    ``unit`` is one step of `Crop.start`: 1 for waveforms, the hop of a front end. ``hop`` lies
+    between two targets, ``first`` between the start of a crop and the centre of its first target.
     """
 
     sr: int

@@ -9,15 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from featx.training.checkpoints import State, load_state, save_state
 from featx.training.options import TrainingParams
 from featx.training.progress import TrainingReporter
 from featx.training.songs import Failure
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray
+from featx.types import AnyArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,10 @@ from featx.training.augmenting import Augmenter
 from featx.training.crops import CropReader
 from featx.training.samplers import Crop, Example, Sampler
 from featx.training.songs import Failure
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     import torch
-
-    from featx.types import AnyArray, FloatArray
 
 T = TypeVar("T")
 

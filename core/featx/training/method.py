@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from featx.types import AnyArray, FloatArray
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from featx.training.crops import CropSpec
     from featx.training.samplers import Sampler
     from featx.training.songs import Songs
-    from featx.types import AnyArray, FloatArray
 
 #: Tensors by role: crops ``(batch, ...)`` or ``(batch, n, ...)`` float32, and targets.
 Batch: TypeAlias = "Mapping[str, torch.Tensor]"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from featx.types import AnyArray, DoubleArray
+from featx.types import AnyArray, DoubleArray
 
 
 def roc_auc(scores: AnyArray, truth: AnyArray) -> DoubleArray:

@@ -24,7 +24,7 @@ class AugmentParams:
     """
 
     augment_share: float = param(
-        1.0, "Probability of each of the changes that follow, for every crop, 0..1.", ge=0, le=1
+        1.0, "Probability of each of the following modifications, for every crop, 0..1.", ge=0, le=1
     )
     augment_gain_db: tuple[float, ...] = param(
         (), "Range of the change of level in dB, such as -12,3; empty for none."
@@ -43,40 +43,41 @@ class AugmentParams:
     )
     augment_band_limit: float = param(
         0.0,
-        "Largest share of the frequency axis that is emptied, from the top, 0..1; 0 for none.",
+        "Largest share of the frequency axis that is removed, from the top, 0..1; 0 for none.",
         ge=0,
         lt=1,
     )
-    augment_time_masks: int = param(0, "Spans of time that are silenced, >= 0.", ge=0)
+    augment_time_masks: int = param(0, "Number of time spans that are silenced, >= 0.", ge=0)
     augment_time_mask: float = param(
-        0.1, "Longest of them, as a share of the crop, 0..1.", ge=0, le=1
+        0.1, "Longest of these spans, as a share of the crop, 0..1.", ge=0, le=1
     )
-    augment_band_masks: int = param(0, "Ranges of bands that are emptied, >= 0; bands only.", ge=0)
+    augment_band_masks: int = param(
+        0, "Number of frequency ranges that are emptied, >= 0; bands only.", ge=0
+    )
     augment_band_mask: float = param(
-        0.1, "Widest of them, as a share of all bands, 0..1.", ge=0, le=1
+        0.1, "Widest of these ranges, as a share of all bands, 0..1.", ge=0, le=1
     )
     augment_band_shift: int = param(
         0,
-        "Most bands by which the spectrum is shifted up or down, >= 0; bands only. The outermost "
-        "band fills the gap.",
+        "Largest shift of the spectrum in bands, up or down, >= 0; bands only. The outermost band "
+        "fills the gap.",
         ge=0,
     )
     augment_reverb: float = param(
         0.0,
-        "Longest decay by 60 dB of a room in seconds (falling noise), >= 0; 0 for none; samples "
-        "only.",
+        "Longest reverberation, as the decay by 60 dB in seconds, >= 0; 0 for none; samples only.",
         ge=0,
     )
     augment_semitones: float = param(
         0.0,
-        "Most semitones by which pitch is shifted, tempo kept, >= 0; samples only; needs "
+        "Largest pitch shift in semitones at constant tempo, >= 0; samples only; needs "
         "featx[augment].",
         ge=0,
     )
     augment_stretch: float = param(
         1.0,
-        "Largest factor by which tempo is divided or multiplied, pitch kept, >= 1; samples only; "
-        "needs featx[augment]. A crop that became shorter is repeated.",
+        "Largest factor by which the tempo is divided or multiplied at constant pitch, >= 1; "
+        "samples only; needs featx[augment]. A crop that becomes shorter is repeated.",
         ge=1,
     )
 
@@ -100,20 +101,20 @@ class TrainingParams(AugmentParams):
 
     split_by: str = param(
         "artist",
-        "Without songs to validate by in the manifest: hold out whole artists, or single songs.",
+        "If the manifest names no validation songs: hold out whole artists, or single songs.",
         choices=("artist", "song"),
     )
     valid_fraction: float = param(
         0.1,
-        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
+        "Share of artists or songs held out if the manifest names no validation songs, 0..0.5.",
         ge=0,
         le=0.5,
     )
     checkpoint_minutes: float = param(5.0, "Minutes between two checkpoints, >= 0.", ge=0)
     export_dtype: str = param(
-        "float32", "Type of the weights that come out.", choices=("float32", "float16")
+        "float32", "Type of the exported weights.", choices=("float32", "float16")
     )
-    seed: int = param(0, "Everything random follows from it, >= 0.", ge=0)
+    seed: int = param(0, "Seed of all random choices, >= 0.", ge=0)
 
 
 @params_class
@@ -128,7 +129,7 @@ class FitParams(TrainingParams):
     steps: int = param(100, "Most steps, where a fit takes several, > 0.", gt=0)
     valid_fraction: float = param(
         0.0,
-        "Share of artists or songs held out where the manifest names none to validate by, 0..0.5.",
+        "Share of artists or songs held out if the manifest names no validation songs, 0..0.5.",
         ge=0,
         le=0.5,
     )
@@ -140,41 +141,49 @@ class GradientParams(TrainingParams):
 
     batch_size: int = param(16, "Examples per step, > 0.", gt=0)
     epochs: float | None = param(
-        None, "Passes over the training examples after which it ends; None for no limit.", gt=0
+        None, "Number of passes over the training examples; None for no limit.", gt=0
     )
     steps: int | None = param(
-        None, "Steps after which it ends; None leaves that to epochs and the schedule.", gt=0
+        None, "Number of steps; None to let epochs and the schedule decide.", gt=0
     )
     optimizer: str = param("sgd", "Optimiser.", choices=("sgd", "adam", "adamw"))
     lr: float = param(0.01, "Learning rate of the first step, > 0.", gt=0)
-    momentum: float = param(0.9, "Nesterov momentum of sgd, 0..1; 0 is none.", ge=0, lt=1)
+    momentum: float = param(0.9, "Nesterov momentum of sgd, 0..1; 0 for none.", ge=0, lt=1)
     weight_decay: float = param(0.0, "Added to gradients (decoupled in adamw), >= 0.", ge=0)
     lr_decay: float = param(
         0.0, "Time decay: step n has learning rate lr / (1 + lr_decay n), >= 0.", ge=0
     )
     schedule: str = param(
         "constant",
-        "What happens when validation no longer improves: nothing; the next of several stages, "
-        "from the best weights; or a smaller learning rate.",
+        "When validation no longer improves: constant does nothing, stages starts the next stage "
+        "with the best weights, plateau lowers the learning rate.",
         choices=("constant", "stages", "plateau"),
     )
     patience: int = param(
-        3, "Validations without improvement that stages and plateau put up with, >= 0.", ge=0
+        3, "Validations without improvement before stages and plateau react, >= 0.", ge=0
     )
-    factor: float = param(0.2, "Of the learning rate from stage to stage, 0..1.", gt=0, lt=1)
-    stages: int = param(5, "Stages, the first one included, > 0.", gt=0)
-    min_lr: float = param(0.0, "Below this plateau does not go, >= 0.", ge=0)
+    factor: float = param(
+        0.2, "Factor by which stages and plateau lower the learning rate, 0..1.", gt=0, lt=1
+    )
+    stages: int = param(5, "Number of stages, including the first, > 0.", gt=0)
+    min_lr: float = param(0.0, "Smallest learning rate of plateau, >= 0.", ge=0)
     early_stop: int = param(
-        0, "Validations without improvement after which it ends, > 0; 0 for never.", ge=0
+        0,
+        "End the training after this number of validations without improvement, >= 0; 0 for never.",
+        ge=0,
     )
-    clip_norm: float = param(0.0, "Largest norm of all gradients together, > 0; 0 for any.", ge=0)
+    clip_norm: float = param(
+        0.0, "Largest norm of all gradients together, >= 0; 0 for no limit.", ge=0
+    )
     precision: str = param(
         "float32",
-        "Of the network: full, or mixed with one of the short types.",
+        "Precision of the network: float32, or mixed precision with one of the 16-bit types.",
         choices=("float32", "bfloat16", "float16"),
     )
-    validate_every: int = param(0, "Steps between two validations, > 0; 0 for once an epoch.", ge=0)
-    log_every: int = param(20, "Steps over which a line of the log is the mean, > 0.", gt=0)
+    validate_every: int = param(
+        0, "Steps between two validations, >= 0; 0 for once per epoch.", ge=0
+    )
+    log_every: int = param(20, "Steps that are averaged in one row of the log, > 0.", gt=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,19 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx._version import __version__
 from featx.training.planning import TrainingPlan
 from featx.training.songs import Failure, SongSplit
+from featx.types import AnyArray
 from featx.weights import Provenance, file_sha256, save_weights
 from featx.weights.cards import CARD_NAME
 from featx.weights.files import replacing
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray
 
 
 @dataclass(kw_only=True)

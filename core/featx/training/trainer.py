@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -27,9 +27,7 @@ from featx.training.schedules import (
     steps_in_all,
 )
 from featx.training.songs import Failure
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray
+from featx.types import AnyArray
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -20,24 +20,12 @@ STATE_NAME = "state.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """One folder that `featx.training.train` wrote.
+    """One folder that `featx.training.train` wrote, which ``featx run --weights`` takes.
 
-    Parameters
-    ----------
-    folder : str
-        What ``featx run --weights`` takes.
-    status : str
-        ``ok``; ``unfinished`` where training was interrupted and can be resumed; ``changed`` where
-        the file is not the one that the card describes; ``missing`` where there is no file;
-        ``in training`` where there is a state but no result yet.
-    extractor, method, weights, sha256 : str
-        From the card; empty while in training.
-    steps : int
-        Steps that were trained.
-    metrics : mapping of str to float
-        Of the best validation.
-    bytes : int
-        Size of the weights.
+    ``status`` is ``ok``; ``unfinished`` where training was interrupted and can be resumed;
+    ``changed`` where the file is not the one that the card describes; ``missing`` where there is no
+    file; ``in training`` where there is a state but no result yet. The other texts are those of the
+    card, empty while in training; ``metrics`` are those of the best validation.
     """
 
     folder: str
@@ -99,7 +87,8 @@ def origin(path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        Number of songs, method, and ``data.origin`` where the card has it; empty without a card.
+        Number of songs and method of a training by featx, and ``data.origin`` where the card has
+        it; empty without a card.
     """
     beside = Path(path).with_suffix(".json")
     if not beside.is_file():
@@ -107,6 +96,8 @@ def origin(path: str | os.PathLike[str]) -> str:
     try:
         card: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
         data = card["data"]
+        if "train_songs" not in data:  # learned elsewhere
+            return str(data["origin"])
         summary = f"{data['train_songs']} songs by method {card['method']!r}"
         return f"{summary}: {data['origin']}" if "origin" in data else summary
     except (ValueError, KeyError, TypeError):

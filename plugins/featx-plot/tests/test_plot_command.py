@@ -51,6 +51,20 @@ def test_a_picture_is_replaced_only_when_told_to(wav: Path, tmp_path: Path) -> N
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_events_of_an_extractor_are_drawn_without_a_store(tmp_path: Path, drawn) -> None:
+    path = tmp_path / "piece.wav"
+    piece = synthesise(seed=1, duration=8.0, sr=22050)
+    soundfile.write(path, piece.y, piece.sr)
+    pytest.importorskip("featx_beat")
+    invoke(path, "--plugin", "onset-beats", "-o", tmp_path / "a.png")
+    invoke(path, "--plugin", "onset-beats", "--feature", "onset-beats.activation",
+           "-o", tmp_path / "b.png")  # fmt: skip
+    assert len(kinds(drawn[1])) == len(kinds(drawn[0])) + 1
+    with pytest.raises(ParameterError, match="beats, tempo"):
+        invoke(path, "--plugin", "onset-beats", "--feature", "onset-beats.chords",
+               "-o", tmp_path / "c.png")  # fmt: skip
+
+
 def test_without_options_it_draws_waveform_and_spectrogram(
     wav: Path, tmp_path: Path, monkeypatch, drawn
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from featx_bench.render.arranging import TAG_CATEGORIES, Arrangement, Channel, arrange
 from featx_bench.render.midi import to_midi
 from featx_bench.render.planning import RenderOptions, TrackPlan, plan_tracks
+from featx_bench.render.rhythms import Rhythm, draw_rhythm
 from featx_bench.render.running import COLUMNS, RENDER_VERSION, Rendered, render, write_labels
 from featx_bench.render.songs import Song, list_songs, read_song
 from featx_bench.render.tastes import Album, Artist, draw_artist
@@ -23,10 +24,12 @@ __all__ = [
     "Channel",
     "RenderOptions",
     "Rendered",
+    "Rhythm",
     "Song",
     "TrackPlan",
     "arrange",
     "draw_artist",
+    "draw_rhythm",
     "list_songs",
     "plan_tracks",
     "read_song",

@@ -35,6 +35,13 @@ from featx.commands import counted, echo_json, json_option, progress, split_name
     help="What plays; 'lead' alone gives solo lines.",
 )
 @click.option(
+    "--rhythms",
+    type=click.Choice(["plain", "varied"]),
+    default="plain",
+    show_default=True,
+    help="Even 4/4 with the album's groove, or metre, groove and timing drawn for every track.",
+)
+@click.option(
     "--soundfont",
     "soundfonts",
     multiple=True,
@@ -74,6 +81,7 @@ def command(
     channels: int,
     format_: str,
     parts: str,
+    rhythms: str,
     soundfonts: tuple[str, ...],
     test_soundfonts: tuple[str, ...],
     real: Path | None,
@@ -101,6 +109,7 @@ def command(
         parts=tuple(split_names("--parts", [parts])),
         soundfonts=soundfonts,
         test_soundfonts=test_soundfonts,
+        rhythms=rhythms,
     )
     with progress("tracks") as advance:
         done = render(

@@ -15,6 +15,7 @@ import numpy as np
 from featx.errors import ParameterError
 from featx_bench.render.arranging import STRETCH, Arrangement, arrange, bars_needed
 from featx_bench.render.finishing import FORMATS
+from featx_bench.render.rhythms import LONGEST, MAX_TEMPO, PLAIN, RHYTHMS, draw_rhythm
 from featx_bench.render.songs import list_songs, read_grid, read_song
 from featx_bench.render.tastes import PARTS, SPLITS, Album, Artist, draw_artist
 
@@ -48,6 +49,9 @@ class RenderOptions:
         What plays: all of ``lead``, ``second``, ``comp``, ``bass``, ``drums``, or some.
     soundfonts, test_soundfonts : tuple of str
         Paths or names; an artist keeps to one.
+    rhythms : {'plain', 'varied'}
+        Even bars of four beats with the grooves of the albums, or metres, grooves and timing drawn
+        for every track; see `featx_bench.render.Rhythm`.
     """
 
     artists: tuple[int, int, int] = (40, 5, 10)
@@ -61,6 +65,7 @@ class RenderOptions:
     parts: tuple[str, ...] = PARTS
     soundfonts: tuple[str, ...] = ("FluidR3_GM.sf2",)
     test_soundfonts: tuple[str, ...] = ("TimGM6mb.sf2",)
+    rhythms: str = "plain"
 
     def __post_init__(self) -> None:
         if min(self.artists) < 0 or sum(self.artists) == 0:
@@ -84,6 +89,8 @@ class RenderOptions:
             raise ParameterError(
                 f"parts must be some of {', '.join(PARTS)}, got {', '.join(self.parts) or 'none'}."
             )
+        if self.rhythms not in RHYTHMS:
+            raise ParameterError(f"rhythms must be one of {RHYTHMS}, got {self.rhythms!r}.")
         if not self.soundfonts or not self.test_soundfonts:
             raise ParameterError("soundfonts and test_soundfonts must name at least one file each.")
 
@@ -102,6 +109,8 @@ class RenderOptions:
         values["parts"] = [part for part in PARTS if part in self.parts]
         if values["parts"] == list(PARTS):
             del values["parts"]
+        if self.rhythms == "plain":
+            del values["rhythms"]
         return values
 
 
@@ -132,14 +141,16 @@ class TrackPlan:
         """Return the arrangement."""
         split = SPLITS.index(self.artist.split)
         number = int(self.artist.name.rpartition("-")[2])
+        seed = (options.seed, split, number, self.place)
         return arrange(
             read_song(folder, self.song),
             self.artist,
             self.album,
             duration=options.duration,
-            seed=(options.seed, split, number, self.place),
+            seed=seed,
             title=f"Song {self.song}",
             parts=options.parts,
+            rhythm=PLAIN if options.rhythms == "plain" else draw_rhythm(seed),
         )
 
 
@@ -205,8 +216,11 @@ def _choose(
     for name in sorted(order, key=misfit):  # stable: those that fit come first
         if count == options.songs_per_artist:
             return
-        tempo = min(high, read_grid(folder, name).tempo * STRETCH)
-        if _usable(folder, name, bars_needed(options.duration, tempo)):
+        fastest = read_grid(folder, name).tempo * STRETCH
+        n_bars = bars_needed(options.duration, min(high, fastest))
+        if options.rhythms != "plain":
+            n_bars = bars_needed(options.duration, min(MAX_TEMPO, fastest), LONGEST)
+        if _usable(folder, name, n_bars):
             count += 1
             yield name
 

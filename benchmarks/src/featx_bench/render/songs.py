@@ -137,6 +137,37 @@ class Song(Grid):
         best = max(covered, key=lambda label: covered[label], default="")
         return best if covered.get(best, 0.0) > 0.75 * (last - start) else ""
 
+    def without_last_beats(self, start: int, n_bars: int) -> Song:
+        """Return an excerpt whose bars of four beats have lost the last one: a song in 3/4.
+
+        The excerpt still begins at beat ``start``. Notes that begin in a beat that is dropped are
+        dropped, too; what sounds into one ends with the beat before.
+        """
+        keep = METER - 1
+
+        def moved(beats: Any) -> Any:
+            bar, place = np.divmod(np.asarray(beats, np.float64) - start, METER)
+            return start + keep * bar + np.minimum(place, keep)
+
+        inside = np.arange(start, start + METER * n_bars + 1)
+        lengths = np.diff(self.beats[inside])[np.arange(METER * n_bars) % METER < keep]
+        beats = self.beats[start] + np.array([0.0, *np.cumsum(lengths)])
+        notes = {}
+        for role, rows in self.notes.items():
+            stays = (rows[:, 0] - start) % METER < keep
+            ends = moved(rows[stays, 1])
+            notes[role] = np.column_stack([moved(rows[stays, 0]), ends, rows[stays, 2:]])
+        chords = [(float(moved(c.start)), float(moved(c.end)), c.label) for c in self.chords]
+        return Song(
+            name=self.name,
+            # beats before the excerpt only keep the numbers of those inside
+            beats=np.concatenate([self.beats[:start], beats]),
+            downbeats=np.arange(start, start + keep * n_bars + 1, keep),
+            notes=notes,
+            chords=tuple(SongChord(start=a, end=b, label=c) for a, b, c in chords if b > a),
+            keys=self.keys,
+        )
+
     @functools.cached_property
     def _all_notes(self) -> DoubleArray:
         rows = np.concatenate([self.notes[role] for role in ROLES])

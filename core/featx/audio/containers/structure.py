@@ -44,25 +44,13 @@ _FLAC_FRAMES_PER_BYTE = 8192
 class Structure:
     """What the headers report.
 
-    Parameters
-    ----------
-    verdict : AudioError or None
-        Why the file cannot be decoded completely.
-    notes : tuple of Note
-        Oddities that do not matter to the audio.
-    frames : int or None
-        Frames found by counting (MP3) or by the positions on the pages (Ogg).
-    frames_sr : int or None
-        Rate in Hz to which ``frames`` refer, where that is not the native one.
-    frames_exact : bool
-        The file itself declares its length (MP3: a Xing, Info or VBRI header).
-    audio_start : int
-        Byte at which audio begins (MP3: behind the frame that declares a length).
-    head : bytes
-        What the decoder is given instead of everything before ``audio_start``, where the header
-        itself is unfinished; empty for all others.
-    codec : str
-        A codec that libsndfile does not know in this container, "" for all others.
+    ``verdict`` says why the file cannot be decoded completely, ``notes`` what is odd about it.
+    ``frames`` are those found by counting (MP3) or by the positions on the pages (Ogg), at
+    ``frames_sr`` Hz where that is not the native rate; they are ``frames_exact`` where the file
+    itself declares its length (MP3: a Xing, Info or VBRI header). Audio begins at byte
+    ``audio_start`` (MP3: behind the frame that declares a length); the decoder is given ``head``
+    instead of what is before, where the header itself is unfinished. ``codec`` is one that
+    libsndfile does not know in this container.
     """
 
     verdict: AudioError | None = None

@@ -22,22 +22,11 @@ STATES = ("fresh", "new", "stale", "failed", "skipped", "retry")
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedUnit:
-    """One track under one extractor.
+    """One track under one extractor (`PreparedExtractor.number`), in one of `STATES`.
 
-    Parameters
-    ----------
-    extractor : int
-        `PreparedExtractor.number`.
-    state : str
-        One of `STATES`.
-    reason : str
-        Why it is stale, or what failed.
-    code : str
-        Of a known failure or skip.
-    features : tuple of str
-        Outputs to compute.
-    carried : bool
-        A failure to decode that was met under another recipe and is to be recorded for this one.
+    ``reason`` says why it is stale, or what failed; ``code`` is that of a known failure or skip.
+    ``features`` are the outputs to compute. ``carried`` is a failure to decode that was met under
+    another recipe and is to be recorded for this one.
     """
 
     extractor: int
@@ -87,16 +76,9 @@ class PlannedTrack:
 class TrackComparer:
     """Says for one track after the other which extractors have to run on it.
 
-    Parameters
-    ----------
-    view : LedgerView or None
-        The ledgers of the store; None where there is no store yet.
-    extractors : sequence of PreparedExtractor
-        Extractors of the plan.
-    retry_failed : bool
-        Whether known failures are work.
-    rehash : bool
-        Whether contents are compared by hash even where size and modification time agree.
+    ``view`` are the ledgers of the store, None where there is no store yet. Known failures are work
+    if ``retry_failed``. With ``rehash`` contents are compared by hash even where size and
+    modification time agree.
     """
 
     def __init__(

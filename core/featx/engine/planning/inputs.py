@@ -30,18 +30,9 @@ class InputTrack:
 class Inputs(Iterable[InputTrack]):
     """The tracks that some inputs name; may be walked any number of times, and is never a list.
 
-    Parameters
-    ----------
-    inputs : iterable of path
-        Files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`, hidden ones
-        skipped), globs, manifests, and ``-`` for a list of files on stdin, one per line.
-    stdin : binary stream, optional
-        Read instead of the process's own.
-
-    Raises
-    ------
-    ParameterError
-        If an input does not exist.
+    ``inputs`` are files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`,
+    hidden ones skipped), globs, manifests, and ``-`` for a list of files, one per line, on
+    ``stdin``. One that does not exist raises `ParameterError`.
     """
 
     def __init__(

@@ -24,14 +24,8 @@ from featx.store.paths import is_store_folder
 class PlanCounts:
     """How many units are in which state, for each extractor, and why the stale ones are.
 
-    Parameters
-    ----------
-    tracks, to_do : int
-        Tracks, and those of them that need work.
-    states : dict of str to Counter
-        For each extractor, units by state.
-    stale : dict of str to Counter
-        For each extractor, stale units by reason.
+    ``to_do`` counts the tracks that need work. ``states`` holds units by state and ``stale`` stale
+    units by reason, for each extractor.
     """
 
     tracks: int = 0

@@ -48,30 +48,11 @@ def prepare_extractors(
 ) -> tuple[PreparedExtractor, ...]:
     """Return one `PreparedExtractor` per extractor; nothing is opened and no audio is read.
 
-    Parameters
-    ----------
-    registry : Registry
-        Loaded plugins.
-    extractors : sequence of str or type
-        Names, short or full, and classes that no package installs.
-    params : mapping, optional
-        Parameters, see `ParamsChoice`; strings are parsed.
-    features : iterable of str, optional
-        ``extractor.feature``, or a bare feature where there is one extractor. Extractors that are
-        not mentioned give their clip features, or everything if they have none.
-    weights : path or mapping, optional
-        Instead of the cached ones, see `WeightsChoice`; ``untrained`` for seeded ones.
-    device : str
-        ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; extractors that cannot use it run on the CPU.
-    quality : str
-        Of resampling.
-    seed : int
-        For untrained weights.
-
-    Raises
-    ------
-    ParameterError, PluginError, WeightsError
-        For unknown names, wrong values, or missing weights.
+    The arguments are those of `featx.run`. ``features`` are ``extractor.feature``, or bare features
+    where there is one extractor; extractors that are not mentioned give their clip features, or
+    everything if they have none. Extractors that cannot use ``device`` run on the CPU. ``seed`` is
+    that of untrained weights. Unknown names, wrong values and missing weights raise
+    `ParameterError`, `PluginError` and `WeightsError`.
     """
     if quality not in QUALITIES:
         raise ParameterError(f"quality must be one of {listed(QUALITIES)}, got {quality!r}.")

@@ -26,16 +26,9 @@ _TRIED = 1000
 class Survey:
     """How many files the inputs hold, and how their ids fit the store.
 
-    Parameters
-    ----------
-    files : int
-        Tracks that the inputs name.
-    elsewhere : int
-        Those that the store has under another id.
-    example : tuple of str
-        Id in the store and id now of the first of them.
-    gone : int
-        Tracks of the store whose file lay in one of the given folders and is not there any more.
+    ``elsewhere`` counts tracks that the store has under another id; ``example`` is the id in the
+    store and the id now of the first of them. ``gone`` counts tracks of the store whose file lay in
+    one of the given folders and is not there any more.
     """
 
     files: int = 0
@@ -61,21 +54,11 @@ class Survey:
 
 
 def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False) -> Survey:
-    """Walk the inputs once and compare their ids with those of the store.
+    """Walk the inputs once and compare their ids with those of the store, which need not exist.
 
-    Parameters
-    ----------
-    inputs : Inputs
-        Tracks.
-    store : path
-        Store folder; it need not exist.
-    gone : bool
-        Count tracks whose files are gone, too; this examines one file per track of the store.
-
-    Raises
-    ------
-    ParameterError
-        If a file has the id of another file that the store knows and that is still there.
+    With ``gone``, tracks whose files are gone are counted, too; this examines one file per track of
+    the store. If a file has the id of another file that the store knows and that is still there,
+    this raises `ParameterError`.
     """
     result = Survey()
     if not is_store_folder(Path(store)):

@@ -143,6 +143,7 @@ class _Worker:
     def _examine(self, key: int, path: str) -> Message:
         from featx.audio import Health, examine
         from featx.engine.work.messages import ExaminedFile
+        from featx.errors import is_exhaustion
 
         request = self.request
         try:
@@ -152,6 +153,8 @@ class _Worker:
                 path=path, code="memory", reason="decoding needs more memory than allowed"
             )
         except Exception as error:  # decoders meet arbitrary bytes
+            if is_exhaustion(error):
+                raise  # ends this process; another one examines the file
             reason = f"{type(error).__name__}: {error}"
             health = Health(path=path, code="decode-error", reason=reason)
         return ExaminedFile(key=key, health=health)
@@ -185,7 +188,7 @@ class _Worker:
         """Decode once, at every rate that the extractors of ``steps`` need."""
         from featx.audio import decode, read_tags
         from featx.engine.tasks import FileProperties
-        from featx.errors import AudioError
+        from featx.errors import AudioError, is_exhaustion
 
         rates = set().union(*(self.extractors[step].rates() for step in steps))
         before = _size_and_time(path)
@@ -201,6 +204,8 @@ class _Worker:
                 error
             )
         except Exception as error:  # decoders meet arbitrary bytes
+            if is_exhaustion(error):
+                raise  # ends this process; another one decodes the file
             raise AudioError("decode-error", f"{type(error).__name__}: {error}") from error
         if _size_and_time(path) != before:
             raise AudioError("changed", "the file changed while it was read")

@@ -21,19 +21,9 @@ _RECORDS_AT_ONCE = 500
 class ShardCutter:
     """The shard tasks of a plan, in the order of the inputs; to be iterated once.
 
-    Parameters
-    ----------
-    plan : Plan
-        What there is to do.
-    settings : RunSettings
-        What all shards have in common.
-    summary : RunSummary
-        Counts what is known already.
-    writer : StoreWriter
-        Records what changed without audio: paths, times, manifest columns, and failures to decode
-        that are known under other recipes.
-    shard_tracks : int > 0
-        Most tracks of one shard.
+    ``summary`` counts what is known already. ``writer`` records what changed without audio: paths,
+    times, manifest columns, and failures to decode that are known under other recipes. A shard has
+    ``shard_tracks`` tracks at most.
     """
 
     def __init__(

@@ -30,20 +30,8 @@ _LOST_ATTEMPTS = 3
 class Dispatcher:
     """One run, from the first shard to the last.
 
-    Parameters
-    ----------
-    plan : Plan
-        What there is to do.
-    settings : RunSettings
-        What all shards have in common.
-    workers : int > 0
-        Shards in work at once.
-    total : int
-        Number of files, for progress.
-    executor : Executor, optional
-        By default threads of this process, each with a child.
-    progress : Reporter, optional
-        Shows how the run goes.
+    ``workers`` shards are in work at once, by default in threads of this process, each with a
+    child. ``total`` is the number of files, for progress.
     """
 
     def __init__(

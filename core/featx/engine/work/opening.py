@@ -17,6 +17,7 @@ from featx.errors import (
     ParameterError,
     PluginError,
     WeightsError,
+    is_exhaustion,
     listed,
 )
 from featx.frontend import frame_geometry, preset
@@ -91,21 +92,8 @@ class HostTrack:
 class OpenExtractor:
     """One extractor, opened; what the host does around every call.
 
-    Parameters
-    ----------
-    prepared : PreparedExtractor
-        What to open.
-    threads : int > 0
-        Threads it may use.
-    seed : int
-        For untrained weights.
-
-    Raises
-    ------
-    PluginError
-        If the factory is no `Extractor`, or opening it raises.
-    WeightsError
-        If the weights are not those of the recipe (any more).
+    If the factory is no `Extractor`, or opening it raises, that is a `PluginError`; if the weights
+    are not those of the recipe (any more), a `WeightsError`.
     """
 
     def __init__(self, prepared: PreparedExtractor, *, threads: int, seed: int) -> None:
@@ -194,6 +182,8 @@ class OpenExtractor:
         except MemoryError as error:
             raise ExtractionError("memory", _described(error)) from error
         except (Exception, SystemExit) as error:
+            if is_exhaustion(error):
+                raise  # ends this process; another one extracts from the track
             code = "memory" if _out_of_memory(error) else "extractor-error"
             raise ExtractionError(code, _described(error)) from error
         specs = tuple(resolved.output(name) for name in self.prepared.features)

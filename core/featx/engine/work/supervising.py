@@ -78,13 +78,7 @@ class Supervisor:
     A batch of tracks is sent to the child, which announces every step. If it dies in a step, that
     track is sent again, alone; if that kills a fresh child too, the step is recorded as failed. If
     it dies without having announced a step, the batch is halved until one track is left.
-
-    Parameters
-    ----------
-    settings : RunSettings
-        What to open in the child, and its limits.
-    stopping : callable
-        Returns whether to stop after the track in work.
+    ``stopping()`` says whether to stop after the track in work.
     """
 
     def __init__(self, settings: RunSettings, stopping: Callable[[], bool]) -> None:

@@ -20,12 +20,8 @@ _ERRORS: Mapping[str, type[FeatxError]] = {
 class Worker:
     """A supervised child with open extractors.
 
-    Raises
-    ------
-    FeatxError
-        If an extractor cannot be opened.
-    ChildDiedError
-        If the child dies meanwhile.
+    If an extractor cannot be opened, that is a `FeatxError`; if the child dies meanwhile, a
+    `ChildDiedError`.
     """
 
     def __init__(self, settings: RunSettings) -> None:

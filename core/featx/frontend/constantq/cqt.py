@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,7 @@ from featx.frontend.description import check_choice, check_integer, check_number
 from featx.frontend.framing import Framing
 from featx.frontend.front_end import FrontEnd
 from featx.frontend.tuning import estimate_tuning
-
-if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
+from featx.types import AnyArray, FloatArray
 
 #: Spectra by which a recording's tuning is estimated, at any rate.
 _TUNING = FrontEnd(

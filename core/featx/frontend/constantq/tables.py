@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featx.frontend.constantq.filters import Filter, constant_q_filters
 from featx.frontend.windows import window
-
-if TYPE_CHECKING:
-    from featx.types import DoubleArray, FloatArray
+from featx.types import DoubleArray, FloatArray
 
 #: Pairs of taps of the half-band filter: 39 taps, 21 of which are not zero.
 PAIRS = 10

@@ -10,11 +10,11 @@ import numpy as np
 from featx.frontend.checks import LARGEST, check_finite, frozen
 from featx.frontend.constantq.tables import PAIRS, Bank, TransformSpec, constant_q_bank
 from featx.frontend.lanes import compression_curve, on_threads
+from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     from featx.frontend.banks import ConstantQ
     from featx.frontend.front_end import FrontEnd
-    from featx.types import AnyArray, FloatArray
 
 #: What takes a little less than the largest sane sample beyond the largest float32.
 _OVERFLOW = np.float32(1.001 * float(np.finfo(np.float32).max) / LARGEST)

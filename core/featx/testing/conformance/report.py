@@ -22,7 +22,7 @@ EXTRACTOR_CHECKS: Mapping[str, str] = {
     "light-resolve": "resolving parameters imports neither torch nor numba",
     "params": "parameters are documented, and survive JSON and --set",
     "resolve": "resolve gives valid, repeatable outputs for every rate and choice",
-    "weights": "weights are at hand, or not needed",
+    "weights": "weights are available, or not needed",
     "open": "the extractor opens and closes",
     "outputs": "every output has the declared shape, dtype and range, is finite, and varies",
     "repeatable": "the same input gives the same numbers, also after others and after reopening",

@@ -24,7 +24,7 @@ class ChordParams:
 
     vocabulary: str = param(
         "sevenths",
-        "Chords that are told apart: majmin, sevenths (and triads), or full (14 qualities).",
+        "Vocabulary of chords: majmin, sevenths (and triads), or full (14 qualities).",
         choices=tuple(VOCABULARIES),
     )
     mean_duration: float = param(

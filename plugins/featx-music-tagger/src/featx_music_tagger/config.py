@@ -102,8 +102,8 @@ class MusicTaggerParams:
     )
     windows: str = param(
         "centre",
-        "What is looked at: the middle 29.12 s as published, or the mean over all complete "
-        "windows of 29.12 s.",
+        "Part of the track: the middle 29.12 s as published, or the mean over all complete windows "
+        "of 29.12 s.",
         choices=("centre", "all"),
     )
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from featx.commands import overwrite_option
+from featx.commands import no_plugin_option, overwrite_option, set_option
 from featx.errors import ParameterError, listed
+from featx_plot.extracted import extract, extractor_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from featx.annotations import Events
     from featx.store import Store
     from featx.store.views import FeatureView
-    from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
+    from featx.types import AnyArray, DoubleArray, Features, FeatureSpec, FloatArray
     from featx_plot import Frames
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -52,6 +53,11 @@ def _complete_preset(
     help="Front end to draw, such as 'fe-artist'; 'none' for no spectrogram. May be repeated.  "
     "[default: librosa]",
 )
+@extractor_option(
+    "Extractor to run on AUDIO; its first events or frames are drawn, or those that --feature and "
+    "--over name. May be repeated."
+)
+@set_option
 @click.option(
     "--store",
     "store_path",
@@ -89,11 +95,14 @@ def _complete_preset(
 )
 @click.option("--title", help="Heading.  [default: the file's name]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
+@no_plugin_option
 @overwrite_option
 def command(
     audio: Path,
     output: Path | None,
     presets: tuple[str, ...],
+    plugins: tuple[str, ...],
+    settings: tuple[str, ...],
     store_path: Path | None,
     features: tuple[str, ...],
     over: tuple[str, ...],
@@ -109,6 +118,7 @@ def command(
 
     \b
     featx plot song.flac
+    featx plot song.flac --plugin beats --plugin chords
     featx plot song.flac --spectrogram fe-beatthis --events song.beats --offset 30 --duration 10
     featx plot song.flac --store features/ --feature chroma.frames --over spectral.frames:centroid
     """  # noqa: D301  (click reads the backspace)
@@ -122,13 +132,22 @@ def command(
     panels = _spectrograms(audio, presets or ("librosa",), offset, duration)
     lines: list[Frames] = []
     events = [group for text in event_files for group in _events(text)]
-    if features or over:
+    extracted = extract(audio, plugins, settings)
+    named = {name.rpartition(".")[0] for name in (*features, *over)}
+    for plugin, values in extracted.items():
+        if plugin not in named:
+            _add_extracted(values, f"{plugin}.{_first(values)}", panels, events)
+    for names, target in ((features, panels), (over, lines)):
+        for name in names:
+            plugin = name.rpartition(".")[0]
+            if plugin in extracted:
+                _add_extracted(extracted[plugin], name, target, events)
+    names_of_store = [n for n in (*features, *over) if n.rpartition(".")[0] not in extracted]
+    if names_of_store:
         with _open(store_path) as store:
             track = track_id or _find_track(store, audio)
-            for name in features:
-                _add(store, name, track, panels, events)
-            for name in over:
-                _add(store, name, track, lines, events)
+            for name in names_of_store:
+                _add(store, name, track, panels if name in features else lines, events)
     figure = render(
         title=audio.name if title is None else title,
         y=sound.y,
@@ -177,6 +196,38 @@ def _answers_to(group: Events, name: str) -> bool:
     return name in (group.name, group.name.partition(" ")[0], group.namespace)
 
 
+def _first(features: Features) -> str:
+    """Return the first output with a time axis, or the first one."""
+    timed = (name for name, spec in features.specs.items() if spec.kind != "clip")
+    return next(timed, next(iter(features.specs)))
+
+
+def _add_extracted(
+    features: Features, name: str, panels: list[Frames], events: list[Events]
+) -> None:
+    from featx_plot import frames_panel
+
+    feature, _, columns = name.rpartition(".")[2].partition(":")
+    if feature not in features.specs:
+        raise ParameterError(f"feature must be one of {listed(features.specs)}, got {feature!r}.")
+    spec, values = features.specs[feature], features[feature]
+    _check_timed(spec, name)
+    if spec.kind == "events":
+        events.append(features.events(feature))
+        return
+    chosen = [column for column in columns.split(",") if column]
+    spec, values = _choose(spec, values, chosen)
+    panels.append(frames_panel(spec, values, features.times(feature), name=name))
+
+
+def _check_timed(spec: FeatureSpec, name: str) -> None:
+    if spec.kind == "clip":
+        raise ParameterError(
+            f"feature must have a time axis (frames or events), got {name!r}, one vector per "
+            "track. Use featx show or featx export."
+        )
+
+
 def _open(path: Path | None) -> Store:
     from featx.store import open_store
 
@@ -214,11 +265,7 @@ def _add(store: Store, name: str, track: str, panels: list[Frames], events: list
     from featx_plot import frames_panel
 
     view, columns = _view(store, name)
-    if view.spec.kind == "clip":
-        raise ParameterError(
-            f"feature must have a time axis (frames or events), got {name!r}, one vector per "
-            "track. Use featx show or featx export."
-        )
+    _check_timed(view.spec, name)
     if view.spec.kind == "events":
         if columns:
             raise ParameterError(

@@ -42,29 +42,29 @@ class SampleCNNParams(ModelParams):
     """Parameters of the extractor ``samplecnn``."""
 
     labels: tuple[str, ...] = param(
-        (), "What the outputs of the classifier are called; empty for those of the paper."
+        (), "Names of the outputs of the classifier; empty for the names in the paper."
     )
     activation: str = param(
         "model",
-        "Whether several labels can be true at once (sigmoid) or one alone (softmax); model is "
-        "what the paper has.",
+        "sigmoid if several labels can be true at once, softmax for exactly one; model for the "
+        "choice of the paper.",
         choices=("model", *ACTIVATIONS),
     )
     segments: int = param(
         0,
-        "Segments of a track, spread evenly and overlapping where they must; 0 for all complete "
-        "ones side by side.",
+        "Number of segments per track, at equal distances, overlapping if necessary; 0 for all "
+        "complete segments without overlap.",
         ge=0,
     )
     spacing: str = param(
         "inclusive",
-        "With segments: the last one ends with the track, or the track has as many equal parts "
-        "and each begins one.",
+        "Position of a given number of segments: inclusive if the last one ends with the track; "
+        "exclusive if one starts at each of as many equal parts of the track.",
         choices=("inclusive", "exclusive"),
     )
     precision: str = param(
         "float32",
-        "Of the network; bfloat16 keeps three digits and is for accelerators.",
+        "Precision of the network; bfloat16 keeps three digits and is meant for GPUs.",
         choices=("float32", "bfloat16"),
     )
 

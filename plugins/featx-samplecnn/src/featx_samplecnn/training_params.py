@@ -26,7 +26,7 @@ class TagParams(ModelParams):
     )
     max_tags: int = param(50, "Most tags out of a manifest, > 0.", gt=0)
     every_segment: bool = param(
-        True, "An epoch holds every segment of every song; otherwise one crop of every song."
+        True, "An epoch contains every segment of every song; otherwise one crop of every song."
     )
 
 
@@ -42,7 +42,7 @@ class ArtistParams(ModelParams):
     """Parameters of the method ``artist``."""
 
     every_segment: bool = param(
-        True, "An epoch holds every segment of every song; otherwise one crop of every song."
+        True, "An epoch contains every segment of every song; otherwise one crop of every song."
     )
 
 

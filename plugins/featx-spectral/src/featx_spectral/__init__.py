@@ -8,9 +8,9 @@ from featx_spectral.config import ChromaParams, MelParams, MfccParams, SpectralP
 __all__ = ["featx_extractors"]
 
 _SHORT = (
-    "Every length from one sample on has frames, padded as the front end says; silence gives the "
-    "floor of the compression, or zeros. A front end that is not centred has no frame in input "
-    "shorter than one; its summary is zero."
+    "Input of any length has frames and is padded as the front end specifies; silence gives the "
+    "smallest value of the compression, or zeros. If the front end is not centred, input shorter "
+    "than a frame has no frame, and its summary is zero."
 )
 
 

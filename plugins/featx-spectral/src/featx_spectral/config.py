@@ -49,9 +49,9 @@ _CEPSTRA = tuple(name for name, fe in PRESETS.items() if fe.cepstrum is not None
 _CHROMA = tuple(name for name, fe in PRESETS.items() if isinstance(fe.bank, Chroma | LibrosaChroma))
 _LOGARITHMS: dict[str, type[Decibel | Ln | Log10]] = {"log10": Log10, "ln": Ln, "db": Decibel}
 
-_HOP = "Samples between frames, > 0; None as in the preset."
-_N_FFT = "Samples of the spectrum and its window, > 0; None as in the preset."
-_SR = "Rate in Hz, > 0; None as in the preset."
+_HOP = "Samples between frames, > 0; None for the value of the preset."
+_N_FFT = "Samples of the spectrum and its window, > 0; None for the value of the preset."
+_SR = "Rate in Hz, > 0; None for the value of the preset."
 
 
 @params_class
@@ -62,12 +62,16 @@ class MelParams:
     sr: int | None = param(None, _SR, gt=0)
     n_fft: int | None = param(None, _N_FFT, gt=0)
     hop_length: int | None = param(None, _HOP, gt=0)
-    n_mels: int | None = param(None, "Bands, > 0; None as in the preset.", gt=0)
-    fmin: float | None = param(None, "Lowest frequency in Hz, >= 0; None as in the preset.", ge=0)
-    fmax: float | None = param(None, "Highest frequency in Hz; None as in the preset.", gt=0)
+    n_mels: int | None = param(None, "Mel bands, > 0; None for the value of the preset.", gt=0)
+    fmin: float | None = param(
+        None, "Lowest frequency in Hz, >= 0; None for the value of the preset.", ge=0
+    )
+    fmax: float | None = param(
+        None, "Highest frequency in Hz; None for the value of the preset.", gt=0
+    )
     compression: str | None = param(
         None,
-        "Logarithm: none, log10 or ln of offset + gain x, or db; None as in the preset.",
+        "Logarithm: none, log10 or ln of offset + gain x, or db; None for the value of the preset.",
         choices=(None, "none", "log10", "ln", "db"),
     )
 
@@ -76,18 +80,20 @@ class MelParams:
 class MfccParams:
     """Parameters of ``mfcc``: a preset, and what to change about it."""
 
-    n_mfcc: int = param(13, "Coefficients, the zeroth included, 1..n_mels.", ge=1)
+    n_mfcc: int = param(13, "Number of coefficients, including the zeroth, 1..n_mels.", ge=1)
     deltas: int | None = param(
         None,
-        "Derivatives appended: 0, 1 or 2; None as in the preset.",
+        "Derivatives appended: 0, 1 or 2; None for the value of the preset.",
         choices=(None, 0, 1, 2),
     )
     front_end: str = param("librosa-mfcc", "Preset to start from.", choices=_CEPSTRA)
     sr: int | None = param(None, _SR, gt=0)
     n_fft: int | None = param(None, _N_FFT, gt=0)
     hop_length: int | None = param(None, _HOP, gt=0)
-    n_mels: int | None = param(None, "Mel bands, > 0; None as in the preset.", gt=0)
-    lifter: float | None = param(None, "Cepstral lifter, >= 0; None as in the preset.", ge=0)
+    n_mels: int | None = param(None, "Mel bands, > 0; None for the value of the preset.", gt=0)
+    lifter: float | None = param(
+        None, "Cepstral lifter, >= 0; None for the value of the preset.", ge=0
+    )
 
 
 @params_class
@@ -98,7 +104,7 @@ class ChromaParams:
     sr: int | None = param(None, _SR, gt=0)
     n_fft: int | None = param(None, _N_FFT, gt=0)
     hop_length: int | None = param(None, _HOP, gt=0)
-    estimate_tuning: bool = param(True, "Follow the recording's deviation from A4 = 440 Hz.")
+    estimate_tuning: bool = param(True, "Estimate the deviation of the tuning from A4 = 440 Hz.")
 
 
 @params_class
@@ -125,7 +131,9 @@ def resolve_mfcc(params: MfccParams, native_sr: int | None) -> Resolved:  # noqa
     fe = _derive(params.front_end, _changes(params, ("n_mels", "n_bands"), skip=("front_end",)))
     orders = ("", "_delta", "_delta2")[: fe.deltas + 1]
     columns = [f"mfcc_{index}{order}" for order in orders for index in range(params.n_mfcc)]
-    return _resolved(fe, columns, "Cepstral coefficients of dB mel bands, derivatives behind.")
+    return _resolved(
+        fe, columns, "Cepstral coefficients of mel bands in dB, followed by derivatives."
+    )
 
 
 def resolve_chroma(params: ChromaParams, native_sr: int | None) -> Resolved:  # noqa: ARG001

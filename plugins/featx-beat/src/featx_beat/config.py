@@ -1,0 +1,220 @@
+"""Parameters and outputs: plain values, no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
+from featx.frontend import Decibel, FrontEnd, Ln, LogFrequency, Mel, frames_spec, preset
+from featx.neural import NetworkConfig
+
+__all__ = [
+    "FPS",
+    "FRONT_ENDS",
+    "HOP",
+    "MODELS",
+    "ONSET_FRONT_END",
+    "SR",
+    "BeatNetConfig",
+    "BeatTrainingParams",
+    "BeatsParams",
+    "OnsetBeatsParams",
+    "TCNConfig",
+    "resolve",
+    "resolve_onset",
+]
+
+SR = 22050
+#: 50 frames a second.
+HOP = 441
+FPS = SR / HOP
+
+#: librosa's mel spectrogram in dB, with another hop.
+ONSET_FRONT_END = preset("librosa").but(hop_length=HOP, compression=Decibel(top_db=80.0))
+
+
+class WideLogFrequency(LogFrequency, id="wide-logfreq"):
+    """The bands of madmom's `LogFrequency` where its limits and its odd spectra leave ours.
+
+    The range may pass half of the rate: notes beyond it fall on the last bin. Of n bins an odd
+    spectrum has n - 1, numbered as those of an even one.
+    """
+
+    def check_rate(self, sr: int) -> None:
+        """Accept every rate."""
+
+    def bins(self, *, n_fft: int, sr: int) -> tuple[int, ...]:
+        """Return the unique bins nearest to the notes, edges included."""
+        return super().bins(n_fft=n_fft // 2 * 2, sr=sr)
+
+
+#: What the networks read: 81 mel bands, and the 136 bands of BeatNet, 24 in an octave.
+FRONT_ENDS: dict[str, FrontEnd] = {
+    "tcn": FrontEnd(
+        name="beats-mel",
+        framing=preset("fe-beatthis").framing,
+        power=1.0,
+        spectrum_gain=1.0 / 32.0,
+        bank=Mel(n_bands=81, fmin=30.0, fmax=10000.0, norm="none"),
+        compression=Ln(gain=100.0),
+    ),
+    "beatnet": preset("fe-log81").but(
+        name="beatnet",
+        sr=SR,
+        n_fft=1411,
+        hop_length=HOP,
+        bank=WideLogFrequency(bands_per_octave=24, fmin=30.0, fmax=17000.0),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TCNConfig(NetworkConfig):
+    """The network of ours."""
+
+    kind: str = "tcn"
+    n_bands: int = 81
+    channels: int = 24
+    kernel: int = 5
+    n_layers: int = 8
+    dropout: float = 0.1
+    #: of the log-mel frames of music, subtracted from them
+    mean: float = 2.0
+
+    @property
+    def pooled_bands(self) -> int:
+        """Bands that are left after two poolings by 3."""
+        return (self.n_bands // 3 - 2) // 3
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side that an output frame depends on."""
+        return 2 + self.kernel // 2 * ((1 << self.n_layers) - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeatNetConfig(NetworkConfig):
+    """The published network."""
+
+    kind: str = "beatnet"
+    n_bands: int = 136
+    filters: int = 2
+    kernel: int = 10
+    width: int = 150
+
+
+#: model -> its network.
+MODELS: dict[str, TCNConfig | BeatNetConfig] = {"tcn": TCNConfig(), "beatnet": BeatNetConfig()}
+
+_TEMPO = FeatureSpec(
+    name="tempo",
+    kind="events",
+    columns=(
+        Column("time", "s"),
+        Column("end", "s"),
+        Column("tempo", "1/min"),
+        Column("confidence", "1"),
+    ),
+    description="Tempo from the first beat to the last, likelier one first; confidences sum to 1.",
+)
+
+
+@params_class
+class TempoParams:
+    """What all extractors of beats have."""
+
+    min_bpm: float = param(55.0, "Slowest tempo in beats per minute, >= 20.", ge=20)
+    max_bpm: float = param(215.0, "Fastest tempo in beats per minute, <= 400.", le=400)
+    tightness: float = param(
+        60.0, "How dear changes of tempo are, > 0; smaller follows expressive playing.", gt=0
+    )
+
+    def __post_init__(self) -> None:
+        if not 1.2 * self.min_bpm <= self.max_bpm:
+            raise ParameterError(
+                f"max_bpm must be at least 1.2 * min_bpm, got {self.max_bpm} and {self.min_bpm}."
+            )
+
+
+@params_class
+class BeatsParams(TempoParams):
+    """Parameters of ``beats``."""
+
+    model: str = param("beatnet", "Network: published, or of ours.", choices=tuple(MODELS))
+    bar_lengths: tuple[int, ...] = param(
+        (2, 3, 4), "Beats that a bar can have, 1..16, such as 4; one of them for every bar."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lengths = self.bar_lengths
+        if not lengths or len(set(lengths)) < len(lengths) or not set(lengths) <= set(range(1, 17)):
+            raise ParameterError(
+                f"bar_lengths must be numbers within 1..16, each once, got {lengths}."
+            )
+
+
+@params_class
+class BeatTrainingParams:
+    """Parameters of the method ``beats``."""
+
+    seconds: float = param(16.0, "Length of a crop in seconds, 2..60.", ge=2, le=60)
+
+
+@params_class
+class OnsetBeatsParams(TempoParams):
+    """Parameters of ``onset-beats``."""
+
+    decoder: str = param(
+        "bar-pointer",
+        "A bar pointer whose tempo may change, or dynamic programming around one tempo.",
+        choices=("bar-pointer", "dp"),
+    )
+    tightness: float = param(
+        100.0, "How dear changes of tempo are, > 0; smaller follows expressive playing.", gt=0
+    )
+
+
+def resolve_onset(params: OnsetBeatsParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Say which rate and outputs there are; they do not depend on parameters."""
+    beats = FeatureSpec(
+        name="beats",
+        kind="events",
+        columns=(Column("time", "s"), Column("strength", "1")),
+        description="Beats; strength is the onset strength there over its 99th percentile.",
+    )
+    activation = dataclasses.replace(
+        frames_spec("activation", ONSET_FRONT_END),
+        dim=1,
+        unit="1",
+        columns=(),
+        description="Onset strength over its 99th percentile.",
+    )
+    return Resolved(sr=SR, outputs=(beats, _TEMPO, activation), front_ends=(ONSET_FRONT_END,))
+
+
+def resolve(params: BeatsParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Say which front end the model needs; outputs do not depend on parameters."""
+    front_end = FRONT_ENDS[params.model]
+    probability = Column("probability", "1")
+    beats = FeatureSpec(
+        name="beats",
+        kind="events",
+        columns=(Column("time", "s"), Column("position", "1"), probability),
+        description="Beats, their places in the bar (1 is the downbeat), and their activation.",
+    )
+    downbeats = FeatureSpec(
+        name="downbeats",
+        kind="events",
+        columns=(Column("time", "s"), probability),
+        description="Beats that begin a bar, and their activation.",
+    )
+    activation = dataclasses.replace(
+        frames_spec("activation", front_end),
+        dim=2,
+        unit="1",
+        columns=(Column("beat", "1"), Column("downbeat", "1")),
+        description="Probability of a beat, downbeats included, and of a downbeat.",
+    )
+    return Resolved(sr=SR, outputs=(beats, downbeats, _TEMPO, activation), front_ends=(front_end,))

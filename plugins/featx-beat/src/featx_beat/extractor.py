@@ -1,0 +1,100 @@
+"""Beats, downbeats and tempo from a network's activation, by a bar pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featx import Context, Features, Track
+from featx.neural import NetworkExtractor, Segments
+from featx.neural.segments import Frames, run_segments
+from featx_beat.config import FPS, MODELS, TCNConfig
+from featx_beat.decoding import BarPointer
+from featx_beat.networks import make_network
+from featx_beat.tempo import periodicity, tempo_of_beats
+
+if TYPE_CHECKING:
+    import torch
+
+    from featx.types import AnyArray, FloatArray
+
+#: Below this activation there is no beat: the ends of a recording are cut so, as in madmom.
+_THRESHOLD = 0.05
+#: Beats must be more active than all frames by this on average; music has 0.3 to 0.9, noise 0.05.
+_LEAST_CONTRAST = 0.15
+#: Seconds after which a recurrent network has forgotten how it began.
+_MEMORY = 10.0
+
+
+class BeatsExtractor(NetworkExtractor):
+    """``beats``."""
+
+    def open(self, context: Context) -> None:
+        """Build network and state space."""
+        params = context.params
+        self.own = MODELS[params.model]
+        reach = self.own.reach if isinstance(self.own, TCNConfig) else round(_MEMORY * FPS)
+        self.segments = Segments(length=8 * reach, ratio=1, context=reach)
+        super().open(context)
+        self.pointer = BarPointer(
+            fps=FPS,
+            min_bpm=params.min_bpm,
+            max_bpm=params.max_bpm,
+            bar_lengths=params.bar_lengths,
+            tightness=params.tightness,
+        )
+
+    def network(self) -> torch.nn.Module:
+        """Return the network of the parameter ``model``."""
+        return make_network(self.own)
+
+    def config(self) -> Mapping[str, Any]:
+        """Return what weights must have been made for."""
+        return self.own.to_json()
+
+    def forward(self, x: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Return the activation of a batch of segments."""
+        return {"activation": self.model.activation(x)}
+
+    def extract_track(self, track: Track) -> Features:
+        """Return beats, downbeats, tempo and activation."""
+        activation = self.activation(self.inputs(track))
+        strength = activation[:, 0]
+        begin, end = _sounding(strength)
+        apart = np.stack([np.maximum(strength - activation[:, 1], 0.0), activation[:, 1]], axis=1)
+        beats = self.pointer.decode(apart[begin:end])
+        frames, positions = beats.frames + begin, beats.positions
+        near = activation[np.clip(np.rint(frames).astype(np.int64), 0, len(activation) - 1)]
+        if len(frames) < 2 or near[:, 0].mean() < strength.mean() + _LEAST_CONTRAST:
+            frames, positions, near = frames[:0], positions[:0], near[:0]
+        seconds = np.clip(frames / FPS, 0.0, track.duration)  # frames are centred
+        down = positions == 1
+        similar = periodicity(strength, fps=FPS)
+        tempi, confidences = tempo_of_beats(seconds, similar, fps=FPS)
+        span = np.tile(seconds[[0, -1]], (len(tempi), 1)) if len(tempi) else np.empty((0, 2))
+        return Features(
+            beats=np.column_stack([seconds, positions, near[:, 0]]).astype(np.float64),
+            downbeats=np.column_stack([seconds[down], near[down, 1]]).astype(np.float64),
+            tempo=np.column_stack([span, tempi, confidences]),
+            activation=activation,
+        )
+
+    def activation(self, x: FloatArray) -> FloatArray:
+        """Return the activation of the frames of a track, ``(n_frames, 2)``."""
+        collectors = {"activation": Frames()}
+        return run_segments(
+            self.forward,
+            x,
+            collectors,
+            segments=self.segments,
+            batch_size=self.batch_size,
+            device=self.context.device,
+        )["activation"]
+
+
+def _sounding(strength: FloatArray) -> tuple[int, int]:
+    """Return the first frame with a beat and the one behind the last."""
+    above: AnyArray = np.flatnonzero(strength >= _THRESHOLD)
+    return (int(above[0]), int(above[-1]) + 1) if len(above) else (0, 0)

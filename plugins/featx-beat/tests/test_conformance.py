@@ -1,0 +1,12 @@
+"""The conformance check of every extractor."""
+
+from __future__ import annotations
+
+import pytest
+
+from featx.testing import check_extractor
+
+
+@pytest.mark.parametrize("name", ["onset-beats"])
+def test_conformance(name):
+    check_extractor(name)

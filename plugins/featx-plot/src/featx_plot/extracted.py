@@ -1,0 +1,68 @@
+"""What extractors find in one recording, without a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from featx.commands import complete_extractor, parse_settings
+from featx.errors import ParameterError, listed
+
+if TYPE_CHECKING:
+    from featx.annotations import Events
+    from featx.types import Features
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+__all__ = ["events_of", "extract", "extractor_option"]
+
+
+def extractor_option(help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
+    """Add ``--plugin NAME``, repeatable, given to the command as ``plugins`` (tuple of str)."""
+    return click.option(
+        "-p",
+        "--plugin",
+        "plugins",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete_extractor,
+        help=help,
+    )
+
+
+def extract(audio: Path, plugins: Sequence[str], settings: Sequence[str]) -> dict[str, Features]:
+    """Return all features of a recording by the names of the extractors, as ``featx run`` has them.
+
+    Raises
+    ------
+    ParameterError, WeightsError, AudioError, ExtractionError
+        As ``featx.open_extractor`` and its ``file``.
+    """
+    import featx
+
+    params = parse_settings(settings, plugins)
+    features = {}
+    for name in plugins:
+        with featx.open_extractor(name, params=params[name]) as extractor:
+            features[name] = extractor.file(audio)
+    return features
+
+
+def events_of(features: Features, plugin: str) -> Events:
+    """Return the first output of an extractor that is events.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    for name, spec in features.specs.items():
+        if spec.kind == "events":
+            return features.events(name)
+    raise ParameterError(
+        f"plugin must be an extractor of events, such as beats, got {plugin!r}, which gives "
+        f"{listed(features.specs)}."
+    )
