@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render game-music checkpoints trends clean
+.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render game-music checkpoints singing trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -99,6 +99,12 @@ CHECKPOINTS ?= checkpoints
 checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
+
+# the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
+SINGING ?= plugins/featx-onset/src/featx_onset/weights
+singing: $(STAMP)
+	$(BIN)/python benchmarks/singing_weights.py $(SINGING)
+	$(BIN)/python benchmarks/singing.py $(FEATX_TEST_DATA)
 
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels

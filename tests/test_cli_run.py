@@ -47,7 +47,7 @@ def test_last_line_counts_files(music: Path, tmp_path: Path) -> None:
 
 def test_plan_says_what_run_will_do(music: Path, tmp_path: Path) -> None:
     call("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1)
-    write_wav(music / "new.wav")
+    write_wav(music / "new.wav", seed=77)
     result = call("plan", "-p", "cheap", "-o", tmp_path / "s", music, "--set", "gain=3", "--list")
     assert "new.wav  cheap  new" in result.stdout
     assert "cheap: 4 stale (parameter gain 1.0 -> 3.0)" in result.stdout

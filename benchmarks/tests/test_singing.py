@@ -42,6 +42,13 @@ def test_a_semitone_counts_for_the_notes_only(script):
     assert figures["COnP"] == figures["COnPOff"] == 0.0
 
 
+def test_folds_take_a_common_shift_out_and_not_one_of_a_single_recording(script):
+    late = [(NOTES, NOTES + np.array([0.016, 0.0, 0.0])) for _ in range(10)]
+    assert script.judged_by_folds(late, 0.03) == {"F, folds": 1.0, "F half, folds": 1.0}
+    late[3] = (NOTES, NOTES - np.array([0.016, 0.0, 0.0]))
+    assert script.judged_by_folds(late, 0.03)["F half, folds"] == pytest.approx(0.9)
+
+
 def test_karaoke_files_are_read_in_seconds_and_hertz(script, tmp_path):
     song = tmp_path / "singing/ultrastar/song"
     song.mkdir(parents=True)

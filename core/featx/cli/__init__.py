@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("featx.cli.verify", "Check every byte of a store."),
     "ls": ("featx.cli.ls", "List the contents of a store, and failures."),
     "show": ("featx.cli.show", "Show what a store contains for one track."),
+    "tag": ("featx.cli.tag", "Give tracks of a store the labels of a manifest."),
+    "prune": ("featx.cli.prune", "Delete results from a store."),
     "export": ("featx.cli.export", "Write features as npz, csv, parquet, JAMS, labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),

@@ -6,7 +6,7 @@ import dataclasses
 from fractions import Fraction
 
 from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
-from featx.frontend import frames_spec
+from featx.frontend import Erb, Framing, FrontEnd, frames_spec
 
 #: What `singonset` listens at: rate in Hz, and samples between frames of the bands.
 SR, HOP = 16000, 80
@@ -14,6 +14,14 @@ SR, HOP = 16000, 80
 N_BANDS, FMIN, FMAX = 64, 80.0, 7000.0
 
 SUPERFLUX_FRONT_END = "fe-superflux"
+#: 40 bands of power on the ERB scale, 100 frames a second.
+SALIENCE_FRONT_END = FrontEnd(
+    name="salonset",
+    sr=22050,
+    framing=Framing(n_fft=1024, hop_length=Fraction(441, 2), pad_mode="constant"),
+    bank=Erb(n_bands=40, fmin=50.0, fmax=10000.0),
+    power=2.0,
+)
 
 ONSETS = FeatureSpec(
     name="onsets",
@@ -38,6 +46,17 @@ NOTES = FeatureSpec(
 class SingonsetParams:
     """Parameters of ``singonset``."""
 
+    method: str = param(
+        "network",
+        "What decides: a network that looks at correntropy, or the pairwise method of the paper.",
+        choices=("network", "correntropy"),
+    )
+    threshold: float | None = param(
+        None,
+        "Activation of an onset, or rise (fall) of its candidates, 0..1; None as trained, or 0.15.",
+        ge=0,
+        le=1,
+    )
     lag: float = param(
         0.04, "Seconds between the frames that are compared, 0.005..0.5.", ge=0.005, le=0.5
     )
@@ -47,9 +66,6 @@ class SingonsetParams:
         choices=("fixed", "adapted"),
     )
     sigma: float = param(0.2, "Width of a fixed kernel, > 0.", gt=0)
-    threshold: float = param(
-        0.15, "Rise (fall) above which an onset (offset) may be, 0..1.", ge=0, le=1
-    )
     penalty: float = param(0.5, "Weight of the change inside a note, >= 0.", ge=0)
     fitness: float = param(0.1, "Fitness above which a pair may be a note.")
     shortest: float = param(0.06, "Shortest note in seconds, >= 0.03.", ge=0.03)
@@ -80,6 +96,19 @@ class SuperfluxParams:
     )
 
 
+@params_class
+class SalonsetParams:
+    """Parameters of ``salonset``."""
+
+    threshold: float = param(
+        0.05,
+        "Lowest saliency of an onset, relative to the highest of the recording, 0..1.",
+        ge=0,
+        le=1,
+    )
+    merge: float = param(0.05, "Seconds within which a second onset is none, >= 0.", ge=0)
+
+
 def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``singonset`` needs and gives."""
     change = FeatureSpec(
@@ -90,7 +119,18 @@ def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolve
         frame_length=HOP,
         description="One minus the correntropy of the frames around, and its two signs",
     )
-    return Resolved(sr=SR, outputs=(ONSETS, NOTES, change))
+    if params.method == "correntropy":
+        return Resolved(sr=SR, outputs=(ONSETS, NOTES, change))
+    activation = FeatureSpec(
+        name="activation",
+        kind="frames",
+        columns=(Column("onset"), Column("sounding"), Column("offset")),
+        hop=Fraction(160),
+        frame_length=160,
+        description="Probability that a note begins, sounds, and ends",
+    )
+    outputs = (ONSETS, NOTES, change, activation)
+    return Resolved(sr=SR, outputs=outputs)
 
 
 def resolve_superflux(params: SuperfluxParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
@@ -98,3 +138,10 @@ def resolve_superflux(params: SuperfluxParams, native_sr: int | None) -> Resolve
     bands = frames_spec("df", SUPERFLUX_FRONT_END, description="Rises of all bands, summed")
     flux = dataclasses.replace(bands, dim=1, columns=(Column("flux", "1"),))
     return Resolved(sr=44100, outputs=(ONSETS, flux), front_ends=(SUPERFLUX_FRONT_END,))
+
+
+def resolve_salonset(params: SalonsetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``salonset`` needs and gives."""
+    bands = frames_spec("df", SALIENCE_FRONT_END, description="Saliency, mean over bands and maps")
+    saliency = dataclasses.replace(bands, dim=1, columns=(Column("saliency", "1"),))
+    return Resolved(sr=22050, outputs=(ONSETS, saliency), front_ends=(SALIENCE_FRONT_END,))
