@@ -273,6 +273,36 @@ def test_locate_prefers_override_then_cache_then_resource(tmp_path, monkeypatch,
     assert weights.locate(spec, override=sound) == sound
 
 
+def test_two_importable_weights_of_one_extractor_lie_side_by_side(tmp_path, tensors):
+    spec = WeightsSpec(name="tagger", slot="model", converter="a:b")
+    paths = {}
+    for model in ("cnn", "crnn"):
+        source = tmp_path / f"{model}.h5"
+        source.write_text(model)
+        config = {"params": {"model": model}}
+        paths[model] = weights.import_weights(spec, source, converter=lambda _: (tensors, config))  # noqa: B023
+        if model == "cnn":  # the only one there is serves every value: it brings its own
+            assert weights.locate(spec, params=SimpleNamespace(model="crnn")) == paths["cnn"]
+    assert [path.name for path in paths.values()] == [
+        "tagger-cnn.safetensors",
+        "tagger-crnn.safetensors",
+    ]
+    for model, path in paths.items():
+        assert weights.locate(spec, params=SimpleNamespace(model=model)) == path
+        assert weights.read_config(path)["params"] == {"model": model}
+    assert weights.locate(spec, params=SimpleNamespace(model="rnn")) is None
+    state = weights.state(spec)
+    assert state.status == "cached"
+    assert all(str(path) in state.note for path in paths.values())
+
+
+def test_weights_of_a_slot_say_which_they_are(tmp_path, tensors):
+    spec = WeightsSpec(name="tagger", slot="model", converter="a:b")
+    (tmp_path / "x.h5").write_text("x")
+    with pytest.raises(WeightsError, match="must give params with 'model'"):
+        weights.import_weights(spec, tmp_path / "x.h5", converter=lambda _: (tensors, {}))
+
+
 def test_parameters_choose_among_resources(tmp_path, monkeypatch, tensors):
     package = tmp_path / "many_shipped"
     (package / "data").mkdir(parents=True)

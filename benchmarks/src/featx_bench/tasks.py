@@ -11,7 +11,7 @@ from featx.errors import ParameterError, listed
 from featx.training import roc_auc
 from featx_bench.collection import Collection
 from featx_bench.holdout import holdout
-from featx_bench.intervals import bootstrap, bootstrap_mean, wilson
+from featx_bench.intervals import bootstrap_mean, centred_bootstrap, wilson
 from featx_bench.probes import (
     ProbeOptions,
     accuracy_per_track,
@@ -120,15 +120,14 @@ def tagging_task(
             def macro(rows: Any, measure: Any = measure, scored: Any = scored) -> float:
                 return macro_mean(measure(scored.scores[rows], scored.truth[rows]))
 
-            low, high = bootstrap(macro, len(test), seed=seed, clusters=clusters)
-            value = macro(np.arange(len(test)))
+            value, low, high = centred_bootstrap(macro, len(test), seed=seed, clusters=clusters)
             report.results.append(
                 Result(
                     feature=name,
                     metric=metric,
                     value=value,
-                    low=low,
-                    high=high,
+                    low=max(low, 0.0),
+                    high=min(high, 1.0),
                     n=len(test),
                     chance=chance,
                 )

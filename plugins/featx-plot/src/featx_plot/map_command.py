@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.commands import only_extractor, overwrite_option
+from featx.commands import gone_option, only_extractor, overwrite_option
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 )
 @click.option("--title", help="Heading.  [default: the feature and the number of tracks]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)
+@gone_option
 @overwrite_option
 def command(
     store: Path,
@@ -80,6 +81,7 @@ def command(
     output: Path | None,
     title: str | None,
     dpi: int,
+    gone: bool,
     overwrite: bool,
 ) -> None:
     """Draw the tracks of STORE as points: near ones, by cosine of a clip feature, lie near.
@@ -98,7 +100,7 @@ def command(
         raise ParameterError("--color must name a column of the manifest, got none.")
     if feature is not None and "." in feature:  # as other commands write it
         extractor, _, feature = feature.rpartition(".")
-    with open_store(store) as opened:
+    with open_store(store, gone=gone) as opened:
         extractor = extractor or only_extractor(opened)
         gallery = Gallery(opened, extractor, feature)
         view = gallery.view
