@@ -5,6 +5,7 @@ import http.server
 import json
 import struct
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -620,6 +621,27 @@ def test_read_torch_runs_no_code_of_the_file(tmp_path):
     with pytest.raises(WeightsError, match="checkpoint of tensors"):
         featx.read_torch(tmp_path / "x.pt")
     assert not (tmp_path / "ran").exists()
+
+
+def test_read_torch_takes_no_more_than_the_file_holds(tmp_path):
+    """A few kilobytes must not become gigabytes: compressed parts, and one number shown often."""
+    torch = pytest.importorskip("torch")
+    torch.save({"x": torch.zeros(1 << 20)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    assert (tmp_path / "bomb.pt").stat().st_size < 20_000
+    with pytest.raises(WeightsError, match="parts that unpack to"):
+        featx.read_torch(tmp_path / "bomb.pt")
+    torch.save({"x": torch.zeros(1).expand(1 << 34)}, tmp_path / "views.pt")
+    with pytest.raises(WeightsError, match="bytes of tensors in a file of"):
+        featx.read_torch(tmp_path / "views.pt")
+    tied = torch.ones(1000)
+    torch.save({"a": tied, "b": tied}, tmp_path / "tied.pt")
+    assert len(featx.read_torch(tmp_path / "tied.pt")) == 2
 
 
 def test_read_torch_refuses_other_files(tmp_path):

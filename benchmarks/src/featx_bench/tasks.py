@@ -40,6 +40,7 @@ def retrieval_task(
     label: str,
     exclude: str = "",
     cluster: str = "",
+    metric: str = "cosine",
     seed: int = 0,
 ) -> Report:
     """Rank every track by every other.
@@ -57,20 +58,27 @@ def retrieval_task(
         A column: the bootstrap draws its values instead of tracks.
     """
     report = _report(
-        "retrieval", collection, label=label, exclude=exclude, cluster=cluster, seed=seed
+        "retrieval",
+        collection,
+        label=label,
+        exclude=exclude,
+        cluster=cluster,
+        metric=metric,
+        seed=seed,
     )
     groups = collection.column(exclude) if exclude else None
     for name, vectors in collection.features.items():
         metrics: dict[str, PerQuery]
+        options: Any = {"groups": groups, "metric": metric, "seed": seed}
         if label == "tags":
             sets = collection.sets(label)
-            hits = recall_at_k(vectors, sets, groups=groups, seed=seed)
+            hits = recall_at_k(vectors, sets, **options)
             metrics = {f"Recall@{k}": scores for k, scores in hits.items()}
         else:
             labels = collection.column(label)
             metrics = {
-                "MAP": mean_average_precision(vectors, labels, groups=groups, seed=seed),
-                "recall@1": recall_at_1(vectors, labels, groups=groups, seed=seed),
+                "MAP": mean_average_precision(vectors, labels, **options),
+                "recall@1": recall_at_1(vectors, labels, **options),
             }
         report.results += [
             _of_queries(collection, name, metric, scores, cluster=cluster, seed=seed)
