@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render checkpoints singing trends clean
+.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render game-music checkpoints singing trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -82,6 +82,16 @@ MIDI ?= $(FEATX_TEST_DATA)/midi/pop909
 RENDERED ?= rendered
 render: $(STAMP)
 	$(BIN)/featx bench render $(RENDERED) --midi $(MIDI) --artists 100 --valid-artists 15 --test-artists 40
+
+# real music under free licences: eleven packages of Debian (870 MB), a manifest with composers, and how well
+# features find other music of the same composer, by composers that nothing that ships has learned from
+GAME ?= game-music
+FEATURES ?= vqmfcc,mfcc.summary,artist-joint,samplecnn
+game-music: $(STAMP)
+	$(BIN)/python benchmarks/game_music.py $(GAME) --excerpt 60
+	$(BIN)/featx run $(GAME)/excerpts.csv -p vqmfcc -p mfcc -p artist-joint -p samplecnn -o $(GAME)/features
+	$(BIN)/featx bench retrieval $(GAME)/features -m $(GAME)/excerpts.csv --split test --features $(FEATURES)
+	$(BIN)/featx bench retrieval $(GAME)/features -m $(GAME)/excerpts.csv --split test --features $(FEATURES) --exclude album
 
 # the checkpoints that ship, hours on two cores (the sound fonts of training: apt install fluid-soundfont-gm
 # musescore-general-soundfont-small csound-soundfont), how good they are, and the tables of trends

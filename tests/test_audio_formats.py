@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from featx.audio import Audio, Limits, decode, probe, read_tags, tags_and_error
-from featx.errors import AudioError
+from featx.audio import (
+    Audio,
+    Limits,
+    decode,
+    probe,
+    read_tags,
+    resample,
+    tags_and_error,
+    to_mono,
+)
+from featx.errors import AudioError, ParameterError
 
 LOSSLESS = ["wav", "wav24", "wavfloat", "flac", "aiff", "au", "caf"]
 LOSSY = ["wavalaw", "wavadpcm", "ogg", "opus", "mp3"]
@@ -318,6 +327,63 @@ def test_a_usual_mix_is_not_noted(tmp_path, rng, right):
     path = tmp_path / "x.wav"
     soundfile.write(path, np.hstack([left, other]), 22050, subtype="FLOAT")
     assert decode(path, rates=[]).notes == ()
+
+
+def _stereo(path, left, right):
+    soundfile.write(path, np.stack([left, right], axis=1), 22050, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize("quality", ["HQ", "LQ"])
+@pytest.mark.parametrize(
+    ("downmix", "weights"),
+    [("mean", (0.5, 0.5)), ("left", (1, 0)), ("right", (0, 1)), ("mid-side", (0.5, -0.5))],
+)
+def test_downmix_gives_the_channel_that_it_names(tmp_path, rng, downmix, weights, quality):
+    left, noise = 0.1 * rng.standard_normal((2, 300_000)).astype(np.float32)
+    right = -left + np.float32(0.1) * noise  # side is louder than mid
+    path = _stereo(tmp_path / "x.wav", left, right)
+    expected = np.float32(weights[0]) * left + np.float32(weights[1]) * right
+    decoded = decode(path, rates=[None, 8000], downmix=downmix, quality=quality)
+    assert np.array_equal(decoded.waveforms[22050], expected)
+    mono = to_mono(np.stack([left, right]), downmix=downmix)
+    assert np.array_equal(mono, expected)
+    again = resample(mono, sr_in=22050, sr_out=8000, quality=quality)
+    assert np.array_equal(decoded.waveforms[8000], again)
+    codes = {"mean": ["cancelled-mix"], "mid-side": ["side-mix"]}.get(downmix, [])
+    assert [note.code for note in decoded.notes] == codes
+
+
+def test_the_louder_of_mid_and_side_is_mid_in_usual_music(tmp_path, rng):
+    left, right = 0.1 * rng.standard_normal((2, 22050)).astype(np.float32)
+    path = _stereo(tmp_path / "x.wav", left, right + left)
+    decoded = decode(path, rates=[None], downmix="mid-side")
+    assert np.array_equal(decoded.waveforms[22050], decode(path, rates=[None]).waveforms[22050])
+    assert decoded.notes == ()
+
+
+@pytest.mark.parametrize("downmix", ["mean", "left", "right", "mid-side"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_downmix_of_one_and_of_three_channels(tmp_path, rng, channels, downmix):
+    y = 0.1 * rng.standard_normal((2000, channels)).astype(np.float32)
+    path = tmp_path / "x.wav"
+    soundfile.write(path, y, 22050, subtype="FLOAT")
+    place = {"left": 0, "right": channels > 1}.get(downmix)
+    expected = to_mono(y.T) if place is None else y[:, int(place)]
+    assert np.array_equal(decode(path, rates=[None], downmix=downmix).waveforms[22050], expected)
+    assert np.array_equal(to_mono(y.T, downmix=downmix), expected)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda path: decode(path, rates=[], downmix="centre"),
+        lambda path: to_mono(np.zeros((2, 9)), downmix="centre"),
+    ],
+)
+def test_unknown_downmix_is_refused(put, sources, call):
+    with pytest.raises(ParameterError, match="downmix must be one of mean, left, right, mid-side"):
+        call(put("x.wav", sources["wav"]))
 
 
 # ---------------------------------------------------------------- streams in containers

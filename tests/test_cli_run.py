@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -47,7 +48,7 @@ def test_last_line_counts_files(music: Path, tmp_path: Path) -> None:
 
 def test_plan_says_what_run_will_do(music: Path, tmp_path: Path) -> None:
     call("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1)
-    write_wav(music / "new.wav")
+    write_wav(music / "new.wav", seed=77)
     result = call("plan", "-p", "cheap", "-o", tmp_path / "s", music, "--set", "gain=3", "--list")
     assert "new.wav  cheap  new" in result.stdout
     assert "cheap: 4 stale (parameter gain 1.0 -> 3.0)" in result.stdout
@@ -213,3 +214,33 @@ def test_many_failures_are_counted_by_files(tmp_path: Path) -> None:
     rows = [line.split()[0] for line in result.stdout.splitlines() if " not-audio  " in line]
     assert rows == [f"{number:02d}.wav" for number in range(20)]
     assert "... 60 files have failed: 60 not-audio." in result.stdout
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(music: Path, tmp_path: Path, closed: str) -> None:
+    """Files must not take their numbers, and there is nobody to tell."""
+    words = ["run", str(music), "-p", "cheap", "-o", str(tmp_path / "s"), "-j", "1"]
+    command = shlex.join([sys.executable, "-P", "-m", "featx.cli", *words])
+    site = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONPATH": site}
+    words = ["sh", "-c", f"exec {command} {closed}"]
+    done = subprocess.run(words, check=False, env=environment)
+    assert done.returncode == 0
+    with open_store(tmp_path / "s") as store:
+        assert len(store["cheap"]["stats"].ids) == len(list(music.rglob("*.wav")))
+
+
+def test_file_system_without_locks_is_named(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    result = CliRunner().invoke(main, ["run", str(music), "-p", "cheap", "-o", str(tmp_path / "s")])
+    assert result.exit_code == 4
+    assert (
+        "No locks available. Its file system has no locks (flock). Put the store" in result.output
+    )

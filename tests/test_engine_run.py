@@ -65,7 +65,7 @@ def test_second_run_computes_nothing(music: Path, tmp_path: Path) -> None:
 
 def test_new_file_is_the_only_one_computed(music: Path, tmp_path: Path) -> None:
     go(music, tmp_path / "s")
-    write_wav(music / "c/new.wav")
+    write_wav(music / "c/new.wav", seed=77)
     assert states(music, tmp_path / "s") == {"cheap": {"fresh": 6, "new": 1}}
     assert go(music, tmp_path / "s").computed == 1
 
@@ -296,7 +296,7 @@ def test_plan_and_summary_are_readable_in_a_shell_and_in_a_notebook(
         "cheap: 6 new",
         "slow: 6 new",
     ]
-    assert "<td>cheap</td><td>stats</td><td>0</td><td>6</td>" in before._repr_html_()
+    assert "<td>cheap</td><td>stats</td><td>0</td><td>0</td><td>6</td>" in before._repr_html_()
     summary = go(music, tmp_path / "s")
     assert "6 in = 6 ok + 0 failed + 0 skipped</b>" in summary._repr_html_()
     assert "<td>cheap</td><td>6 ok</td>" in summary._repr_html_()

@@ -89,6 +89,7 @@ def trial(
         extractors=extractors,
         limits=Limits(),
         quality="HQ",
+        downmix="mean",
         threads=1,
         timeout=1.0,
         open_timeout=1.0,

@@ -121,10 +121,13 @@ def test_output_is_drained_and_bounded() -> None:
         assert len(child._tail) <= 8192
 
 
-def test_whatever_a_child_starts_ends_with_it() -> None:
+@pytest.mark.parametrize("in_order", [False, True])
+def test_whatever_a_child_starts_ends_with_it(in_order: bool) -> None:
     with start("group") as child:
         pids = child.receive(seconds=30).values["pids"]
         assert all(map(psutil.pid_exists, pids))
+        if in_order:
+            child.stop()
     deadline = time.monotonic() + 5
     while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)

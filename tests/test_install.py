@@ -108,7 +108,7 @@ def test_installed_plugin_passes_the_check(environment):
 def test_generated_tests_pass(environment, wheels, tmp_path):
     place = write_plugin("level-meter", folder=tmp_path)
     told = call(environment / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=place)
-    assert "6 passed" in told
+    assert "7 passed" in told
 
 
 def test_installed_plugin_runs(environment, tmp_path):

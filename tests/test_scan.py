@@ -74,13 +74,13 @@ def test_healthy_files_have_no_findings(write, tmp_path):
 def test_level_is_judged(write, gain, code):
     health = examine(write("x.wav", gain=gain, subtype="FLOAT"))
     assert health.code == "ok"
-    assert [note.code for note in health.warnings] == ([code] if code else [])
+    assert [note.code for note in health.notes] == ([code] if code else [])
 
 
 def test_wrong_suffix_is_found(write, tmp_path):
     shutil.copy(write("a.flac"), tmp_path / "b.mp3")
     (tmp_path / "a.flac").unlink()
-    assert [note.code for note in examine(tmp_path / "b.mp3").warnings] == ["wrong-suffix"]
+    assert [note.code for note in examine(tmp_path / "b.mp3").notes] == ["wrong-suffix"]
 
 
 def test_duplicates_name_the_first_file(write, tmp_path):

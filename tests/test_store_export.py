@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from featx.cli.merge import command as merge_command
 from featx.cli.show import command as show_command
 from featx.cli.verify import command as verify_command
 from featx.commands import column_widths
-from featx.errors import ParameterError
+from featx.errors import ParameterError, StoreError
 from featx.store import Recipe, Store, StoreWriter, TrackRecord, Unit, export, open_store
-from featx.store.filenames import safe_name
+from featx.store.filenames import read_exported_id, safe_name
 from featx.types import Column, FeatureSpec
 
 CLIP = FeatureSpec(name="summary", kind="clip", dim=2)
@@ -180,7 +181,8 @@ def test_projector_lines_of_vectors_and_metadata_match(store: Store, tmp_path: P
     vectors, metadata = export(store, tmp_path / "out", format="projector")
     assert vectors.read_text().splitlines() == ["0.1\t0.0", "0.1\t1.0"]
     lines = metadata.read_text().splitlines()
-    assert lines[:2] == ["track_id\tartist\talbum\ttitle", "a/one.wav\tThe Band\t\ta/one.wav"]
+    assert lines[0] == "track_id\tartist\talbum\ttitle\tnotes"
+    assert lines[1] == "a/one.wav\tThe Band\t\ta/one.wav\t"
     assert len(lines) == 3
 
 
@@ -388,3 +390,145 @@ def test_table_columns_hold_their_words() -> None:
     narrow = column_widths(columns, [row], 40)
     assert narrow == [21, 19]
     assert column_widths(columns, [row], 24) is None
+
+
+# ------------------------------------------------------------------- ids, one file, recipes
+ODD_IDS = (
+    "plain.wav",
+    "=cmd|' /C calc'!A0.wav",
+    "+1.wav",
+    "-1.wav",
+    "@x.wav",
+    "a=b.wav",
+    "two\r\nlines.wav",
+    "tab\there.wav",
+    "two lines.wav",
+    "back\\slash.wav",
+    "back\\x5cslash.wav",
+    os.fsdecode(b"caf\xe9.wav"),
+    os.fsdecode(b"caf\xe8.wav"),
+    "caf\u00e9.wav",
+    "caf\\xe9.wav",
+)
+
+
+@pytest.fixture
+def odd_store(tmp_path: Path) -> Store:
+    tracks = [
+        TrackRecord(track_id=name, path=f"/m/{n}", content=f"{n:032x}", size=1, mtime_ns=1)
+        for n, name in enumerate(ODD_IDS)
+    ]
+    values = [{"summary": np.array([n, 0], np.float32)} for n in range(len(ODD_IDS))]
+    with StoreWriter(tmp_path / "odd", provenance={}) as writer:
+        writer.write_shard(TOY, [CLIP], tracks, values, [8000] * len(tracks))
+    return open_store(tmp_path / "odd")
+
+
+def _csv_ids(path: Path, delimiter: str = ",") -> list[str]:
+    text = path.read_bytes().decode()  # valid UTF-8
+    return [row[0] for row in csv.reader(text.splitlines(), delimiter=delimiter)][1:]
+
+
+def _parquet_ids(path: Path) -> list[str]:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    return parquet.read_table(path)["track_id"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("csv", _csv_ids),
+        ("parquet", _parquet_ids),
+        ("projector", lambda path: _csv_ids(path, "\t")),
+    ],
+)
+def test_ids_are_one_to_one_in_tables(odd_store: Store, tmp_path: Path, kind: str, read) -> None:
+    names = read(export(odd_store, tmp_path / "out", format=kind)[-1])
+    assert len(set(names)) == len(ODD_IDS)
+    assert {read_exported_id(name) for name in names} == set(ODD_IDS)
+    assert not any(name[0] in "=+-@" for name in names)
+    assert {"plain.wav", "a=b.wav", "two lines.wav", "caf\u00e9.wav"} < set(names)
+
+
+def test_ids_are_one_to_one_elsewhere(odd_store: Store, tmp_path: Path) -> None:
+    (path,) = export(odd_store, tmp_path / "x.npz", format="npz")
+    with np.load(path) as data:
+        assert set(data["ids"].tolist()) == set(ODD_IDS)
+    assert len({safe_name(name) for name in ODD_IDS}) == len(ODD_IDS)
+    shown = run(show_command, tmp_path / "odd", ODD_IDS[-4], "--json")
+    assert json.loads(shown.stdout)["track"]["track_id"] == ODD_IDS[-4]
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz", "parquet", "jams", "audacity", "projector"])
+def test_an_export_that_fails_leaves_the_old_file_and_nothing_else(
+    store: Store, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    written = {path: path.read_bytes() for path in export(store, out, format=kind)}
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(StoreError, match="No space left"):
+        export(store, out, format=kind, overwrite=True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == written
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("jams", "jams"), ("lab", "lab"), ("audacity", "txt"), ("midi", "mid")]
+)
+def test_events_of_one_track_may_go_to_one_file(
+    folder: Path, store: Store, tmp_path: Path, kind: str, suffix: str
+) -> None:
+    out = tmp_path / f"song.{suffix}"
+    run(export_command, folder, out, "--track", "two.wav", "--features", "toy.notes")
+    assert out.is_file()
+    (same,) = export(store, tmp_path / "all", format=kind, tracks=["two.wav"])
+    assert same.read_bytes() == out.read_bytes()
+    with pytest.raises(ParameterError, match=r"holds one track, got 2 files.*--track"):
+        export(store, tmp_path / f"x.{suffix}", format=kind)
+    assert sorted(path.name for path in tmp_path.glob(f"*.{suffix}")) == [out.name]
+
+
+def test_export_of_some_tracks(store: Store, tmp_path: Path) -> None:
+    (path,) = export(
+        store, tmp_path / "x.csv", format="csv", features=["toy.summary"], tracks=["two.wav"]
+    )
+    assert _csv_ids(path) == ["two.wav"]
+    with pytest.raises(ParameterError, match=r"Did you mean 'two\.wav'"):
+        export(store, tmp_path / "y.csv", format="csv", tracks=["tow.wav"])
+
+
+def test_export_takes_the_current_recipe_unless_asked_for_all(folder: Path, tmp_path: Path) -> None:
+    track = TrackRecord(track_id="a", path="a", content="aa", size=1, mtime_ns=1)
+    newer = Recipe(extractor="featx-toy:toy", version="4")
+    values = [{"summary": np.zeros(2, np.float32)}]
+    with StoreWriter(folder, provenance={}) as writer:
+        writer.write_shard(newer, [CLIP], [track], values, [8000])
+    run(export_command, folder, "-o", tmp_path / "current", "-f", "csv")
+    assert [path.name for path in (tmp_path / "current").iterdir()] == ["toy.summary.csv"]
+    run(export_command, folder, "-o", tmp_path / "all", "-f", "csv", "--all-recipes")
+    assert len(list((tmp_path / "all").iterdir())) == 4
+    run(export_command, folder, "-o", tmp_path / "one", "-f", "csv", "--features", f"toy@{TOY.id}")
+    assert len(list((tmp_path / "one").iterdir())) == 3
+
+
+def test_show_counts_events_and_labels(folder: Path, tmp_path: Path) -> None:
+    assert "toy.notes: 1 event" in run(show_command, folder, "two.wav").stdout
+    spec = FeatureSpec(
+        name="chords",
+        kind="events",
+        dim=2,
+        dtype="float64",
+        columns=(Column("start", "s"), Column("chord", labels="open")),
+    )
+    rows = np.array(
+        [(0, "N"), (1, "C:maj"), (2, "C:maj")], dtype=[("start", "f8"), ("chord", "U8")]
+    )
+    track = TrackRecord(track_id="a", path="a", content="aa", size=1, mtime_ns=1)
+    with StoreWriter(folder, provenance={}) as writer:
+        writer.write_shard(ODD, [spec], [track], [{"chords": rows}], [8000])
+    assert "odd.chords: 3 events; chord: C:maj 2, N 1" in run(show_command, folder, "a").stdout
+    (item,) = json.loads(run(show_command, folder, "a", "--json").stdout)["features"]
+    assert item["labels"] == {"chord": {"C:maj": 2, "N": 1}}

@@ -5,6 +5,7 @@ import http.server
 import json
 import struct
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -271,6 +272,36 @@ def test_locate_prefers_override_then_cache_then_resource(tmp_path, monkeypatch,
     weights.save_weights(weights.cached_path(spec), tensors, {"from": "cache"})
     assert weights.locate(spec) == weights.cached_path(spec)
     assert weights.locate(spec, override=sound) == sound
+
+
+def test_two_importable_weights_of_one_extractor_lie_side_by_side(tmp_path, tensors):
+    spec = WeightsSpec(name="tagger", slot="model", converter="a:b")
+    paths = {}
+    for model in ("cnn", "crnn"):
+        source = tmp_path / f"{model}.h5"
+        source.write_text(model)
+        config = {"params": {"model": model}}
+        paths[model] = weights.import_weights(spec, source, converter=lambda _: (tensors, config))  # noqa: B023
+        if model == "cnn":  # the only one there is serves every value: it brings its own
+            assert weights.locate(spec, params=SimpleNamespace(model="crnn")) == paths["cnn"]
+    assert [path.name for path in paths.values()] == [
+        "tagger-cnn.safetensors",
+        "tagger-crnn.safetensors",
+    ]
+    for model, path in paths.items():
+        assert weights.locate(spec, params=SimpleNamespace(model=model)) == path
+        assert weights.read_config(path)["params"] == {"model": model}
+    assert weights.locate(spec, params=SimpleNamespace(model="rnn")) is None
+    state = weights.state(spec)
+    assert state.status == "cached"
+    assert all(str(path) in state.note for path in paths.values())
+
+
+def test_weights_of_a_slot_say_which_they_are(tmp_path, tensors):
+    spec = WeightsSpec(name="tagger", slot="model", converter="a:b")
+    (tmp_path / "x.h5").write_text("x")
+    with pytest.raises(WeightsError, match="must give params with 'model'"):
+        weights.import_weights(spec, tmp_path / "x.h5", converter=lambda _: (tensors, {}))
 
 
 def test_parameters_choose_among_resources(tmp_path, monkeypatch, tensors):
@@ -590,6 +621,27 @@ def test_read_torch_runs_no_code_of_the_file(tmp_path):
     with pytest.raises(WeightsError, match="checkpoint of tensors"):
         featx.read_torch(tmp_path / "x.pt")
     assert not (tmp_path / "ran").exists()
+
+
+def test_read_torch_takes_no_more_than_the_file_holds(tmp_path):
+    """A few kilobytes must not become gigabytes: compressed parts, and one number shown often."""
+    torch = pytest.importorskip("torch")
+    torch.save({"x": torch.zeros(1 << 20)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    assert (tmp_path / "bomb.pt").stat().st_size < 20_000
+    with pytest.raises(WeightsError, match="parts that unpack to"):
+        featx.read_torch(tmp_path / "bomb.pt")
+    torch.save({"x": torch.zeros(1).expand(1 << 34)}, tmp_path / "views.pt")
+    with pytest.raises(WeightsError, match="bytes of tensors in a file of"):
+        featx.read_torch(tmp_path / "views.pt")
+    tied = torch.ones(1000)
+    torch.save({"a": tied, "b": tied}, tmp_path / "tied.pt")
+    assert len(featx.read_torch(tmp_path / "tied.pt")) == 2
 
 
 def test_read_torch_refuses_other_files(tmp_path):

@@ -12,9 +12,9 @@ from sklearn.metrics import average_precision_score
 from featx.errors import ParameterError
 from featx.training import roc_auc
 from featx_bench.holdout import holdout
-from featx_bench.intervals import bootstrap_mean, wilson
+from featx_bench.intervals import bootstrap, bootstrap_mean, centred_bootstrap, wilson
 from featx_bench.probes import ProbeOptions, knn_predict, probe_predict, standardise
-from featx_bench.tagging import average_precision, prototype_scores
+from featx_bench.tagging import average_precision, macro_mean, prototype_scores
 
 #: Accuracy by which a probe trained by SGD may differ from the optimum on 400 test points.
 PROBE_GAP = 0.03
@@ -238,6 +238,30 @@ def test_clusters_widen_the_interval(rng):
     names = [str(i // 20) for i in range(400)]
     alone, together = bootstrap_mean(values), bootstrap_mean(values, clusters=names)
     assert together[1] - together[0] > 2 * (alone[1] - alone[0])
+
+
+def test_interval_of_average_precision_lies_around_its_value(rng, monkeypatch):
+    monkeypatch.setattr("featx_bench.intervals.RESAMPLES", 200)
+    truth = np.stack([rng.permutation(40) < 2 for _ in range(40)], axis=1)  # rare tags
+    scores = rng.standard_normal(truth.shape)
+
+    def macro(rows):
+        return macro_mean(average_precision(scores[rows], truth[rows]))
+
+    plain_low, plain_high = bootstrap(macro, len(truth))
+    value, low, high = centred_bootstrap(macro, len(truth))
+    assert value == macro(np.arange(len(truth)))
+    assert low < value < high
+    assert high - low == pytest.approx(plain_high - plain_low)
+    assert value - low == pytest.approx(high - value, rel=0.5)
+    assert value - plain_low < (plain_high - value) / 4  # what it is for
+
+
+def test_centred_interval_of_a_mean_is_the_plain_one(rng):
+    values = rng.standard_normal(200)
+    value, low, high = centred_bootstrap(lambda rows: float(values[rows].mean()), 200)
+    assert value == values.mean()
+    assert (low, high) == pytest.approx(bootstrap_mean(values), abs=0.01)
 
 
 def test_bootstrap_repeats_itself(rng):

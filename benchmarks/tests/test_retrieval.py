@@ -47,6 +47,19 @@ def test_nearest_come_first_without_the_query():
     assert orders[2].tolist() == [1, 0, 3]
 
 
+def test_nearest_by_euclidean_distance_come_first(cloud):
+    vectors, _ = cloud
+    for query, order in rankings(vectors, metric="euclidean"):
+        far = np.linalg.norm(vectors[order].astype(np.float64) - vectors[query], axis=1)
+        assert (np.diff(far) >= -1e-9).all()
+        assert len(order) == len(vectors) - 1
+
+
+def test_unknown_metric_is_refused():
+    with pytest.raises(ParameterError, match="metric must be one of"):
+        next(rankings(unit(0, 10), metric="manhattan"))
+
+
 def test_own_group_is_left_out():
     orders = dict(rankings(unit(0, 10, 30, 80), groups=["a", "a", "b", ""]))
     assert orders[0].tolist() == [2, 3]

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "DECODE_CODES",
     "FAILURE_CODES",
+    "NOTE_CODES",
     "SKIP_CODES",
     "AudioError",
     "DigestError",
@@ -62,6 +63,28 @@ DECODE_CODES: Mapping[str, str] = MappingProxyType(
 #: Why a (track, extractor) pair was skipped without being a failure.
 SKIP_CODES: Mapping[str, str] = MappingProxyType(
     {"too-short": "shorter than the extractor's min_duration"}
+)
+
+
+#: What is odd about a file that does not fail; the words of ledgers, ``featx scan`` and ``ls``.
+NOTE_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "silent": "no sample above 0.0001 of full scale",
+        "clipped": "more than 0.1% of the samples at full scale",
+        "cancelled-mix": "the channels cancel each other: mixed to mono, most of the sound is gone",
+        "side-mix": "the difference of the channels is taken, which is louder than their mean",
+        "short": "slightly shorter than declared, within the tolerance of the format",
+        "starts-late": "the sound begins after the start of the file; silence stands before it",
+        "damaged-frames": "parts of the stream were skipped or repaired by the decoder",
+        "more-frames": "more audio than the header declares, such as two files joined; all is read",
+        "other-streams": "the file has several audio streams, one of them is read",
+        "no-end-mark": "the stream stops without its end mark; the end may be missing",
+        "odd-header": "sizes in the header do not add up, the audio itself is complete",
+        "trailing-data": "bytes after the end of the audio, which no decoder reads",
+        "wrong-suffix": "the content is of another format than the name says",
+        "bad-tags": "the metadata cannot be read",
+        "gone": "a later run found no file any more; only its results are left",
+    }
 )
 
 

@@ -1,18 +1,23 @@
-"""Manifests: CSV or Parquet tables with a ``path`` column and what is known about each track."""
+"""Manifests: tables with a ``path`` column and what is known about each track, and playlists."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import unquote_to_bytes
 
 from featx.errors import ParameterError, listed
 
-MANIFEST_SUFFIXES = (".csv", ".parquet", ".pq")
+_PLAYLISTS = (".m3u", ".m3u8")
+MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", *_PLAYLISTS)
+_DELIMITERS = ",;\t"
+_BOM, _BOMS_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 #: Columns with a meaning, besides ``path`` and ``track_id``; others are read when asked for.
 #: ``annotation`` is a file of events, relative to the manifest's folder like ``path``.
@@ -46,7 +51,7 @@ def read_manifest(
     Parameters
     ----------
     path : path
-        CSV or Parquet.
+        CSV (fields between commas, semicolons or tabs), Parquet, or a playlist (m3u, m3u8).
     columns : sequence of str
         Columns to read besides those of `MANIFEST_COLUMNS`; the file must have them.
 
@@ -110,17 +115,24 @@ def manifest_columns(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     path = Path(path)
     next(_rows(path), None)  # raises where it cannot be read
-    if path.suffix.lower() != ".csv":
+    suffix = path.suffix.lower()
+    if suffix in _PLAYLISTS:
+        return ("path",)
+    if suffix in (".parquet", ".pq"):
         import pyarrow.parquet
 
         return tuple(pyarrow.parquet.read_schema(path).names)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return tuple(name.strip() for name in next(csv.reader(stream), []))
+    with _open_csv(path) as stream:
+        return tuple(name for name in _csv_header(stream)[0] if name)
 
 
 def _rows(path: Path, *, extra: Sequence[str] = ()) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield place and cells of every line; of a Parquet file the known columns and ``extra``."""
-    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _parquet_rows(path, extra)
+    suffix = path.suffix.lower()
+    if suffix in _PLAYLISTS:
+        rows = _playlist_rows(path)
+    else:
+        rows = _parquet_rows(path, extra) if suffix in (".parquet", ".pq") else _csv_rows(path)
     try:
         yield from rows
     except OSError as error:
@@ -128,26 +140,89 @@ def _rows(path: Path, *, extra: Sequence[str] = ()) -> Iterator[tuple[str, Mappi
             f"manifest {path} must be readable: {error.strerror or error}."
         ) from error
     except UnicodeDecodeError as error:
-        raise ParameterError(f"manifest {path} must be UTF-8 text: {error}.") from error
+        raise ParameterError(
+            f"manifest {path} must be UTF-8 text: {error}. Spreadsheets save it as 'CSV UTF-8'."
+        ) from error
+
+
+def _open_csv(path: Path) -> IO[str]:
+    with path.open("rb") as stream:
+        wide = stream.read(2) in _BOMS_16
+    return path.open(encoding="utf-16" if wide else "utf-8-sig", newline="")
+
+
+def _csv_header(stream: IO[str]) -> tuple[list[str], Any, int]:
+    """Return the column names, a reader of the lines below, and the number of lines before it.
+
+    Spreadsheets separate fields by semicolons or tabs as well, and may say so in a first line
+    ``sep=;``. Columns with a meaning are found in any case.
+    """
+    first, skipped = stream.readline(), 0
+    delimiter = ""
+    if first[:4].lower() == "sep=":
+        delimiter, first, skipped = first[4:5], stream.readline(), 1
+    marks = delimiter or _DELIMITERS
+    fitting = (mark for mark in marks if "path" in _columns(csv.reader([first], delimiter=mark)))
+    mark = next(fitting, marks[0])
+    reader = csv.reader(itertools.chain([first], stream), delimiter=mark, strict=True)
+    return _columns(reader), reader, skipped
+
+
+def _columns(reader: Iterator[list[str]]) -> list[str]:
+    meanings = ("path", "track_id", *MANIFEST_COLUMNS)
+    names = [name.strip() for name in next(reader, [])]
+    return [name.lower() if name.lower() in meanings else name for name in names]
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
+    with _open_csv(path) as stream:
+        number = 1
         try:
-            columns = [name.strip() for name in next(reader, [])]
+            columns, reader, skipped = _csv_header(stream)
             _check_columns(path, columns)
             for cells in reader:
-                where = f"line {reader.line_num}"
-                if not cells:
+                number = reader.line_num + skipped
+                where = f"line {number}"
+                if not any(cells):
                     continue
                 if len(cells) != len(columns):
                     problem = f"has {len(cells)} fields, the header {len(columns)}"
                     yield where, {"": problem}
                 else:
-                    yield where, dict(zip(columns, cells, strict=True))
+                    yield (
+                        where,
+                        {name: c for name, c in zip(columns, cells, strict=True) if name},
+                    )
         except csv.Error as error:
-            raise ParameterError(f"manifest {path}, line {reader.line_num}: {error}.") from error
+            raise ParameterError(f"manifest {path}, line {number + 1}: {error}.") from error
+
+
+def _playlist_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    folder = os.path.abspath(path.parent)  # noqa: PTH100  (no link is followed)
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            entry = (line.removeprefix(_BOM) if number == 1 else line).strip()
+            if entry and not entry.startswith(b"#"):
+                yield f"line {number}", {"path": _playlist_path(entry, folder)}
+
+
+def _playlist_path(entry: bytes, folder: str) -> str:
+    """Return the path that an entry means: the first reading of it that is there, or else as is.
+
+    Players write UTF-8 or Windows' encoding, slashes or backslashes, and ``file:`` addresses.
+    """
+    if entry.lower().startswith(b"file://"):
+        entry = unquote_to_bytes(entry[7:]).removeprefix(b"localhost")
+    readings = [os.fsdecode(entry)]
+    try:
+        entry.decode()
+    except UnicodeDecodeError:
+        readings.append(entry.decode("cp1252", "replace"))
+    readings += [text.replace("\\", "/") for text in readings]
+    for text in readings:
+        if os.path.lexists(os.path.join(folder, text)):  # noqa: PTH118
+            return text
+    return readings[0]
 
 
 def _parquet_rows(path: Path, extra: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -177,7 +252,7 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         raise ParameterError(
             f"manifest {path} must have a column 'path' in its first line, got {listed(columns)}."
         )
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
     if twice:
         raise ParameterError(
             f"manifest {path} must name each column once, got {listed(twice)} twice."

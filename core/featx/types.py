@@ -326,6 +326,10 @@ class WeightsSpec:
         ``package:relative/path.safetensors`` shipped inside a plugin; empty when none is.
         ``{name}`` stands for a parameter of the extractor, such as ``weights/{model}.safetensors``;
         for values without a file none are shipped.
+    slot : str
+        A parameter of the extractor, such as ``model``, of which every value has weights of its
+        own in the cache: ``music-tagger-cnn`` beside ``music-tagger-crnn``. What the converter
+        gives says its value in the configuration's ``params``. Empty where there is one file.
     required : bool
         False lets the extractor run with seeded weights, reported as UNTRAINED.
     """
@@ -338,6 +342,7 @@ class WeightsSpec:
     converter: str = ""
     source: str = ""
     resource: str = ""
+    slot: str = ""
     required: bool = True
 
 

@@ -17,6 +17,8 @@ from featx import (
     params_class,
 )
 
+VERSION = "1"
+
 
 @params_class
 class CheapParams:
@@ -67,7 +69,7 @@ def _spec(name: str, factory: str, resolve: str, **more: Any) -> ExtractorSpec:
     return ExtractorSpec(
         name=name,
         summary="For tests.",
-        version="1",
+        version=VERSION,
         factory=f"featx_faulty_extractors:{factory}",
         resolve=f"featx_faulty:{resolve}",
         api=API_VERSION,

@@ -151,9 +151,17 @@ command.add_command(render_command)
 @_SPLIT
 @_EXCLUDE
 @_SCALE
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "euclidean"]),
+    default="cosine",
+    show_default=True,
+    help="What nearest means.",
+)
 def retrieval(
     source: _Source,
     label: str,
+    metric: str,
     split: str,
     exclude: str,
     zscore: bool,
@@ -167,7 +175,9 @@ def retrieval(
 
     collection = source.read([label, exclude, cluster])
     chosen = _scaled(collection, split, zscore)
-    report = retrieval_task(chosen, label=label, exclude=exclude, cluster=cluster, seed=seed)
+    report = retrieval_task(
+        chosen, label=label, exclude=exclude, cluster=cluster, metric=metric, seed=seed
+    )
     _show(report, output, as_json, split=split, zscore=zscore, **source.to_json())
 
 

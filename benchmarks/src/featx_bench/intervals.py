@@ -13,7 +13,7 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = ["RESAMPLES", "bootstrap", "bootstrap_mean", "resamples", "wilson"]
+__all__ = ["RESAMPLES", "bootstrap", "bootstrap_mean", "centred_bootstrap", "resamples", "wilson"]
 
 #: Resamples of a bootstrap.
 RESAMPLES = 1000
@@ -80,6 +80,26 @@ def bootstrap(
     samples = [statistic(rows) for rows in resamples(n, seed=seed, clusters=clusters)]
     low, high = np.nanpercentile(samples, [2.5, 97.5])
     return float(low), float(high)
+
+
+def centred_bootstrap(
+    statistic: Callable[[Any], float],
+    n: int,
+    *,
+    seed: int = 0,
+    clusters: Sequence[str] | None = None,
+) -> tuple[float, float, float]:
+    """Return ``statistic`` of all cases, and a 95 % interval around it.
+
+    A resample holds cases several times. Average precision takes the copies of a hit for further
+    hits, so that resamples lie above the sample, whose value may then be outside their percentiles.
+    The spread of the resamples is right, though: it is taken around their mean, and put around the
+    value of the sample.
+    """
+    samples = [statistic(rows) for rows in resamples(n, seed=seed, clusters=clusters)]
+    value = statistic(np.arange(n))
+    low, high = np.nanpercentile(samples, [2.5, 97.5]) - np.nanmean(samples)
+    return value, value + float(low), value + float(high)
 
 
 def bootstrap_mean(

@@ -1,4 +1,4 @@
-"""Retrieval by cosine: mean average precision, recall@1, Recall@K for several labels per track.
+"""Retrieval: mean average precision, recall@1, Recall@K for several labels per track.
 
 Queries are the tracks themselves; a query is never in its own list. Equal similarities are broken
 by a shuffle with a fixed seed: vectors that are all alike score as chance does, whatever the order
@@ -13,13 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.index import unit_rows
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["PerQuery", "mean_average_precision", "rankings", "recall_at_1", "recall_at_k"]
+__all__ = [
+    "METRICS",
+    "PerQuery",
+    "mean_average_precision",
+    "rankings",
+    "recall_at_1",
+    "recall_at_k",
+]
+
+#: How vectors are compared.
+METRICS = ("cosine", "euclidean")
 
 _BLOCK = 256
 
@@ -49,7 +59,11 @@ class PerQuery:
 
 
 def rankings(
-    vectors: FloatArray, *, groups: Sequence[str] | None = None, seed: int = 0
+    vectors: FloatArray,
+    *,
+    groups: Sequence[str] | None = None,
+    metric: str = "cosine",
+    seed: int = 0,
 ) -> Iterator[tuple[int, Any]]:
     """Yield every query with the rows of all others, most similar first.
 
@@ -60,6 +74,8 @@ def rankings(
     groups : sequence of str, optional
         One per row: rows of the query's own group are omitted from its list (clips of one
         recording, say). Rows whose group is empty belong to none.
+    metric : str
+        One of `METRICS`.
     seed : int
         Of the shuffle that breaks ties.
     """
@@ -68,13 +84,18 @@ def rankings(
         raise ParameterError(f"vectors must be (n, dim) with n > 1, got shape {np.shape(vectors)}.")
     if groups is not None and len(groups) != n:
         raise ParameterError(f"groups must have one name per row, got {len(groups)} for {n}.")
+    if metric not in METRICS:
+        raise ParameterError(f"metric must be one of {listed(METRICS)}, got {metric!r}.")
     order = np.random.default_rng([seed, 0x71E5]).permutation(n)
-    unit = unit_rows(vectors).astype(np.float64)
+    euclidean = metric == "euclidean"
+    rows = (vectors if euclidean else unit_rows(vectors)).astype(np.float64)
     names = None if groups is None else np.asarray(groups, dtype=object)[order]
-    gallery = unit[order]
+    gallery = rows[order]
+    # the nearer of two by distance has the larger x q - |x|^2 / 2
+    halves = (gallery**2).sum(axis=1) / 2 if euclidean else 0.0
     for start in range(0, n, _BLOCK):
         # Rounded: the last bits of a matrix product depend on the place in the matrix.
-        scores = np.round(unit[start : start + _BLOCK] @ gallery.T, 12)
+        scores = np.round(rows[start : start + _BLOCK] @ gallery.T - halves, 12)
         ranked = np.argsort(-scores, axis=1, kind="stable")
         for row, places in enumerate(ranked, start):
             keep = order[places] != row
@@ -88,6 +109,7 @@ def mean_average_precision(
     labels: Sequence[str],
     *,
     groups: Sequence[str] | None = None,
+    metric: str = "cosine",
     seed: int = 0,
 ) -> PerQuery:
     """Average precision of every query whose label another track shares.
@@ -107,7 +129,7 @@ def mean_average_precision(
     """
     known = _labels(vectors, labels)
     values, queries, chance = [], [], []
-    for query, order in rankings(vectors, groups=groups, seed=seed):
+    for query, order in rankings(vectors, groups=groups, metric=metric, seed=seed):
         relevant = known[order] == known[query]
         total = int(relevant.sum())
         if not known[query] or total == 0:
@@ -124,12 +146,13 @@ def recall_at_1(
     labels: Sequence[str],
     *,
     groups: Sequence[str] | None = None,
+    metric: str = "cosine",
     seed: int = 0,
 ) -> PerQuery:
     """Whether the nearest track has the query's label, for queries whose label another shares."""
     known = _labels(vectors, labels)
     values, queries, chance = [], [], []
-    for query, order in rankings(vectors, groups=groups, seed=seed):
+    for query, order in rankings(vectors, groups=groups, metric=metric, seed=seed):
         relevant = known[order] == known[query]
         if not known[query] or not relevant.any():
             continue
@@ -145,6 +168,7 @@ def recall_at_k(
     *,
     ks: Sequence[int] = (1, 2, 4, 8),
     groups: Sequence[str] | None = None,
+    metric: str = "cosine",
     seed: int = 0,
 ) -> dict[int, PerQuery]:
     """Multi-label Recall@K: the share of the query's labels that the K nearest have together.
@@ -169,7 +193,7 @@ def recall_at_k(
     values: dict[int, list[float]] = {k: [] for k in ks}
     chance: dict[int, list[float]] = {k: [] for k in ks}
     queries = []
-    for query, order in rankings(vectors, groups=groups, seed=seed):
+    for query, order in rankings(vectors, groups=groups, metric=metric, seed=seed):
         own = truth[query]
         if not own.any():
             continue

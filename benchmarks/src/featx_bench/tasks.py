@@ -11,7 +11,7 @@ from featx.errors import ParameterError, listed
 from featx.training import roc_auc
 from featx_bench.collection import Collection
 from featx_bench.holdout import holdout
-from featx_bench.intervals import bootstrap, bootstrap_mean, wilson
+from featx_bench.intervals import bootstrap_mean, centred_bootstrap, wilson
 from featx_bench.probes import (
     ProbeOptions,
     accuracy_per_track,
@@ -40,6 +40,7 @@ def retrieval_task(
     label: str,
     exclude: str = "",
     cluster: str = "",
+    metric: str = "cosine",
     seed: int = 0,
 ) -> Report:
     """Rank every track by every other.
@@ -57,20 +58,27 @@ def retrieval_task(
         A column: the bootstrap draws its values instead of tracks.
     """
     report = _report(
-        "retrieval", collection, label=label, exclude=exclude, cluster=cluster, seed=seed
+        "retrieval",
+        collection,
+        label=label,
+        exclude=exclude,
+        cluster=cluster,
+        metric=metric,
+        seed=seed,
     )
     groups = collection.column(exclude) if exclude else None
     for name, vectors in collection.features.items():
         metrics: dict[str, PerQuery]
+        options: Any = {"groups": groups, "metric": metric, "seed": seed}
         if label == "tags":
             sets = collection.sets(label)
-            hits = recall_at_k(vectors, sets, groups=groups, seed=seed)
+            hits = recall_at_k(vectors, sets, **options)
             metrics = {f"Recall@{k}": scores for k, scores in hits.items()}
         else:
             labels = collection.column(label)
             metrics = {
-                "MAP": mean_average_precision(vectors, labels, groups=groups, seed=seed),
-                "recall@1": recall_at_1(vectors, labels, groups=groups, seed=seed),
+                "MAP": mean_average_precision(vectors, labels, **options),
+                "recall@1": recall_at_1(vectors, labels, **options),
             }
         report.results += [
             _of_queries(collection, name, metric, scores, cluster=cluster, seed=seed)
@@ -120,15 +128,14 @@ def tagging_task(
             def macro(rows: Any, measure: Any = measure, scored: Any = scored) -> float:
                 return macro_mean(measure(scored.scores[rows], scored.truth[rows]))
 
-            low, high = bootstrap(macro, len(test), seed=seed, clusters=clusters)
-            value = macro(np.arange(len(test)))
+            value, low, high = centred_bootstrap(macro, len(test), seed=seed, clusters=clusters)
             report.results.append(
                 Result(
                     feature=name,
                     metric=metric,
                     value=value,
-                    low=low,
-                    high=high,
+                    low=max(low, 0.0),
+                    high=min(high, 1.0),
                     n=len(test),
                     chance=chance,
                 )

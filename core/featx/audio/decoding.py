@@ -20,6 +20,7 @@ from featx.audio.limits import AudioInfo, Decoded, Limits, Note
 from featx.audio.readers import Reader, open_reader
 from featx.audio.waveform import (
     RateSink,
+    check_downmix,
     check_quality,
     check_rate,
     mix_into,
@@ -96,15 +97,16 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = _DEFAULT) -> AudioIn
 class _Meter:
     """Peak, clipping and finiteness over all blocks, and what mixing down took away."""
 
-    def __init__(self) -> None:
+    def __init__(self, downmix: str = "mean") -> None:
+        self._means = downmix == "mean"
         self.peak = 0.0
         self.clipped = 0
         self.samples = 0
         self._before = self._after = 0.0  # energy of the mean channel, energy of the mix
 
     def mixed(self, block: FloatArray, mono: FloatArray) -> None:
-        """Compare the energy of a mix with that of its channels."""
-        if block.shape[1] > 1:
+        """Compare the energy of a mean over channels with that of the channels."""
+        if block.shape[1] > 1 and self._means:
             flat = block.reshape(-1)
             self._before += float(np.dot(flat, flat)) / block.shape[1]
             self._after += float(np.dot(mono, mono))
@@ -115,6 +117,14 @@ class _Meter:
             return ()
         lost = "all of it" if self._after == 0 else f"{self._lost():.1f} dB"
         return (Note(code="cancelled-mix", text=f"the mean over channels loses {lost}"),)
+
+    @property
+    def side_is_louder(self) -> bool:
+        """Whether half the difference of two channels has more energy than their mean.
+
+        The energies of both add up to that of the mean channel.
+        """
+        return self._after < self._before / 2
 
     def _lost(self) -> float:
         return 10 * math.log10(self._before / self._after)
@@ -179,12 +189,13 @@ def decode(
     rates: Iterable[int | None],
     limits: Limits = _DEFAULT,
     quality: str = "HQ",
+    downmix: str = "mean",
     fingerprint: bool = False,
 ) -> Decoded:
     """Decode a file once and give its mono waveform at every rate asked for.
 
-    Decoding, down-mix (mean over channels) and resampling go block by block: memory holds the
-    waveforms asked for and one block. The result equals a whole-file computation bitwise.
+    Decoding, down-mix and resampling go block by block: memory holds the waveforms asked for and
+    one block. The result equals a whole-file computation bitwise.
 
     Parameters
     ----------
@@ -194,6 +205,8 @@ def decode(
         Checked against the header and again while decoding.
     quality : {'QQ', 'LQ', 'MQ', 'HQ', 'VHQ'}
         Of the soxr resampler.
+    downmix : {'mean', 'left', 'right', 'mid-side'}
+        See `to_mono`. A stereo file whose side is louder than its mid is decoded twice by the last.
     fingerprint : bool
         Also hash the samples, so that equal audio in different files can be found.
 
@@ -202,10 +215,27 @@ def decode(
     AudioError
         With a code of `featx.errors.FAILURE_CODES`.
     ParameterError
-        For a rate below 1 or an unknown quality.
+        For a rate below 1, an unknown quality or an unknown down-mix.
     """
     check_quality(quality)
     targets = [None if rate is None else check_rate("rates", rate) for rate in rates]
+    mixes = {"mid-side": ("mean", "side")}.get(check_downmix(downmix), (downmix,))
+    for mix in mixes:
+        decoded, side_is_louder = _decode(path, targets, limits, quality, mix, fingerprint)
+        if not side_is_louder:
+            break
+    return decoded
+
+
+def _decode(
+    path: str | os.PathLike[str],
+    targets: list[int | None],
+    limits: Limits,
+    quality: str,
+    downmix: str,
+    fingerprint: bool,
+) -> tuple[Decoded, bool]:
+    """Decode a file with one way of mixing; also return whether its side is louder than a mean."""
     with _opened(path, limits) as (source, reader, structure):
         if structure.verdict is not None:
             raise structure.verdict
@@ -213,12 +243,12 @@ def decode(
             rate: RateSink(reader.sr, rate, frames=reader.frames, quality=quality)
             for rate in sorted({rate or reader.sr for rate in targets})
         }
-        meter = _Meter()
+        meter = _Meter(downmix)
         digest = hashlib.blake2b(str(reader.sr).encode(), digest_size=16) if fingerprint else None
         mixed = np.empty(_frames_at_once(reader), dtype=np.float32)
         for block in _blocks(reader, limits, meter):
             mono = mixed[: len(block)]
-            mix_into(block, mono)
+            mix_into(block, mono, downmix=downmix)
             meter.mixed(block, mono)
             for sink in sinks.values():
                 sink.write(mono)
@@ -227,9 +257,12 @@ def decode(
         n_frames = meter.samples // reader.channels
         short = _check_complete(reader, structure, n_frames)
         notes = (*structure.notes, *reader.notes, *short, *meter.mix_notes())
+        if downmix == "side":
+            text = "the difference of the channels is louder than their mean"
+            notes = (*notes, Note(code="side-mix", text=text))
         content = source.content_hash()
         source.check_unchanged()
-        return Decoded(
+        decoded = Decoded(
             waveforms=MappingProxyType({rate: sink.finish() for rate, sink in sinks.items()}),
             native_sr=reader.sr,
             channels=reader.channels,
@@ -242,6 +275,7 @@ def decode(
             container=reader.container,
             fingerprint="" if digest is None else digest.hexdigest(),
         )
+        return decoded, reader.channels == 2 and meter.side_is_louder
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,10 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[SourceFile]:
     try:
         state = os.fstat(fd)
         if not stat.S_ISREG(state.st_mode):
-            kind = "a folder" if stat.S_ISDIR(state.st_mode) else "a pipe, socket or device"
+            kind = "a pipe, socket or device"
+            if stat.S_ISDIR(state.st_mode):
+                kind = "a folder"
+                os.scandir(fd).close()  # one that cannot be listed fails for that
             raise AudioError("not-audio", f"{kind}, not a regular file")
         yield SourceFile(fd, Path(path), state.st_size, state.st_mtime_ns)
     except OSError as error:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from featx.audio.containers.sniff import AUDIO_SUFFIXES, SUFFIXES
 from featx.audio.decoding import decode
-from featx.audio.limits import NOTE_CODES, Decoded, Limits, Note
+from featx.audio.limits import Decoded, Limits, Note
 from featx.audio.tags import tags_and_error
 from featx.errors import AudioError
 
@@ -17,15 +16,6 @@ from featx.errors import AudioError
 SILENT_PEAK = 1e-4
 #: a file with more than this fraction of its samples at full scale is clipped
 CLIPPED_FRACTION = 1e-3
-
-#: What `examine` reports about a file that would not fail.
-WARNING_CODES: Mapping[str, str] = {
-    "silent": f"no sample above {SILENT_PEAK:g} of full scale",
-    "clipped": f"more than {CLIPPED_FRACTION:.1%} of the samples at full scale",
-    "wrong-suffix": "the content is of another format than the name says",
-    "bad-tags": "the metadata cannot be read",
-    **NOTE_CODES,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +28,8 @@ class Health:
         As given.
     code, reason : str
         A code of `featx.errors.FAILURE_CODES` with its sentence, or ``ok``.
-    warnings : tuple of Note
-        With codes of `WARNING_CODES`.
+    notes : tuple of Note
+        With codes of `featx.errors.NOTE_CODES`.
     duration : float
         Decoded seconds, 0 for a failing file.
     content, fingerprint : str
@@ -49,13 +39,24 @@ class Health:
     path: str
     code: str = "ok"
     reason: str = ""
-    warnings: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
     duration: float = 0.0
     content: str = ""
     fingerprint: str = ""
 
 
-def _warnings(path: str, decoded: Decoded) -> tuple[Note, ...]:
+def file_notes(path: str, decoded: Decoded, *, tags_problem: str) -> tuple[Note, ...]:
+    """Return what is odd about a decoded file, one note for each code.
+
+    Parameters
+    ----------
+    path : str
+        Of the file.
+    decoded : Decoded
+        As `decode` gave it.
+    tags_problem : str
+        What `tags_and_error` says about its metadata; "" for nothing.
+    """
     notes = list(decoded.notes)
     if decoded.peak < SILENT_PEAK:
         notes.append(Note(code="silent", text=f"peak {decoded.peak:.1e}"))
@@ -66,9 +67,8 @@ def _warnings(path: str, decoded: Decoded) -> tuple[Note, ...]:
     if suffix in AUDIO_SUFFIXES - SUFFIXES[decoded.container]:
         text = f"{decoded.container} under the suffix {suffix}"
         notes.append(Note(code="wrong-suffix", text=text))
-    _, trouble = tags_and_error(path)
-    if trouble:
-        notes.append(Note(code="bad-tags", text=trouble))
+    if tags_problem:
+        notes.append(Note(code="bad-tags", text=tags_problem))
     by_code: dict[str, str] = {}
     for note in notes:
         by_code[note.code] = "; ".join(filter(None, (by_code.get(note.code), note.text)))
@@ -76,7 +76,11 @@ def _warnings(path: str, decoded: Decoded) -> tuple[Note, ...]:
 
 
 def examine(
-    path: str | os.PathLike[str], *, limits: Limits | None = None, fingerprint: bool = False
+    path: str | os.PathLike[str],
+    *,
+    limits: Limits | None = None,
+    fingerprint: bool = False,
+    downmix: str = "mean",
 ) -> Health:
     """Decode a file completely, in blocks, and report what is wrong or odd; never raises for it.
 
@@ -86,18 +90,22 @@ def examine(
         None takes the defaults.
     fingerprint : bool
         Also hash the samples.
+    downmix : str
+        As for `decode`; it decides whether channels cancel each other.
     """
     path = os.fspath(path)
     try:
-        decoded = decode(path, rates=[], limits=limits or Limits(), fingerprint=fingerprint)
-        warnings = _warnings(path, decoded)
+        decoded = decode(
+            path, rates=[], limits=limits or Limits(), fingerprint=fingerprint, downmix=downmix
+        )
+        notes = file_notes(path, decoded, tags_problem=tags_and_error(path)[1])
     except AudioError as error:
         return Health(path=path, code=error.code, reason=error.reason)
     except MemoryError:
         return Health(path=path, code="memory", reason="decoding needs more memory than allowed")
     return Health(
         path=path,
-        warnings=warnings,
+        notes=notes,
         duration=decoded.duration,
         content=decoded.content,
         fingerprint=decoded.fingerprint,

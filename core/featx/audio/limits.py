@@ -11,19 +11,6 @@ from featx.errors import AudioError, ParameterError
 if TYPE_CHECKING:
     from featx.types import FloatArray
 
-#: Oddities of a file that decodes completely; `featx scan` shows them as warnings.
-NOTE_CODES: Mapping[str, str] = {
-    "cancelled-mix": "the channels cancel each other: mixed to mono, most of the sound is gone",
-    "trailing-data": "bytes after the end of the audio, which no decoder reads",
-    "more-frames": "more audio than the header declares, such as two files joined; all is read",
-    "no-end-mark": "the stream stops without its end mark; the end may be missing",
-    "short": "slightly shorter than declared, within the tolerance of the format",
-    "other-streams": "the file has several audio streams, one of them is read",
-    "starts-late": "the sound begins after the start of the file; silence stands before it",
-    "odd-header": "sizes in the header do not add up, the audio itself is complete",
-    "damaged-frames": "parts of the stream were skipped or repaired by the decoder",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -121,7 +108,7 @@ class AudioInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """An oddity that does not stop the file: a code of `NOTE_CODES` and a sentence."""
+    """An oddity that does not stop the file: a code of `featx.errors.NOTE_CODES` and a sentence."""
 
     code: str
     text: str

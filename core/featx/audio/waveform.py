@@ -18,6 +18,9 @@ RESAMPLER = "soxr"
 #: Qualities of `resample`, from fast to exact.
 QUALITIES = ("QQ", "LQ", "MQ", "HQ", "VHQ")
 
+#: Ways from several channels to one, see `to_mono`.
+DOWNMIXES = ("mean", "left", "right", "mid-side")
+
 #: Rows of a two-dimensional array that may be channels, however short it is.
 _MOST_CHANNELS = 32
 _GROWTH = 1.25
@@ -29,6 +32,13 @@ def check_quality(quality: str) -> str:
     if quality not in QUALITIES:
         raise ParameterError(f"quality must be one of {listed(QUALITIES)}, got {quality!r}.")
     return quality
+
+
+def check_downmix(downmix: str) -> str:
+    """Return ``downmix``, or raise `ParameterError` when it is none of `DOWNMIXES`."""
+    if downmix not in DOWNMIXES:
+        raise ParameterError(f"downmix must be one of {listed(DOWNMIXES)}, got {downmix!r}.")
+    return downmix
 
 
 def check_rate(name: str, sr: int) -> int:
@@ -70,14 +80,19 @@ def _check_type(y: object) -> None:
     raise ParameterError(f"y must be a numpy array, got {kind}.{remedy}")
 
 
-def mix_into(block: FloatArray, out: FloatArray) -> None:
-    """Write the mean over the channels of ``block`` (n, channels) to ``out`` (n,).
+def mix_into(block: FloatArray, out: FloatArray, *, downmix: str = "mean") -> None:
+    """Write one channel made of those of ``block`` (n, channels) to ``out`` (n,).
 
+    ``downmix`` is ``mean``, ``left``, ``right``, or ``side``: half the difference of two channels.
     Adds column by column: the mean over a short last axis is more than thirty times slower.
     """
     channels = block.shape[1]
-    if channels == 1:
-        np.copyto(out, block[:, 0])
+    if channels == 1 or downmix in ("left", "right"):
+        np.copyto(out, block[:, 1 if downmix == "right" and channels > 1 else 0])
+        return
+    if downmix == "side":
+        np.subtract(block[:, 0], block[:, 1], out=out)
+        out /= np.float32(2)
         return
     np.add(block[:, 0], block[:, 1], out=out)
     for channel in range(2, channels):
@@ -85,13 +100,17 @@ def mix_into(block: FloatArray, out: FloatArray) -> None:
     out /= np.float32(channels)
 
 
-def to_mono(y: AnyArray) -> FloatArray:
-    """Return the mean over channels.
+def to_mono(y: AnyArray, *, downmix: str = "mean") -> FloatArray:
+    """Return one channel made of several.
 
     Parameters
     ----------
     y : floating point array, shape (n_samples,) or (channels, n_samples)
         Left untouched.
+    downmix : {'mean', 'left', 'right', 'mid-side'}
+        The mean over channels, the first channel, the second, or the one with more energy of mid
+        (the mean) and side (half the difference) of two channels. More than two have no side:
+        their mean is taken.
 
     Returns
     -------
@@ -104,10 +123,16 @@ def to_mono(y: AnyArray) -> FloatArray:
         For another type or shape, and for integers; the message says how to convert it.
     """
     y = _check_waveform(y)
+    check_downmix(downmix)
     if y.ndim == 1:
         return y
     out = np.empty(y.shape[1], dtype=np.float32)
-    mix_into(y.T, out)
+    mix_into(y.T, out, downmix=downmix)
+    if downmix == "mid-side" and len(y) == 2:
+        side = np.empty_like(out)
+        mix_into(y.T, side, downmix="side")
+        if np.dot(side, side) > np.dot(out, out):
+            return side
     return out
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
+import sys
 
 import click
 
@@ -25,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("featx.cli.verify", "Check every byte of a store."),
     "ls": ("featx.cli.ls", "List the contents of a store, and failures."),
     "show": ("featx.cli.show", "Show what a store contains for one track."),
+    "tag": ("featx.cli.tag", "Give tracks of a store the labels of a manifest."),
+    "prune": ("featx.cli.prune", "Delete results from a store."),
     "export": ("featx.cli.export", "Write features as npz, csv, parquet, JAMS, labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
@@ -59,8 +63,23 @@ def main(debug: bool) -> None:
     options.debug = options.debug or debug
 
 
+def _open_closed_streams() -> None:
+    """Open the null device for standard streams that are closed, before a file takes their place.
+
+    Python has None for them, which every library that writes to one would stumble over.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def run() -> None:
     """Run the command line in a process of its own: what the console script calls."""
+    _open_closed_streams()
     # modules are no garbage: looking through them before the end takes a tenth of a second
     atexit.register(gc.freeze)
     main(prog_name="featx")

@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from featx.commands import (
+    counted,
     echo_json,
+    gone_option,
     json_option,
     one_output,
     output_option,
@@ -17,6 +19,7 @@ from featx.commands import (
 )
 
 _FORMATS = ("npz", "csv", "parquet", "jams", "lab", "audacity", "midi", "projector")
+_SUFFIXES = {".txt": "audacity", ".mid": "midi"}
 
 
 @click.command("export")
@@ -35,6 +38,14 @@ _FORMATS = ("npz", "csv", "parquet", "jams", "lab", "audacity", "midi", "project
     metavar="NAME",
     help="Extractor or extractor.feature, separated by commas. May be repeated.",
 )
+@click.option("--track", "tracks", multiple=True, metavar="ID", help="Only this one. Repeatable.")
+@click.option(
+    "--all-recipes",
+    "outdated",
+    is_flag=True,
+    help="Without --features: outdated recipes too, not only the current one of each extractor.",
+)
+@gone_option
 @overwrite_option
 @json_option
 def command(
@@ -43,25 +54,38 @@ def command(
     output: Path | None,
     format_name: str | None,
     features: tuple[str, ...],
+    tracks: tuple[str, ...],
+    outdated: bool,
+    gone: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Write features of STORE to OUT.
 
     npz, csv and parquet write one file per feature: OUT is that file, or a folder for several.
-    jams, lab, audacity and midi write the events of every track (midi: notes), projector the
-    vectors and metadata that TensorBoard's projector loads, all into the folder OUT.
+    jams, lab, audacity and midi write the events of every track (midi: notes) into the folder OUT,
+    or of one track to a file OUT with their suffix (.jams, .lab, .txt, .mid). projector writes the
+    vectors and metadata that TensorBoard's projector loads into the folder OUT.
     """
     from featx.store import export, open_store
 
     target = one_output(out, output)
     if format_name is None:
-        format_name = target.suffix.lstrip(".")
+        format_name = _SUFFIXES.get(target.suffix, target.suffix.lstrip("."))
         if format_name not in _FORMATS:
             raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
     names = split_names("--features", features)
-    with open_store(store) as opened:
-        written = export(opened, target, format=format_name, features=names, overwrite=overwrite)
+    with open_store(store, gone=gone) as opened:
+        written = export(
+            opened,
+            target,
+            format=format_name,
+            features=names,
+            tracks=tracks,
+            outdated=outdated,
+            overwrite=overwrite,
+        )
+        noted = sum(1 for record in opened.tracks.records() if record.notes)
     if as_json:
         echo_json([str(path) for path in written])
         return
@@ -69,3 +93,5 @@ def command(
         click.echo(printable(str(path)))
     if len(written) > 10:
         click.echo(f"and {len(written) - 10} more files")
+    if noted:
+        click.echo(f"{counted(noted, 'track')} of the store have notes of decoding: featx ls STORE")

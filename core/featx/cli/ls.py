@@ -8,19 +8,20 @@ from typing import Any
 import click
 
 from featx.commands import counted, echo_json, echo_table, json_option
+from featx.errors import listed
 
 
 @click.command("ls")
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @json_option
 def command(store: Path, as_json: bool) -> None:
-    """List extractors, features, counts and failures of STORE, a folder or a merged file.
+    """List extractors, features, counts, failures and notes of STORE, a folder or a merged file.
 
     With --json the recipes are complete, with parameters, weights and front ends.
     """
     from featx.store import open_store, summarise
 
-    with open_store(store) as opened:
+    with open_store(store, gone=True) as opened:
         summary = summarise(opened)
     if as_json:
         echo_json(summary)
@@ -43,12 +44,18 @@ def command(store: Path, as_json: bool) -> None:
     )
     held = [i for i, name in enumerate(columns) if name != "weights" or any(row[i] for row in rows)]
     echo_table([columns[i] for i in held], [tuple(row[i] for i in held) for row in rows])
-    if summary["failures"]:
-        click.echo()
-        echo_table(
-            ("failed", "tracks", "meaning"),
-            [(item["code"], str(item["tracks"]), item["meaning"]) for item in summary["failures"]],
-        )
+    for title, items in (("failed", summary["failures"]), ("noted", summary["notes"])):
+        if items:
+            click.echo()
+            echo_table(
+                (title, "tracks", "meaning"),
+                [(item["code"], str(item["tracks"]), item["meaning"]) for item in items],
+            )
+    for item in summary["extractors"]:
+        if len(item["makers"]) > 1:
+            distribution = item["recipe"]["extractor"].partition(":")[0]
+            versions = [f"{version or '?'} ({n})" for version, n in item["makers"].items()]
+            click.echo(f"\n{item['name']}: tracks by version of {distribution}: {listed(versions)}")
     recipes = counted(len(summary["extractors"]), "recipe")
     click.echo(f"\n{counted(summary['tracks'], 'track')}, {recipes}")
 

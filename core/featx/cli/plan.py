@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from featx.engine import Plan, PlanCounts, PlannedTrack
     from featx.engine.planning.survey import Survey
 
-_COLUMNS = ("fresh", "new", "stale", "retry", "failed", "skipped")
+_COLUMNS = ("fresh", "reused", "new", "stale", "retry", "failed", "skipped")
 
 
 @click.command("plan")
@@ -38,8 +38,9 @@ def command(
 ) -> None:
     """Show what a run would do over INPUTS, without doing it.
 
-    fresh: the store has it. new: never computed. stale: computed from other contents, parameters,
-    weights or versions. failed: failed before, and stays so unless --failed is given.
+    fresh: the store has it. reused: it has it of the same content under another id. new: never
+    computed. stale: computed from other contents, parameters, weights or versions. failed: failed
+    before, and stays so unless --failed is given.
 
     Takes the same options as featx run.
     """
@@ -78,6 +79,8 @@ def _as_json(planned: Plan, counts: PlanCounts, survey: Survey) -> dict[str, Any
         "to_do": counts.to_do,
         "elsewhere": survey.elsewhere,
         "gone": survey.gone,
+        "left_out": survey.left_out,
+        "notes": planned.notes(),
         "extractors": [
             {
                 "name": extractor.name,
@@ -119,6 +122,6 @@ def _show(planned: Plan, counts: PlanCounts, survey: Survey) -> None:
     for extractor in planned.extractors:
         if text := untrained_message(extractor):
             click.echo(text)
-    for note in survey.notes():
+    for note in (*planned.notes(), *survey.notes()):
         click.echo(printable(note))
     click.echo(counts.line)

@@ -41,6 +41,11 @@ _SHOWN_FAILURES = 20
     metavar="SIZE",
     help="Limit per worker, such as 2G, 0 for none; default: 80 % of RAM divided by the workers.",
 )
+@click.option(
+    "--new-ids",
+    is_flag=True,
+    help="Give files second ids that STORE has under others; do not ask.",
+)
 @limit_options
 @click.pass_context
 def command(
@@ -50,33 +55,36 @@ def command(
     jobs: int | None,
     timeout: float,
     memory: int | None,
+    new_ids: bool,
     **options: Any,
 ) -> None:
     """Extract features from INPUTS into a store.
 
-    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), or - for a
-    list of files on stdin. Every file is decoded once, however many extractors there are. Results
-    already computed are not computed again, so an interrupted run resumes where it stopped.
+    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), playlists,
+    or - for a list of files on stdin. Every file is decoded once, however many extractors there
+    are. Results already computed are not computed again, so an interrupted run resumes where it
+    stopped.
 
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
     130 interrupted (run again to resume).
     """  # noqa: D301  (click reads the backspace)
-    from featx.engine import choose_progress, run
+    from featx.engine import OtherIdsError, choose_progress, run
 
     limits = parse_limits(
         **{name: options.pop(name) for name in ("max_hours", "max_size", "max_channels")}
     )
     arguments = parse_run_options(**options)
     signal.signal(signal.SIGTERM, _interrupt)
-    summary = run(
-        **arguments,
-        jobs=jobs,
-        timeout=timeout,
-        memory=memory,
-        limits=limits,
-        progress=choose_progress(),
-    )
+    arguments |= {"jobs": jobs, "timeout": timeout, "memory": memory, "limits": limits}
+    try:
+        summary = run(**arguments, new_ids=new_ids, progress=choose_progress())
+    except OtherIdsError as error:
+        if "-" in arguments["inputs"] or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        if not click.confirm(f"{error}\nGive them second ids?", err=True):
+            raise
+        summary = run(**arguments, new_ids=True, progress=choose_progress())
     if as_json:
         echo_json(summary.to_json())
         click.echo(summary.line, err=True)
@@ -96,6 +104,7 @@ def _show(summary: RunSummary) -> None:
     words = {
         "ok": "computed",
         "fresh": "already computed",
+        "reused": "known by other ids",
         "failed": "failed",
         "known": "failed before",
         "skipped": "too short",
@@ -108,6 +117,9 @@ def _show(summary: RunSummary) -> None:
         click.echo(
             f"{summary.audio / 60:.1f} min of audio in {summary.seconds:.1f} s ({speed:.0f} x)"
         )
+    if summary.noted:
+        noted = ", ".join(f"{count} {code}" for code, count in summary.noted.most_common())
+        click.echo(f"Notes of decoding: {noted}. featx ls explains them, featx show lists them.")
     if summary.failures:
         rows = summary.failure_rows()
         shown = rows[:_SHOWN_FAILURES]

@@ -27,10 +27,40 @@ if TYPE_CHECKING:
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
+def input_options(function: Decorated) -> Decorated:
+    """Add INPUTS and what decides which files they mean."""
+    options = [
+        click.argument("inputs", nargs=-1, required=True, metavar="INPUTS..."),
+        click.option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help="Leave out files and folders, such as '*.wav', live or 'demos/*'. Repeatable.",
+        ),
+        click.option(
+            "-0", "--null", is_flag=True, help="NUL bytes end the names on stdin (find -print0)."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def downmix_option(function: Decorated) -> Decorated:
+    """Add ``--downmix``: how several channels become one."""
+    return click.option(
+        "--downmix",
+        default="mean",
+        show_default=True,
+        metavar="WAY",
+        help="Of several channels: mean, left, right, or mid-side (the louder of both).",
+    )(function)
+
+
 def run_options(function: Decorated) -> Decorated:
     """Add inputs, ``-o`` and all options that decide what is computed."""
     options = [
-        click.argument("inputs", nargs=-1, required=True, metavar="INPUTS..."),
+        input_options,
         plugin_option,
         click.option(
             "-o",
@@ -69,6 +99,7 @@ def run_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Resampling quality (soxr): QQ, LQ, MQ, HQ or VHQ.",
         ),
+        downmix_option,
         config_option,
         no_plugin_option,
         json_option,

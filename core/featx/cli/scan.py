@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from featx.cli.run_options import limit_options, parse_limits
+from featx.cli.run_options import downmix_option, input_options, limit_options, parse_limits
 from featx.commands import EXIT_FAILURES, echo_json, echo_table, json_option
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("scan")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
+@input_options
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes; one per core if unset.")
 @click.option("--same-audio", is_flag=True, help="Find equal samples in different files too.")
 @click.option(
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Limit for one file.",
 )
+@downmix_option
 @limit_options
 @json_option
 @click.pass_context
@@ -43,17 +44,20 @@ def command(
     context: click.Context,
     /,
     inputs: tuple[str, ...],
+    exclude: tuple[str, ...],
+    null: bool,
     jobs: int | None,
     same_audio: bool,
     show: int,
     timeout: float,
+    downmix: str,
     as_json: bool,
     **limits: Any,
 ) -> None:
     """Check the health of INPUTS before extraction.
 
-    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), or - for a
-    list of files on stdin.
+    INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), playlists,
+    or - for a list of files on stdin.
 
     Every file is decoded once in a child process. What would fail in a run is listed by its
     failure code (truncated, lying-header, not-finite, ...), what is only odd as a warning
@@ -68,6 +72,9 @@ def command(
             limits=parse_limits(**limits),
             timeout=timeout,
             same_audio=same_audio,
+            downmix=downmix,
+            exclude=exclude,
+            null=null,
             on_file=on_file,
         )
     with report:
@@ -102,6 +109,7 @@ def _as_json(report: ScanReport) -> dict[str, Any]:
         "failing": report.n_failing,
         "warned": report.n_warned,
         "seconds": round(report.seconds, 3),
+        "left_out": report.left_out,
         "findings": {
             code: {
                 "fails": code in FAILURE_CODES,
@@ -117,6 +125,7 @@ def _as_json(report: ScanReport) -> dict[str, Any]:
 
 
 def _show(report: ScanReport, limit: int | None) -> None:
+    from featx.engine.planning.inputs import left_out_note
     from featx.engine.scan import FINDING_CODES
     from featx.errors import FAILURE_CODES
 
@@ -132,6 +141,8 @@ def _show(report: ScanReport, limit: int | None) -> None:
     if counts:
         columns = ("finding", "effect", "files", "meaning")
         echo_table(columns, [_summary(code, count) for code, count in counts.items()])
+    if report.left_out:
+        click.echo(left_out_note(report.left_out))
     click.echo(
         f"{report.n_files} files, {report.seconds / 3600:.2f} h of audio: {report.n_ok} ok "
         f"({report.n_warned} with warnings), {report.n_failing} would fail"

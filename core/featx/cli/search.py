@@ -11,6 +11,7 @@ import click
 from featx.commands import (
     echo_json,
     echo_table,
+    gone_option,
     json_option,
     no_plugin_option,
     parse_mapping,
@@ -127,6 +128,7 @@ if TYPE_CHECKING:
     help="Weights for queries that are audio files: a file or the folder of a training. Default: "
     "those of 'featx run'.",
 )
+@gone_option
 @no_plugin_option
 @json_option
 def command(
@@ -148,6 +150,7 @@ def command(
     zscore: bool,
     tag: str | None,
     weights_file: Path | None,
+    gone: bool,
     as_json: bool,
 ) -> None:
     """Find the tracks of STORE that are nearest to QUERY by cosine distance.
@@ -163,7 +166,7 @@ def command(
     if weights and only:
         raise click.UsageError("Give --weight or --only, not both.")
     names = split_names("--feature", features)
-    with open_store(store) as opened:
+    with open_store(store, gone=gone) as opened:
         if tag is not None and not names:
             names = [clip_feature(opened, extractor, column=tag).spec.name]
         gallery = Gallery(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from featx.commands import echo_json, echo_table, json_option, printable
+from featx.commands import counted, echo_json, echo_table, json_option, printable
+from featx.errors import some
 
 
 @click.command("show")
@@ -21,15 +22,18 @@ def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
     from featx.store import describe_track, open_store
     from featx.store.summary import STATISTICS
 
-    with open_store(store) as opened:
+    with open_store(store, gone=True) as opened:
         description = describe_track(opened, track, values=with_values)
     if as_json:
         echo_json(description)
         return
-    facts = {key: value for key, value in description["track"].items() if key != "tags"}
+    mappings = ("tags", "notes")
+    facts = {name: value for name, value in description["track"].items() if name not in mappings}
     for name, value in {**facts, **description["track"]["tags"]}.items():
         if value not in {None, ""}:
             click.echo(f"{printable(name):10} {printable(str(value))}")
+    for code, text in description["track"]["notes"].items():
+        click.echo(f"{'note':10} {printable(f'{code}: {text}')}")
     if description["features"]:
         click.echo()
         rows = [
@@ -45,6 +49,13 @@ def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
         columns = ("extractor", "feature", "shape", "dtype", *STATISTICS)
         echo_table(columns, rows)
     for item in description["features"]:
+        if item["kind"] == "events":
+            counts = (
+                f"; {column}: {some(f'{label} {count}' for label, count in labels.items())}"
+                for column, labels in item["labels"].items()
+            )
+            text = f"{counted(item['shape'][0], 'event')}{''.join(counts)}"
+            click.echo(printable(f"{item['extractor']}.{item['feature']}: {text}"))
         if item.get("values"):
             click.echo()
             pairs = [(name, f"{value:.6g}") for name, value in item["values"]]

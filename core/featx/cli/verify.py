@@ -9,6 +9,7 @@ import click
 
 from featx.commands import (
     EXIT_DAMAGED,
+    EXIT_FAILURES,
     counted,
     echo_json,
     echo_table,
@@ -18,6 +19,7 @@ from featx.commands import (
 )
 
 if TYPE_CHECKING:
+    from featx.engine.recomputing import RecomputeReport
     from featx.store import VerifyReport
 
 
@@ -47,14 +49,27 @@ if TYPE_CHECKING:
     show_default=True,
     help="Limit in seconds for checking the structure of one file.",
 )
+@click.option(
+    "--recompute",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Also extract K stored tracks again, and compare within the tolerance of each extractor.",
+)
 @json_option
 def command(
-    store: Path, clean: bool, repair: bool, rebuild: bool, time_limit: float, as_json: bool
+    store: Path,
+    clean: bool,
+    repair: bool,
+    rebuild: bool,
+    time_limit: float,
+    recompute: int | None,
+    as_json: bool,
 ) -> None:
     """Check every byte of STORE, a store folder or a merged file.
 
     Sizes and hashes are checked before HDF5 opens a file; its structure is checked in a process
-    with a time limit. The exit code is 4 if damage remains.
+    with a time limit. The exit code is 4 if damage remains, and 3 if --recompute gave other
+    numbers.
     """
     from featx.store import verify
 
@@ -67,12 +82,32 @@ def command(
             time_limit=time_limit,
             progress=advance,
         )
+    again = None
+    if recompute is not None and report.intact:
+        from featx.engine.recomputing import recompute as extract_again
+
+        again = extract_again(store, recompute)
     if as_json:
-        echo_json(report.to_json())
+        echo_json(report.to_json() | ({"recomputed": again.to_json()} if again else {}))
     else:
         _report(report)
+        if again is not None:
+            _report_recomputed(again)
     if not report.intact:
         click.get_current_context().exit(EXIT_DAMAGED)
+    if again is not None and again.differing:
+        click.get_current_context().exit(EXIT_FAILURES)
+
+
+def _report_recomputed(report: RecomputeReport) -> None:
+    if report.differing:
+        echo_table(("track", "extractor", "difference"), report.differing)
+    for name, reason in report.not_compared.items():
+        click.echo(printable(f"{name} was not compared: {reason}"))
+    click.echo(
+        f"recomputed {counted(len(report.tracks), 'track')}: {report.compared} results compared, "
+        f"{len(report.differing)} differ"
+    )
 
 
 def _report(report: VerifyReport) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from featx.commands.groups import CommandGroup, load_command, plugin_commands
 from featx.commands.options import (
     complete_extractor,
+    gone_option,
     json_option,
     no_plugin_option,
     one_output,
@@ -58,6 +59,7 @@ __all__ = [
     "echo_json",
     "echo_table",
     "exit_code",
+    "gone_option",
     "json_option",
     "load_command",
     "meter",

@@ -87,6 +87,13 @@ def overwrite_option(function: Decorated) -> Decorated:
     return click.option("--overwrite", is_flag=True, help="Replace existing files.")(function)
 
 
+def gone_option(function: Decorated) -> Decorated:
+    """Add ``--gone``: also tracks whose file is gone."""
+    return click.option(
+        "--gone", is_flag=True, help="Also tracks whose file is gone, as the last run noted."
+    )(function)
+
+
 def output_option(*, dir_okay: bool, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
     """Add ``-o/--output`` for what may as well be the argument OUT; given to `one_output`."""
     kind = click.Path(dir_okay=dir_okay, path_type=Path)

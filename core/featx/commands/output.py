@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 
 def echo_json(value: Any) -> None:
-    """Write ``value`` as indented JSON to stdout."""
+    """Write ``value`` as indented JSON to stdout; names that are no UTF-8 are escaped."""
     import json
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    click.echo(text)
 
 
 @contextmanager

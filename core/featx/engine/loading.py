@@ -30,11 +30,10 @@ class LoadedExtractor:
     Made by `featx.open_extractor`. Works as a context manager, which closes it.
     """
 
-    def __init__(
-        self, prepared: PreparedExtractor, *, threads: int, quality: str, limits: Limits
-    ) -> None:
+    def __init__(self, prepared: PreparedExtractor, *, threads: int, limits: Limits) -> None:
         self._open = OpenExtractor(prepared, threads=threads, seed=0)
-        self._quality = quality
+        self._quality = prepared.recipe.resampler.partition(":")[2]
+        self._downmix = prepared.recipe.downmix
         self._limits = limits
         #: Full name, ``<distribution>:<name>``.
         self.name = prepared.full_name
@@ -87,7 +86,7 @@ class LoadedExtractor:
 
         if isinstance(y, (list, tuple)) and all(isinstance(item, np.ndarray) for item in y):
             return [self(item, sr) for item in y]
-        mono = to_mono(y)  # type: ignore[arg-type]  # refuses lists of anything else
+        mono = to_mono(y, downmix=self._downmix)  # type: ignore[arg-type]  # refuses lists of anything else
         if mono.size == 0 or not np.isfinite(mono).all():
             raise ParameterError(f"y must hold finite samples, got shape {np.shape(y)}.")
         waveforms = {}
@@ -107,7 +106,11 @@ class LoadedExtractor:
             As for a call.
         """
         decoded = decode(
-            Path(path), rates=self._open.rates(), limits=self._limits, quality=self._quality
+            Path(path),
+            rates=self._open.rates(),
+            limits=self._limits,
+            quality=self._quality,
+            downmix=self._downmix,
         )
         return self._extract(
             dict(decoded.waveforms), native_sr=decoded.native_sr, duration=decoded.duration
@@ -144,6 +147,7 @@ def open_extractor(
     device: str = "cpu",
     threads: int = 1,
     quality: str = "HQ",
+    downmix: str = "mean",
     limits: Limits | None = None,
     disabled: Iterable[str] = (),
 ) -> LoadedExtractor:
@@ -165,6 +169,8 @@ def open_extractor(
         Threads it may use.
     quality : str
         Of resampling.
+    downmix : str
+        Of several channels, as for `featx.to_mono`.
     limits : Limits, optional
         What one file may cost.
     disabled : iterable of str
@@ -195,13 +201,14 @@ def open_extractor(
         weights=weights,
         device=device,
         quality=quality,
+        downmix=downmix,
     )
     if features is None:
         outputs = tuple(spec.name for spec in prepared.resolved.outputs)
         prepared = dataclasses.replace(prepared, features=outputs)
     if text := untrained_message(prepared):
         warnings.warn(text, UntrainedWarning, stacklevel=2)
-    return LoadedExtractor(prepared, threads=threads, quality=quality, limits=limits or Limits())
+    return LoadedExtractor(prepared, threads=threads, limits=limits or Limits())
 
 
 def _refuse_path(extractor: object) -> None:

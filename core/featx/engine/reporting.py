@@ -42,6 +42,10 @@ class RunSummary:
         Seconds of audio decoded, and seconds the run took.
     peak_rss : int
         Bytes that the largest worker held.
+    noted : Counter
+        Files with a note of decoding by its code, of this run or an earlier one.
+    left_out : dict of str to int
+        Files of the folders that are no inputs, by reason.
     notes : list of str
         What the user should know, such as files that the store has under other ids.
     """
@@ -59,6 +63,8 @@ class RunSummary:
     audio: float = 0.0
     seconds: float = 0.0
     peak_rss: int = 0
+    noted: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -97,6 +103,7 @@ class RunSummary:
         self.peak_rss = max(self.peak_rss, shard.peak_rss)
         for name, counts in shard.units.items():
             self.units.setdefault(name, Counter()).update(counts)
+        self.noted.update(shard.noted)
         self.add_failures(shard.failures)
 
     def add_failures(self, failures: Iterable[Failure]) -> None:
@@ -116,12 +123,14 @@ class RunSummary:
     def failure_rows(self) -> list[tuple[str, str, str, str]]:
         """Return the kept failures as (track id, extractor, code, reason).
 
-        A file that did not decode has one row, with ``all`` for the extractor.
+        A file that did not decode has one row, with ``all`` for the extractor; where it is missing
+        the reason names the path that was tried.
         """
         rows: dict[tuple[str, str, str, str], None] = {}
         for failure in self.failures:
             name = "all" if failure.code in DECODE_CODES else failure.extractor
-            rows[failure.track_id, name, failure.code, failure.reason] = None
+            tried = f": {failure.path}" if failure.code == "missing" else ""
+            rows[failure.track_id, name, failure.code, failure.reason + tried] = None
         return list(rows)
 
     def to_json(self) -> dict[str, Any]:
@@ -130,6 +139,7 @@ class RunSummary:
         plain["units"] = {name: dict(counts) for name, counts in self.units.items()}
         plain["codes"] = dict(self.codes)
         plain["failed_files"] = dict(self.failed_files)
+        plain["noted"] = dict(self.noted)
         plain["failures"] = [vars(failure) for failure in self.failures]
         return plain
 

@@ -36,6 +36,13 @@ _MEMORY_SHARE = 0.8
 _LEAST_MEMORY = 2**30
 
 
+_NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results are taken over."
+
+
+class OtherIdsError(ParameterError):
+    """Files would get second ids: most likely another folder was given than before."""
+
+
 class UntrainedWarning(UserWarning):
     """An extractor runs with random weights, because none are installed."""
 
@@ -52,8 +59,11 @@ def plan(
     failed: bool = False,
     rehash: bool = False,
     quality: str = "HQ",
+    downmix: str = "mean",
     disabled: Iterable[str] = (),
     stdin: BinaryIO | None = None,
+    null: bool = False,
+    exclude: Iterable[str] = (),
 ) -> Plan:
     """Return what `run` with the same arguments would do; it is computed while it is walked.
 
@@ -67,8 +77,10 @@ def plan(
         weights=weights,
         device=device,
         quality=quality,
+        downmix=downmix,
     )
-    return Plan(Inputs(_listed(inputs), stdin=stdin), store, prepared, failed=failed, rehash=rehash)
+    found = Inputs(_listed(inputs), stdin=stdin, null=null, exclude=exclude)
+    return Plan(found, store, prepared, failed=failed, rehash=rehash)
 
 
 def run(
@@ -86,11 +98,15 @@ def run(
     executor: Executor | None = None,
     limits: Limits | None = None,
     quality: str = "HQ",
+    downmix: str = "mean",
     timeout: float = 1800.0,
     memory: int | None = None,
     disabled: Iterable[str] = (),
     progress: Reporter | None = None,
     stdin: BinaryIO | None = None,
+    null: bool = False,
+    exclude: Iterable[str] = (),
+    new_ids: bool = False,
 ) -> RunSummary:
     """Extract features from audio files into a store, except those that it has already.
 
@@ -125,6 +141,8 @@ def run(
         What one file may cost.
     quality : str
         Of resampling, one of `featx.audio.QUALITIES`.
+    downmix : str
+        Of several channels, one of `featx.audio.DOWNMIXES`; see `featx.to_mono`.
     timeout : float > 0
         Seconds that decoding a track may take, and each extractor on it.
     memory : int >= 0, optional
@@ -135,6 +153,13 @@ def run(
         Shows how far the run is.
     stdin : binary stream, optional
         Read for ``-`` instead of the process's own.
+    null : bool
+        NUL bytes end the names on stdin, not line breaks.
+    exclude : iterable of str
+        Patterns of files and folders to leave out, see `featx.engine.Inputs`.
+    new_ids : bool
+        Give files a second id that the store has under another one, as it happens where another
+        folder is given than before. Their results are taken over by content.
 
     Returns
     -------
@@ -146,6 +171,8 @@ def run(
     ParameterError, PluginError, WeightsError
         Before any file is decoded; also if a file has the id of another one that the store knows
         and that is still there.
+    OtherIdsError
+        Before any file is decoded, if the store has some under other ids, without ``new_ids``.
     StoreError
         If another run works on the store, or it cannot be written.
     KeyboardInterrupt
@@ -167,8 +194,11 @@ def run(
         failed=failed,
         rehash=rehash,
         quality=quality,
+        downmix=downmix,
         disabled=disabled,
         stdin=stdin,
+        null=null,
+        exclude=exclude,
     )
     with planned.inputs:
         settings = _run_settings(
@@ -176,6 +206,7 @@ def run(
             workers,
             limits=limits or Limits(),
             quality=quality,
+            downmix=downmix,
             timeout=timeout,
             memory=memory,
         )
@@ -186,9 +217,14 @@ def run(
                 f"inputs must hold at least one audio file, got none in "
                 f"{', '.join(planned.inputs.names)}."
             )
+        if survey.elsewhere and not new_ids:
+            raise OtherIdsError(f"{survey.elsewhere_note} {_NEW_IDS}")
         with lock_store(store):
             dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
-            dispatcher.note([*_unfinished_notes(planned.extractors), *survey.notes()])
+            dispatcher.summary.left_out = survey.left_out
+            dispatcher.note(
+                [*_unfinished_notes(planned.extractors), *planned.notes(), *survey.notes()]
+            )
             return dispatcher.run()
 
 
@@ -198,6 +234,7 @@ def _run_settings(
     *,
     limits: Limits,
     quality: str,
+    downmix: str,
     timeout: float,
     memory: int | None,
 ) -> RunSettings:
@@ -212,6 +249,7 @@ def _run_settings(
         extractors=planned.extractors,
         limits=limits,
         quality=quality,
+        downmix=downmix,
         threads=threads,
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),

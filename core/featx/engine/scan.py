@@ -17,18 +17,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
-from featx.audio import WARNING_CODES, Health, Limits
-from featx.engine.planning.inputs import InputTrack, discover
+from featx.audio import Health, Limits
+from featx.audio.waveform import check_downmix
+from featx.engine.planning.inputs import Inputs, InputTrack
 from featx.engine.tasks import RunSettings, ShardTask, TrackTask
 from featx.engine.work.runner import close_runners, scan_shard
-from featx.errors import FAILURE_CODES, ParameterError
+from featx.errors import FAILURE_CODES, NOTE_CODES, ParameterError
 from featx.guarded.limits import available_cores
 from featx.store.records import valid_text
 
 #: code -> meaning, of everything that a scan can find; the codes of failures come first
 FINDING_CODES: Mapping[str, str] = {
     **FAILURE_CODES,
-    **WARNING_CODES,
+    **NOTE_CODES,
     "duplicate-file": "the same bytes as an earlier file",
     "duplicate-audio": "the same samples as an earlier file, in other bytes",
 }
@@ -57,6 +58,8 @@ class ScanReport:
         self.n_failing = 0
         self.n_warned = 0
         self.seconds = 0.0
+        #: Files of the folders that are no inputs, by reason.
+        self.left_out: dict[str, int] = {}
         # no name: a temporary file that sqlite removes by itself
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(
@@ -94,7 +97,7 @@ class ScanReport:
             self.n_failing += 1
             self._record(track, health.code, health.reason, fails=True)
             return
-        findings = [(note.code, note.text) for note in health.warnings]
+        findings = [(note.code, note.text) for note in health.notes]
         first = self._seen("bytes", health.content, track)
         if first is not None:
             findings.append(("duplicate-file", f"same bytes as {first}"))
@@ -145,6 +148,9 @@ def scan(
     timeout: float = 300.0,
     max_memory: int = 2 * 2**30,
     same_audio: bool = False,
+    downmix: str = "mean",
+    exclude: Iterable[str] = (),
+    null: bool = False,
     on_file: Callable[[ScanReport], None] | None = None,
 ) -> ScanReport:
     """Decode every file once, in child processes, and report what is wrong or odd.
@@ -154,7 +160,7 @@ def scan(
     Parameters
     ----------
     inputs : iterable of path
-        Files, folders, globs, manifests or ``-``, as `featx.engine.discover` takes them.
+        Files, folders, globs, manifests or ``-``, as `featx.engine.Inputs` takes them.
     jobs : int > 0 or None
         Processes; None takes one per usable core.
     limits : Limits or None
@@ -165,6 +171,10 @@ def scan(
         Bytes that decoding one file may take.
     same_audio : bool
         Also find equal samples in different bytes, such as a copy with other tags.
+    downmix : str
+        As for `featx.run`; it decides whether channels cancel each other.
+    exclude, null
+        As for `featx.engine.Inputs`.
     on_file : callable or None
         Called with the report after every file.
 
@@ -189,6 +199,7 @@ def scan(
         extractors=(),
         limits=limits or Limits(),
         quality="HQ",
+        downmix=check_downmix(downmix),
         threads=1,
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),
@@ -198,13 +209,14 @@ def scan(
     report = ScanReport()
     try:
         with (
-            contextlib.closing(discover(inputs)) as tracks,
+            Inputs(inputs, null=null, exclude=exclude) as tracks,
             contextlib.closing(_examined(tracks, settings, workers)) as examined,
         ):
             for health in examined:
                 report.add(health.path, health)
                 if on_file is not None:
                     on_file(report)
+            report.left_out = dict(tracks.left_out)
     except BaseException:
         report.close()
         raise

@@ -115,6 +115,7 @@ class RunSettings:
     extractors: tuple[PreparedExtractor, ...]
     limits: Limits
     quality: str
+    downmix: str
     threads: int
     timeout: float
     open_timeout: float
@@ -132,7 +133,7 @@ class TrackTask:
     """One track to compute: ``missing`` holds (number of the extractor, its missing features).
 
     ``size`` and ``mtime_ns`` are those of the plan, -1 where the file could not be examined.
-    ``tags`` come from a manifest. ``known`` is the worst status that the track has already under
+    ``labels`` come from manifests. ``known`` is the worst status that the track has already under
     the extractors that lack no feature of it.
     """
 
@@ -141,7 +142,7 @@ class TrackTask:
     size: int
     mtime_ns: int
     missing: tuple[tuple[int, tuple[str, ...]], ...]
-    tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     known: str = "ok"
 
 
@@ -169,8 +170,8 @@ class Failure:
 class ShardSummary:
     """What came of a shard: files by their worst status, units by (extractor, status), failures.
 
-    ``stopped`` tracks were not begun because the run was interrupted. ``audio`` and ``busy`` are
-    seconds.
+    ``stopped`` tracks were not begun because the run was interrupted. ``noted`` counts files with a
+    note by its code. ``audio`` and ``busy`` are seconds.
     """
 
     number: int
@@ -180,6 +181,7 @@ class ShardSummary:
     stopped: int
     units: Mapping[str, Mapping[str, int]]
     failures: tuple[Failure, ...]
+    noted: Mapping[str, int]
     audio: float
     busy: float
     peak_rss: int
@@ -196,6 +198,7 @@ class FileProperties:
     sr: int | None = None
     channels: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

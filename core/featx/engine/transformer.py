@@ -187,9 +187,7 @@ class ClipTransformer:
         if self._open is None:
             if text := untrained_message(prepared):
                 warnings.warn(text, UntrainedWarning, stacklevel=4)
-            self._open = LoadedExtractor(
-                prepared, threads=self.threads, quality="HQ", limits=Limits()
-            )
+            self._open = LoadedExtractor(prepared, threads=self.threads, limits=Limits())
         return self._open, specs
 
     def _vector(

@@ -71,6 +71,7 @@ class FileVectors:
                     features=(self._view.spec.name,),
                     weights=UNTRAINED if untrained and self._weights is None else self._weights,
                     quality=recipe.resampler.partition(":")[2] or "HQ",
+                    downmix=recipe.downmix,
                     params=recipe.params,
                     disabled=self._disabled,
                 )

@@ -139,6 +139,10 @@ def _check_weights(who: str, weights: object, params: Any) -> None:
             raise BrokenPluginError(
                 f"{who}: weights.resource must name parameters ({listed(known)}), got {name!r}"
             )
+    if weights.slot and weights.slot not in known:
+        raise BrokenPluginError(
+            f"{who}: weights.slot must name a parameter ({listed(known)}), got {weights.slot!r}"
+        )
     urls: Any = weights.urls
     if not isinstance(urls, tuple) or not all(isinstance(url, str) for url in urls):
         raise BrokenPluginError(f"{who}: weights.urls must be a tuple of str, got {urls!r}")

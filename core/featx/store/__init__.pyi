@@ -6,6 +6,8 @@ from .integrity import VerifyReport as VerifyReport
 from .integrity import verify as verify
 from .locking import lock_store as lock_store
 from .merging import merge as merge
+from .pruning import PruneReport as PruneReport
+from .pruning import prune as prune
 from .reading import Store as Store
 from .reading import open_store as open_store
 from .records import Recipe as Recipe
@@ -16,4 +18,6 @@ from .records import column_values as column_values
 from .records import split_tags as split_tags
 from .summary import describe_track as describe_track
 from .summary import summarise as summarise
+from .tagging import TagReport as TagReport
+from .tagging import tag as tag
 from .writer import StoreWriter as StoreWriter

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from featx.store import schema
 from featx.store.database import CatalogueFile
+from featx.store.ingest import forget
 from featx.store.paths import shard_path
-from featx.store.records import STATUSES, Recipe, TrackRecord, Unit, decode_text, encode_text
+from featx.store.records import (
+    STATUSES,
+    Recipe,
+    StoredValue,
+    TrackRecord,
+    Unit,
+    decode_text,
+    encode_text,
+)
 from featx.types import FeatureSpec
+
+
+class _TakenBack(Exception):  # noqa: N818  (no error: it rolls a transaction back)
+    """Ends a transaction that was only tried."""
 
 
 class LatestOutcome(NamedTuple):
@@ -66,13 +80,60 @@ class LedgerView(CatalogueFile):
         rows = self.query(schema.TRACK, encode_text(track_id))
         return _track(track_id, rows[0]) if rows else None
 
+    def track_at(self, path: str) -> TrackRecord | None:
+        """Return a track whose file was at ``path``, or None."""
+        return self._first(schema.TRACK_OF_PATH, encode_text(path))
+
+    def track_of(self, content: str, size: int) -> TrackRecord | None:
+        """Return a track of this content and size in bytes, or None."""
+        return self._first(schema.TRACK_OF_CONTENT, size, content)
+
+    def has_size(self, size: int) -> bool:
+        """Return whether any track has ``size`` bytes: without one, no content is known."""
+        return bool(self.query(schema.HAS_SIZE, size))
+
+    def _first(self, sql: str, *arguments: Any) -> TrackRecord | None:
+        rows = self.query(sql, *arguments)
+        return _track(decode_text(rows[0][-1]), rows[0]) if rows else None
+
+    def gone(self) -> frozenset[str]:
+        """Return the ids of tracks noted as gone."""
+        return frozenset(decode_text(row[0]) for row in self.query(schema.GONE))
+
+    def results_for(
+        self, record: TrackRecord, origin: str
+    ) -> tuple[tuple[Unit, ...], tuple[StoredValue, ...]]:
+        """Return what is known of the content of ``record`` under the id ``origin``.
+
+        Failed and skipped units, and the places of values, both in the name of ``record``.
+        """
+        units, values = [], []
+        track_id, content = record.track_id, record.content
+        for recipe, feature, status, code, reason, sha256, row in self.query(
+            schema.OF_CONTENT, encode_text(origin), content
+        ):
+            if sha256 is not None:
+                values.append(StoredValue(track_id, content, recipe, feature, sha256, row))
+                continue
+            unit = Unit(
+                track_id=track_id,
+                recipe=recipe,
+                status=STATUSES[status],
+                features=(feature,) if feature else (),
+                code=code,
+                reason=reason,
+                content=content,
+            )
+            units.append(unit)
+        return tuple(units), tuple(values)
+
     def tracks(self) -> Iterator[TrackRecord]:
         """Yield every track in the order of the UTF-8 bytes of its id."""
         last = b""
         while rows := self.query(schema.NEXT_TRACKS, last):
             for row in rows:
-                yield _track(decode_text(row[8]), row)
-            last = rows[-1][8]
+                yield _track(decode_text(row[-1]), row)
+            last = rows[-1][-1]
 
     def units(self, track_id: str, recipe: str) -> tuple[Unit, ...]:
         """Return the latest outcome of every feature of ``track_id`` under a recipe id.
@@ -127,6 +188,28 @@ class LedgerView(CatalogueFile):
         shards = [CommittedShard(*row) for row in self.query(schema.SHARDS)]
         return [item for item in shards if recipes is None or item.recipe in recipes]
 
+    def makers(self, recipe: str) -> dict[str, int]:
+        """Return tracks by the version of the distribution whose extractor gave their values.
+
+        The latest version comes first; it is empty where it is not known.
+        """
+        return dict(self.query(schema.MAKERS, recipe))
+
+    def count_features(self, recipe: str) -> dict[str, int]:
+        """Return the number of values of each feature of a recipe."""
+        return dict(self.query(schema.COUNT_FEATURES, recipe))
+
+    def forgetting(self, forgotten: Mapping[str, Any]) -> tuple[int, list[CommittedShard]]:
+        """Return how many values would be forgotten, and the shards that nothing needs then."""
+        with self.lock:
+            before = self.query(schema.COUNT_VALUES)[0][0]
+            with contextlib.suppress(_TakenBack), self.transaction():
+                forget(self.database, forgotten, 2**63 - 1)
+                after = self.query(schema.COUNT_VALUES)[0][0]
+                freed = [CommittedShard(*row) for row in self.query(schema.UNUSED_SHARDS)]
+                raise _TakenBack
+        return before - after, freed
+
     def descriptions(self, recipe: str) -> list[FeatureSpec]:
         """Return every description that the outputs of a recipe ever had, the newest last."""
         rows = self.query(schema.SPECS_OF_RECIPE, recipe)
@@ -179,7 +262,7 @@ class LedgerView(CatalogueFile):
 
 
 def _track(track_id: str, row: Any) -> TrackRecord:
-    path, content, size, mtime_ns, duration, sr, channels, tags = row[:8]
+    path, content, size, mtime_ns, duration, sr, channels, tags, notes, labels = row[:10]
     return TrackRecord(
         track_id=track_id,
         path=decode_text(path),
@@ -190,6 +273,8 @@ def _track(track_id: str, row: Any) -> TrackRecord:
         sr=sr,
         channels=channels,
         tags=json.loads(tags) if tags else {},
+        notes=json.loads(notes) if notes else {},
+        labels=tuple(json.loads(labels)) if labels else (),
     )
 
 

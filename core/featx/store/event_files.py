@@ -16,7 +16,8 @@ from featx.annotations.writing import (
     jams_text,
     lab_text,
 )
-from featx.store.filenames import safe_name, text_file, track_file
+from featx.folders import replacing
+from featx.store.filenames import exported_id, safe_name, text_file, track_file
 from featx.store.reading import Store
 from featx.store.views import FeatureView
 from featx.types import FeatureSpec
@@ -45,12 +46,15 @@ def write_jams(store: Store, chosen: _Chosen, folder: Path) -> list[Path]:
         tags = {"title": "title", "artist": "artist", "release": "album"}
         metadata: dict[str, Any] = {
             **{field: record.tags.get(tag, "") for field, tag in tags.items()},
-            "identifiers": {"track_id": track_id},
+            "identifiers": {"track_id": exported_id(track_id)},
         }
         document = jams_document(made, duration=record.duration, metadata=metadata)
+        if record.notes:
+            document["sandbox"]["notes"] = dict(record.notes)
         path = track_file(folder, track_id, ".jams")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(jams_text(document), encoding="utf-8")
+        with text_file(path) as stream:
+            stream.write(jams_text(document))
         written.append(path)
     return written
 
@@ -79,7 +83,8 @@ def write_midi(store: Store, chosen: _Chosen, folder: Path) -> list[Path]:
         groups = [view.events(track_id, name=label) for label, view in views.items()]
         path = track_file(folder, track_id, ".mid")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(midi_bytes(groups))
+        with replacing(path) as aside:
+            aside.write_bytes(midi_bytes(groups))
         written.append(path)
     return written
 

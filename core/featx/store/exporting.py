@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ def export(
     *,
     format: str,  # noqa: A002  (the word users know)
     features: Sequence[str] = (),
+    tracks: Sequence[str] = (),
+    outdated: bool = False,
     overwrite: bool = False,
 ) -> list[Path]:
     """Write features of an open store in another format.
@@ -65,15 +68,21 @@ def export(
     store : Store
         As `open_store` gives it.
     out : path
-        A file for ``npz``, ``csv`` and ``parquet`` if it has their suffix, and then one feature
-        must be chosen; otherwise a folder, made if need be.
+        A file if it has the suffix of the format, such as ``.csv`` or ``.lab``, and then one
+        feature must be chosen, and one track where a file holds one; otherwise a folder, made if
+        need be.
     format : {'npz', 'csv', 'parquet', 'jams', 'lab', 'audacity', 'midi', 'projector'}
         Tables hold one row per track (clip), frame or event. ``jams`` and ``midi`` take events,
         one file per track, and ``midi`` only notes: events with a pitch and an end; ``lab`` and
         ``audacity`` take events, one file per track and feature. ``projector`` takes clip features
         for TensorBoard.
     features : sequence of str
-        ``extractor`` or ``extractor.feature``; none means all that the format can hold.
+        ``extractor`` or ``extractor.feature``; none means all that the format can hold, of the
+        recipe that each extractor's short name means.
+    tracks : sequence of str
+        Ids of tracks; none means all.
+    outdated : bool
+        Without ``features``, all recipes of every extractor.
     overwrite : bool
         Replace files that exist. Otherwise nothing is written if one of them does.
 
@@ -93,11 +102,21 @@ def export(
         raise ParameterError(f"format must be one of {list(FORMATS)}, got {format!r}.")
     kind = FORMATS[format]
     chosen = choose_features(
-        store, features, kinds=kind.kinds, purpose=format, fits=kind.fits, needs=kind.needs
+        store,
+        features or (() if outdated else store.current),
+        kinds=kind.kinds,
+        purpose=format,
+        fits=kind.fits,
+        needs=kind.needs,
     )
+    if tracks:
+        names = [store.tracks[name].track_id for name in tracks]
+        chosen = {label: view.among(names) for label, view in chosen.items()}
     out = Path(out)
     try:
         if kind.files is not None:
+            if out.suffix == kind.suffix and kind.suffix != ".tsv" and not out.is_dir():
+                return _one_of_many(store, kind, chosen, out, overwrite=overwrite)
             refuse_existing(kind.files(chosen, out), overwrite=overwrite)
             out.mkdir(parents=True, exist_ok=True)
             return kind.write(store, chosen, out)
@@ -119,6 +138,25 @@ def export(
     except OSError as error:
         raise StoreError(f"{out} cannot be written: {error.strerror or error}.") from error
     return written
+
+
+def _one_of_many(
+    store: Store, kind: Format, chosen: dict[str, FeatureView], out: Path, *, overwrite: bool
+) -> list[Path]:
+    """Write the one file that a format of a file per track makes, under the name ``out``."""
+    refuse_existing([out], overwrite=overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".featx-", dir=out.parent) as folder:
+        assert kind.files is not None
+        names = kind.files(chosen, Path(folder))
+        if len(names) != 1:
+            raise ParameterError(
+                f"a {kind.suffix} file holds one track, got {len(names)} files to write to {out}. "
+                "Choose one with --track and --features, or give a folder."
+            )
+        (path,) = kind.write(store, chosen, Path(folder))
+        path.replace(out)
+    return [out]
 
 
 FORMATS: dict[str, Format] = {

@@ -11,9 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import ParameterError
+from featx.folders import replacing
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|%]')
 _LONGEST_NAME = 180
+#: What tables cannot hold, or spreadsheets take for a formula; and the sign of the escapes.
+_ODD = re.compile(r"[\x00-\x1f\x7f\\\udc80-\udcff]|\A[=+\-@]")
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+
+
+def exported_id(track_id: str) -> str:
+    r"""Return a track id as tables have it: one line of valid UTF-8, and no formula.
+
+    Control characters, backslashes, bytes that are not UTF-8, and a first ``=``, ``+``, ``-`` or
+    ``@`` become ``\xNN``; different ids stay different, and `read_exported_id` gives them back.
+    """
+    return _ODD.sub(lambda match: f"\\x{ord(match.group()) & 0xFF:02x}", track_id)
+
+
+def read_exported_id(text: str) -> str:
+    """Return the track id that `exported_id` has written."""
+    return _ESCAPED.sub(lambda match: os.fsdecode(bytes.fromhex(match.group(1))), text)
 
 
 def safe_name(name: str) -> str:
@@ -48,6 +66,6 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
 
 @contextmanager
 def text_file(path: Path) -> Iterator[Any]:
-    """Open a text file for writing, in which undecodable file names stay as they were."""
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+    """Open a text file for writing, which appears under its name when it is complete."""
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="") as stream:
         yield stream

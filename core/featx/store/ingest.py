@@ -51,13 +51,16 @@ def ingest_line(database: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
         _shard(database, entry, stamp)
     elif kind == "units":
         _outcomes(database, entry["units"], stamp)
+        _values(database, entry.get("values", ()), stamp)
     elif kind == "current":
         for identity in entry["names"]:
             _recipe(database, _identity(identity), stamp)
     elif kind == "revoke":
         _revoke(database, entry["shards"], stamp)
+    elif kind == "forget":
+        forget(database, entry["forgotten"], stamp)
     else:
-        raise ValueError(f"kind must be writer, shard, units, current or revoke, got {kind!r}")
+        raise ValueError(f"kind must be one that this version of featx knows, got {kind!r}")
 
 
 def _tracks(database: sqlite3.Connection, rows: Any, stamp: int) -> None:
@@ -66,12 +69,14 @@ def _tracks(database: sqlite3.Connection, rows: Any, stamp: int) -> None:
         track = TrackRecord.from_row(row)
         if not isinstance(track.tags, dict) or not isinstance(track.content, str):
             raise TypeError(f"track {track.track_id!r} must have tags and content")
-        tags = json.dumps(track.tags) if track.tags else ""
+        if not isinstance(track.notes, dict) or not all(map(track.tags.__contains__, track.labels)):
+            raise TypeError(f"track {track.track_id!r} must have notes and labels among its tags")
+        about = [json.dumps(i) if i else "" for i in (track.tags, track.notes, track.labels)]
         numbers = (_whole(track.size, low=-1), _whole(track.mtime_ns, low=-(2**63)))
         duration = None if track.duration is None else float(track.duration)
         rates = [None if item is None else _whole(item) for item in (track.sr, track.channels)]
         names = (encode_text(track.track_id), encode_text(track.path))
-        values.append((*names, track.content, *numbers, duration, *rates, tags, stamp))
+        values.append((*names, track.content, *numbers, duration, *rates, *about, stamp))
     database.executemany(schema.PUT_TRACK, values)
 
 
@@ -90,7 +95,17 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
     listing = listing_hash(entry["features"], units)
     sealed = entry["seal"] if isinstance(entry["seal"], str) else ""
     sid, revoked = database.execute(
-        schema.PUT_SHARD, (sha256, rid, _whole(entry["size"]), sealed, listing, stamp)
+        schema.PUT_SHARD,
+        (
+            sha256,
+            rid,
+            _whole(entry["size"]),
+            sealed,
+            listing,
+            len(units),
+            _text(entry.get("maker", "")),
+            stamp,
+        ),
     ).fetchone()
     status, held = (schema.LOST, None) if revoked > stamp else (0, sid)
     _known(database, [track_id for track_id, _ in units])
@@ -128,6 +143,22 @@ def _revoke(database: sqlite3.Connection, shards: Any, stamp: int) -> None:
         database.execute(schema.LOSE_UNITS, (rid, sid, stamp))
 
 
+def forget(database: sqlite3.Connection, forgotten: Mapping[str, Any], stamp: int) -> None:
+    """Drop what earlier lines said of tracks, of recipes, and of single units."""
+    for track_id in forgotten["tracks"]:
+        name = encode_text(track_id)
+        database.execute(schema.FORGET_UNITS_OF_TRACK, (name, stamp))
+        database.execute(schema.FORGET_TRACK, (name, stamp))
+    for identity in forgotten["recipes"]:
+        rid = _recipe(database, _identity(identity), 0)
+        for sql in (schema.FORGET_UNITS_OF_RECIPE, schema.FORGET_RECIPE):
+            database.execute(sql, (rid, stamp))
+        database.execute(schema.FORGET_SPECS, (rid,))
+    for track_id, recipe, feature in forgotten["units"]:
+        fid = _feature(database, feature)
+        database.execute(schema.FORGET_UNIT, (encode_text(track_id), _identity(recipe), fid, stamp))
+
+
 def _identity(value: Any) -> str:
     if not is_hex(value, 16):
         raise ValueError(f"recipe must be 16 hexadecimal digits, got {value!r}")
@@ -145,6 +176,22 @@ def _outcomes(database: sqlite3.Connection, units: Any, stamp: int) -> None:
         for name in features or [""]:
             fid = _feature(database, name)
             database.execute(schema.PUT_UNIT, (encode_text(track_id), rid, fid, number, *outcome))
+
+
+def _values(database: sqlite3.Connection, values: Any, stamp: int) -> None:
+    """Take values that an earlier shard holds under another id; they go when it is revoked."""
+    for track_id, content, recipe, feature, sha256, row in values:
+        shard_path(recipe, sha256)
+        rid, fid = _recipe(database, recipe, 0), _feature(database, feature)
+        shard = database.execute(schema.COMMITTED_SHARD, (rid, sha256)).fetchone()
+        sid, revoked, rows = shard or (None, -1, 0)
+        held = None if revoked > stamp else sid
+        if sid is not None and _whole(row) >= rows:
+            raise ValueError(f"row must be one of the {rows} of its shard, got {row}")
+        _known(database, [track_id])
+        outcome = (_text(content), "", "", held, row, stamp)
+        status = schema.LOST if held is None else 0
+        database.execute(schema.PUT_UNIT, (encode_text(track_id), rid, fid, status, *outcome))
 
 
 def _known(database: sqlite3.Connection, track_ids: list[str]) -> None:

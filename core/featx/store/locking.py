@@ -55,7 +55,13 @@ def lock_store(folder: str | os.PathLike[str]) -> Iterator[int]:
                     f"{folder} is in use by process {holder.get('pid', 'unknown')} on host "
                     f"{holder.get('host', 'unknown')}. Wait for that run, or stop it."
                 ) from error
-            raise StoreError(f"{folder} cannot be locked: {error.strerror}.") from error
+            remedy = ""
+            if error.errno in {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}:
+                remedy = (
+                    " Its file system has no locks (flock). Put the store on a local disk and copy "
+                    "it afterwards, or mount that file system with locks."
+                )
+            raise StoreError(f"{folder} cannot be locked: {error.strerror}.{remedy}") from error
         try:
             yield run
         finally:

@@ -72,8 +72,8 @@ def _marker(path: Path) -> tuple[Path, str]:
 class MergedSource(Source):
     """A file made by ``featx merge``; whoever opens it has checked it."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, *, gone: bool = False) -> None:
+        super().__init__(gone=gone)
         self.path = path
         try:
             self._file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE, locking=False)
@@ -139,6 +139,10 @@ class MergedSource(Source):
             self._blocks[key] = Block(group, about=group)
         return self._blocks[key]
 
+    def gone(self) -> frozenset[str]:
+        """See `Source`."""
+        return frozenset(record.track_id for record in self.tracks() if "gone" in record.notes)
+
     def tracks(self) -> Iterator[TrackRecord]:
         for name in self._ids:
             record = self.track(name)
@@ -153,6 +157,8 @@ class MergedSource(Source):
         with self.lock:
             path = _text(self._tracks, "paths", "path_offsets", row)
             tags = _text(self._tracks, "tags", "tag_offsets", row)
+            notes = _text(self._tracks, "notes", "note_offsets", row)
+            labels = _text(self._tracks, "labels", "label_offsets", row)
         duration = numbers["duration"]
         return TrackRecord(
             track_id=track_id,
@@ -164,6 +170,8 @@ class MergedSource(Source):
             sr=numbers["sr"] or None,
             channels=numbers["channels"] or None,
             tags=json.loads(tags),
+            notes=json.loads(notes),
+            labels=tuple(json.loads(labels)),
         )
 
     def count_tracks(self) -> int:

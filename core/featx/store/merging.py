@@ -78,7 +78,7 @@ def merge(
     refuse_existing([out], overwrite=overwrite)
     temporary = out.with_name(f".{out.name}.tmp-{uuid.uuid4().hex[:8]}")
     try:
-        with open_store(folder) as opened:
+        with open_store(folder, gone=True) as opened:
             source = opened.source
             if not isinstance(source, FolderSource):
                 raise ParameterError(f"store must be a store folder, got {folder}.")
@@ -153,6 +153,8 @@ def _write_tracks(group: Any, records: Sequence[TrackRecord]) -> Mapping[str, in
         ("ids", "offsets"): [record.track_id for record in records],
         ("paths", "path_offsets"): [record.path for record in records],
         ("tags", "tag_offsets"): [canonical_json(dict(record.tags)) for record in records],
+        ("notes", "note_offsets"): [canonical_json(dict(record.notes)) for record in records],
+        ("labels", "label_offsets"): [canonical_json(record.labels) for record in records],
     }
     for (name, offsets_name), column in texts.items():
         packed, offsets = pack_text(column)

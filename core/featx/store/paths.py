@@ -57,6 +57,17 @@ def is_store_folder(path: Path) -> bool:
     return path.is_dir() and (path / MARKER).is_file()
 
 
+def is_gone(path: str) -> bool:
+    """Return whether there is no file at ``path``; one that cannot be reached may be there."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def is_merged_file(path: Path) -> bool:
     """Return whether ``path`` is a file that begins like HDF5."""
     if not path.is_file():

@@ -86,6 +86,14 @@ class Store(Mapping[str, ExtractorView]):
         return self._source
 
     @property
+    def current(self) -> list[str]:
+        """The name of one recipe per extractor: the one that its short name means."""
+        names: dict[str, str] = {}
+        for label, recipe in self._labels.items():
+            names.setdefault(recipe.extractor, label)
+        return list(names.values())
+
+    @property
     def recipes(self) -> list[Recipe]:
         """All recipes, the most recently committed one first."""
         return [recipe for recipe, _ in self._recipes]
@@ -188,25 +196,37 @@ class Store(Mapping[str, ExtractorView]):
         *,
         format: str,  # noqa: A002  (the word users know)
         features: Sequence[str] = (),
+        tracks: Sequence[str] = (),
+        outdated: bool = False,
         overwrite: bool = False,
     ) -> list[Path]:
         """Write features in another format; see `featx.store.export`."""
         from featx.store.exporting import export
 
-        return export(self, out, format=format, features=features, overwrite=overwrite)
+        return export(
+            self,
+            out,
+            format=format,
+            features=features,
+            tracks=tracks,
+            outdated=outdated,
+            overwrite=overwrite,
+        )
 
     def close(self) -> None:
         """Close all files."""
         self._source.close()
 
 
-def open_store(path: str | os.PathLike[str]) -> Store:
+def open_store(path: str | os.PathLike[str], *, gone: bool = False) -> Store:
     """Open a store folder or a merged file for reading.
 
     Parameters
     ----------
     path : path
         The folder given to ``featx run -o``, or a file made by ``featx merge``.
+    gone : bool
+        Also show tracks of which a run has noted that their file is gone.
 
     Returns
     -------
@@ -223,10 +243,10 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         raise ParameterError(f"path must be a store folder or a merged file, got {path!r}.")
     path = Path(path).resolve()
     if is_store_folder(path):
-        return Store(FolderSource(path))
+        return Store(FolderSource(path, gone=gone))
     if is_merged_file(path):
         admit_merged(path)
-        return Store(MergedSource(path))
+        return Store(MergedSource(path, gone=gone))
     raise StoreError(f"store must be a store folder or a merged file, got {path}.")
 
 

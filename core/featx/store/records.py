@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from featx.errors import FAILURE_CODES, SKIP_CODES, ParameterError, StoreError
 
@@ -84,8 +84,9 @@ class Recipe:
         SHA-256 of the weights file, ``untrained:seed=0``, or empty where there are none.
     front_ends : tuple of mapping
         `FrontEnd.to_json` of each front end, without the name.
-    frontend_version, resampler : str
-        Version of the front-end code; resampler and quality, such as ``soxr:HQ``.
+    frontend_version, resampler, downmix : str
+        Version of the front-end code; resampler and quality, such as ``soxr:HQ``; the way from
+        several channels to one, see `featx.audio.to_mono`.
     """
 
     extractor: str
@@ -95,6 +96,7 @@ class Recipe:
     front_ends: tuple[Mapping[str, Any], ...] = ()
     frontend_version: str = ""
     resampler: str = ""
+    downmix: str = "mean"
 
     def __post_init__(self) -> None:
         if not self.extractor or any(mark in self.extractor for mark in "/@\0"):
@@ -135,7 +137,7 @@ class Recipe:
         if set(plain) != names:
             raise StoreError(f"recipe must have the fields {sorted(names)}.")
         values = dict(plain)
-        texts = ("extractor", "version", "weights", "frontend_version", "resampler")
+        texts = ("extractor", "version", "weights", "frontend_version", "resampler", "downmix")
         fits = all(isinstance(values[name], str) for name in texts)
         fits = (
             fits and isinstance(values["params"], dict) and isinstance(values["front_ends"], list)
@@ -167,6 +169,10 @@ class TrackRecord:
         Seconds; None if never decoded. The same holds for ``sr`` (Hz) and ``channels``.
     tags : mapping of str to str
         Such as ``artist``, ``album``, ``title``.
+    notes : mapping of str to str
+        What is odd about the file: codes of `featx.errors.NOTE_CODES` and what was found.
+    labels : tuple of str
+        Names of those ``tags`` that a manifest gave; the file's own tags do not replace them.
     """
 
     track_id: str
@@ -178,10 +184,17 @@ class TrackRecord:
     sr: int | None = None
     channels: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    notes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.track_id or "\0" in self.track_id:
             raise ParameterError(f"track_id must be text without NUL, got {self.track_id!r}.")
+
+    def labelled(self, labels: Mapping[str, str]) -> TrackRecord:
+        """Return the record with ``labels`` of a manifest."""
+        tags, names = {**self.tags, **labels}, tuple(sorted({*self.labels, *labels}))
+        return dataclasses.replace(self, tags=tags, labels=names)
 
     def to_row(self) -> list[Any]:
         """Return the compact form of the ledger; `from_row` reads it back."""
@@ -195,13 +208,15 @@ class TrackRecord:
             self.sr,
             self.channels,
             dict(self.tags),
+            dict(self.notes),
+            list(self.labels),
         ]
 
     @classmethod
     def from_row(cls, row: list[Any]) -> TrackRecord:
         """Read what `to_row` wrote."""
         names = (item.name for item in dataclasses.fields(cls))
-        return cls(**dict(zip(names, row, strict=True)))
+        return cls(**dict(zip(names, [*row[:-1], tuple(row[-1])], strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +260,17 @@ class Unit:
                 f"code must be one of {sorted(codes[self.status])} for status {self.status!r}, "
                 f"got {self.code!r}."
             )
+
+
+class StoredValue(NamedTuple):
+    """Where one feature of a content lies that ``track_id`` has, too: a row of a shard."""
+
+    track_id: str
+    content: str
+    recipe: str
+    feature: str
+    sha256: str
+    row: int
 
 
 @dataclass(frozen=True, kw_only=True)

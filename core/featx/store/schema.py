@@ -12,7 +12,7 @@ from __future__ import annotations
 from featx.store.records import STATUSES
 
 #: A catalogue of another version is made again.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: Status of values whose shard was revoked; the others count in STATUSES.
 LOST = len(STATUSES)
@@ -32,10 +32,14 @@ TABLES = (
     # a track without a path is known from another ledger only by what became of it
     """CREATE TABLE tracks (tid INTEGER PRIMARY KEY, track_id BLOB UNIQUE, path BLOB,
         content TEXT, size INTEGER, mtime_ns INTEGER, duration REAL, sr INTEGER,
-        channels INTEGER, tags TEXT, stamp INTEGER)""",
-    # a shard is there if it was committed after it was revoked
+        channels INTEGER, tags TEXT, notes TEXT, labels TEXT, stamp INTEGER)""",
+    "CREATE INDEX tracks_by_content ON tracks (size, content)",
+    "CREATE INDEX tracks_by_path ON tracks (path)",
+    # a shard is there if it was committed after it was revoked; rows counts its tracks, maker is
+    # the version of the distribution that it comes from
     """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
-        seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, UNIQUE (rid, sha256))""",
+        seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, rows INTEGER DEFAULT 0,
+        maker TEXT DEFAULT '', UNIQUE (rid, sha256))""",
     # which of the specs a shard follows
     """CREATE TABLE described (sid INTEGER, fid INTEGER, key TEXT,
         PRIMARY KEY (sid, fid)) WITHOUT ROWID""",
@@ -58,11 +62,12 @@ CONTENT = (
 )
 
 PUT_TRACK = """INSERT INTO tracks
-    (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, stamp)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET
+    (track_id, path, content, size, mtime_ns, duration, sr, channels, tags, notes, labels, stamp)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (track_id) DO UPDATE SET
     path = excluded.path, content = excluded.content, size = excluded.size,
     mtime_ns = excluded.mtime_ns, duration = excluded.duration, sr = excluded.sr,
-    channels = excluded.channels, tags = excluded.tags, stamp = excluded.stamp
+    channels = excluded.channels, tags = excluded.tags, notes = excluded.notes,
+    labels = excluded.labels, stamp = excluded.stamp
     WHERE excluded.stamp >= tracks.stamp"""
 PUT_UNKNOWN_TRACK = "INSERT OR IGNORE INTO tracks (track_id, stamp) VALUES (?, -1)"
 PUT_RECIPE = """INSERT INTO recipes (id, json, stamp) VALUES (?, ?, ?)
@@ -72,10 +77,12 @@ PUT_FEATURE = """INSERT INTO features (name) VALUES (?)
     ON CONFLICT (name) DO UPDATE SET name = name RETURNING fid"""
 PUT_SPEC = "INSERT OR IGNORE INTO specs VALUES (?, ?, ?, ?, ?, -1)"
 TOUCH_SPEC = "UPDATE specs SET stamp = max(stamp, ?) WHERE rid = ? AND fid = ? AND key = ?"
-PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, stamp, revoked)
-    VALUES (?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
+PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker, stamp, revoked)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
     size = excluded.size, seal = excluded.seal, listing = excluded.listing,
-    stamp = max(stamp, excluded.stamp) RETURNING sid, revoked"""
+    rows = excluded.rows, maker = excluded.maker, stamp = max(stamp, excluded.stamp)
+    RETURNING sid, revoked"""
+COMMITTED_SHARD = "SELECT sid, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
 PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
 PUT_UNIT = """INSERT INTO units VALUES ((SELECT tid FROM tracks WHERE track_id = ?),
     ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tid, rid, fid) DO UPDATE SET
@@ -89,6 +96,16 @@ FORGET_VERIFIED = "DELETE FROM verified WHERE sid = ?"
 LOSE_UNITS = f"""UPDATE units SET status = {LOST}, sid = NULL, row = NULL
     WHERE rid = ? AND sid = ? AND stamp < ?"""
 
+#: Places of a track and of a recipe by their names.
+_TID = "(SELECT tid FROM tracks WHERE track_id = ?)"
+_RID = "(SELECT rid FROM recipes WHERE id = ?)"
+FORGET_UNITS_OF_TRACK = f"DELETE FROM units WHERE tid = {_TID} AND stamp < ?"
+FORGET_TRACK = "DELETE FROM tracks WHERE track_id = ? AND stamp < ?"
+FORGET_UNITS_OF_RECIPE = "DELETE FROM units WHERE rid = ? AND stamp < ?"
+FORGET_RECIPE = "UPDATE recipes SET json = NULL, stamp = 0 WHERE rid = ? AND stamp < ?"
+FORGET_SPECS = "DELETE FROM specs WHERE rid = ?"
+FORGET_UNIT = f"DELETE FROM units WHERE tid = {_TID} AND rid = {_RID} AND fid = ? AND stamp < ?"
+
 _NEWEST = "SELECT {} FROM specs n WHERE n.rid = {} AND n.fid = {} ORDER BY n.stamp DESC LIMIT 1"
 NEWEST_SPEC = _NEWEST.format("n.key", "?", "?")
 CLEAR_OUTDATED = "DELETE FROM outdated"
@@ -98,9 +115,6 @@ PUT_OUTDATED = f"""INSERT INTO outdated SELECT d.sid, d.fid FROM described d
     JOIN specs p ON p.rid = s.rid AND p.fid = d.fid AND p.key = d.key
     WHERE p.layout != ({_NEWEST.format("n.layout", "s.rid", "d.fid")})"""
 
-#: Places of a track and of a recipe by their names.
-_TID = "(SELECT tid FROM tracks WHERE track_id = ?)"
-_RID = "(SELECT rid FROM recipes WHERE id = ?)"
 #: True for a unit that no newer one replaces: feature 0 stands for all features of a recipe.
 _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u.rid
     AND a.stamp > u.stamp AND (a.fid = 0 OR u.fid = 0))"""
@@ -108,9 +122,15 @@ _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u
 _READABLE = f"""u.status != {LOST} AND NOT EXISTS (SELECT 1 FROM outdated o
     WHERE o.sid = u.sid AND o.fid = u.fid)"""
 
-_TRACK = "SELECT path, content, size, mtime_ns, duration, sr, channels, tags, track_id FROM tracks"
+_TRACK = """SELECT path, content, size, mtime_ns, duration, sr, channels, tags, notes, labels,
+    track_id FROM tracks"""
 TRACK = f"{_TRACK} WHERE track_id = ? AND path IS NOT NULL"
 NEXT_TRACKS = f"{_TRACK} WHERE track_id > ? AND path IS NOT NULL ORDER BY track_id LIMIT 1000"
+TRACK_OF_CONTENT = f"{_TRACK} WHERE size = ? AND content = ? AND path IS NOT NULL LIMIT 1"
+TRACK_OF_PATH = f"{_TRACK} WHERE path = ? LIMIT 1"
+HAS_SIZE = "SELECT 1 FROM tracks WHERE size = ? LIMIT 1"
+GONE = """SELECT track_id FROM tracks
+    WHERE notes != '' AND json_extract(notes, '$.gone') IS NOT NULL"""
 COUNT_TRACKS = "SELECT count(*) FROM tracks WHERE path IS NOT NULL"
 
 #: The last of the next thousand track ids, and the latest outcomes between two of them.
@@ -124,6 +144,11 @@ CURRENT = f"""SELECT t.track_id, r.id, f.name, u.status, u.content, u.code, u.re
 UNITS = f"""SELECT f.name, u.status, u.content, u.code, u.reason, u.stamp
     FROM units u JOIN features f ON f.fid = u.fid
     WHERE u.tid = {_TID} AND u.rid = {_RID} AND {_LATEST} AND {_READABLE} ORDER BY f.name"""
+#: Everything that is known of one content under one track id.
+OF_CONTENT = f"""SELECT r.id, f.name, u.status, u.code, u.reason, s.sha256, u.row
+    FROM units u JOIN recipes r ON r.rid = u.rid JOIN features f ON f.fid = u.fid
+    LEFT JOIN shards s ON s.sid = u.sid
+    WHERE u.tid = {_TID} AND u.content = ? AND {_LATEST} AND {_READABLE} ORDER BY r.id, f.name"""
 _PLACES = f"""SELECT t.track_id, u.sid, u.row FROM units u JOIN tracks t ON t.tid = u.tid
     WHERE u.rid = {_RID} AND u.fid = (SELECT fid FROM features WHERE name = ?)
     AND u.status = 0 AND {_LATEST} AND {_READABLE}"""
@@ -139,6 +164,13 @@ SPECS_OF_TRACK = f"""SELECT p.json FROM units u
     WHERE u.tid = {_TID} AND u.rid = {_RID}"""
 SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards s
     JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
+UNUSED_SHARDS = f"""{SHARDS} AND s.sid NOT IN
+    (SELECT sid FROM units WHERE sid IS NOT NULL)"""
+MAKERS = f"""SELECT s.maker, count(DISTINCT u.tid) FROM units u JOIN shards s ON s.sid = u.sid
+    WHERE u.rid = {_RID} GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
+COUNT_FEATURES = f"""SELECT f.name, count(*) FROM units u JOIN features f ON f.fid = u.fid
+    WHERE u.rid = {_RID} AND u.status = 0 GROUP BY f.name"""
+COUNT_VALUES = "SELECT count(*) FROM units WHERE status = 0"
 SHARD = "SELECT r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid WHERE s.sid = ?"
 VERIFIED = "SELECT sid, size, mtime_ns, ino FROM verified"
 PUT_VERIFIED = "INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)"

@@ -35,6 +35,8 @@ def choose_features(
 ) -> dict[str, FeatureView]:
     """Return features by label ``extractor.feature``; without names all that ``purpose`` takes.
 
+    Names of whole extractors give what fits, names of features must fit.
+
     It takes features of the given kinds that it ``fits``, in words those that have what it needs.
     """
     chosen: dict[str, FeatureView] = {}

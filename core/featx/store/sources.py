@@ -129,8 +129,18 @@ class Source(ABC):
 
     path: Path
 
-    def __init__(self) -> None:
+    def __init__(self, *, gone: bool = False) -> None:
         self.lock = threading.RLock()
+        self._gone = gone
+
+    @functools.cached_property
+    def hidden(self) -> frozenset[str]:
+        """Ids of tracks that readers do not see: those whose file is gone, unless asked for."""
+        return frozenset() if self._gone else self.gone()
+
+    @abstractmethod
+    def gone(self) -> frozenset[str]:
+        """Return the ids of tracks that are noted as gone."""
 
     @abstractmethod
     def recipes(self) -> list[tuple[Recipe, dict[str, FeatureSpec]]]:
@@ -147,6 +157,11 @@ class Source(ABC):
     @abstractmethod
     def block(self, container: int, feature: str) -> Block:
         """Return an open block; valid under `lock` until the next call."""
+
+    def makers(self, recipe: str) -> dict[str, int]:
+        """Return tracks by the version of the distribution that their values come from."""
+        del recipe
+        return {}
 
     def labels(self, spec: FeatureSpec, containers: Iterable[int]) -> Vocabularies:
         """Return the texts of the label columns of several blocks of one feature."""
@@ -186,8 +201,8 @@ class Source(ABC):
 class FolderSource(Source):
     """A store folder."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
+    def __init__(self, path: Path, *, gone: bool = False) -> None:
+        super().__init__(gone=gone)
         self.path = path
         self.view = LedgerView(path)
         try:
@@ -238,6 +253,14 @@ class FolderSource(Source):
         while len(self._files) > OPEN_FILES:
             self._files.popitem(last=False)[1][0].close()
         return self._files[sid]
+
+    def makers(self, recipe: str) -> dict[str, int]:
+        """See `Source`."""
+        return self.view.makers(recipe)
+
+    def gone(self) -> frozenset[str]:
+        """See `Source`."""
+        return self.view.gone()
 
     def tracks(self) -> Iterator[TrackRecord]:
         return self.view.tracks()

@@ -315,15 +315,17 @@ def inspect_merged(file: h5py.File, size: int) -> dict[str, Any]:
 
 def _inspect_tracks(inspector: Inspector) -> int:
     columns = {"size": "int64", "mtime_ns": "int64", "sr": "int64", "channels": "int64"}
-    texts = {"ids": "offsets", "paths": "path_offsets", "tags": "tag_offsets"}
+    about = {"tags": dict, "notes": dict, "labels": list}
+    texts = {"ids": "offsets", "paths": "path_offsets", **{n: f"{n[:-1]}_offsets" for n in about}}
     expected = {*columns, *texts, *texts.values(), "content", "duration"}
     inspector.members("tracks", expected)
     ids = inspector.read_texts("tracks/ids", "tracks/offsets")
     encoded = [encode_text(name) for name in ids]
     require(encoded == sorted(set(encoded)), "tracks/ids must be sorted and differ")
     inspector.read_texts("tracks/paths", "tracks/path_offsets", len(ids))
-    for tags in inspector.read_texts("tracks/tags", "tracks/tag_offsets", len(ids)):
-        require(isinstance(json.loads(tags), dict), "tracks/tags must hold mappings")
+    for name, kind in about.items():
+        for text in inspector.read_texts(f"tracks/{name}", f"tracks/{texts[name]}", len(ids)):
+            require(isinstance(json.loads(text), kind), f"tracks/{name} must hold {kind.__name__}s")
     for name, dtype in {**columns, "duration": "float64"}.items():
         require(len(inspector.read(f"tracks/{name}", dtype)) == len(ids), f"tracks/{name} misfits")
     content = inspector.read("tracks/content")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import FAILURE_CODES, SKIP_CODES
+from featx.errors import FAILURE_CODES, NOTE_CODES, SKIP_CODES
 from featx.store.tables import column_names
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
             differences.append(f"{name}={value}")
     differences += [
         f"{label}={getattr(recipe, label)}"
-        for label in ("resampler", "frontend_version")
+        for label in ("resampler", "downmix", "frontend_version")
         if any(getattr(other, label) != getattr(recipe, label) for other in others)
     ]
     if not differences and any(other.front_ends != recipe.front_ends for other in others):
@@ -41,7 +41,7 @@ def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
 
 
 def summarise(store: Store) -> dict[str, Any]:
-    """Return plain values: extractors with features and counts, and failures by code."""
+    """Return plain values: extractors with features and counts, failures and notes by code."""
     counts: Counter[tuple[str, str, str]] = Counter()
     failures: Counter[str] = Counter()
     last = ("", "")
@@ -82,9 +82,11 @@ def summarise(store: Store) -> dict[str, Any]:
                 "id": recipe.id,
                 "recipe": recipe.to_json(),
                 "differs": recipe_differences(recipe, others),
+                "makers": store.source.makers(recipe.id),
                 "features": features,
             }
         )
+    notes = Counter(code for record in store.tracks.records() for code in record.notes)
     meanings = {**FAILURE_CODES, **SKIP_CODES}
     return {
         "path": str(store.path),
@@ -93,6 +95,10 @@ def summarise(store: Store) -> dict[str, Any]:
         "failures": [
             {"code": code, "tracks": number, "meaning": meanings[code]}
             for code, number in failures.most_common()
+        ],
+        "notes": [
+            {"code": code, "tracks": number, "meaning": NOTE_CODES.get(code, "")}
+            for code, number in notes.most_common()
         ],
     }
 
@@ -125,7 +131,7 @@ def describe_track(store: Store, track_id: str, *, values: bool = False) -> dict
                 }
                 for item in unit.features or ("(all)",)
             ]
-    fields = ("track_id", "path", "content", "size", "duration", "sr", "channels", "tags")
+    fields = ("track_id", "path", "content", "size", "duration", "sr", "channels", "tags", "notes")
     return {
         "track": {name: getattr(record, name) for name in fields},
         "features": features,
@@ -134,7 +140,7 @@ def describe_track(store: Store, track_id: str, *, values: bool = False) -> dict
 
 
 def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:
-    values = view[track_id]
+    values = table = view[track_id]
     listed: dict[str, Any] = {}
     if pairs and view.spec.kind == "clip":
         listed["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
@@ -145,6 +151,12 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
     if values.size:
         wide = values.astype(float)
         numbers = {key: float(getattr(wide, key)()) for key in STATISTICS}
+    if view.spec.kind == "events":
+        listed["labels"] = {
+            column.name: dict(Counter(table[column.name].tolist()).most_common())
+            for column in view.spec.columns
+            if column.is_label
+        }
     return {
         "extractor": name,
         "feature": view.spec.name,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx.store.filenames import safe_name, text_file
+from featx.folders import replacing
+from featx.store.filenames import exported_id, safe_name, text_file
 from featx.store.reading import Store
-from featx.store.records import valid_text
 from featx.store.views import FeatureView
 from featx.types import FeatureSpec
 
@@ -70,7 +70,8 @@ def write_csv(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
     with text_file(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_header(view))
-        for ids, times, values in table_blocks(view):
+        for track_ids, times, values in table_blocks(view):
+            ids = map(exported_id, track_ids)
             texts = values.astype(str) if values.dtype.names is None else _cells(values)
             if times is None:
                 writer.writerows([name, *row] for name, row in zip(ids, texts, strict=True))
@@ -82,7 +83,6 @@ def write_csv(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
 
 def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
     """Write the same table as Parquet; the description of the feature is its metadata."""
-    del store
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -98,11 +98,15 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
     kinds = [pa.string() if column.is_label else kind for column in view.spec.columns]
     names = column_names(view.spec)
     fields += map(pa.field, names, kinds or [kind] * len(names))
-    metadata = {"featx": json.dumps(view.spec.to_json()), "recipe": view.recipe.id}
+    metadata = {
+        "featx": json.dumps(view.spec.to_json()),
+        "recipe": view.recipe.id,
+        "notes": json.dumps(_notes(store, view)),
+    }
     schema = pa.schema(fields, metadata=metadata)
-    with pq.ParquetWriter(path, schema) as writer:
+    with replacing(path) as aside, pq.ParquetWriter(aside, schema) as writer:
         for ids, times, values in table_blocks(view):
-            columns = [pa.array([valid_text(name) for name in ids], pa.string())]
+            columns = [pa.array(list(map(exported_id, ids)), pa.string())]
             if times is not None:
                 columns.append(pa.array(times))
             columns += [
@@ -118,26 +122,37 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
 def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:
     """Write ``ids``, ``values``, ``offsets``, ``sr`` and ``spec`` (JSON), readable without pickle.
 
-    Track i has ``values[offsets[i]:offsets[i + 1]]``. For frames there is also ``times``: the
+    Track i has ``values[offsets[i]:offsets[i + 1]]``. ``notes`` are those of decoding, codes and
+    texts by track id (JSON). For frames there is also ``times``: the
     centre of every row in seconds. Events with labels have a field of ``values`` per column.
     """
-    del store
     (view,) = chosen.values()
     values, offsets = view.packed()
     axis: dict[str, Any] = {}
     if view.spec.kind == "frames":
         times = [view.times(track_id) for track_id in view.ids]
         axis = {"times": np.concatenate(times) if times else np.zeros(0)}
-    np.savez(
-        path,
+    arrays = dict(
         ids=np.array(view.ids, dtype=str) if view.ids else np.zeros(0, "U1"),
         values=values,
         offsets=offsets,
         sr=np.array([view.sr(track_id) for track_id in view.ids], np.int64),
         spec=np.array(json.dumps(view.spec.to_json())),
+        notes=np.array(json.dumps(_notes(store, view))),
         **axis,
     )
+    with replacing(path) as aside, aside.open("wb") as stream:
+        np.savez(stream, **arrays)
     return [path]
+
+
+def _notes(store: Store, view: FeatureView) -> dict[str, dict[str, str]]:
+    """Return the notes of those tracks of a feature that have some."""
+    return {
+        record.track_id: dict(record.notes)
+        for record in store.tracks.records()
+        if record.notes and record.track_id in view
+    }
 
 
 def projector_files(chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
@@ -153,7 +168,7 @@ def _projector_pair(label: str, folder: Path) -> tuple[Path, Path]:
 def write_projector(store: Store, chosen: dict[str, FeatureView], folder: Path) -> list[Path]:
     """Write vectors and metadata for the TensorBoard projector, one pair per feature."""
     written = []
-    names = ("track_id", "artist", "album", "title")
+    names = ("track_id", "artist", "album", "title", "notes")
     for label, view in chosen.items():
         vectors, metadata = _projector_pair(label, folder)
         with text_file(vectors) as stream:
@@ -162,8 +177,10 @@ def write_projector(store: Store, chosen: dict[str, FeatureView], folder: Path) 
         with text_file(metadata) as stream:
             stream.write("\t".join(names) + "\n")
             for track_id in view.ids:
-                tags = store.tracks[track_id].tags
-                cells = [track_id, *(tags.get(name, "") for name in names[1:])]
-                stream.write("\t".join(" ".join(cell.split()) for cell in cells) + "\n")
+                record = store.tracks[track_id]
+                tags = (" ".join(record.tags.get(name, "").split()) for name in names[1:-1])
+                cells = [track_id, *tags]
+                cells.append(", ".join(record.notes))
+                stream.write("\t".join(map(exported_id, cells)) + "\n")
         written += [vectors, metadata]
     return written

@@ -22,6 +22,8 @@ class TrackTable(Mapping[str, TrackRecord]):
 
     def __getitem__(self, track_id: str) -> TrackRecord:
         record = self._source.track(track_id)
+        if record is not None and track_id in self._source.hidden:
+            raise gone_error(track_id)
         if record is None:
             raise ParameterError(
                 f"track_id must be one of the store's, got {track_id!r}.{near_name(track_id, self)}"
@@ -29,23 +31,25 @@ class TrackTable(Mapping[str, TrackRecord]):
         return record
 
     def __contains__(self, track_id: object) -> bool:
-        return isinstance(track_id, str) and self._source.track(track_id) is not None
+        known = isinstance(track_id, str) and track_id not in self._source.hidden
+        return known and self._source.track(str(track_id)) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return (record.track_id for record in self._source.tracks())
+        return (record.track_id for record in self.records())
 
     def __len__(self) -> int:
-        return self._source.count_tracks()
+        return self._source.count_tracks() - len(self._source.hidden)
 
     def records(self) -> Iterator[TrackRecord]:
         """Yield all records in the order of their ids."""
-        return self._source.tracks()
+        hidden = self._source.hidden
+        return (record for record in self._source.tracks() if record.track_id not in hidden)
 
     def column(self, name: str) -> list[Any]:
         """Return one field or tag of all tracks, such as ``duration`` or ``artist``."""
         return [
             getattr(record, name) if hasattr(record, name) else record.tags.get(name)
-            for record in self._source.tracks()
+            for record in self.records()
         ]
 
     def to_frame(self, *, columns: Sequence[str] | None = None) -> pandas.DataFrame:
@@ -108,6 +112,14 @@ class TrackTable(Mapping[str, TrackRecord]):
                 f"conditions must hold for some track, got {listed(texts)}. {hint}"
             )
         return [record.track_id for record in left]
+
+
+def gone_error(track_id: str) -> ParameterError:
+    """Return the error for a track whose file is gone, where such tracks are not asked for."""
+    return ParameterError(
+        f"track_id must be a track whose file is there, got {track_id!r}, which is gone. Its "
+        "results are kept: use --gone, or open_store(path, gone=True)."
+    )
 
 
 def near_name(name: str, known: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from featx.notebook import html_table
 from featx.store.labels import decode, recode
 from featx.store.records import Recipe, encode_text
 from featx.store.sources import Block, Entry, Source
-from featx.store.tracks import TrackTable, near_name
+from featx.store.tracks import TrackTable, gone_error, near_name
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -32,8 +32,16 @@ class FeatureView:
     What it holds is fixed when first asked for; a run beside it does not change it.
     """
 
-    def __init__(self, source: Source, recipe: Recipe, spec: FeatureSpec) -> None:
+    def __init__(
+        self,
+        source: Source,
+        recipe: Recipe,
+        spec: FeatureSpec,
+        *,
+        among: frozenset[str] | None = None,
+    ) -> None:
         self._source = source
+        self._among = among
         self.recipe = recipe
         #: Name, kind, dimension, unit, aspects. For time axes ask `times`: they may depend on the
         #: rate of the track.
@@ -58,7 +66,18 @@ class FeatureView:
 
     @functools.cached_property
     def _entries(self) -> list[Entry]:
-        return self._source.entries(self.recipe.id, self.spec.name)
+        entries = self._source.entries(self.recipe.id, self.spec.name)
+        if not self._source.hidden and self._among is None:
+            return entries
+        return [entry for entry in entries if self._may_show(entry.track_id)]
+
+    def _may_show(self, track_id: str) -> bool:
+        among = self._among is None or track_id in self._among
+        return among and track_id not in self._source.hidden
+
+    def among(self, track_ids: Iterable[str]) -> FeatureView:
+        """Return this feature of some tracks only."""
+        return FeatureView(self._source, self.recipe, self.spec, among=frozenset(track_ids))
 
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
@@ -292,6 +311,8 @@ class FeatureView:
         return rows[0] if self.spec.kind == "clip" else rows
 
     def _find(self, track_id: str) -> Entry | None:
+        if not self._may_show(track_id):
+            return None
         return self._source.locate(self.recipe.id, self.spec.name, track_id)
 
     def _locate(self, track_id: str) -> tuple[Block, int]:
@@ -301,6 +322,8 @@ class FeatureView:
                 f"{track_id!r}. Row i of feature.values belongs to feature.ids[i]."
             )
         entry = self._find(track_id)
+        if entry is None and track_id in self._source.hidden:
+            raise gone_error(track_id)
         if entry is None:
             for unit in self._source.units(track_id, self.recipe.id):
                 if unit.status != "ok" and (not unit.features or self.spec.name in unit.features):

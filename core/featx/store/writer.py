@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from featx.errors import ParameterError, StoreError
 from featx.store.ledger import LedgerWriter, current_run, next_stamp
 from featx.store.paths import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
-from featx.store.records import Recipe, ShardInfo, TrackRecord, Unit, spec_key
+from featx.store.records import Recipe, ShardInfo, StoredValue, TrackRecord, Unit, spec_key
 from featx.store.seals import seal, user_key
 from featx.types import FeatureSpec
 
@@ -105,6 +105,7 @@ class StoreWriter:
             "sha256": sha256,
             "size": size,
             "seal": seal(self._key, path, sha256, path.stat()),
+            "maker": self._maker(recipe),
             "features": [spec.name for spec in specs],
             "described": {spec.name: spec_key(spec.to_json()) for spec in specs},
             "units": [[track.track_id, track.content] for track in tracks],
@@ -138,11 +139,13 @@ class StoreWriter:
         units: Sequence[Unit] = (),
         *,
         recipes: Sequence[Recipe] = (),
+        values: Sequence[StoredValue] = (),
     ) -> None:
         """Commit failed and skipped ``units`` of ``tracks``, or the tracks alone, in one line.
 
         ``recipes`` are those of the units, so that a store of nothing but failures can name the
-        extractors; recipes of earlier calls need not be given again.
+        extractors; recipes of earlier calls need not be given again. ``values`` are those of the
+        same content that an earlier shard holds under another id.
 
         Raises
         ------
@@ -162,8 +165,11 @@ class StoreWriter:
             reason = unit.reason.encode("utf-8", "backslashreplace").decode()
             outcome = (unit.recipe, unit.status, list(unit.features), unit.code, reason)
             rows.append([unit.track_id, content, *outcome])
+        entry: dict[str, Any] = {"kind": "units", "units": rows}
+        if values:
+            entry["values"] = [list(value) for value in values]
         if tracks:
-            self._commit({"kind": "units", "units": rows}, tracks, recipes)
+            self._commit(entry, tracks, recipes)
 
     def make_current(self, recipes: Sequence[str]) -> None:
         """Make recipes (ids) the ones that short names mean, though others were committed later."""
@@ -178,9 +184,27 @@ class StoreWriter:
         if shards:
             self._commit({"kind": "revoke", "shards": [list(shard) for shard in shards]}, (), ())
 
+    def forget(
+        self,
+        *,
+        tracks: Sequence[str] = (),
+        recipes: Sequence[str] = (),
+        units: Sequence[Sequence[str]] = (),
+    ) -> None:
+        """Commit that tracks, recipes (ids) and ``(track_id, recipe, feature)`` are forgotten."""
+        lists = {"tracks": tracks, "recipes": recipes, "units": units}
+        self._commit(
+            {"kind": "forget", "forgotten": {k: list(v) for k, v in lists.items()}}, (), ()
+        )
+
     def close(self) -> None:
         """Close the ledger; a second call does nothing."""
         self._ledger.close()
+
+    def _maker(self, recipe: Recipe) -> str:
+        """Return the version of the distribution that the extractor comes from, as far as known."""
+        versions = self._provenance.get("packages", {})
+        return str(versions.get(recipe.extractor.partition(":")[0], ""))
 
     def _check(
         self,

@@ -51,9 +51,30 @@ class Trainable(Protocol):
         """Its `MethodSpec` values."""
 
 
-def cached_path(spec: WeightsSpec) -> Path:
-    """Return where ``spec`` lies in the cache, whether it is there or not."""
-    return cache_folder() / "weights" / f"{spec.name}{SUFFIX}"
+def cached_path(spec: WeightsSpec, value: object = "") -> Path:
+    """Return where ``spec`` lies in the cache, whether it is there or not.
+
+    ``value`` is that of the parameter `WeightsSpec.slot`, where there is one.
+    """
+    name = f"{spec.name}-{value}" if spec.slot and value != "" else spec.name
+    return cache_folder() / "weights" / f"{name}{SUFFIX}"
+
+
+def _cached(spec: WeightsSpec, params: object) -> Path | None:
+    """Return the cached file of ``params``, or else the only one that there is."""
+    if not spec.slot:
+        path = cached_path(spec)
+        return path if path.is_file() else None
+    own = cached_path(spec, getattr(params, spec.slot, ""))
+    if own.is_file():
+        return own
+    others = _slots(spec)
+    return others[0] if others and (len(others) == 1 or params is None) else None
+
+
+def _slots(spec: WeightsSpec) -> list[Path]:
+    """Return the cached files of all values of `WeightsSpec.slot`."""
+    return sorted(cached_path(spec).parent.glob(f"{spec.name}-*{SUFFIX}")) if spec.slot else []
 
 
 def locate(
@@ -83,8 +104,8 @@ def locate(
     """
     if override is not None:
         return _overridden(spec, Path(override))
-    cached = cached_path(spec)
-    if cached.is_file():
+    cached = _cached(spec, params)
+    if cached is not None:
         _check_hash(spec, cached)
         return cached
     return next(iter(_resources(spec, params)), None)
@@ -236,8 +257,11 @@ def state(
     cached = cached_path(spec)
     try:
         path = locate(spec, override=override, params=params)
-        single = override is not None or path == cached
+        in_cache = path is not None and path.parent == cached.parent
+        single = override is not None or in_cache
         files = [path] if path is not None and single else _resources(spec, params)
+        if override is None and in_cache and params is None:
+            files = _slots(spec) or files
         for file in files:
             load_weights(file)
     except WeightsError as error:
@@ -257,7 +281,7 @@ def state(
         )
     return WeightsState(
         name=spec.name,
-        status="given" if override is not None else "cached" if path == cached else "shipped",
+        status="given" if override is not None else "cached" if in_cache else "shipped",
         path=str(path),
         sha256=file_sha256(path) if len(files) == 1 else "",
         bytes=sum(file.stat().st_size for file in files),
@@ -289,8 +313,15 @@ def import_weights(spec: WeightsSpec, source: str | Path, *, converter: Converte
     WeightsError
         If the source cannot be read or converted, or the result has another hash.
     """
-    target = cached_path(spec)
-    _convert(spec, Path(source), target, converter, expected=spec.sha256)
+    provenance, tensors, config = _converted(spec, Path(source), converter)
+    params = config.get("params", {})
+    if spec.slot and spec.slot not in params:
+        raise WeightsError(
+            f"{spec.converter} must give params with {spec.slot!r} in the configuration, because "
+            f"weights {spec.name!r} have one file for each, got {listed(params)}."
+        )
+    target = cached_path(spec, params.get(spec.slot, "") if spec.slot else "")
+    write_weights(target, tensors, config, provenance=provenance, expected=spec.sha256)
     return target
 
 
@@ -302,12 +333,13 @@ def convert(
     The provenance inside holds name and SHA-256 of the source and the name of the converter.
     Raises `WeightsError` as `import_weights` does.
     """
-    return _convert(spec, Path(source), Path(target), converter, expected="")
+    provenance, tensors, config = _converted(spec, Path(source), converter)
+    return write_weights(Path(target), tensors, config, provenance=provenance, expected="")
 
 
-def _convert(
-    spec: WeightsSpec, source: Path, target: Path, converter: Converter, *, expected: str
-) -> str:
+def _converted(
+    spec: WeightsSpec, source: Path, converter: Converter
+) -> tuple[Provenance, Mapping[str, AnyArray], Mapping[str, Any]]:
     provenance = Provenance(
         source=source.name, source_sha256=file_sha256(source), converter=spec.converter
     )
@@ -320,7 +352,7 @@ def _convert(
             f"{source} must be what {spec.converter} reads, but it raised "
             f"{type(error).__name__}: {error}"
         ) from error
-    return write_weights(target, tensors, config, provenance=provenance, expected=expected)
+    return provenance, tensors, config
 
 
 def fetch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 #: Largest sum of declared array bytes that is read; a header can promise any size.
 MAX_BYTES = 8 << 30
+
+#: Several tensors may show one storage, such as tied weights, but not without end.
+_REPEATED = 16
 
 _MAX_DEPTH = 32
 #: HDF5's own filters, by number: deflate, shuffle, fletcher32, szip, nbit, scaleoffset
@@ -142,6 +146,7 @@ def read_torch(path: str | Path) -> dict[str, AnyArray]:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path} must be an existing file.")
+    _check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -152,13 +157,37 @@ def read_torch(path: str | Path) -> dict[str, AnyArray]:
         raise WeightsError(
             f"{path} must be a PyTorch checkpoint of tensors, but {reason}."
         ) from error
+    tensors = dict(_tensors(checkpoint, torch.Tensor, prefix=""))
+    declared = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    room = _REPEATED * path.stat().st_size
+    if declared > room:
+        raise WeightsError(
+            f"{path} must hold what its tensors declare, got {declared} bytes of tensors in a file "
+            f"of {path.stat().st_size}."
+        )
     arrays = {
         name: (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
-        for name, tensor in _tensors(checkpoint, torch.Tensor, prefix="")
+        for name, tensor in tensors.items()
     }
     if not arrays:
         raise WeightsError(f"{path} must hold tensors, got none.")
     return arrays
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive whose parts unpack to more than the file; torch never compresses."""
+    if not zipfile.is_zipfile(path):
+        return  # the format before torch 1.6 has no parts that unpack
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise WeightsError(f"{path} must be a sound archive, but {error}.") from error
+    if unpacked > path.stat().st_size:
+        raise WeightsError(
+            f"{path} must hold tensors as torch.save writes them, got parts that unpack to "
+            f"{unpacked} bytes in a file of {path.stat().st_size}."
+        )
 
 
 def _tensors(value: Any, kind: type, *, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from collections.abc import Iterable, Mapping
 
 from featx.engine.planning.resolving import resolve_checked
@@ -105,6 +106,8 @@ def recipe_changes(old: Recipe, new: Recipe) -> str:
         changes.append(f"front-end version {old.frontend_version} -> {new.frontend_version}")
     if old.resampler != new.resampler:
         changes.append(f"resampler {old.resampler} -> {new.resampler}")
+    if old.downmix != new.downmix:
+        changes.append(f"downmix {old.downmix} -> {new.downmix}")
     return "; ".join(changes)
 
 
@@ -126,3 +129,41 @@ def _short(weights: str) -> str:
     if not weights or weights.startswith("untrained"):
         return weights or "(none)"
     return weights[:12]
+
+
+def maker_notes(view: LedgerView, extractor: PreparedExtractor) -> list[str]:
+    """Say so where values under the very recipe of ``extractor`` come from another distribution.
+
+    Its author may have changed numbers without a new version of the extractor.
+    """
+    distribution = extractor.full_name.partition(":")[0]
+    try:
+        installed = importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return [
+        f"{extractor.name}: {count} tracks have results by {distribution} {version}, installed is "
+        f"{installed}. The version of the extractor ({extractor.spec.version}) says that the "
+        "numbers are the same; featx verify --recompute 10 compares some."
+        for version, count in view.makers(extractor.recipe.id).items()
+        if version not in ("", installed)
+    ]
+
+
+def output_notes(view: LedgerView, extractor: PreparedExtractor) -> list[str]:
+    """Name outputs stored of other versions of ``extractor`` that are not among its features."""
+    present = {*extractor.features, *view.count_features(extractor.recipe.id)}
+    notes = []
+    for recipe in view.recipes():
+        same = recipe.extractor == extractor.full_name
+        if not same or recipe.version == extractor.spec.version:
+            continue
+        counts = view.count_features(recipe.id)
+        missing = {name: count for name, count in counts.items() if name not in present}
+        present |= missing.keys()
+        notes += [
+            f"{extractor.name}: the store has {name} of version {recipe.version} ({count} tracks), "
+            f"which is not computed here; --features {extractor.name}.{name} adds it."
+            for name, count in missing.items()
+        ]
+    return notes

@@ -13,11 +13,11 @@ from featx.engine.planning.survey import check_identity, is_elsewhere
 from featx.engine.tasks import PreparedExtractor, TrackTask
 from featx.errors import DECODE_CODES, AudioError
 from featx.store.catalogue import LedgerView
-from featx.store.records import SEVERITY, Recipe, TrackRecord, Unit
+from featx.store.records import SEVERITY, Recipe, StoredValue, TrackRecord, Unit
 
 #: What a plan can say about one track under one extractor. ``fresh``, ``skipped`` and ``failed``
-#: (before) need no work; the others do.
-STATES = ("fresh", "new", "stale", "failed", "skipped", "retry")
+#: (before) need no work, ``reused`` a hash: another id has results of the same content.
+STATES = ("fresh", "reused", "new", "stale", "failed", "skipped", "retry")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class PlannedTrack:
     """One track with its units.
 
     ``moved`` is a record to renew without computing anything, ``record`` what the store knows.
+    ``outcomes`` and ``values`` are results of the same content under another id, which it takes
+    over.
     """
 
     source: InputTrack
@@ -50,6 +52,8 @@ class PlannedTrack:
     units: tuple[PlannedUnit, ...]
     moved: TrackRecord | None = None
     record: TrackRecord | None = None
+    outcomes: tuple[Unit, ...] = ()
+    values: tuple[StoredValue, ...] = ()
 
     @property
     def known(self) -> str:
@@ -68,7 +72,7 @@ class PlannedTrack:
             size=self.size,
             mtime_ns=self.mtime_ns,
             missing=missing,
-            tags=self.source.tags,
+            labels={**_labels(self.record), **self.source.tags},
             known=self.known,
         )
 
@@ -99,27 +103,59 @@ class TrackComparer:
         """Return what is to do for one track."""
         size, mtime_ns = file_state(source.path)
         record = None if self.view is None else self.view.track(source.track_id)
-        if self.history is None or record is None:
+        content, difference = None, ""
+        if record is not None:
+            content, difference = self._content(source, size, mtime_ns, record)
+        origin = record if content is not None else self._same_content(source, size)
+        if self.history is None or (record is None and origin is None):
             units = tuple(
                 PlannedUnit(extractor=extractor.number, state="new", features=extractor.features)
                 for extractor in self.extractors
             )
             return PlannedTrack(source=source, size=size, mtime_ns=mtime_ns, units=units)
-        content, difference = self._content(source, size, mtime_ns, record)
+        known = origin or record
+        assert known is not None
+        content = None if origin is None else origin.content
         units = tuple(
-            self._unit(self.history, extractor, record, content, difference)
+            self._unit(self.history, extractor, known, content, difference)
             for extractor in self.extractors
         )
         needs_work = any(unit.features for unit in units)
         if needs_work and content is not None and not self.retry_failed:
-            units = _without_undecodable(units, self.history.decode_failure(record, content))
+            units = _without_undecodable(units, self.history.decode_failure(known, content))
             needs_work = any(unit.features for unit in units)
         moved = None
-        if content is not None and not needs_work:
-            moved = _renewed(record, source, size, mtime_ns)
-        return PlannedTrack(
+        if origin is not None and (origin is not record or not needs_work):
+            renewed = _renewed(origin, source, size, mtime_ns)
+            moved = None if renewed == record else renewed
+        track = PlannedTrack(
             source=source, size=size, mtime_ns=mtime_ns, units=units, moved=moved, record=record
         )
+        return track if origin is record else self._taken_over(track, known.track_id)
+
+    def _taken_over(self, track: PlannedTrack, origin: str) -> PlannedTrack:
+        """Return a track that also has everything known of its content under the id ``origin``."""
+        if self.view is None or track.moved is None:
+            return track
+        outcomes, values = self.view.results_for(track.moved, origin)
+        units = (
+            dataclasses.replace(unit, state="reused", reason=f"same content as {origin}")
+            if unit.state == "fresh"
+            else unit
+            for unit in track.units
+        )
+        return dataclasses.replace(
+            track, units=tuple(units), record=track.moved, outcomes=outcomes, values=values
+        )
+
+    def _same_content(self, source: InputTrack, size: int) -> TrackRecord | None:
+        """Return a track of the store with the very bytes of this file, which cost a hash."""
+        if self.view is None or not self.view.has_size(size):
+            return None
+        try:
+            return self.view.track_of(content_hash(source.path), size)
+        except AudioError:
+            return None
 
     def _content(
         self, source: InputTrack, size: int, mtime_ns: int, record: TrackRecord
@@ -284,10 +320,21 @@ def _without_undecodable(
     )
 
 
-def _renewed(
-    record: TrackRecord, source: InputTrack, size: int, mtime_ns: int
-) -> TrackRecord | None:
-    """Return the record with path, times and manifest columns as they are now, if they differ."""
-    tags = {**record.tags, **source.tags}
-    current = dataclasses.replace(record, path=source.path, size=size, mtime_ns=mtime_ns, tags=tags)
-    return None if current == record else current
+def _renewed(record: TrackRecord, source: InputTrack, size: int, mtime_ns: int) -> TrackRecord:
+    """Return the record with id, path, times and manifest columns as they are now."""
+    same_suffix = record.path.rpartition(".")[2] == source.path.rpartition(".")[2]
+    outdated = ("gone",) if same_suffix else ("gone", "wrong-suffix")
+    renewed = dataclasses.replace(
+        record,
+        track_id=source.track_id,
+        path=source.path,
+        size=size,
+        mtime_ns=mtime_ns,
+        notes={code: text for code, text in record.notes.items() if code not in outdated},
+    )
+    return renewed.labelled(source.tags)
+
+
+def _labels(record: TrackRecord | None) -> dict[str, str]:
+    """Return the tags that manifests gave a track: they outlive what its file says."""
+    return {} if record is None else {name: record.tags[name] for name in record.labels}

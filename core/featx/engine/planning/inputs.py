@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import sqlite3
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import IO, BinaryIO
 
 from featx.audio import AUDIO_SUFFIXES
@@ -16,6 +19,8 @@ from featx.errors import ParameterError
 from featx.manifest import MANIFEST_SUFFIXES, read_manifest
 
 _MAGIC = frozenset("*?[")
+_CHUNK = 1 << 16
+_BOM, _BOMS_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +36,24 @@ class Inputs(Iterable[InputTrack]):
     """The tracks that some inputs name; may be walked any number of times, and is never a list.
 
     ``inputs`` are files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`,
-    hidden ones skipped), globs, manifests, and ``-`` for a list of files, one per line, on
-    ``stdin``. One that does not exist raises `ParameterError`.
+    hidden ones skipped), globs, manifests, playlists, and ``-`` for a list of files on ``stdin``,
+    one per line, or with ``null`` ended by NUL bytes, as ``find -print0`` writes them. ``exclude``
+    are patterns such as ``*.wav``, ``live`` or ``demos/*``: files and folders are left out whose
+    name, or whose path as in an id, one of them matches; rows of manifests are not. An input that
+    does not exist raises `ParameterError`.
     """
 
     def __init__(
-        self, inputs: Iterable[str | os.PathLike[str]], *, stdin: BinaryIO | None = None
+        self,
+        inputs: Iterable[str | os.PathLike[str]],
+        *,
+        stdin: BinaryIO | None = None,
+        null: bool = False,
+        exclude: Iterable[str] = (),
     ) -> None:
+        #: Why files of the folders were left out in the last walk, and how many.
+        self.left_out: Counter[str] = Counter()
+        self._exclude = [pattern.rstrip("/") for pattern in exclude]
         self._lines: IO[bytes] | None = None
         names = [os.fspath(item) for item in inputs]
         if not names:
@@ -48,7 +64,7 @@ class Inputs(Iterable[InputTrack]):
         self._manifests: list[str] = []
         for item in names:
             if item == "-":
-                self._spool(stdin or sys.stdin.buffer)
+                self._spool(stdin or sys.stdin.buffer, b"\0" if null else b"\n")
             else:
                 for path in _expand(item):
                     self._add(path)
@@ -78,6 +94,7 @@ class Inputs(Iterable[InputTrack]):
 
         Raises `ParameterError` if two files claim one id, or a manifest has wrong lines.
         """
+        self.left_out.clear()
         if self._folders and not (
             len(self._folders) > 1 or self._files or self._manifests or self._lines
         ):
@@ -87,6 +104,8 @@ class Inputs(Iterable[InputTrack]):
             for track in self._all():
                 if ids.is_new(track):
                     yield track
+                else:
+                    self.left_out["named twice"] += 1
 
     def count(self) -> int:
         """Return the number of tracks, walking everything once."""
@@ -98,10 +117,12 @@ class Inputs(Iterable[InputTrack]):
                 yield InputTrack(track_id=row.track_id, path=row.path, tags=row.tags)
         for folder in self._folders:
             yield from self._walk(folder)
-        for path in self._files:
-            yield self._single(path)
-        for path in self._listed():
-            yield self._single(path)
+        for path in itertools.chain(self._files, self._listed()):
+            track = self._single(path)
+            if self._is_excluded(track.track_id):
+                self.left_out["excluded"] += 1
+            else:
+                yield track
 
     def _add(self, path: str) -> None:
         if os.path.isdir(path):  # noqa: PTH112  (names may be undecodable; strings keep them)
@@ -111,27 +132,30 @@ class Inputs(Iterable[InputTrack]):
         else:
             self._files.append(path)
 
-    def _spool(self, stream: BinaryIO) -> None:
-        """Copy stdin to disk: the common parent is known only after the last line."""
+    def _spool(self, stream: BinaryIO, end: bytes) -> None:
+        """Copy stdin to disk: the common parent is known only after the last name."""
         if self._lines is not None:
             raise ParameterError("inputs must hold '-' once, got it twice.")
         self._lines = tempfile.TemporaryFile(prefix="featx-stdin-")  # noqa: SIM115
-        for line in stream:
-            name = line.rstrip(b"\r\n")
+        for number, item in enumerate(_split(iter(lambda: stream.read(_CHUNK), b""), end)):
+            name = item if end == b"\0" else item.rstrip(b"\r")
+            if number == 0:
+                if name.startswith(_BOMS_16):
+                    raise ParameterError("stdin must be names in UTF-8, got UTF-16.")
+                name = name.removeprefix(_BOM)
+            if b"\0" in name:
+                raise ParameterError("stdin must hold one name per line, got a NUL byte: add -0.")
             if name:
-                self._lines.write(os.fsencode(_absolute(os.fsdecode(name))) + b"\n")
+                self._lines.write(os.fsencode(_absolute(os.fsdecode(name))) + b"\0")
 
     def _listed(self) -> Iterator[str]:
         if self._lines is None:
             return
-        position = 0
-        while True:
-            self._lines.seek(position)
-            line = self._lines.readline()
-            if not line:
-                return
-            position += len(line)
-            yield os.fsdecode(line[:-1])
+        self._lines.flush()
+        number = self._lines.fileno()
+        places = itertools.count(0, _CHUNK)
+        chunks = iter(lambda: os.pread(number, _CHUNK, next(places)), b"")
+        yield from map(os.fsdecode, _split(chunks, b"\0"))
 
     def _common_parent(self) -> str:
         parent: str | None = None
@@ -149,7 +173,50 @@ class Inputs(Iterable[InputTrack]):
 
     def _walk(self, folder: str) -> Iterator[InputTrack]:
         prefix = os.path.relpath(folder, self._root).replace(os.sep, "/")
-        yield from _walk(folder, "" if prefix == "." else f"{prefix}/", ())
+        yield from self._below(folder, "" if prefix == "." else f"{prefix}/", ())
+
+    def _is_excluded(self, relative: str) -> bool:
+        """Return whether a file or folder, or a folder above it, is to be left out."""
+        if not self._exclude:
+            return False
+        names = relative.split("/")
+        paths = itertools.accumulate(names, "{}/{}".format)
+        known = {*names, *paths}
+        return any(fnmatchcase(name, pattern) for pattern in self._exclude for name in known)
+
+    def _below(
+        self, folder: str, prefix: str, above: tuple[tuple[int, int], ...]
+    ) -> Iterator[InputTrack]:
+        """Yield the audio files below ``folder``; links to folders are followed unless they loop.
+
+        A folder below the one given that cannot be read is yielded itself: it fails as a file does.
+        """
+        try:
+            state = os.stat(folder)  # noqa: PTH116
+            here = (state.st_dev, state.st_ino)
+            if here in above:
+                self.left_out["links in a circle"] += 1
+                return
+            with os.scandir(folder) as entries:
+                names = sorted((entry.name, _is_folder(entry)) for entry in entries)
+        except OSError as error:
+            if not above:
+                message = f"folder {folder} must be readable: {error.strerror}."
+                raise ParameterError(message) from error
+            yield InputTrack(track_id=prefix.rstrip("/"), path=folder)
+            return
+        for name, is_folder in names:
+            path = f"{folder.rstrip(os.sep)}{os.sep}{name}"
+            if name.startswith("."):
+                self.left_out["hidden"] += 1
+            elif self._is_excluded(f"{prefix}{name}"):
+                self.left_out["excluded"] += 1
+            elif is_folder:
+                yield from self._below(path, f"{prefix}{name}/", (*above, here))
+            elif os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:  # noqa: PTH122
+                yield InputTrack(track_id=f"{prefix}{name}", path=path)
+            else:
+                self.left_out["without a suffix of audio"] += 1
 
 
 class _UniqueIds:
@@ -182,9 +249,10 @@ class _UniqueIds:
         return False
 
 
-def discover(inputs: Iterable[str | os.PathLike[str]], *, stdin: BinaryIO | None = None) -> Inputs:
-    """Return the tracks that ``inputs`` name; arguments and errors are those of `Inputs`."""
-    return Inputs(inputs, stdin=stdin)
+def left_out_note(left_out: Mapping[str, int]) -> str:
+    """Return in a sentence which files of the folders are no inputs."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items())
+    return f"Left out: {reasons}."
 
 
 def _absolute(path: str) -> str:
@@ -209,26 +277,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[InputTrack]:
-    """Yield the audio files below ``folder``; links to folders are followed unless they loop."""
-    try:
-        state = os.stat(folder)  # noqa: PTH116
-        here = (state.st_dev, state.st_ino)
-        if here in above:
-            return
-        names: list[tuple[str, bool]] = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                is_folder = _is_folder(entry)
-                if is_folder or os.path.splitext(entry.name)[1].lower() in AUDIO_SUFFIXES:  # noqa: PTH122
-                    names.append((entry.name, is_folder))
-    except OSError as error:
-        raise ParameterError(f"folder {folder} must be readable: {error.strerror}.") from error
-    for name, is_folder in sorted(names):
-        path = f"{folder.rstrip(os.sep)}{os.sep}{name}"
-        if is_folder:
-            yield from _walk(path, f"{prefix}{name}/", (*above, here))
-        else:
-            yield InputTrack(track_id=f"{prefix}{name}", path=path)
+def _split(chunks: Iterable[bytes], end: bytes) -> Iterator[bytes]:
+    """Yield what lies between the bytes ``end`` of a stream that comes in chunks."""
+    rest = b""
+    for chunk in chunks:
+        *items, rest = (rest + chunk).split(end)
+        yield from items
+    if rest:
+        yield rest

@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from featx.engine.planning.changes import maker_notes, output_notes
 from featx.engine.planning.comparing import STATES, PlannedTrack, TrackComparer
 from featx.engine.planning.inputs import Inputs
-from featx.engine.planning.survey import Survey, survey
+from featx.engine.planning.survey import Survey, gone_tracks, survey
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import StoreError
 from featx.notebook import html_table
 from featx.store.admission import check_sizes
 from featx.store.catalogue import LedgerView
 from featx.store.paths import is_store_folder
+from featx.store.records import TrackRecord
 
 
 @dataclass(kw_only=True, repr=False)
@@ -152,6 +154,27 @@ class Plan(Iterable[PlannedTrack]):
             If a file has the id of another file that the store knows and that is still there.
         """
         return survey(self.inputs, self.store, gone=gone)
+
+    def notes(self) -> list[str]:
+        """Return what is odd about the stored results of these extractors, in sentences.
+
+        Values by other versions of their distributions, and outputs of older versions that this
+        plan does not compute.
+        """
+        if not is_store_folder(self.store):
+            return []
+        with LedgerView(self.store) as view:
+            return [
+                note
+                for extractor in self.extractors
+                for note in (*maker_notes(view, extractor), *output_notes(view, extractor))
+            ]
+
+    def gone(self) -> Iterator[TrackRecord]:
+        """Yield the tracks of the store whose file was in a given folder and is gone."""
+        if is_store_folder(self.store):
+            with LedgerView(self.store) as view:
+                yield from gone_tracks(view, self.inputs.folders)
 
     def counts(self) -> PlanCounts:
         """Walk the whole plan and count."""

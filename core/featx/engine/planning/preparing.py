@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from featx.audio import QUALITIES, RESAMPLER
+from featx.audio import RESAMPLER
+from featx.audio.waveform import check_downmix, check_quality
 from featx.engine.planning.resolving import check_feature, default_features, resolve_checked
 from featx.engine.planning.selecting import (
     UNTRAINED,
@@ -44,6 +45,7 @@ def prepare_extractors(
     weights: WeightsChoice = None,
     device: str = "cpu",
     quality: str = "HQ",
+    downmix: str = "mean",
     seed: int = 0,
 ) -> tuple[PreparedExtractor, ...]:
     """Return one `PreparedExtractor` per extractor; nothing is opened and no audio is read.
@@ -54,18 +56,20 @@ def prepare_extractors(
     that of untrained weights. Unknown names, wrong values and missing weights raise
     `ParameterError`, `PluginError` and `WeightsError`.
     """
-    if quality not in QUALITIES:
-        raise ParameterError(f"quality must be one of {listed(QUALITIES)}, got {quality!r}.")
+    check_quality(quality)
+    check_downmix(downmix)
     selection = select_extractors(
         registry, extractors, params=params, features=features, weights=weights, device=device
     )
     return tuple(
-        _prepare(number, selected, quality=quality, seed=seed)
+        _prepare(number, selected, quality=quality, downmix=downmix, seed=seed)
         for number, selected in enumerate(selection)
     )
 
 
-def _prepare(number: int, selected: Selected, *, quality: str, seed: int) -> PreparedExtractor:
+def _prepare(
+    number: int, selected: Selected, *, quality: str, downmix: str, seed: int
+) -> PreparedExtractor:
     name, registered = selected.name, selected.registered
     spec = registered.spec
     params, weights_path, weights_id = match_params_and_weights(
@@ -90,6 +94,7 @@ def _prepare(number: int, selected: Selected, *, quality: str, seed: int) -> Pre
             front_ends=_front_ends(resolved),
             frontend_version=FRONTEND_VERSION if resolved.front_ends else "",
             resampler=f"{RESAMPLER}:{quality}",
+            downmix=downmix,
         ),
         weights=weights_path,
         device=selected.device,

@@ -8,48 +8,50 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from featx.audio import content_hash, file_state
-from featx.engine.planning.inputs import Inputs, InputTrack
+from featx.audio import content_hash
+from featx.engine.planning.inputs import Inputs, InputTrack, left_out_note
 from featx.errors import AudioError, ParameterError
 from featx.store.catalogue import LedgerView
-from featx.store.paths import is_store_folder
+from featx.store.paths import is_gone, is_store_folder
 from featx.store.records import TrackRecord
-
-#: Unknown files of which none is known by another id, after which no more are looked up.
-_TRIED = 1000
 
 
 @dataclass(kw_only=True)
 class Survey:
     """How many files the inputs hold, and how their ids fit the store.
 
-    ``elsewhere`` counts tracks that the store has under another id; ``example`` is the id in the
-    store and the id now of the first of them. ``gone`` counts tracks of the store whose file lay in
-    one of the given folders and is not there any more.
+    ``elsewhere`` counts files whose path the store has under another id, ``example`` is the id in
+    the store and the id now of the first of them. ``gone`` counts tracks of the store whose file
+    lay in one of the given folders and is not there any more, ``left_out`` files of the folders
+    that are no inputs, by reason.
     """
 
     files: int = 0
     elsewhere: int = 0
-    example: tuple[str, str] = ("", "")
+    example: tuple[str, ...] = ()
     gone: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def elsewhere_note(self) -> str:
+        """What is wrong where files would get second ids."""
+        return (
+            f"{_count(self.elsewhere, 'file is', 'files are')} in this store under other ids "
+            f"({self.example[0]} instead of {self.example[1]}): give the same folder as "
+            "before, or a manifest with a column track_id."
+        )
 
     def notes(self) -> list[str]:
         """Return what a user should know, in sentences."""
-        notes = []
+        notes = [left_out_note(self.left_out)] if self.left_out else []
         if self.elsewhere:
-            notes.append(
-                f"{_count(self.elsewhere, 'file is', 'files are')} in this store under other ids "
-                f"({self.example[0]} instead of {self.example[1]}): give the same folder as "
-                "before, or a manifest with a column track_id."
-            )
+            notes.append(self.elsewhere_note)
         if self.gone:
-            notes.append(
-                f"{_count(self.gone, 'track of this store has', 'tracks of this store have')} no "
-                "file any more; the results stay."
-            )
+            notes.append(gone_note(self.gone))
         return notes
 
 
@@ -63,21 +65,38 @@ def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False)
     result = Survey()
     if not is_store_folder(Path(store)):
         result.files = inputs.count()
+        result.left_out = dict(inputs.left_out)
         return result
     with LedgerView(store) as view:
-        unknown = 0
         for source in inputs:
             result.files += 1
             record = view.track(source.track_id)
             if record is not None:
                 if is_elsewhere(record, source.path):
                     check_identity(record, source)
-            elif unknown < _TRIED or result.elsewhere:
-                unknown += 1
-                _look_elsewhere(view, source, result)
+            elif (other := view.track_at(source.path)) is not None:
+                result.example = result.example or (other.track_id, source.track_id)
+                result.elsewhere += 1
+        result.left_out = dict(inputs.left_out)
         if gone:
-            result.gone = sum(1 for record in view.tracks() if _is_gone(record, inputs.folders))
+            result.gone = sum(1 for _ in gone_tracks(view, inputs.folders))
     return result
+
+
+def gone_tracks(view: LedgerView, folders: tuple[str, ...]) -> Iterator[TrackRecord]:
+    """Yield the tracks whose file lay in one of ``folders`` and is not there any more."""
+    inside = tuple(f"{folder.rstrip(os.sep)}{os.sep}" for folder in folders)
+    for record in view.tracks() if folders else ():
+        if record.path.startswith(inside) and is_gone(record.path):
+            yield record
+
+
+def gone_note(count: int) -> str:
+    """Return what to say of ``count`` tracks whose file is gone."""
+    return (
+        f"{_count(count, 'track of this store has', 'tracks of this store have')} no file any "
+        "more; the results stay until featx prune --gone, but are left out of exports and searches."
+    )
 
 
 def is_elsewhere(record: TrackRecord, path: str) -> bool:
@@ -101,27 +120,6 @@ def check_identity(record: TrackRecord, source: InputTrack) -> None:
         f"has it for {record.path}, which is another file and still there. Give both folders in "
         "one command, or a manifest with a column track_id, or use another store."
     )
-
-
-def _look_elsewhere(view: LedgerView, source: InputTrack, result: Survey) -> None:
-    """Look the file up by the ids that other folders above it, or below, would have given it."""
-    parts = source.path.replace(os.sep, "/").lstrip("/").split("/")
-    for start in range(len(parts) - 1, -1, -1):
-        name = "/".join(parts[start:])
-        record = None if name == source.track_id else view.track(name)
-        if record is not None and (record.path == source.path or _looks_like(record, source.path)):
-            result.example = result.example if result.elsewhere else (name, source.track_id)
-            result.elsewhere += 1
-            return
-
-
-def _looks_like(record: TrackRecord, path: str) -> bool:
-    return file_state(path) == (record.size, record.mtime_ns)
-
-
-def _is_gone(record: TrackRecord, folders: tuple[str, ...]) -> bool:
-    inside = any(record.path.startswith(f"{folder.rstrip(os.sep)}{os.sep}") for folder in folders)
-    return inside and not os.path.lexists(record.path)
 
 
 def _count(number: int, one: str, many: str) -> str:

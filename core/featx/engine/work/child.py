@@ -147,7 +147,12 @@ class _Worker:
 
         request = self.request
         try:
-            health = examine(path, limits=request.limits, fingerprint=request.fingerprint)
+            health = examine(
+                path,
+                limits=request.limits,
+                fingerprint=request.fingerprint,
+                downmix=request.downmix,
+            )
         except MemoryError:
             health = Health(
                 path=path, code="memory", reason="decoding needs more memory than allowed"
@@ -186,7 +191,7 @@ class _Worker:
 
     def _decode(self, path: str, steps: tuple[int, ...]) -> tuple[Decoded, FileProperties]:
         """Decode once, at every rate that the extractors of ``steps`` need."""
-        from featx.audio import decode, read_tags
+        from featx.audio import decode, file_notes, tags_and_error
         from featx.engine.tasks import FileProperties
         from featx.errors import AudioError, is_exhaustion
 
@@ -194,9 +199,14 @@ class _Worker:
         before = _size_and_time(path)
         try:
             decoded = decode(
-                path, rates=rates, limits=self.request.limits, quality=self.request.quality
+                path,
+                rates=rates,
+                limits=self.request.limits,
+                quality=self.request.quality,
+                downmix=self.request.downmix,
             )
-            tags = read_tags(path)
+            tags, problem = tags_and_error(path)
+            notes = file_notes(path, decoded, tags_problem=problem)
         except AudioError:
             raise
         except MemoryError as error:
@@ -218,6 +228,7 @@ class _Worker:
             sr=decoded.native_sr,
             channels=decoded.channels,
             tags=tags,
+            notes={note.code: note.text for note in notes},
         )
         return decoded, properties
 

@@ -53,6 +53,7 @@ class Collector(Outcomes):
             extractor.name: Counter() for extractor in settings.extractors
         }
         self._failures: list[Failure] = []
+        self._noted: Counter[str] = Counter()
         self._audio = 0.0
         self._groups: dict[tuple[int, tuple[FeatureSpec, ...]], _Group] = {}
         self._outcomes: dict[str, TrackRecord] = {}
@@ -108,6 +109,7 @@ class Collector(Outcomes):
         self._files[max(track.status, track.task.known, key=_WORST.__getitem__)] += 1
         if track.properties is not None:
             self._audio += track.properties.duration or 0.0
+            self._noted.update(track.properties.notes.keys())
         age = time.monotonic() - self._since
         if age > self.settings.commit_seconds or self._bytes > self.settings.commit_bytes:
             self.commit()
@@ -144,6 +146,7 @@ class Collector(Outcomes):
             stopped=stopped,
             units={name: dict(counts) for name, counts in self._units.items()},
             failures=tuple(self._failures),
+            noted=dict(self._noted),
             audio=self._audio,
             busy=time.monotonic() - self._began,
             peak_rss=self.peak_rss,
@@ -187,7 +190,9 @@ def _record(track: PendingTrack) -> TrackRecord:
         duration=properties.duration,
         sr=properties.sr,
         channels=properties.channels,
-        tags={**properties.tags, **track.task.tags},
+        tags={**properties.tags, **track.task.labels},
+        notes=properties.notes,
+        labels=tuple(sorted(track.task.labels)),
     )
 
 

@@ -9,7 +9,7 @@ from featx.engine.planning.plan import Plan
 from featx.engine.reporting import RunSummary
 from featx.engine.tasks import Failure, RunSettings, ShardTask, TrackTask
 from featx.store import StoreWriter
-from featx.store.records import TrackRecord, Unit
+from featx.store.records import StoredValue, TrackRecord, Unit
 
 #: Largest shard, in tracks and in bytes of their files.
 SHARD_TRACKS = 256
@@ -22,8 +22,8 @@ class ShardCutter:
     """The shard tasks of a plan, in the order of the inputs; to be iterated once.
 
     ``summary`` counts what is known already. ``writer`` records what changed without audio: paths,
-    times, manifest columns, and failures to decode that are known under other recipes. A shard has
-    ``shard_tracks`` tracks at most.
+    times, manifest columns, results of the same content under other ids, and failures to decode
+    that are known under other recipes. A shard has ``shard_tracks`` tracks at most.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class ShardCutter:
         self._shard_tracks = min(SHARD_TRACKS, shard_tracks)
         self._records: list[TrackRecord] = []
         self._units: list[Unit] = []
+        self._values: list[StoredValue] = []
 
     def __iter__(self) -> Iterator[ShardTask]:
         tracks: list[TrackTask] = []
@@ -56,13 +57,14 @@ class ShardCutter:
             tracks.append(task)
             size += max(task.size, 0)
             if len(tracks) >= self._shard_tracks or size >= SHARD_BYTES:
+                self._record_changes()  # what tracks take over counts before what they compute
                 yield ShardTask(number=number, settings=self._settings, tracks=tuple(tracks))
                 tracks = []
                 number, size = number + 1, 0
         self._summary.inputs = inputs  # files may have come or gone since they were counted
+        self._record_changes()
         if tracks:
             yield ShardTask(number=number, settings=self._settings, tracks=tuple(tracks))
-        self._record_changes()
 
     def _count_known(self, planned: PlannedTrack, *, whole_file: bool) -> None:
         """Count the units that need no work, and the file where none of them does."""
@@ -71,6 +73,7 @@ class ShardCutter:
             summary.ok += planned.known == "ok"
             summary.failed += planned.known == "failed"
             summary.skipped += planned.known == "skipped"
+            summary.noted.update(planned.record.notes.keys() if planned.record else ())
         failures = []
         for unit in planned.units:
             if unit.features:
@@ -90,7 +93,9 @@ class ShardCutter:
         summary.add_failures(failures)
 
     def _note_changes(self, planned: PlannedTrack) -> None:
-        """Take the new record of a track, and its failures that hold for new recipes too."""
+        """Take the new record of a track, what it takes over, and what holds for new recipes."""
+        self._units += planned.outcomes
+        self._values += planned.values
         carried = [unit for unit in planned.units if unit.carried]
         record = planned.moved or (planned.record if carried else None)
         if record is not None:
@@ -115,6 +120,6 @@ class ShardCutter:
     def _record_changes(self) -> None:
         ids = {unit.recipe for unit in self._units}
         recipes = [item.recipe for item in self._plan.extractors if item.recipe.id in ids]
-        self._writer.record_all(self._records, self._units, recipes=recipes)
-        self._records.clear()
-        self._units.clear()
+        self._writer.record_all(self._records, self._units, recipes=recipes, values=self._values)
+        for pending in (self._records, self._units, self._values):
+            pending.clear()

@@ -13,18 +13,21 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from pathlib import Path
 
 from featx.engine.planning.plan import Plan
+from featx.engine.planning.survey import gone_note
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import RunSettings, ShardSummary, ShardTask
 from featx.engine.work.cutting import ShardCutter
 from featx.engine.work.runner import close_runners, collectors, run_shard
 from featx.errors import FeatxError
 from featx.store import StoreWriter
+from featx.store.records import TrackRecord
 
 #: Shards that a small collection is cut into for every worker, so that all end together.
 _SHARDS_PER_WORKER = 4
 _WAIT_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _LOST_ATTEMPTS = 3
+_RECORDS_AT_ONCE = 500
 
 
 class Dispatcher:
@@ -97,6 +100,7 @@ class Dispatcher:
         while self.outstanding:
             self._gather()
         self._make_current(writer)
+        self._note_gone(writer)
 
     def _submit(self, task: ShardTask) -> None:
         self.outstanding[self.pool.submit(run_shard, task)] = task
@@ -131,6 +135,22 @@ class Dispatcher:
                 if not self.summary.units[extractor.name]["ok"]
             ]
         )
+
+    def _note_gone(self, writer: StoreWriter) -> None:
+        """Note in the ledger which tracks of the given folders have no file any more."""
+        count = 0
+        pending: list[TrackRecord] = []
+        for record in self.plan.gone():
+            count += 1
+            if "gone" not in record.notes:
+                notes = {**record.notes, "gone": "no file at this path"}
+                pending.append(dataclasses.replace(record, notes=notes))
+            if len(pending) == _RECORDS_AT_ONCE:
+                writer.record_all(pending)
+                pending.clear()
+        writer.record_all(pending)
+        if count:
+            self.note([gone_note(count)])
 
     def _so_far(self) -> RunSummary:
         """Return the summary with the files of shards that this process has in work."""

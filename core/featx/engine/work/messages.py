@@ -22,6 +22,7 @@ class Open:
     extractors: tuple[Mapping[str, Any], ...]
     limits: Limits
     quality: str
+    downmix: str
     threads: int
     memory: int
     seed: int

@@ -31,6 +31,7 @@ class Worker:
             extractors=tuple(extractor.to_json() for extractor in settings.extractors),
             limits=settings.limits,
             quality=settings.quality,
+            downmix=settings.downmix,
             threads=settings.threads,
             memory=settings.memory,
             seed=settings.seed,

@@ -13,6 +13,7 @@ import numpy as np
 
 from featx.audio import resample
 from featx.engine.planning.preparing import prepare_extractors
+from featx.engine.recomputing import array_difference
 from featx.engine.work.opening import HostTrack, OpenExtractor, check_outputs
 from featx.errors import ExtractionError
 from featx.frontend import Spectra
@@ -23,7 +24,7 @@ from featx.types import Features
 
 if TYPE_CHECKING:
     from featx.interfaces import ExtractorSpec, Resolved
-    from featx.types import AnyArray, FloatArray
+    from featx.types import FloatArray
 
 #: Rate given to extractors that take whatever rate a file has.
 NATIVE_SR = 22050
@@ -134,26 +135,10 @@ def frozen(y: FloatArray) -> FloatArray:
 def compare(a: Features, b: Features, *, tolerance: float) -> str:
     """Return '' if ``a`` and ``b`` agree within ``tolerance``, else what differs most."""
     for name in a:
-        x, y = a[name], b[name]
-        if x.shape != y.shape:
-            return f"{name} has shape {x.shape} and then {y.shape}"
-        pairs = {f"{name}.{key}": (x[key], y[key]) for key in x.dtype.names or ()}
-        for which, pair in (pairs or {name: (x, y)}).items():
-            difference = _difference(*pair, tolerance)
-            if difference:
-                return f"{which} differs {difference}"
+        difference = array_difference(name, a[name], b[name], tolerance=tolerance)
+        if difference:
+            return difference
     return ""
-
-
-def _difference(x: AnyArray, y: AnyArray, tolerance: float) -> str:
-    if np.array_equal(x, y):
-        return ""
-    if x.dtype.kind == "U":
-        row = int(np.flatnonzero(x != y)[0])
-        return f"in row {row}, {str(x[row])!r} and then {str(y[row])!r}"
-    worst = float(np.abs(x.astype(np.float64) - y.astype(np.float64)).max())
-    rule = "bitwise equality (tolerance 0)" if tolerance == 0 else f"tolerance {tolerance:g}"
-    return f"by {worst:.3g}, against {rule}" if worst > tolerance or np.isnan(worst) else ""
 
 
 def frame_positions(hop: Fraction, first: Fraction, n_frames: int) -> tuple[Fraction, Fraction]:

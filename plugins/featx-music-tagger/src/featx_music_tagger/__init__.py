@@ -23,6 +23,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             weights=WeightsSpec(
                 name="music-tagger",
                 licence="MIT",
+                slot="model",
                 converter="featx_music_tagger.convert:keras_tagger",
                 source=(
                     "music_tagger_cnn_weights_tensorflow.h5 or "

@@ -1,0 +1,60 @@
+"""``featx prune``: forget results of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from featx.commands import counted, echo_json, json_option, printable
+
+_SHOWN = 20
+
+
+@click.command("prune")
+@click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--gone", is_flag=True, help="Tracks whose file is gone.")
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    metavar="NAME",
+    help="A recipe as featx ls names it, such as mfcc@0123abcd. May be repeated.",
+)
+@click.option("--track", "tracks", multiple=True, metavar="ID", help="A track. May be repeated.")
+@click.option("--failed", is_flag=True, help="Failures, so that the next run tries again.")
+@click.option("--yes", is_flag=True, help="Do it; otherwise only say what would be forgotten.")
+@json_option
+def command(
+    store: Path,
+    gone: bool,
+    recipes: tuple[str, ...],
+    tracks: tuple[str, ...],
+    failed: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Forget results of STORE, and delete the shards that nothing needs any more.
+
+    Without --yes nothing is changed. What is forgotten counts as never computed.
+    """
+    from featx.store import prune
+
+    if not (gone or recipes or tracks or failed):
+        raise click.UsageError("Give what to forget: --gone, --recipe, --track or --failed.")
+    report = prune(store, gone=gone, recipes=recipes, tracks=tracks, failed=failed, dry_run=not yes)
+    if as_json:
+        echo_json(report.to_json())
+        return
+    for name in report.tracks[:_SHOWN]:
+        click.echo(printable(name))
+    if len(report.tracks) > _SHOWN:
+        click.echo(f"... and {len(report.tracks) - _SHOWN} more")
+    click.echo(
+        f"{'forgotten' if yes else 'to forget'}: {counted(len(report.tracks), 'track')}, "
+        f"{counted(len(report.recipes), 'recipe')}, {counted(report.results, 'result')}, "
+        f"{counted(report.failures, 'failure')}; {counted(report.shards, 'shard')} "
+        f"{'deleted' if yes else 'to delete'}, {report.bytes / 1e6:.1f} MB"
+    )
+    if not yes:
+        click.echo("Nothing was changed; add --yes to do it.")
