@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="Folder that keeps the features.")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", module="mir_eval")  # of recordings in which nothing is found
     made = [recording(options.seed, k, options.cache) for k in range(options.recordings)]
     features, notes = [item[0] for item in made], [item[1] for item in made]
     wanted = [targets(n, len(x)) for n, x in zip(notes, features, strict=True)]
