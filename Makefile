@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render game-music checkpoints singing trends clean
+.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render beats game-music checkpoints singing trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -109,6 +109,16 @@ singing: $(STAMP)
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
 	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)
+
+# the network of featx-beat (model=tcn): music in many metres and grooves, training, and what it finds in
+# real recordings; an hour on one core (the sound fonts: those of checkpoints, and opl3-soundfont)
+BEATS ?= beats
+beats: $(STAMP)
+	$(BIN)/featx bench render $(BEATS)/music --midi $(MIDI) --artists 100 --valid-artists 5 --test-artists 10 \
+		--songs-per-artist 4 --duration 20 --rhythms varied --seed 21 --soundfont FluidR3_GM.sf2 \
+		--soundfont MuseScore_General_Lite.sf3 --soundfont OPL-3_FM_128M.sf2 --soundfont sf_GMbank.sf2
+	$(BIN)/featx train -p beats --method beats -m $(BEATS)/music/manifest.csv -o $(BEATS)/checkpoint
+	$(BIN)/python benchmarks/beats.py --tracker beats:model=tcn:weights=$(BEATS)/checkpoint --tracker beats --tracker librosa
 
 clean:
 	rm -rf $(VENV) $(OLDEST) demo docs/_build

@@ -130,7 +130,7 @@ def main() -> None:
     names = options.trackers or ["beats", "onset-beats", "librosa"]
     trackers = {name: tracker(name) for name in names}
     for track in trackers.values():  # compiled and loaded before the clock runs
-        track(np.zeros(5 * 22050, np.float32), 22050)
+        track((np.arange(8 * 22050) % 11025 < 200).astype(np.float32), 22050)
     rows: dict[str, list[list[float]]] = {name: [] for name in names}
     for audio, truth in files:
         for name, track in trackers.items():

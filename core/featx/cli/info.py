@@ -61,8 +61,8 @@ def command(
     """Show parameters, outputs, weights and training methods of an extractor.
 
     NAME is the short or full name of an extractor, loss or index, or a preset of a front end.
-    Outputs can depend on parameters; --set shows the outputs for other values. With --method
-    the parameters are those of 'featx train --method', where --set sets the same names.
+    Outputs can depend on parameters; --set shows the outputs for other values. --method shows
+    the settings of a training method, which 'featx train --set' changes.
     """
     from featx.frontend import PRESETS
 

@@ -33,8 +33,8 @@ def command(name: str, folder: Path, kind: str, author: str, force: bool) -> Non
     """Write a new plugin with an extractor (or a loss, ...) NAME.
 
     'featx new my-extractor' makes the folder featx-my-extractor with the package
-    featx_my_extractor. It computes the loudness of frames until you change it, and passes
-    'featx check my-extractor' from the start. The pages docs/plugin-authoring.md, docs/losses.md,
+    featx_my_extractor. Its extractor computes the loudness of frames and passes 'featx check
+    my-extractor'; change it step by step. The pages docs/plugin-authoring.md, docs/losses.md,
     docs/indexes.md, docs/networks.md and docs/hooks.md explain the kinds.
     """
     from featx.testing.template_writer import trial, write_plugin

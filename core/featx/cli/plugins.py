@@ -48,7 +48,7 @@ def command(context: click.Context, /, as_json: bool) -> None:
 
 @command.command("freeze")
 def freeze() -> None:
-    """Write featx and the distributions of all plugins with their versions, one a line.
+    """Write featx and the distributions of all plugins with their versions, one per line.
 
     'featx plugins freeze > plugins.lock' keeps a list that 'featx plugins sync plugins.lock'
     compares with another installation; 'pip install -r plugins.lock' installs it. No plugin is
@@ -63,7 +63,7 @@ def freeze() -> None:
 @json_option
 @click.pass_context
 def sync(context: click.Context, /, lock: Path, as_json: bool) -> None:
-    """Compare what is installed with LOCK, and show the pip commands that make it equal.
+    """Compare this installation with LOCK, and show the pip commands that make it equal.
 
     Nothing is installed or removed. Exit code 3 if something is missing, another version, or extra.
     """

@@ -141,7 +141,12 @@ class MergedSource(Source):
 
     def gone(self) -> frozenset[str]:
         """See `Source`."""
-        return frozenset(record.track_id for record in self.tracks() if "gone" in record.notes)
+        with self.lock:
+            texts = _texts(self._tracks, "notes", "note_offsets")
+        noted = zip(self._ids, texts, strict=True)
+        return frozenset(
+            name for name, text in noted if '"gone"' in text and "gone" in json.loads(text)
+        )
 
     def tracks(self) -> Iterator[TrackRecord]:
         for name in self._ids:

@@ -35,6 +35,12 @@ def test_beats_of_a_synthesised_piece_are_found(piece, features):
     assert mir_eval.beat.f_measure(piece.beats, found) > 0.9
 
 
+def test_own_network_finds_beats(piece):
+    with featx.open_extractor("beats", params={"model": "tcn"}) as extractor:
+        found = extractor(piece.y, SR).events("beats").times
+    assert mir_eval.beat.f_measure(piece.beats, found) > 0.6
+
+
 def test_downbeats_are_the_beats_at_position_one(features):
     beats = features.events("beats")
     first = [time for time, label in zip(beats.times, beats.labels, strict=True) if label == "1"]
@@ -126,14 +132,15 @@ def test_shipped_weights_are_the_published_ones_in_half_precision(published):
         np.testing.assert_array_equal(shipped[key], value.astype(np.float16))
 
 
-def test_card_describes_the_weights():
+@pytest.mark.parametrize(("model", "phrase"), [("beatnet", "CC BY 4.0"), ("tcn", "no real music")])
+def test_card_describes_the_weights(model, phrase):
     import featx_beat
     from featx.weights import file_sha256, origin
 
-    path = Path(featx_beat.__file__).parent / "weights" / "beatnet.safetensors"
+    path = Path(featx_beat.__file__).parent / "weights" / f"{model}.safetensors"
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert card["results"]["sha256"] == file_sha256(path)
-    assert "CC BY 4.0" in origin(path)
+    assert phrase in origin(path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

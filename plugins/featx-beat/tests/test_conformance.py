@@ -7,6 +7,6 @@ import pytest
 from featx.testing import check_extractor
 
 
-@pytest.mark.parametrize("name", ["onset-beats"])
+@pytest.mark.parametrize("name", ["beats", "onset-beats"])
 def test_conformance(name):
     check_extractor(name)

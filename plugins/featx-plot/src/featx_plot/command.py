@@ -31,5 +31,5 @@ def command() -> None:
     featx plot song.flac
     featx plot map features/ -p mfcc --color artist
 
-    Options of the default are listed by: featx plot recording --help
+    'featx plot recording --help' lists the options of the default.
     """  # noqa: D301  (click reads the backspace)

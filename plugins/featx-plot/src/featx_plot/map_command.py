@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--plugin",
     "extractor",
     metavar="NAME",
-    help="Extractor whose vectors are drawn. Needed where the store has several.",
+    help="Extractor whose vectors are drawn. Needed if the store has several.",
 )
 @click.option(
     "--feature",
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 @click.option(
     "--color",
     metavar="COLUMN",
-    help="Column of the manifest that gives the colour, such as artist; 'tags:piano' parts tracks "
-    "with this tag from others.",
+    help="Column that determines the colour, such as artist; 'tags:piano' distinguishes tracks "
+    "with this tag.",
 )
 @click.option(
     "--manifest",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Take the column from this file instead of what the store knows.",
+    help="Read the column from this file instead of the store.",
 )
 @click.option(
     "--method",
     type=click.Choice(["tsne", "umap", "pca"]),
     default="tsne",
     show_default=True,
-    help="How near tracks come to lie near each other.",
+    help="Projection into the plane.",
 )
 @click.option(
     "--perplexity",
     type=click.FloatRange(min=1),
     default=30.0,
     show_default=True,
-    help="How many neighbours count.",
+    help="Number of neighbours that the projection considers.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--labels", is_flag=True, help="Write ids beside the points.")
@@ -84,7 +84,7 @@ def command(
     gone: bool,
     overwrite: bool,
 ) -> None:
-    """Draw the tracks of STORE as points: near ones, by cosine of a clip feature, lie near.
+    """Draw the tracks of STORE as points; tracks with similar clip features are near each other.
 
     \b
     featx plot map features/ -p artist-siamese --color artist
