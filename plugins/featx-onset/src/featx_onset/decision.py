@@ -1,4 +1,4 @@
-"""A small network that decides where notes begin, sound and end, in numpy."""
+"""Small networks that decide where notes begin, sound and end, in numpy."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ Array = npt.NDArray[Any]
 
 #: Steps between the inputs of a layer's kernel, layer by layer.
 DILATIONS = (1, 2, 4)
+#: A note ends where its sounding activation falls below.
+_SOUNDING = 0.6
 #: Frames that are computed together.
 _BLOCK = 4096
 
@@ -25,25 +27,33 @@ def activations(features: Array, weights: Mapping[str, Array]) -> Array:
     ----------
     features : float32 array, shape (n_frames, n_features)
     weights : mapping of str to array
-        ``mean`` and ``scale`` of features, ``kernel{k}`` (size, n_in, n_out) and ``bias{k}`` of
-        every convolution, ``head`` (n_hidden, 3) and ``head_bias``.
+        ``mean`` and ``scale`` of features; of every network ``m``, whose outputs are averaged,
+        ``{m}.kernel{k}`` (size, n_in, n_out) and ``{m}.bias{k}`` of its convolutions,
+        ``{m}.head`` (n_hidden, 3) and ``{m}.head_bias``.
 
     Returns
     -------
     float32 array, shape (n_frames, 3), within 0..1
     """
-    context = sum(d * (weights[f"kernel{k}"].shape[0] // 2) for k, d in enumerate(DILATIONS))
-    normal = (features - weights["mean"]) * weights["scale"]
-    out = np.empty((len(features), 3), np.float32)
+    members = sorted({name.split(".")[0] for name in weights if "." in name})
+    reach = sum(d * (weights[f"0.kernel{k}"].shape[0] // 2) for k, d in enumerate(DILATIONS))
+    out = np.zeros((len(features), 3), np.float32)
     for first in range(0, len(features), _BLOCK):
-        start, stop = max(0, first - context), min(len(features), first + _BLOCK + context)
-        x = normal[start:stop]
-        for k, dilation in enumerate(DILATIONS):
-            x = np.maximum(_convolve(x, weights[f"kernel{k}"], dilation) + weights[f"bias{k}"], 0)
-        logits = x @ weights["head"] + weights["head_bias"]
+        start, stop = max(0, first - reach), min(len(features), first + _BLOCK + reach)
         rows = slice(first, min(first + _BLOCK, len(features)))
-        out[rows] = 1 / (1 + np.exp(-logits[first - start :][: rows.stop - rows.start]))
+        x = (features[start:stop] - weights["mean"]) * weights["scale"]
+        for member in members:
+            logits = _network(x, weights, member)[first - start :][: rows.stop - rows.start]
+            out[rows] += 1 / (1 + np.exp(-logits)) / len(members)
     return out
+
+
+def _network(x: Array, weights: Mapping[str, Array], member: str) -> Array:
+    """Return the logits of one network, shape (n_frames, 3)."""
+    for k, dilation in enumerate(DILATIONS):
+        y = _convolve(x, weights[f"{member}.kernel{k}"], dilation)
+        x = np.maximum(y + weights[f"{member}.bias{k}"], 0)
+    return np.asarray(x @ weights[f"{member}.head"] + weights[f"{member}.head_bias"])
 
 
 def _convolve(x: Array, kernel: Array, dilation: int) -> Array:
@@ -60,7 +70,7 @@ def decide(p: Array, *, threshold: float, reach: int = 5) -> Array:
     """Return the notes that activations amount to.
 
     An onset is a peak of the smoothed activation. A note ends where the next begins, or before that
-    where the sounding activation falls below a half.
+    where the sounding activation falls below 0.6.
 
     Parameters
     ----------
@@ -92,8 +102,8 @@ def decide(p: Array, *, threshold: float, reach: int = 5) -> Array:
 
 
 def _fall(sounding: Array, first: int, stop: int) -> float:
-    """Return where the activation falls below a half for the first time since it was above."""
-    inside = sounding[first:stop] >= 0.5
+    """Return where the activation falls too low for the first time since it was high enough."""
+    inside = sounding[first:stop] >= _SOUNDING
     if not inside.any():
         return float(stop)
     rise = int(np.argmax(inside))
@@ -102,4 +112,4 @@ def _fall(sounding: Array, first: int, stop: int) -> float:
         return float(stop)
     t = first + rise + int(low[0])
     high, below = float(sounding[t - 1]), float(sounding[t])
-    return t - 1 + (high - 0.5) / (high - below)
+    return t - 1 + (high - _SOUNDING) / (high - below)

@@ -97,19 +97,11 @@ def pitch_steps(f0: Array, voiced: Array, *, cents: float = 80.0) -> Array:
 
 
 def note_pitch(f0: Array, voiced: Array, spans: Array) -> Array:
-    """Return the median frequency of every span of frames, NaN where none of them is voiced.
-
-    The first fifth and the last tenth of a span, where voices slide, count only if nothing else is
-    voiced.
-    """
+    """Return the median frequency of every span of frames, NaN where none of them is voiced."""
     out = np.full(len(spans), np.nan)
     for k, (start, end) in enumerate(spans):
-        for head, tail in ((0.2, 0.1), (0.0, 0.0)):
-            inside = slice(
-                int(np.ceil(start + head * (end - start))), int(end - tail * (end - start)) + 1
-            )
-            pitch = f0[inside][voiced[inside]]
-            if len(pitch):
-                out[k] = np.median(pitch)
-                break
+        inside = slice(int(np.ceil(start)), int(end) + 1)
+        pitch = f0[inside][voiced[inside]]
+        if len(pitch):
+            out[k] = np.median(pitch)
     return out
