@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render beats game-music checkpoints singing chords trends clean
+.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render beats game-music checkpoints singing trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -100,6 +100,13 @@ checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
 
+# the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
+SINGING ?= plugins/featx-onset/src/featx_onset/weights
+singing: $(STAMP)
+	$(BIN)/python benchmarks/singing_weights.py $(SINGING)
+	$(BIN)/python benchmarks/singing.py $(FEATX_TEST_DATA)
+
+.PHONY: chords
 # the network of chord-net: renders 96 clips of a minute (sound fonts: apt install fluid-soundfont-gm
 # opl3-soundfont timgm6mb-soundfont) and trains for about ten minutes on one core, then measures
 CHORDS ?= chords
@@ -109,12 +116,6 @@ chords: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/featx train -p chord-net --method frames -m $(CHORDS)/rendered/manifest.csv \
 	    -o $(CHORDS)/checkpoint --threads 1
 	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
-
-# the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
-SINGING ?= plugins/featx-onset/src/featx_onset/weights
-singing: $(STAMP)
-	$(BIN)/python benchmarks/singing_weights.py $(SINGING)
-	$(BIN)/python benchmarks/singing.py $(FEATX_TEST_DATA)
 
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
