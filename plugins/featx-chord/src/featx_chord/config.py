@@ -132,6 +132,13 @@ def _frames(name: str, columns: tuple[str, ...], description: str) -> FeatureSpe
     )
 
 
+def _posteriors_spec(labels: tuple[str, ...]) -> FeatureSpec:
+    spec = _frames("posteriors", labels, "Probability of every chord around a frame of 0.65 s.")
+    assert spec.hop is not None
+    assert spec.frame_length is not None
+    return dataclasses.replace(spec, frame_length=spec.frame_length + int(6 * spec.hop))
+
+
 def _cens_spec() -> FeatureSpec:
     spec = _frames("cens", ROOTS, "Chroma in coarse steps, smoothed over 3.8 s; rows of length 1.")
     assert spec.hop is not None
@@ -182,11 +189,7 @@ def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # n
             _frames("chroma", ROOTS, "Notes folded into pitch classes; rows of length 1, or zero."),
             _frames("bass", ROOTS, "The same of low notes."),
             _cens_spec(),
-            _frames(
-                "posteriors",
-                class_labels(params.vocabulary),
-                "Probability of every chord in a frame by itself.",
-            ),
+            _posteriors_spec(class_labels(params.vocabulary)),
             _frames("notes", notes, "How much of every note, C1 to B7, there is; at any level."),
         ),
         front_ends=(FRONT_END,),
