@@ -126,8 +126,7 @@ def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolve
         kind="frames",
         columns=(Column("onset"), Column("sounding"), Column("offset")),
         hop=Fraction(160),
-        frame_length=160,
-        first=Fraction(HOP, 2),  # a frame looks at two hops of the bands
+        frame_length=55 * 160,  # 21 frames of convolutions and 6 of pitch to either side
         description="Probability that a note begins, sounds, and ends",
     )
     outputs = (ONSETS, NOTES, change, activation)
