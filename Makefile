@@ -106,6 +106,17 @@ singing: $(STAMP)
 	$(BIN)/python benchmarks/singing_weights.py $(SINGING)
 	$(BIN)/python benchmarks/singing.py $(FEATX_TEST_DATA)
 
+.PHONY: chords
+# the network of chord-net: renders 96 clips of a minute (sound fonts: apt install fluid-soundfont-gm
+# opl3-soundfont timgm6mb-soundfont) and trains for about ten minutes on one core, then measures
+CHORDS ?= chords
+chords: $(STAMP)
+	$(BIN)/featx bench render $(CHORDS)/rendered --midi $(MIDI) --artists 24 --valid-artists 2 --test-artists 10 \
+	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont OPL-3_FM_128M.sf2
+	OMP_NUM_THREADS=1 $(BIN)/featx train -p chord-net --method frames -m $(CHORDS)/rendered/manifest.csv \
+	    -o $(CHORDS)/checkpoint --threads 1
+	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
+
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
 	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)

@@ -22,9 +22,10 @@ import numpy as np
 
 import featx
 from featx.analysis import viterbi
-from featx.annotations import Events, read_truth
+from featx.annotations import Events
 from featx.frontend import compute, preset
 from featx.manifest import read_manifest
+from featx.testing import read_truth
 from featx_bench.intervals import bootstrap_mean
 from featx_chord.decoding import lasting
 from featx_chord.keys import PROFILES
@@ -69,14 +70,15 @@ def by_librosa(y: np.ndarray) -> str:
     return f"{ROOTS[best % 12]} {('major', 'minor')[best // 12]}"
 
 
-def contenders() -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
+def contenders(
+    weights: Path | None,
+) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
     """Return functions from samples to chords, and to a key."""
     chords: dict[str, Callable[..., Any]] = {}
-    for vocabulary in ("majmin", "sevenths", "full"):
-        extractor = featx.open_extractor(
-            "chords", params={"vocabulary": vocabulary}, features=["chords"]
-        )
-        chords[f"chords, {vocabulary}"] = lambda y, e=extractor: e(y, SR).events("chords")
+    templates = featx.open_extractor("chords", features=["chords"])
+    chords["chords"] = lambda y: templates(y, SR).events("chords")
+    network = featx.open_extractor("chord-net", features=["chords"], weights=weights)
+    chords["chord-net"] = lambda y: network(y, SR).events("chords")
     chords["STFT chroma, templates"] = lambda y: by_templates(
         compute(y, STFT_CHROMA, sr=SR), len(y) / SR
     )
@@ -157,13 +159,14 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--weights", type=Path, help="of chord-net; those that ship by default")
     options = parser.parse_args()
     songs = [
         row
         for row in read_manifest(options.manifest, columns=["annotation"])
         if row.tags["split"] == options.split
     ][:: options.every]
-    chords, keys = contenders()
+    chords, keys = contenders(options.weights)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in (*chords, *keys)}
     spent, seconds = Counter[str](), 0.0
     counts: Counter[tuple[str, str]] = Counter()
@@ -184,7 +187,7 @@ def main() -> None:
             else:
                 score = mir_eval.key.weighted_score(truth.key.replace(":", " "), found)
                 results[name].append({"weighted": score, "exact": float(score == 1.0)})
-            if name == "chords, full":
+            if name == "chord-net":
                 confuse(spans, found, counts)
     print(f"{len(songs)} songs, {seconds / 60:.0f} minutes")
     for name, rows in results.items():

@@ -131,7 +131,7 @@ def test_scores_are_those_of_the_documentation(site: Path) -> None:
             labels = [list(item.labels) for item in (truth, found)]
             scores.append(mir_eval.chord.evaluate(spans[0], labels[0], spans[1], labels[1]))
     page = (DOCS / "annotations.md").read_text(encoding="utf-8")
-    (stated,) = re.findall(r"`root` of (\S+) and a mean `majmin` of (0\.\d+)", page)
+    (stated,) = re.findall(r"`root` score of\s+(\S+) and a mean `majmin` score of\s+(0\.\d+)", page)
     for metric, value in zip(("root", "majmin"), stated, strict=True):
         assert np.mean([score[metric] for score in scores]) == pytest.approx(float(value), abs=0.02)
 

@@ -7,6 +7,6 @@ import pytest
 from featx.testing import check_extractor
 
 
-@pytest.mark.parametrize("name", ["chords", "key"])
+@pytest.mark.parametrize("name", ["chords", "chord-net", "key"])
 def test_extractor_conforms(name: str) -> None:
     check_extractor(f"featx-chord:{name}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from featx import API_VERSION, ExtractorSpec, hookimpl
-from featx_chord.config import ChordParams, KeyParams
+from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
+from featx_chord.config import METHOD, ChordNetParams, ChordParams, KeyParams
 
 __all__ = ["featx_extractors"]
 
 
 @hookimpl
 def featx_extractors() -> list[ExtractorSpec]:
-    """Return the extractors without weights."""
+    """Return two extractors without weights, and the network."""
     return [
         ExtractorSpec(
             name="chords",
@@ -27,6 +27,28 @@ def featx_extractors() -> list[ExtractorSpec]:
             "identification of difficult chords. ISMIR 2010",
         ),
         ExtractorSpec(
+            name="chord-net",
+            summary="Chords with inversions, by a network over notes",
+            version="1",
+            factory="featx_chord.network:ChordNetExtractor",
+            resolve="featx_chord.config:resolve_net",
+            api=API_VERSION,
+            params=ChordNetParams,
+            weights=WeightsSpec(
+                name="chord-net",
+                resource="featx_chord:weights/chord-net.safetensors",
+                required=False,
+                licence="MIT",
+            ),
+            methods=(METHOD,),
+            short_input="One chord for the whole input; N for silence.",
+            tolerance=1e-4,
+            devices=("cpu", "cuda"),
+            licence="MIT",
+            reference="McFee, Bello. Structured training for large-vocabulary chord recognition. "
+            "ISMIR 2017",
+        ),
+        ExtractorSpec(
             name="key",
             summary="Key of a recording, and keys over time",
             version="1",
@@ -34,7 +56,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             resolve="featx_chord.config:resolve_key",
             api=API_VERSION,
             params=KeyParams,
-            short_input="One key for the whole input; N with a confidence of 0 for silence.",
+            short_input="One key for the whole input; N for silence and noise.",
             tolerance=1e-5,
             licence="MIT",
             reference="Krumhansl. Cognitive foundations of musical pitch. Oxford University "

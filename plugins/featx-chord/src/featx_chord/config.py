@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
-from featx import Column, FeatureSpec, Resolved, param, params_class
+from featx import Column, FeatureSpec, MethodSpec, Resolved, param, params_class
 from featx.frontend import frames_spec
+from featx.neural import NetworkConfig
 from featx_chord.front_end import FRONT_END, LOWEST, N_NOTES, SR
 from featx_chord.labels import NO_CHORD, ROOTS, VOCABULARIES, chord_labels, class_labels
 
-__all__ = ["KEYS", "ChordParams", "KeyParams", "resolve_chords", "resolve_key"]
+__all__ = [
+    "CONTEXT",
+    "HOP",
+    "KEYS",
+    "NET",
+    "ChordNetConfig",
+    "ChordNetParams",
+    "ChordParams",
+    "KeyParams",
+    "TrainingParams",
+    "resolve_chords",
+    "resolve_key",
+    "resolve_net",
+]
+
+#: Seconds between two frames.
+HOP = float(FRONT_END.hop) / SR
 
 #: The 24 keys, in the order of ``scores``.
 KEYS = tuple(f"{root}:{mode}" for mode in ("major", "minor") for root in ROOTS)
@@ -30,7 +48,9 @@ class ChordParams:
     mean_duration: float = param(
         1.8, "Seconds that a chord lasts on average, 0.2..60.", ge=0.2, le=60
     )
-    inversions: bool = param(True, "Name the bass where it is not the root, as in C:maj/3.")
+    inversions: bool = param(
+        False, "Name the bass where another tone is clearly stronger than the root, as in C:maj/3."
+    )
 
 
 @params_class
@@ -44,6 +64,65 @@ class KeyParams:
         choices=("pop", "krumhansl", "temperley"),
     )
     window: float = param(20.0, "Seconds that a key over time is judged by, 2..120.", ge=2, le=120)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChordNetConfig(NetworkConfig):
+    """The network.
+
+    Parameters
+    ----------
+    width : int > 0
+        Channels of every layer.
+    kernel : int > 0, odd
+        Frames that a layer over time sees.
+    dropout : float in [0, 1)
+        While training.
+    """
+
+    width: int = 32
+    kernel: int = 15
+    dropout: float = 0.2
+
+
+NET = ChordNetConfig()
+#: Frames on either side that an output depends on.
+CONTEXT = 2 * (NET.kernel // 2)
+
+
+@params_class
+class ChordNetParams:
+    """Parameters of ``chord-net``."""
+
+    mean_duration: float = param(
+        1.8, "Seconds that a chord lasts on average, 0.2..60.", ge=0.2, le=60
+    )
+
+
+@params_class
+class TrainingParams:
+    """Parameters of its training."""
+
+    n_frames: int = param(128, "Frames of a crop, 93 ms each, > 0.", gt=0)
+
+
+METHOD = MethodSpec(
+    name="frames",
+    summary="Chord, root, bass and tones of every frame, from annotated chords",
+    factory="featx_chord.methods:ChordMethod",
+    params=TrainingParams,
+    defaults={
+        "lr": 3e-3,
+        "batch_size": 8,
+        "schedule": "plateau",
+        "patience": 1,
+        "factor": 0.3,
+        "validate_every": 60,
+        "steps": 700,
+    },
+    reference="McFee, Bello. Structured training for large-vocabulary chord recognition. ISMIR "
+    "2017",
+)
 
 
 def _frames(name: str, columns: tuple[str, ...], description: str) -> FeatureSpec:
@@ -61,10 +140,8 @@ def _cens_spec() -> FeatureSpec:
     return dataclasses.replace(spec, hop=spec.hop * CENS_STRIDE, frame_length=length)
 
 
-def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Return what ``chords`` needs and gives."""
-    labels = (chord_labels if params.inversions else class_labels)(params.vocabulary)
-    chords = FeatureSpec(
+def _chords_spec(labels: tuple[str, ...]) -> FeatureSpec:
+    return FeatureSpec(
         name="chords",
         kind="events",
         columns=(
@@ -76,11 +153,32 @@ def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # n
         description="Chords in Harte notation without gaps; N where none sounds. Confidence is the "
         "mean posterior, 0..1.",
     )
+
+
+def resolve_net(params: ChordNetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``chord-net`` needs and gives."""
+    names = (*ROOTS, NO_CHORD)
+    return Resolved(
+        sr=SR,
+        outputs=(
+            _chords_spec(chord_labels("full")),
+            _frames("posteriors", class_labels("full"), "Probability of every chord in a frame."),
+            _frames("root", names, "Probability of every root."),
+            _frames("bass", names, "Probability of every bass."),
+            _frames("tones", ROOTS, "Probability that a pitch class belongs to the chord."),
+        ),
+        front_ends=(FRONT_END,),
+    )
+
+
+def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``chords`` needs and gives."""
+    labels = (chord_labels if params.inversions else class_labels)(params.vocabulary)
     notes = tuple(f"midi_{LOWEST + number}" for number in range(N_NOTES))
     return Resolved(
         sr=SR,
         outputs=(
-            chords,
+            _chords_spec(labels),
             _frames("chroma", ROOTS, "Notes folded into pitch classes; rows of length 1, or zero."),
             _frames("bass", ROOTS, "The same of low notes."),
             _cens_spec(),
@@ -107,11 +205,10 @@ def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: 
         sr=SR,
         outputs=(
             FeatureSpec(
-                name="scores",
-                kind="clip",
-                dim=len(KEYS),
-                columns=tuple(Column(key, "1") for key in KEYS),
-                description="Probability of every key, of the whole recording.",
+                name="keys",
+                kind="events",
+                columns=columns,
+                description="Keys over time without gaps.",
             ),
             FeatureSpec(
                 name="key",
@@ -121,10 +218,11 @@ def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: 
                 "above the next.",
             ),
             FeatureSpec(
-                name="keys",
-                kind="events",
-                columns=columns,
-                description="Keys over time without gaps.",
+                name="scores",
+                kind="clip",
+                dim=len(KEYS),
+                columns=tuple(Column(key, "1") for key in KEYS),
+                description="Probability of every key, of the whole recording.",
             ),
         ),
         front_ends=(FRONT_END,),

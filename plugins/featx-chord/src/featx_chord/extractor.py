@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from featx import Context, Extractor, Features, Track
-from featx_chord.config import CENS_STRIDE, KEYS
+from featx_chord.config import CENS_STRIDE, HOP, KEYS
 from featx_chord.decoding import lasting, softmax, spans
-from featx_chord.front_end import FRONT_END, SR
+from featx_chord.front_end import FRONT_END
 from featx_chord.keys import KEY_DURATION, key_scores, windowed
-from featx_chord.labels import NO_CHORD, class_labels, inverted
+from featx_chord.labels import NO_CHORD, ROOTS, class_labels, inverted
 from featx_chord.notes import cens, fold, note_activations, pitch_classes
 from featx_chord.templates import chord_scores, unit
 
-HOP = float(FRONT_END.hop) / SR
+#: How many times as strong as the root another tone must be in the bass to be named.
+CLEARLY = 2.0
 
 
 class Chords(Extractor):
@@ -52,9 +53,11 @@ class Chords(Extractor):
 
         def label(state: int, frames: slice) -> str:
             name = self._classes[state]
-            if not self.context.params.inversions:
+            if not self.context.params.inversions or name == NO_CHORD:
                 return name
-            return inverted(name, int(np.argmax(low[frames].mean(axis=0))))
+            share = low[frames].mean(axis=0)
+            share[ROOTS.index(name.partition(":")[0])] *= CLEARLY
+            return inverted(name, int(np.argmax(share)))
 
         return spans(
             scores, track.times(FRONT_END), track.duration, transitions=self._transitions,

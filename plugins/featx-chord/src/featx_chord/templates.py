@@ -20,7 +20,7 @@ TREBLE, BASS = 30.0, 8.0
 _BASS_TONE = 0.4
 #: How likely qualities are, in pop: about as often as they are played.
 _PRIOR = {"maj": 0.5, "min": 0.3, "min7": 0.08, "7": 0.06, "maj7": 0.06, "sus2": 0.03, "sus4": 0.03}
-_RARE, _NONE = 0.01, 0.06
+_RARE, _NONE = 0.01, 0.005
 #: Frames that the chroma is averaged over on both sides, weights.
 _SMOOTHING = (0.06, 0.12, 0.20, 0.24, 0.20, 0.12, 0.06)
 

@@ -127,6 +127,7 @@ def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolve
         columns=(Column("onset"), Column("sounding"), Column("offset")),
         hop=Fraction(160),
         frame_length=160,
+        first=Fraction(HOP, 2),  # a frame looks at two hops of the bands
         description="Probability that a note begins, sounds, and ends",
     )
     outputs = (ONSETS, NOTES, change, activation)

@@ -1,0 +1,157 @@
+"""Training the network: crops of the spectrum, chords of annotation files."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from featx import ParameterError
+from featx.frontend import compute
+from featx.neural import seeded, state_tensors
+from featx.training import (
+    Batch,
+    CropSpec,
+    FrameSampler,
+    GradientMethod,
+    Sampler,
+    SegmentTargets,
+    Songs,
+    frame_cross_entropy,
+)
+from featx_chord.config import NET
+from featx_chord.front_end import FRONT_END, SR
+from featx_chord.labels import NO_CHORD, ROOTS, class_labels, parse_chord, quality_of
+from featx_chord.model import ChordNet, normalised, tones_of_classes
+from featx_chord.notes import note_activations
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray
+
+#: Most semitones by which a crop is transposed, either way.
+_TRANSPOSED = 6
+#: Shares of crops that are noise instead, without a chord, and that have noise added.
+_NOISE, _NOISY = 0.04, 0.5
+
+
+def class_of(label: str) -> str:
+    """Return the class of a chord, without inversion and additions; ``''`` for what has none."""
+    quality = quality_of(label)
+    if label == NO_CHORD or not quality:
+        return label if label == NO_CHORD else ""
+    chord = parse_chord(label)
+    return f"{ROOTS[chord[0]]}:{quality}" if chord else ""
+
+
+def bass_of(label: str) -> str:
+    """Return the bass of a chord as a note name, N for none."""
+    try:
+        chord = parse_chord(label)
+    except ParameterError:
+        return ""
+    return NO_CHORD if chord is None else ROOTS[chord[1]]
+
+
+class ChordMethod(GradientMethod):
+    """Cross-entropy of chord, root and bass, and of every tone; crops transposed at random."""
+
+    needs = ("annotation",)
+
+    def crops(self) -> CropSpec:
+        """Return a crop of the spectrum."""
+        return CropSpec(front_end=FRONT_END, length=self.params.n_frames)
+
+    def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
+        """Return one crop of every song; all crops of those that validate."""
+        targets = {
+            "chord": SegmentTargets(kind="chord", classes=class_labels("full"), relabel=class_of),
+            "bass": SegmentTargets(kind="chord", classes=(*ROOTS, NO_CHORD), relabel=bass_of),
+        }
+        made = [
+            FrameSampler(songs, targets, crops=self.crops(), every=every) if songs else None
+            for songs, every in ((train, False), (valid, True))
+        ]
+        assert made[0] is not None
+        return made[0], made[1]
+
+    def build(self, generator: torch.Generator) -> nn.Module:
+        """Return the network."""
+        return seeded(lambda: ChordNet(NET), generator).requires_grad_(True)
+
+    def losses(self, model: ChordNet, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of the four heads."""
+        notes = np.stack([note_activations(crop) for crop in batch["inputs"].cpu().numpy()])
+        chord, bass = batch["chord"], batch["bass"]
+        if model.training:
+            notes, shifts = self._changed(notes)
+            chord, bass = _transposed(chord, shifts, first=1), _transposed(bass, shifts, first=0)
+            notes, noisy = self._with_noise(notes)
+            chord = chord.masked_fill(noisy[:, None].to(chord.device), 0)
+            bass = bass.masked_fill(noisy[:, None].to(bass.device), 12)
+        logits = model(torch.from_numpy(normalised(notes)).to(chord.device))
+        root = torch.where(chord > 0, (chord - 1) % 12, torch.where(chord == 0, 12, -1))
+        tones = torch.from_numpy(tones_of_classes()).to(chord.device)[chord.clamp(min=0)]
+        known = chord >= 0
+        error = functional.binary_cross_entropy_with_logits(
+            logits["tones"][known], tones[known], reduction="sum"
+        )
+        return {
+            "chord": frame_cross_entropy(logits["chord"], chord),
+            "root": 0.3 * frame_cross_entropy(logits["root"], root),
+            "bass": 0.3 * frame_cross_entropy(logits["bass"], bass),
+            "tones": 0.3 * error / max(12 * int(known.sum()), 1),
+        }
+
+    @functools.cached_property
+    def _noise(self) -> AnyArray:
+        """Notes of crops of noise whose spectrum falls by 0 to 9 dB per octave."""
+        rng, n = np.random.default_rng(0), self.params.n_frames * int(FRONT_END.hop)
+        crops = []
+        for slope in np.linspace(0.0, 1.5, 16):
+            spectrum = rng.standard_normal((2, n // 2 + 1)) / np.arange(1, n // 2 + 2) ** slope
+            y = np.fft.irfft(spectrum[0] + 1j * spectrum[1], n)
+            S = compute((0.1 * y / np.abs(y).max()).astype(np.float32), FRONT_END, sr=SR)
+            crops.append(note_activations(S)[: self.params.n_frames])
+        return np.stack(crops)
+
+    def _with_noise(self, notes: AnyArray) -> tuple[AnyArray, Tensor]:
+        """Add the notes of noise to some crops, and make others noise alone: bool (batch,)."""
+        draw = torch.rand(len(notes))
+        alone, added = draw < _NOISE, (draw >= _NOISE) & (draw < _NOISE + _NOISY)
+        noise = self._noise[torch.randint(len(self._noise), (len(notes),)).numpy()]
+        level = np.linalg.norm(notes, axis=(1, 2), keepdims=True)
+        noise = noise * (level / np.linalg.norm(noise, axis=(1, 2), keepdims=True))
+        share = (torch.rand(len(notes)) * added)[:, None, None].numpy()
+        mixed = notes + share * noise
+        return np.where(alone[:, None, None].numpy(), noise, mixed).astype(np.float32), alone
+
+    def _changed(self, notes: AnyArray) -> tuple[AnyArray, Tensor]:
+        """Transpose crops, and change the levels of their octaves and notes."""
+        shifts = torch.randint(-_TRANSPOSED + 1, _TRANSPOSED + 1, (len(notes),))
+        octaves = torch.randn(len(notes), notes.shape[2] // 12).repeat_interleave(12, dim=1)
+        gains = torch.exp(0.5 * octaves + 0.3 * torch.randn(len(notes), notes.shape[2])).numpy()
+        out = np.zeros_like(notes)
+        for row, crop, shift in zip(
+            out, notes * gains[:, np.newaxis], shifts.tolist(), strict=True
+        ):
+            if shift >= 0:
+                row[:, shift:] = crop[:, : crop.shape[1] - shift]
+            else:
+                row[:, :shift] = crop[:, -shift:]
+        return out, shifts
+
+    def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Return the state and the configuration."""
+        return state_tensors(model), {"model": NET.to_json()}
+
+
+def _transposed(classes: Tensor, shifts: Tensor, *, first: int) -> Tensor:
+    """Return the numbers of classes transposed; twelve of a kind lie together from ``first`` on."""
+    steps = classes - first
+    moved = steps - steps % 12 + (steps + shifts.to(classes.device)[:, None]) % 12 + first
+    n_moving = 12 if first == 0 else 1 << 30
+    return torch.where((steps >= 0) & (steps < n_moving), moved, classes)

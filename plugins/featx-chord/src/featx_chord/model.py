@@ -1,0 +1,112 @@
+"""The network: notes in, chords out; what it computes turns with the pitch classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from featx_chord.front_end import N_NOTES
+from featx_chord.labels import QUALITIES, class_labels, parse_chord
+
+if TYPE_CHECKING:
+    from featx.types import AnyArray, FloatArray
+    from featx_chord.config import ChordNetConfig
+
+__all__ = ["N_CLASSES", "ChordNet", "normalised", "probabilities", "tones_of_classes"]
+
+OCTAVES = N_NOTES // 12
+N_CLASSES = 1 + 12 * len(QUALITIES)
+
+
+def normalised(notes: FloatArray) -> FloatArray:
+    """Return frames of notes of length 1; zero where they are zero."""
+    length = np.linalg.norm(notes, axis=-1, keepdims=True)
+    return np.asarray(notes / np.where(length > 0, length, 1.0), np.float32)
+
+
+def tones_of_classes() -> AnyArray:
+    """Return the pitch classes of every class as ones, float32 (169, 12); none for N."""
+    rows = np.zeros((N_CLASSES, 12), np.float32)
+    for row, label in zip(rows, class_labels("full"), strict=True):
+        if (chord := parse_chord(label)) is not None:
+            row[list(chord[2])] = 1.0
+    return rows
+
+
+class Circle(nn.Module):
+    """A convolution over the circle of pitch classes: every one sees all others, by distance."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(n_in, n_out, (1, 12))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, n_in, time, 12) to (batch, n_out, time, 12)."""
+        around: Tensor = self.conv(torch.cat([x, x[..., :-1]], dim=-1))
+        return around
+
+
+class ChordNet(nn.Module):
+    """Two layers over pitch classes, each followed by one over time; heads for tones, root, bass.
+
+    Chords are read from the last layer and the answers of these heads together.
+
+    McFee, Bello. "Structured training for large-vocabulary chord recognition". ISMIR, 2017.
+    """
+
+    def __init__(self, config: ChordNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, kernel = config.width, (config.kernel, 1)
+        same = (config.kernel // 2, 0)
+        self.circles = nn.ModuleList([Circle(OCTAVES, width), Circle(width, width)])
+        self.times = nn.ModuleList(nn.Conv2d(width, width, kernel, padding=same) for _ in range(2))
+        self.dropout = nn.Dropout(config.dropout)
+        self.structure = nn.Conv2d(width, 3, 1)
+        self.chord = nn.Conv2d(width + 3, len(QUALITIES), 1)
+        self.none = nn.Linear(width, 3)
+
+    def forward(self, notes: Tensor) -> dict[str, Tensor]:
+        """Map normalised notes (batch, time, 84) to logits by name.
+
+        ``chord`` (batch, time, 169), ``root`` and ``bass`` (batch, time, 13; N last), ``tones``
+        (batch, time, 12).
+        """
+        octaves = notes.reshape(*notes.shape[:2], OCTAVES, 12)  # (batch, time, octave, 12)
+        x = octaves.transpose(1, 2)  # (batch, octave, time, 12)
+        for circle, time in zip(self.circles, self.times, strict=True):
+            x = functional.relu(circle(x))
+            x = self.dropout(x + functional.relu(time(x)))
+        structure = self.structure(x)  # (batch, 3, time, 12)
+        chord = self.chord(torch.cat([x, torch.sigmoid(structure)], dim=1))
+        none = self.none(x.mean(dim=3).transpose(1, 2))  # (batch, time, 3)
+        chords = chord.transpose(1, 2).flatten(2)  # (batch, time, quality * 12)
+        tones, root, bass = structure.unbind(dim=1)  # (batch, time, 12) each
+        return {
+            "chord": torch.cat([none[..., :1], chords], dim=2),
+            "root": torch.cat([root, none[..., 1:2]], dim=2),
+            "bass": torch.cat([bass, none[..., 2:]], dim=2),
+            "tones": tones,
+        }
+
+
+def probabilities(logits: Mapping[str, Tensor], silent: Tensor) -> dict[str, Tensor]:
+    """Return what the extractor gives.
+
+    In ``silent`` frames, bool (batch, time, 1), it is certain that there is no chord.
+    """
+    chord, root, bass = (
+        torch.where(silent, none.to(silent.device), torch.softmax(logits[name], dim=-1))
+        for name, none in (
+            ("chord", functional.one_hot(torch.tensor(0), N_CLASSES)),
+            ("root", functional.one_hot(torch.tensor(12), 13)),
+            ("bass", functional.one_hot(torch.tensor(12), 13)),
+        )
+    )
+    tones = torch.where(silent, 0.0, torch.sigmoid(logits["tones"]))
+    return {"posteriors": chord, "root": root, "bass": bass, "tones": tones}
