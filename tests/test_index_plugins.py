@@ -415,7 +415,7 @@ def test_a_merged_store_asks_for_a_folder(store: Path, tmp_path: Path) -> None:
 def test_info_shows_the_built_in_index() -> None:
     for name in ("exact", "featx:exact"):
         shown = invoke("info", name)
-        assert shown.startswith("exact: Every query against every vector")
+        assert shown.startswith("exact: Compares a query with every vector")
         assert f"in featx {featx.__version__}" in shown
 
 

@@ -126,7 +126,7 @@ def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolve
         kind="frames",
         columns=(Column("onset"), Column("sounding"), Column("offset")),
         hop=Fraction(160),
-        frame_length=160,
+        frame_length=55 * 160,  # 21 frames of convolutions and 6 of pitch to either side
         description="Probability that a note begins, sounds, and ends",
     )
     outputs = (ONSETS, NOTES, change, activation)
@@ -143,5 +143,10 @@ def resolve_superflux(params: SuperfluxParams, native_sr: int | None) -> Resolve
 def resolve_salonset(params: SalonsetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``salonset`` needs and gives."""
     bands = frames_spec("df", SALIENCE_FRONT_END, description="Saliency, mean over bands and maps")
-    saliency = dataclasses.replace(bands, dim=1, columns=(Column("saliency", "1"),))
+    saliency = dataclasses.replace(
+        bands,
+        dim=1,
+        columns=(Column("saliency", "1"),),
+        frame_length=1024 + 2 * 24 * 221,  # the slowest contrast looks 24 frames back
+    )
     return Resolved(sr=22050, outputs=(ONSETS, saliency), front_ends=(SALIENCE_FRONT_END,))
