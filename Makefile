@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# the suite starts some thousand processes: without bytecode each of them compiles all modules again
+unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 

@@ -180,6 +180,7 @@ def worker(*plugins: str) -> _Worker:
             extractors=tuple(extractor.to_json() for extractor in extractors),
             limits=featx.audio.Limits(),
             quality="HQ",
+            downmix="mean",
             threads=1,
             memory=0,
             seed=0,

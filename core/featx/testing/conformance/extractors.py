@@ -321,6 +321,7 @@ class _Battery:
         import psutil
 
         process = psutil.Process()
+        before = set(process.children())
         y = self.signals["noise"]
         marks: list[tuple[int, int, int]] = []
         for _ in range(_CYCLES):
@@ -333,7 +334,7 @@ class _Battery:
         _refuse_growth("open files", fds, fds_last, 0)
         _refuse_growth("threads", threads, threads_last, 0)
         _refuse_growth("bytes of memory", memory, memory_last, _MEMORY_GROWTH)
-        left = [child.name() for child in process.children()]
+        left = [child.name() for child in process.children() if child not in before]
         if left:
             raise CheckFailed(
                 f"no process must be left after close(), got {listed(left)}. End it there."
