@@ -81,9 +81,12 @@ class _Battery:
     """The checks of one extractor, by name; each raises `CheckFailed` or `CheckSkipped`."""
 
     def __init__(self, session: Session, recorder: Recorder, surroundings: Surroundings) -> None:
+        import psutil
+
         self.session = session
         self.recorder = recorder
         self.surroundings = surroundings
+        self.processes = set(psutil.Process().children())  # before anything is opened
         self.spec = session.spec
         self.tolerance = self.spec.tolerance
         self.sr = session.sr
@@ -321,7 +324,6 @@ class _Battery:
         import psutil
 
         process = psutil.Process()
-        before = set(process.children())
         y = self.signals["noise"]
         marks: list[tuple[int, int, int]] = []
         for _ in range(_CYCLES):
@@ -334,7 +336,7 @@ class _Battery:
         _refuse_growth("open files", fds, fds_last, 0)
         _refuse_growth("threads", threads, threads_last, 0)
         _refuse_growth("bytes of memory", memory, memory_last, _MEMORY_GROWTH)
-        left = [child.name() for child in process.children() if child not in before]
+        left = [child.name() for child in process.children() if child not in self.processes]
         if left:
             raise CheckFailed(
                 f"no process must be left after close(), got {listed(left)}. End it there."
