@@ -122,8 +122,8 @@ def run(
         Parameters: ``{"mfcc": {"n_mfcc": 20}}`` or ``{"mfcc.n_mfcc": 20}``; without a name where
         there is one extractor.
     features : iterable of str, optional
-        Outputs to store, as ``extractor.feature``. By default the clip features, or everything
-        that an extractor has if none of them is of that kind.
+        Outputs to store, as ``extractor.feature``. By default clip features and events, and
+        frames of extractors that have nothing else.
     jobs : int > 0, optional
         Worker processes; by default one per core, or one on an accelerator. With an ``executor``
         the number of shards that it works on at once.

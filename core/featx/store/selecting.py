@@ -81,7 +81,10 @@ def clip_feature(
                 f"{store.path} holds no features yet. Run: featx run MUSIC -o {store.path} -p NAME"
             )
         if len(store) != 1:
-            raise ParameterError(f"extractor must be named, one of {listed(store)}, got none.")
+            raise ParameterError(
+                f"extractor must be named, one of {listed(store)}, got none. Add --plugin NAME or "
+                "--feature NAME.FEATURE (in Python extractor= or feature=)."
+            )
         extractor = next(iter(store))
     views = store[extractor]
     if feature:

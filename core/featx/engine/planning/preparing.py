@@ -51,8 +51,8 @@ def prepare_extractors(
     """Return one `PreparedExtractor` per extractor; nothing is opened and no audio is read.
 
     The arguments are those of `featx.run`. ``features`` are ``extractor.feature``, or bare features
-    where there is one extractor; extractors that are not mentioned give their clip features, or
-    everything if they have none. Extractors that cannot use ``device`` run on the CPU. ``seed`` is
+    where there is one extractor; extractors that are not mentioned give their clip features and
+    events, or frames if they have nothing else. Extractors that cannot use ``device`` run on the CPU. ``seed`` is
     that of untrained weights. Unknown names, wrong values and missing weights raise
     `ParameterError`, `PluginError` and `WeightsError`.
     """

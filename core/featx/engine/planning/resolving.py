@@ -34,9 +34,9 @@ def resolve_checked(spec: ExtractorSpec, params: Any, native_sr: int | None) -> 
 
 
 def default_features(resolved: Resolved) -> tuple[str, ...]:
-    """Return the clip features, or every output where there are none."""
-    clips = tuple(spec.name for spec in resolved.outputs if spec.kind == "clip")
-    return clips or tuple(spec.name for spec in resolved.outputs)
+    """Return the outputs that are not frames, or all where there are frames only."""
+    compact = tuple(spec.name for spec in resolved.outputs if spec.kind != "frames")
+    return compact or tuple(spec.name for spec in resolved.outputs)
 
 
 def check_feature(name: str, resolved: Resolved, feature: str) -> None:
