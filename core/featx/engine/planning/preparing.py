@@ -52,9 +52,9 @@ def prepare_extractors(
 
     The arguments are those of `featx.run`. ``features`` are ``extractor.feature``, or bare features
     where there is one extractor; extractors that are not mentioned give their clip features and
-    events, or frames if they have nothing else. Extractors that cannot use ``device`` run on the CPU. ``seed`` is
-    that of untrained weights. Unknown names, wrong values and missing weights raise
-    `ParameterError`, `PluginError` and `WeightsError`.
+    events, or frames if they have nothing else. Extractors that cannot use ``device`` run on the
+    CPU. ``seed`` is that of untrained weights. Unknown names, wrong values and missing weights
+    raise `ParameterError`, `PluginError` and `WeightsError`.
     """
     check_quality(quality)
     check_downmix(downmix)
