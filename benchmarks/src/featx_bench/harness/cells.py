@@ -1,4 +1,4 @@
-"""Cells and costs as JSON files below the folder of results; each is written whole or not at all."""
+"""Cells and costs as JSON files in the folder of results; each is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Cell", "Results", "STATES"]
+__all__ = ["STATES", "Cell", "Results"]
 
 #: What a cell can be: measured; measured although some tracks failed; given up, with a reason;
 #: not tried, because data, weights or time are missing; or no output fits the task.

@@ -26,9 +26,9 @@ def score(channel: Channel) -> None:
 
 
 def measure(channel: Channel) -> None:
-    """Open extractors, then extract from the waveform as often as asked, answering with seconds.
+    """Open extractors, extract once, then as often as asked; answers with seconds and memory.
 
-    The first answer has the bytes resident after the first result.
+    An exception of an extractor is an answer as well: ``error``.
     """
     import numpy as np
 
@@ -37,7 +37,7 @@ def measure(channel: Channel) -> None:
     job = channel.wait(Request).values
     sr, seconds = job["sr"], job["seconds"]
     y = np.load(job["waveform"])
-    opened = [
+    opened: list[Any] = [
         featx.open_extractor(
             member["extractor"],
             params=member["params"],
@@ -46,8 +46,12 @@ def measure(channel: Channel) -> None:
         )
         for member in job["members"]
     ]
-    _extract(opened, y[: int(seconds * sr / 10)], sr)
-    channel.send(Answer(values={"opened": True}, last=False))
+    try:
+        _extract(opened, y[: int(seconds * sr / 10)], sr)
+    except Exception as error:  # of a plugin, which may raise anything; it is reported
+        channel.send(Answer(values={"error": f"{type(error).__name__}: {error}"}))
+        return
+    channel.send(Answer(values={}, last=False))
     for number in range(job["rounds"]):
         channel.wait(Request)
         began = time.process_time()

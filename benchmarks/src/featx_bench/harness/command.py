@@ -63,7 +63,11 @@ def tasks_command(as_json: bool) -> None:
 )
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Worker processes.")
 @click.option(
-    "--limit", type=float, default=15.0, show_default=True, help="Minutes per data set and extractor."
+    "--limit",
+    type=float,
+    default=15.0,
+    show_default=True,
+    help="Minutes per data set and extractor.",
 )
 @click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds per track.")
 @click.option(
@@ -125,3 +129,70 @@ def run_command(
         return
     click.echo(table.to_text())
     click.echo(f"{counted(len(table.cells), 'cell')}: {page}")
+
+
+@click.command("show")
+@click.argument("names", metavar="[TASK]...", nargs=-1)
+@_OUT
+@json_option
+def show_command(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Show results that 'featx bench run' has stored, and write the page again."""
+    from featx_bench.harness.cells import Results
+    from featx_bench.harness.page import write_page
+    from featx_bench.harness.tables import read_table
+
+    table = read_table(Results(folder)).only(names)
+    if as_json:
+        echo_json(table.to_json())
+        return
+    click.echo(table.to_text())
+    if not names:
+        click.echo(write_page(table, folder / "index.html"))
+
+
+@click.command("diff")
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.argument("first", metavar="FEATURE")
+@click.argument("second", metavar="FEATURE")
+@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="Neighbours.")
+@click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True)
+@json_option
+def diff_command(store: Path, first: str, second: str, k: int, number: int, as_json: bool) -> None:
+    """Compare two clip features of STORE: common neighbours, CKA, tracks that moved most.
+
+    A FEATURE is EXTRACTOR[.FEATURE]; EXTRACTOR@RECIPE tells two versions, parameters or weights of
+    one extractor apart (see featx ls).
+    """
+    import numpy as np
+
+    from featx import open_store
+    from featx.index import Gallery
+    from featx_bench.harness.differences import compare_features
+
+    with open_store(store) as opened:
+        views = []
+        for text in (first, second):
+            extractor, _, feature = text.partition(".")
+            gallery = Gallery(opened, extractor, feature or None)
+            views.append((gallery.view.ids, np.asarray(gallery.vectors)))
+    places = [{track: row for row, track in enumerate(ids)} for ids, _ in views]
+    shared = tuple(track for track in places[0] if track in places[1])
+    a, b = (
+        values[[rows[track] for track in shared]]
+        for (_, values), rows in zip(views, places, strict=True)
+    )
+    found = compare_features(shared, a, b, k=min(k, max(1, len(shared) - 2)))
+    if as_json:
+        echo_json({"tracks": len(shared), **found.to_json()})
+        return
+    value, low, high = found.overlap
+    click.echo(f"{counted(len(shared), 'track')} with both features")
+    click.echo(
+        f"common neighbours among {found.k}: {value:.3f} ({low:.3f}-{high:.3f}), "
+        f"chance {found.chance:.3f}"
+    )
+    click.echo(f"linear CKA: {found.cka:.3f}")
+    echo_table(
+        ("track", "neighbours kept"),
+        [(track, f"{share:.2f}") for track, share in found.moved[:number]],
+    )

@@ -122,7 +122,7 @@ def parse_competitor(text: str) -> Entry:
 def _member(text: str) -> Competitor:
     name, *settings = text.split(":")
     # a full name, DISTRIBUTION:NAME, holds a colon as well
-    if settings and "=" not in settings[0]:
+    if settings and settings[0] and "=" not in settings[0]:
         name = f"{name}:{settings.pop(0)}"
     pairs = [setting.partition("=") for setting in settings]
     wrong = [key for key, sign, _ in pairs if not sign or not key]

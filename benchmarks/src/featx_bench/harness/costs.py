@@ -31,7 +31,9 @@ def machine() -> dict[str, Any]:
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        name = next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         pass  # not Linux, or a processor that does not say
     return {
@@ -73,7 +75,7 @@ def measure_costs(
     dict
         ``start_up`` (seconds until the first result of 3 s of music), ``speed`` (seconds of music
         per second of processor time; the median over rounds) and ``peak`` (bytes resident); or
-        ``status`` and ``reason`` where the process died.
+        ``status`` (crash, timeout, memory, error) and ``reason``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     waveform = folder / "waveform.npy"
@@ -112,9 +114,12 @@ def _measure_group(
             }
             try:
                 child.send(Request(values=job), seconds=timeout)
-                child.receive(seconds=timeout)
+                answer = child.receive(seconds=timeout).values
             except ChildDiedError as error:
                 costs[name] = {"status": error.cause, "reason": error.reason}
+                continue
+            if "error" in answer:
+                costs[name] = {"status": "error", "reason": answer["error"]}
                 continue
             children[name] = child
             costs[name] = {"start_up": time.monotonic() - began, "rounds": [], "peak": 0}

@@ -121,7 +121,7 @@ def rendered_test(sources: Sources) -> Path:
 
 def solos(sources: Sources) -> Path:
     """Return rendered lines of one instrument: column ``lead``."""
-    return _render(sources, "solos", *_SOLOS, "--parts", "lead")
+    return _render(sources, "solos", *_SOLOS, parts=("lead",))
 
 
 def game_music(sources: Sources) -> Path:
@@ -213,7 +213,8 @@ def _render(
     artists: tuple[int, int, int],
     songs: int,
     seconds: float,
-    *parts: str,
+    *,
+    parts: tuple[str, ...] = ("lead", "second", "comp", "bass", "drums"),
 ) -> Path:
     from featx_bench.render import RenderOptions, render
 
@@ -229,6 +230,6 @@ def _render(
         songs_per_artist=songs,
         duration=seconds,
         seed=7,
-        **({"parts": tuple(parts[1:])} if parts else {}),
+        parts=parts,
     )
     return render(folder, midi, options).manifest

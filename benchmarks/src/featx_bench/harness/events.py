@@ -113,9 +113,7 @@ def chords(truth: Sequence[Events], outputs: Mapping[str, Any]) -> dict[str, flo
     other, labels = mir_eval.util.adjust_intervals(
         _intervals(estimate), list(estimate.labels), spans.min(), spans.max(), "N", "N"
     )
-    both, a, b = mir_eval.util.merge_labeled_intervals(
-        spans, list(reference.labels), other, labels
-    )
+    both, a, b = mir_eval.util.merge_labeled_intervals(spans, list(reference.labels), other, labels)
     seconds = mir_eval.util.intervals_to_durations(both)
     with _quiet():
         scores = {
@@ -237,7 +235,8 @@ def _downbeats(outputs: Mapping[str, Any]) -> DoubleArray | None:
     events: Events = outputs["beats"]
     if not events.labels:
         return None
-    return events.starts[np.array([label == "1" for label in events.labels], bool)]
+    first: DoubleArray = events.starts[np.array([label == "1" for label in events.labels], bool)]
+    return first
 
 
 def _tempo(outputs: Mapping[str, Any]) -> float:

@@ -279,9 +279,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "holdout": Protocol(
         summary="one positive against four negatives", metrics=("hold-out",), clip=negatives
     ),
-    "tagging": Protocol(
-        summary="tags by prototypes", metrics=("ROC-AUC", "PR-AUC"), clip=tagging
-    ),
+    "tagging": Protocol(summary="tags by prototypes", metrics=("ROC-AUC", "PR-AUC"), clip=tagging),
     "probe": Protocol(
         summary="linear softmax and nearest neighbours", metrics=("softmax", "kNN 5"), clip=probe
     ),

@@ -250,7 +250,9 @@ class _Table:
         prepared: list[PreparedExtractor] | str,
         dataset: _Dataset,
     ) -> Cell:
-        cell = Cell(task=name, competitor=entry.text, status="skipped", command=_command(name, entry))
+        cell = Cell(
+            task=name, competitor=entry.text, status="skipped", command=_command(name, entry)
+        )
         known = self.results.cell(name, entry.slug)
         if dataset.manifest is None:  # what was measured when the data was there stays
             cell.reason = dataset.problem
@@ -283,7 +285,9 @@ class _Table:
                 "features": [identity(m, o) for m, o in zip(prepared, outputs, strict=True)],
             }
         )
-        kept = known is not None and (known.measured or (known.status == "failed" and not self.again))
+        kept = known is not None and (
+            known.measured or (known.status == "failed" and not self.again)
+        )
         if known is not None and kept and known.key == cell.key:
             return known
         refusal = self._refusal(entry, dataset)
@@ -291,7 +295,7 @@ class _Table:
             cell.status, cell.reason = refusal
             return cell
         try:
-            self._extract(entry, prepared, outputs, dataset)
+            self._extract(entry, outputs, dataset)
             self._score(cell, spec, prepared, outputs, dataset)
         except Exception as error:  # whatever it is, it is the state of this cell alone
             cell.status, cell.reason = "failed", f"{type(error).__name__}: {error}"
@@ -303,25 +307,24 @@ class _Table:
         if cost is None:
             return None
         if "speed" not in cost:
+            if cost["status"] == "error":  # it may do better with the tracks of the task
+                return None
             return "failed", f"{cost['status']}: {cost['reason']}"
         expected = dataset.seconds / cost["speed"] / self.jobs
         if expected > self.limits.cell:
-            return (
-                "skipped",
-                f"it would take about {expected / 60:.0f} min of the {self.limits.cell / 60:.0f} "
-                "that a data set may take (--limit).",
-            )
+            minutes = f"{expected / 60:.0f} min of the {self.limits.cell / 60:.0f}"
+            reason = f"it would take about {minutes} that a data set may take (--limit)."
+            return "skipped", reason
         return None
 
     def _extract(
         self,
         entry: Entry,
-        prepared: Sequence[PreparedExtractor],
         outputs: Sequence[Sequence[str]],
         dataset: _Dataset,
     ) -> None:
         assert dataset.manifest is not None
-        for competitor, member, chosen in zip(entry.members, prepared, outputs, strict=True):
+        for competitor, chosen in zip(entry.members, outputs, strict=True):
             featx.run(
                 dataset.manifest,
                 self.results.store(dataset.name),

@@ -104,7 +104,9 @@ def paired_difference(
     gaps = np.array([first["tracks"][track] - second["tracks"][track] for track in shared])
     names = dict(zip(first["tracks"], first["clusters"], strict=False))
     clusters: Sequence[str] | None = [names[track] for track in shared] if names else None
-    means = [float(gaps[rows].mean()) for rows in resamples(len(gaps), seed=seed, clusters=clusters)]
+    means = [
+        float(gaps[rows].mean()) for rows in resamples(len(gaps), seed=seed, clusters=clusters)
+    ]
     low, high = np.percentile(means, [2.5, 97.5])
     return {
         "difference": float(gaps.mean()),

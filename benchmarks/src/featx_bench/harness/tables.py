@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,17 @@ class Table:
         tasks: dict[str, dict[str, Any]] = self.summary["tasks"]
         return tasks
 
+    def only(self, names: Sequence[str]) -> Table:
+        """Return the table of some tasks; of all for none."""
+        unknown = [name for name in names if name not in self.tasks]
+        if unknown:
+            raise ParameterError(f"task must be one of {listed(self.tasks)}, got {unknown[0]!r}.")
+        if not names:
+            return self
+        chosen = {name: self.tasks[name] for name in names}
+        cells = {key: cell for key, cell in self.cells.items() if key[0] in chosen}
+        return replace(self, summary={**self.summary, "tasks": chosen}, cells=cells)
+
     def rows(self, task: str) -> list[Row]:
         """Return the rows of a task, the best first, then those without a score."""
         if task not in self.tasks:
@@ -82,7 +94,9 @@ class Table:
         scored = [cell for cell in cells if _value(cell, metric) is not None]
         best = max(scored, key=lambda cell: _value(cell, metric) or 0.0, default=None)
         rows = [self._row(cell, metric, best) for cell in cells]
-        return sorted(rows, key=lambda row: (row.value is None, -(row.value or 0.0), row.competitor))
+        return sorted(
+            rows, key=lambda row: (row.value is None, -(row.value or 0.0), row.competitor)
+        )
 
     def _row(self, cell: Cell, metric: str, best: Cell | None) -> Row:
         scores = cell.metrics.get(metric, {}) if cell.measured else {}
@@ -239,7 +253,9 @@ def _markdown(rows: list[Row], chance: float | None) -> str:
         table.append(["chance", f"{chance:.3f}", *[""] * (len(header) - 2)])
     widths = [max(len(line[i]) for line in table) for i in range(len(header))]
     lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        "| "
+        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        + " |"
         for line in table
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
