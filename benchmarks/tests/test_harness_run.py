@@ -50,7 +50,7 @@ EXTRACTORS = """
                 pass
             if deed == "eat":
                 self.held = [np.ones(2**24) for _ in range(64)]
-            if deed == "raise" and 0 < abs(y).max() < 0.11:
+            if deed == "raise" and 0 < abs(np.diff(y)).max() < 0.02:  # the low, quiet tone
                 raise ValueError("too quiet for me")
             level = [np.sqrt(np.mean(y**2)), np.mean(np.abs(np.diff(y)))]
             return Features({"level": np.array(level, np.float32)})
@@ -130,7 +130,7 @@ def test_misbehaving_competitors_spoil_only_their_own_cells(site, tmp_path):
         assert rows[bad[deed]].status == "failed"
         assert rows[bad[deed]].reason.startswith(cause)
     assert rows["levels:deed=raise"].status == "partial"
-    assert rows["levels:deed=raise"].failed == 4
+    assert rows["levels:deed=raise"].failed == 1
     assert rows["no-such"].status == "skipped"
     assert "no-such" in rows["no-such"].reason
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from featx_bench.harness import Sources, TaskSpec, hookimpl
 
-__all__ = ["example_name_data", "featx_bench_tasks"]
+__all__ = ["featx_bench_tasks", "music"]
 
 N_TRACKS, SECONDS, SR = 12, 6.0, 22050
 
@@ -18,7 +18,7 @@ def featx_bench_tasks() -> list[TaskSpec]:
         TaskSpec(
             name="example-name",
             summary="Synthesised music of the same artist",
-            data="featx_example_name:example_name_data",
+            data="featx_example_name:music",
             protocol="retrieval",
             metric="MAP",
             options={"label": "artist"},
@@ -27,7 +27,7 @@ def featx_bench_tasks() -> list[TaskSpec]:
     ]
 
 
-def example_name_data(sources: Sources) -> Path:
+def music(sources: Sources) -> Path:
     """Write the audio once, and return the manifest."""
     import soundfile
     from featx.testing import synthesise
