@@ -153,7 +153,8 @@ def _show(planned: Plan, counts: PlanCounts, survey: Survey, estimate: Estimate)
     shown = [
         index
         for index, name in enumerate(names)
-        if index > 1 and (name in always or (name in _COLUMNS and any(r[index] != "0" for r in rows)))
+        if index > 1
+        and (name in always or (name in _COLUMNS and any(r[index] != "0" for r in rows)))
     ]
     echo_table(
         [names[i] for i in (0, 1, *shown)], [[row[i] for i in (0, 1, *shown)] for row in rows]
@@ -188,6 +189,6 @@ def _cost_line(estimate: Estimate) -> str:
     decoding = None if estimate.decoding is None else estimate.decoding / estimate.workers
     audio = duration_text(estimate.audio)
     return (
-        f"Estimated: {duration_text(estimate.seconds)} with {workers} ({duration_text(decoding)} of "
-        f"it to decode {audio} of audio), {size_text(estimate.bytes)} to store."
+        f"Estimated: {duration_text(estimate.seconds)} with {workers} ({duration_text(decoding)} "
+        f"of it to decode {audio} of audio), {size_text(estimate.bytes)} to store."
     )

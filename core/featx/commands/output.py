@@ -91,7 +91,7 @@ def size_text(size: float | None) -> str:
         return "unknown"
     unit = "B"
     for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:  # noqa: PLR2004
+        if size < 1000:
             break
         size, unit = size / 1000, larger
     return f"{size:.3g} {unit}"

@@ -229,7 +229,12 @@ def run(
 
 
 def measure(
-    planned: Plan, folder: str | os.PathLike[str], *, tracks: int, jobs: int | None, **arguments: Any
+    planned: Plan,
+    folder: str | os.PathLike[str],
+    *,
+    tracks: int,
+    jobs: int | None,
+    **arguments: Any,
 ) -> None:
     """Extract some of the tracks that a plan has to do into another store, whose ledger has rates.
 
@@ -246,7 +251,7 @@ def measure(
     **arguments
         Those of `run` that the plan was made with; inputs are replaced.
     """
-    if tracks < 2:  # noqa: PLR2004  (the first track of a worker is not timed)
+    if tracks < 2:
         raise ParameterError(f"a sample must have at least 2 files, got {tracks}.")
     to_do = sum(1 for track in planned if track.to_do())
     chosen = {number * to_do // tracks for number in range(tracks)}

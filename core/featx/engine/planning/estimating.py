@@ -17,7 +17,6 @@ from featx.store.catalogue import LedgerView
 from featx.store.records import Cost
 from featx.types import FeatureSpec
 
-
 #: Bytes of a shard beside its values for each track: id, content, digests, and a share of the
 #: 7 kB that HDF5 needs for the datasets.
 _TRACK_BYTES = 200
@@ -35,8 +34,9 @@ class Rates:
     """What the stores of earlier runs say: see `read`.
 
     ``spent`` goes by recipe id; ``held``, seconds of audio and bytes, by recipe and features of
-    shards; ``latest`` leads from the full name of an extractor to its recipe that ran last. ``per_byte`` are seconds
-    of audio per byte of a file by its suffix, ``mean`` the mean length of a track in seconds.
+    shards; ``latest`` leads from the full name of an extractor to its recipe that ran last.
+    ``per_byte`` are seconds of audio per byte of a file by its suffix, ``mean`` the mean length of
+    a track in seconds.
     """
 
     spent: dict[str, _Spent] = field(default_factory=dict)
@@ -176,7 +176,10 @@ class WorkCount:
             rate = self._rates.rate(extractor) if groups else 0.0
             sizes = [
                 self._rates.size(
-                    extractor, group[1], self._tracks[group], self._seconds[group] if known else None
+                    extractor,
+                    group[1],
+                    self._tracks[group],
+                    self._seconds[group] if known else None,
                 )
                 for group in groups
             ]

@@ -25,6 +25,7 @@ from featx.store.records import Cost, Recipe, TrackRecord, Unit
 if TYPE_CHECKING:
     from featx.types import AnyArray, FeatureSpec
 
+_NOTHING = Cost(0.0, 0.0, 0.0, 0.0)
 _WORST = {"ok": 0, "skipped": 1, "failed": 2}
 
 
@@ -37,7 +38,7 @@ class _Group:
     tracks: list[TrackRecord] = field(default_factory=list)
     values: list[dict[str, AnyArray]] = field(default_factory=list)
     srs: list[int] = field(default_factory=list)
-    cost: Cost = Cost(0.0, 0.0, 0.0, 0.0)
+    cost: Cost = _NOTHING
 
     def add_cost(self, duration: float, extracting: float | None, decoding: float | None) -> None:
         """Count what one track took."""
