@@ -69,4 +69,5 @@ def test_confidences_are_shares():
     tempi, shares = tempo_of_beats(0.6 * np.arange(20), similar, fps=FPS)
     assert tempi[0] == pytest.approx(100.0)
     assert shares.sum() == pytest.approx(1.0)
+    assert shares[1] >= shares[0]  # every bar repeats as well as every beat, and more
     assert len(tempo_of_beats(np.array([1.0]), similar, fps=FPS)[0]) == 0
