@@ -17,7 +17,7 @@ from featx import ParameterError
 from featx.engine import UntrainedWarning
 from featx.params import parse_params
 from featx.training import Song, Songs, train
-from featx_csn.config import FRONT_END, CSNConfig, CSNParams, resolve
+from featx_csn.config import CSNConfig, CSNParams, resolve
 from featx_csn.methods import TagMethod, TripletMethod
 from featx_csn.training_params import TAGS, TRIPLETS, TagParams, TripletParams
 
@@ -26,11 +26,6 @@ NOTIONS = {
     "timbre": {"size": 12, "tags": ["dark", "bright"]},
     "tempo": {"size": 20, "column": "tempo", "within": 5},
 }
-
-
-def test_front_end_is_that_of_the_papers_without_compression() -> None:
-    paper = featx.frontend.preset("fe-csn").but(compression=None).to_json()
-    assert {**FRONT_END.to_json(), "name": ""} == {**paper, "name": ""}
 
 
 @pytest.fixture(scope="module")

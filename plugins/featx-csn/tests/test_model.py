@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from featx.neural import seeded
 from featx_csn.config import CSNConfig
-from featx_csn.model import CSN, autocorrelation, block_masks, compressed, unit, unit_blocks
+from featx_csn.model import CSN, autocorrelation, block_masks, standardised, unit, unit_blocks
 from featx_csn.scorers import Classifier, Prototypes, Proxies
 
 #: Sums of some hundred float32 products in two orders.
@@ -21,8 +21,9 @@ def network(**changes: object) -> CSN:
     return seeded(lambda: CSN(config), torch.Generator().manual_seed(0))
 
 
-def magnitudes(n: int = 3) -> Tensor:
-    return torch.rand(n, 129, 128, generator=torch.Generator().manual_seed(1)) ** 4
+def segments(n: int = 3, *, gain: float = 1.0) -> Tensor:
+    S = torch.rand(n, 129, 128, generator=torch.Generator().manual_seed(1)) ** 4
+    return torch.log10(1 + 10 * gain * S)
 
 
 def test_inception_has_the_parameters_of_the_specification() -> None:
@@ -41,20 +42,22 @@ def test_inception_ends_with_one_position() -> None:
     sizes = []
     for block in list(model.backbone.blocks)[::2]:
         block.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[2:])))
-    assert model(magnitudes()).shape == (3, 256)
+    assert model(segments()).shape == (3, 256)
     assert sizes == [(n, n) for n in (32, 16, 8, 4, 2, 1)]
 
 
 @pytest.mark.parametrize("backbone", ["inception", "small"])
 def test_embedding_does_not_depend_on_the_level(backbone: str) -> None:
-    model, S = network(backbone=backbone), magnitudes()
-    torch.testing.assert_close(model(S), model(S * 1e-3), rtol=1e-3, atol=1e-4)
+    model = network(backbone=backbone)
+    loud, quiet = model(segments()), model(segments(gain=1e-2))
+    torch.testing.assert_close(loud, quiet, rtol=1e-3, atol=1e-3 * float(loud.abs().max()))
+    kept = network(backbone=backbone, level="kept")
+    assert not torch.allclose(kept(segments()), kept(segments(gain=1e-2)), rtol=0.1)
 
 
 def test_kept_level_is_the_input_of_the_papers() -> None:
-    S = magnitudes()
-    expected = (torch.log10(1 + 10 * S) - 0.2) / 0.25
-    torch.testing.assert_close(compressed(S, level="kept"), expected)
+    x = segments()
+    torch.testing.assert_close(standardised(x, level="kept"), (x - 0.2) / 0.25)
 
 
 def test_silence_is_finite() -> None:
@@ -112,7 +115,7 @@ class MultiTask(nn.Module):
 
 def test_masked_proxies_are_normalised_multi_task_classification() -> None:
     """Equations 5.14 to 5.16 of the thesis, forwards and backwards, to 1e-6."""
-    model, S = network(), magnitudes(8)
+    model, x = network(), segments(8)
     proxies = Proxies(SIZES, COUNTS)
     classifier = Classifier(SIZES, COUNTS, norm=True)
     tasks = MultiTask(model.head.in_features)
@@ -127,15 +130,15 @@ def test_masked_proxies_are_normalised_multi_task_classification() -> None:
             for layer in (tasks.classes[task], classifier.layers[task]):
                 layer.weight.copy_(own)  # type: ignore[union-attr, operator]
             start += size
-    trunk = model.backbone(compressed(S, level="free"))
-    expected, z = tasks(trunk), model(S)
+    trunk = model.backbone(standardised(x, level="free"))
+    expected, z = tasks(trunk), model(x)
     for scorer in (proxies, classifier):
         torch.testing.assert_close(scorer.scores(z), expected, rtol=0, atol=ROUNDING)
         torch.testing.assert_close(scorer.table()[0], proxies.table()[0])
     model.requires_grad_(True)
     gradients = []
     for scorer in (proxies, classifier):
-        loss = torch.sigmoid(scorer.scores(model(S))).square().sum()
+        loss = torch.sigmoid(scorer.scores(model(x))).square().sum()
         gradients.append(torch.autograd.grad(loss, model.head.weight)[0])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=ROUNDING)
 
@@ -156,7 +159,7 @@ def test_extracted_probabilities_are_those_of_the_training(
     model = network(n_tags=14, scores=scores, sizes=sizes)
     weight, bias = scorer.table()  # type: ignore[operator]
     model.tags.weight.data, model.tags.bias.data = weight.detach(), bias.detach()
-    z = model(magnitudes())
+    z = model(segments())
     expected = torch.sigmoid(scorer.scores(z))  # type: ignore[operator]
     torch.testing.assert_close(model.tag_scores(z), expected, rtol=0, atol=1e-5)
 

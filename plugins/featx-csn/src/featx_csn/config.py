@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from featx import Column, FeatureSpec, FrontEnd, ParameterError, Resolved, param, params_class
-from featx.frontend import Framing, Mel, frames_spec
+from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
+from featx.frontend import frames_spec
 from featx.neural import NetworkConfig, pooled_spec
 from featx_csn.notions import blocks_of
 
 SR = 22050
-#: ``fe-csn`` before its compression, which the network applies: the level can then be removed.
-FRONT_END = FrontEnd(
-    name="fe-csn-magnitude",
-    sr=SR,
-    framing=Framing(n_fft=1024, hop_length=512),
-    power=1.0,
-    bank=Mel(n_bands=128),
-)
+#: 128 mel bands, log10(1 + 10 S) of magnitudes S; hop 512.
+FRONT_END = "fe-csn"
 #: Frames of a segment, 3 s.
 N_FRAMES = 129
 N_BANDS = 128
-#: The compression of the papers and what standardises it: log10(1 + 10 S) - 0.2, over 0.25.
-GAIN, INPUT_MEAN, INPUT_STD = 10.0, 0.2, 0.25
-#: The same for magnitudes over their mean: a knee 60 dB below it. Measured on rendered music.
+#: What the papers standardise the front end by.
+INPUT_MEAN, INPUT_STD = 0.2, 0.25
+#: The same for log10(1 + 1000 S) of magnitudes over their mean: a knee 60 dB below it.
 FREE_GAIN, FREE_MEAN, FREE_STD = 1000.0, 2.0, 0.9
 
 BACKBONES = ("inception", "small")

@@ -29,7 +29,7 @@ class CSNExtractor(NetworkExtractor):
         return plain
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Map segments of magnitudes to the outputs."""
+        """Map segments of the front end to the outputs."""
         z = self.model(x)
         embedding = self.model.embedding(z)
         outputs = {"embedding": embedding, "frames": embedding}

@@ -1,7 +1,8 @@
-"""The network: magnitudes of 3 s in, an embedding whose blocks stand for notions out."""
+"""The network: mel bands of 3 s in, an embedding whose blocks stand for notions out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,6 @@ from featx_csn.config import (
     FREE_GAIN,
     FREE_MEAN,
     FREE_STD,
-    GAIN,
     INPUT_MEAN,
     INPUT_STD,
     N_BANDS,
@@ -44,13 +44,15 @@ def block_masks(sizes: Sequence[int]) -> Tensor:
     return torch.cat([masks, torch.ones(1, masks.shape[1])])
 
 
-def compressed(S: Tensor, *, level: str) -> Tensor:
-    """Return magnitudes ``(batch, time, band)`` as the backbones read them.
+def standardised(x: Tensor, *, level: str) -> Tensor:
+    """Return segments of the front end ``(batch, time, band)`` as the backbones read them.
 
-    With ``level='free'`` they are divided by the mean of their segment first; silence stays 0.
+    With ``level='free'`` magnitudes are divided by the mean of their segment, then compressed
+    again; silence stays silence.
     """
     if level == "kept":
-        return (torch.log10(1.0 + GAIN * S) - INPUT_MEAN) / INPUT_STD
+        return (x - INPUT_MEAN) / INPUT_STD
+    S = torch.expm1(x * math.log(10.0))  # magnitudes times the gain, which falls out
     mean = S.mean(dim=(1, 2), keepdim=True)
     relative = torch.where(mean > 0, S / mean.clamp(min=torch.finfo(S.dtype).tiny), 0.0)
     return (torch.log10(1.0 + FREE_GAIN * relative) - FREE_MEAN) / FREE_STD
@@ -195,9 +197,9 @@ class CSN(nn.Module):
         if config.n_tags:
             self.tags = nn.Linear(config.dim, config.n_tags)
 
-    def forward(self, S: Tensor) -> Tensor:
-        """Map magnitudes ``(batch, 129, 128)`` to embeddings ``(batch, dim)`` of any length."""
-        z: Tensor = self.head(self.backbone(compressed(S, level=self.config.level)))
+    def forward(self, x: Tensor) -> Tensor:
+        """Map segments ``(batch, 129, 128)`` to embeddings ``(batch, dim)`` of any length."""
+        z: Tensor = self.head(self.backbone(standardised(x, level=self.config.level)))
         return functional.relu(z) if self.config.embed_relu else z
 
     def embedding(self, z: Tensor) -> Tensor:
