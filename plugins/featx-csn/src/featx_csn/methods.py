@@ -143,7 +143,7 @@ class TripletMethod(CSNMethod):
             self.notions = (dataclasses.replace(named[params.notion], size=total),)
             self.masks = True  # its only block is the whole embedding
         euclidean = params.distance == "euclidean"
-        more = {"normalise": False} if euclidean else {}
+        more: dict[str, Any] = {"normalise": False} if euclidean else {}
         name = "triplet-euclidean" if euclidean else "triplet-cosine"
         self.hinge = make_loss(name, margin=params.margin, **more)
 
@@ -245,7 +245,8 @@ class TripletMethod(CSNMethod):
         """Return 1 where the positive is nearer than the negative, ties 0, shape (batch,)."""
         negatives = negatives.squeeze(1)
         if self.params.distance == "euclidean":
-            return ((anchors - positives).norm(dim=1) < (anchors - negatives).norm(dim=1)).float()
+            nearer: Tensor = (anchors - positives).norm(dim=1) < (anchors - negatives).norm(dim=1)
+            return nearer.float()
         anchors = unit(anchors)
         near, far = (anchors * unit(positives)).sum(dim=1), (anchors * unit(negatives)).sum(dim=1)
         return (near > far).float()

@@ -29,12 +29,13 @@ _N_FFT = 256
 
 def unit(x: Tensor) -> Tensor:
     """Return vectors along the last axis at length 1; zeros stay zeros."""
-    return x / x.norm(dim=-1, keepdim=True).clamp(min=EPS)
+    length: Tensor = x.norm(dim=-1, keepdim=True)
+    return x / length.clamp(min=EPS)
 
 
 def unit_blocks(z: Tensor, sizes: Sequence[int]) -> Tensor:
     """Return every block of the embeddings ``(..., dim)`` at length 1."""
-    return torch.cat([unit(block) for block in z.split(list(sizes), dim=-1)], dim=-1)
+    return torch.cat([unit(block) for block in torch.split(z, list(sizes), dim=-1)], dim=-1)
 
 
 def block_masks(sizes: Sequence[int]) -> Tensor:
@@ -205,8 +206,7 @@ class CSN(nn.Module):
     def embedding(self, z: Tensor) -> Tensor:
         """Return embeddings with blocks of equal length, which is 1 in all unless one is 0."""
         sizes = self.config.sizes
-        scale: float = len(sizes) ** -0.5
-        return unit_blocks(z, sizes) * scale
+        return unit_blocks(z, sizes) / math.sqrt(len(sizes))
 
     def tag_scores(self, z: Tensor) -> Tensor:
         """Return a probability or cosine for every tag, shape ``(batch, n_tags)``."""
@@ -216,4 +216,5 @@ class CSN(nn.Module):
         if self.config.scores == "unit":
             return torch.sigmoid(self.tags(blocks))
         # a prototype is 0 outside the block of its tag, so that this is the cosine in the block
-        return blocks @ unit(self.tags.weight).T
+        cosines: Tensor = blocks @ unit(self.tags.weight).T
+        return cosines

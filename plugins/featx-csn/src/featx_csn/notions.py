@@ -52,8 +52,7 @@ class Notion:
             raise ParameterError(
                 f"name of a notion must be letters, digits, '-' or '_', got {self.name!r}."
             )
-        whole = isinstance(self.size, int) and not isinstance(self.size, bool)
-        if not whole or self.size < 1:
+        if type(self.size) is not int or self.size < 1:
             raise ParameterError(
                 f"size of notion {self.name!r} must be an integer > 0, got {self.size!r}."
             )

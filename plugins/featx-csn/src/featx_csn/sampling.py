@@ -141,6 +141,7 @@ class NotionTriplets(Sampler):
             *drawn, tag = source.draw(rng)
             tag += self.first_tags[number] if tag != NO_TAG else 0
             first, second, third = (self._crop(index, rng) for index in drawn)
+            crops: dict[str, Crop | tuple[Crop, ...]]
             crops = {"anchors": first, "positives": second, "negatives": (third,)}
         else:
             crops = dict(source.example(int(rng.integers(len(source))), rng).crops)

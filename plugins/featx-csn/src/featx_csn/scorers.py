@@ -39,13 +39,13 @@ class Classifier(nn.Module):
     def scores(self, z: Tensor) -> Tensor:
         """Return the logits ``(batch, n_tags)`` of embeddings ``(batch, dim)``."""
         blocks = unit_blocks(z, self.sizes) if self.norm else z
-        parts = zip(self.layers, blocks.split(self.sizes, dim=1), strict=True)
+        parts = zip(self.layers, torch.split(blocks, list(self.sizes), dim=1), strict=True)
         return torch.cat([layer(block) for layer, block in parts], dim=1)
 
     def table(self) -> tuple[Tensor, Tensor]:
         """Return weights ``(n_tags, dim)``, 0 outside the own block, and biases ``(n_tags,)``."""
         layers: list[Any] = list(self.layers)
-        weight = torch.block_diag(*(layer.weight for layer in layers))
+        weight: Tensor = torch.block_diag(*(layer.weight for layer in layers))  # type: ignore[no-untyped-call]
         if self.norm:
             return weight, torch.zeros(len(weight))
         return weight, torch.cat([layer.bias for layer in layers])
