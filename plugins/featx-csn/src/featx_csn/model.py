@@ -183,7 +183,8 @@ def autocorrelation(x: Tensor) -> Tensor:
     x = x - x.mean(dim=2, keepdim=True)
     spectrum = torch.fft.rfft(x, n=_N_FFT)
     full = torch.fft.irfft(spectrum.abs().square(), n=_N_FFT)
-    return full[:, :, FIRST_LAG:LAST_LAG] / full[:, :, :1].clamp(min=1e-6)
+    values: Tensor = full[:, :, FIRST_LAG:LAST_LAG] / full[:, :, :1].clamp(min=1e-6)
+    return values
 
 
 # ---------------------------------------------------------------------------- together
