@@ -214,7 +214,8 @@ def _grid(points: DoubleArray) -> AnyArray:
     span = np.maximum(high - low, float((high - low).max()) / 2)
     span[span <= 0] = 1.0
     unit = (points - (low + high) / 2) / span + 0.5
-    return np.rint(unit.clip(0, 1) * 65535).astype("<u2")
+    grid: AnyArray = np.rint(unit.clip(0, 1) * 65535).astype("<u2")
+    return grid
 
 
 def _base64(array: AnyArray) -> str:
@@ -294,7 +295,7 @@ def _feature_column(store: Store, tracks: Sequence[TrackRecord], name: str) -> l
         )
     texts = []
     for record in tracks:
-        values = view[record.track_id] if record.track_id in view else np.zeros(0)
+        values: Any = view[record.track_id] if record.track_id in view else ()
         if view.spec.kind == "events":
             values = values[0] if len(values) else values
         if not np.size(values):

@@ -163,7 +163,8 @@ def default_features(store: Store) -> list[str]:
     ParameterError
         If no extractor has one.
     """
-    chosen, untrained = [], []
+    chosen: list[str] = []
+    untrained: list[str] = []
     for name in store.current:
         views = store[name]
         clips = [key for key, view in views.items() if view.spec.kind == "clip" and len(view)]
