@@ -294,8 +294,11 @@ def _feature_column(store: Store, tracks: Sequence[TrackRecord], name: str) -> l
             f"{path} ({view.spec.kind}), got {column!r}."
         )
     texts = []
+    held = set(view.ids)
     for record in tracks:
-        values: Any = view[record.track_id] if record.track_id in view else ()
+        values: Any = ()
+        if record.track_id in held:
+            values = view[record.track_id]
         if view.spec.kind == "events":
             values = values[0] if len(values) else values
         if not np.size(values):
