@@ -12,7 +12,7 @@ import soundfile
 from click.testing import CliRunner
 
 import featx
-from featx import FeatureSpec
+from featx import Column, FeatureSpec
 from featx.cli import main
 from featx.errors import FAILURE_CODES, SKIP_CODES
 from featx.store import Recipe, StoreWriter, TrackRecord, Unit
@@ -43,7 +43,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(N)
     ]
     spec = FeatureSpec(
-        name="summary", kind="clip", dim=3, columns=("low", "<b>middle", "high"), description="x"
+        name="summary",
+        kind="clip",
+        dim=3,
+        columns=tuple(Column(name) for name in ("low", "<b>middle", "high")),
+        description="x",
     )
     recipe = Recipe(extractor="featx-test:one", version="3", params={"k": "<i>"})
     bad = TrackRecord(track_id="bad<u>.wav", path="/bad", content="", size=1, mtime_ns=1)
@@ -52,8 +56,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with StoreWriter(folder / "store", provenance={}) as writer:
         writer.write_shard(
-            recipe, (spec,), [*tracks, bad], [{"summary": v} for v in vectors] + [unit], [8000] * N
+            recipe, (spec,), tracks, [{"summary": vector} for vector in vectors], [8000] * N
         )
+        writer.record(bad, [unit], recipes=[recipe])
     return folder / "store"
 
 

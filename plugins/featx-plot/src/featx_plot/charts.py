@@ -40,11 +40,7 @@ def histogram(values: AnyArray, *, name: str, bins: int = 30) -> str:
         for i, count in enumerate(counts)
     )
     note = f"{number(low)} … {number(float(np.median(values)))} … {number(high)}"
-    return _figure(
-        name,
-        note,
-        f'<svg viewBox="0 0 200 60" preserveAspectRatio="none" role="img" class="histogram">{bars}</svg>',
-    )
+    return _figure(name, note, _svg("histogram", 200, 60, bars))
 
 
 def bands(values: AnyArray, *, name: str) -> str:
@@ -62,7 +58,7 @@ def bands(values: AnyArray, *, name: str) -> str:
         for kind, a, b in (("wide", 0, 4), ("narrow", 1, 3))
     ]
     shapes.append(f'<polyline points="{_points(x, y[2])}"/>')
-    svg = f'<svg viewBox="0 0 640 120" preserveAspectRatio="none" role="img" class="bands">{"".join(shapes)}</svg>'
+    svg = _svg("bands", 640, 120, "".join(shapes))
     note = f"{levels.shape[1]} columns from left to right, {number(low)} … {number(high)}"
     return _figure(name, note, svg, wide=True)
 
@@ -79,6 +75,11 @@ def bars(rows: Sequence[tuple[str, float, str]], *, name: str) -> str:
     table = f"<table class='bars'>{''.join(lines)}</table>"
     caption = f"<figcaption>{html.escape(name)}</figcaption>"
     return f"<figure class='wide'>{caption}{table}</figure>"
+
+
+def _svg(kind: str, width: int, height: int, shapes: str) -> str:
+    size = f'viewBox="0 0 {width} {height}" preserveAspectRatio="none"'
+    return f'<svg {size} role="img" class="{kind}">{shapes}</svg>'
 
 
 def _points(x: Sequence[float] | AnyArray, y: Sequence[float] | AnyArray) -> str:

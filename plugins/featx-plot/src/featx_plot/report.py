@@ -134,7 +134,7 @@ def _headline(store: Store, summary: Mapping[str, Any]) -> str:
 
 
 def _extractors(summary: Mapping[str, Any], registry: Registry) -> str:
-    specs = {item.full_name: item.spec for item in registry.extractors}
+    specs = {name: item.spec for name, item in registry.extractors.items()}
     rows = []
     for item in summary["extractors"]:
         recipe, spec = item["recipe"], specs.get(item["recipe"]["extractor"])
@@ -210,12 +210,13 @@ def _failures(store: Store, summary: Mapping[str, Any]) -> str:
 
 
 def _costs(store: Store, summary: Mapping[str, Any]) -> str:
-    spent: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    spent: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     for recipe, _, size, cost in store.source.costs():
-        spent[recipe].update(
-            bytes=size, audio=cost.audio, timed=cost.timed, seconds=cost.extracting
-        )
-        spent[""].update(timed=cost.timed, seconds=cost.decoding)
+        amounts = {"bytes": size, "audio": cost.audio, "timed": cost.timed}
+        for name, amount in {**amounts, "seconds": cost.extracting}.items():
+            spent[recipe][name] += amount
+        spent[""]["timed"] += cost.timed
+        spent[""]["seconds"] += cost.decoding
     records = list(store.tracks.records())
     length = sum(record.duration or 0.0 for record in records) / max(1, len(records))
     seconds, sizes = [], []
