@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 PACKAGES: dict[str, tuple[str, str]] = {
     "plot": ("featx-plot", "Draw a recording with spectrograms, features and events."),
     "click": ("featx-plot", "Add clicks at beats or onsets, or chords, to a recording."),
+    "explore": ("featx-plot", "Write a web page to browse and play a collection."),
+    "report": ("featx-plot", "Write a page with the contents and failures of a store."),
     "bench": ("featx-bench", "Evaluate features, and render music for evaluation."),
 }
 
