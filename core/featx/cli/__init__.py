@@ -44,6 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 PACKAGES: dict[str, tuple[str, str]] = {
     "plot": ("featx-plot", "Draw a recording with spectrograms, features and events."),
     "click": ("featx-plot", "Hear beats, onsets or chords over a recording."),
+    "explore": ("featx-plot", "Write a collection as a page to listen to, with sliders."),
+    "report": ("featx-plot", "Write a page about what a store holds, and what failed."),
     "bench": ("featx-bench", "Evaluate features, and render music for it."),
 }
 

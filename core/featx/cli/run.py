@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from featx.cli.run_options import (
+    jobs_option,
     limit_options,
     parse_limits,
     parse_run_options,
@@ -26,7 +27,7 @@ _SHOWN_FAILURES = 20
 
 @click.command("run")
 @run_options
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Workers; one per core if unset.")
+@jobs_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),

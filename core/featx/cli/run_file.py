@@ -18,11 +18,11 @@ from featx.errors import ParameterError, listed, meant
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 #: options of `featx run` that `featx plan` does not have
-_OF_RUNS = ("jobs", "timeout", "memory", "max-hours", "max-size", "max-channels", "new-ids")
+_OF_RUNS = ("timeout", "memory", "max-hours", "max-size", "max-channels", "new-ids")
 #: what names files; paths in a run file are relative to its folder
 _PATHS = ("inputs", "output")
 #: what says how a command answers
-_NOT_IN_FILES = ("config", "write-config", "json", "list", "no-plugin", "help")
+_NOT_IN_FILES = ("config", "write-config", "sample", "json", "list", "no-plugin", "help")
 
 
 def config_option(function: Decorated) -> Decorated:

@@ -57,6 +57,13 @@ def downmix_option(function: Decorated) -> Decorated:
     )(function)
 
 
+def jobs_option(function: Decorated) -> Decorated:
+    """Add ``-j/--jobs``."""
+    return click.option(
+        "-j", "--jobs", type=click.IntRange(min=1), help="Workers; one per core if unset."
+    )(function)
+
+
 def run_options(function: Decorated) -> Decorated:
     """Add inputs, ``-o`` and all options that decide what is computed."""
     options = [

@@ -28,11 +28,13 @@ from featx.commands.options import (
 from featx.commands.output import (
     column_widths,
     counted,
+    duration_text,
     echo_json,
     echo_table,
     meter,
     printable,
     progress,
+    size_text,
 )
 from featx.commands.session import (
     EXIT_DAMAGED,
@@ -56,6 +58,7 @@ __all__ = [
     "column_widths",
     "complete_extractor",
     "counted",
+    "duration_text",
     "echo_json",
     "echo_table",
     "exit_code",
@@ -81,5 +84,6 @@ __all__ = [
     "replacing",
     "session",
     "set_option",
+    "size_text",
     "split_names",
 ]

@@ -68,6 +68,35 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
+_MINUTE, _HOUR, _TENTHS = 60, 3600, 10.0
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return ``0.4 s``, ``12 s``, ``3 min`` or ``2 h 5 min``; ``unknown`` for None."""
+    if seconds is None:
+        return "unknown"
+    if seconds < _TENTHS:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / _MINUTE)
+    if seconds < 2 * _HOUR:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_text(size: float | None) -> str:
+    """Return ``512 B``, ``1.5 kB`` or ``3 GB``, in powers of 1000; ``unknown`` for None."""
+    if size is None:
+        return "unknown"
+    unit = "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
+
+
 def printable(text: str) -> str:
     """Return ``text`` with control characters spelled out: names may come from strangers."""
     if text.isprintable():

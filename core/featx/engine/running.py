@@ -177,7 +177,7 @@ def run(
     KeyboardInterrupt
         After what was finished has been committed; the same call resumes there.
     """
-    workers = _worker_count(jobs, device)
+    workers = worker_count(jobs, device)
     if timeout <= 0:
         raise ParameterError(f"timeout must be > 0 seconds, got {timeout}.")
     if memory is not None and memory < 0:
@@ -227,6 +227,41 @@ def run(
             return dispatcher.run()
 
 
+def measure(
+    planned: Plan,
+    folder: str | os.PathLike[str],
+    *,
+    tracks: int,
+    jobs: int | None,
+    **arguments: Any,
+) -> None:
+    """Extract some of the tracks that a plan has to do into another store, whose ledger has rates.
+
+    Parameters
+    ----------
+    planned : Plan
+        What is to be done.
+    folder : path
+        The other store.
+    tracks : int > 1
+        Number of files, spread evenly over those to do.
+    jobs : int or None
+        Workers of the run that is planned; at most one for two tracks is used here.
+    **arguments
+        Those of `run` that the plan was made with; inputs are replaced.
+    """
+    if tracks < 2:
+        raise ParameterError(f"a sample must have at least 2 files, got {tracks}.")
+    to_do = sum(1 for track in planned if track.to_do())
+    chosen = {number * to_do // tracks for number in range(tracks)}
+    places = (track.source.path for track in planned if track.to_do())
+    paths = [path for number, path in enumerate(places) if number in chosen]
+    if paths:
+        workers = min(worker_count(jobs, arguments["device"]), max(1, len(paths) // 2))
+        others = {"inputs": paths, "store": folder, "null": False, "exclude": (), "failed": False}
+        run(**{**arguments, **others}, jobs=workers)
+
+
 def _run_settings(
     planned: Plan,
     workers: int,
@@ -264,7 +299,8 @@ def _listed(
     return [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
 
 
-def _worker_count(jobs: int | None, device: str) -> int:
+def worker_count(jobs: int | None, device: str) -> int:
+    """Return how many workers a run has; ``jobs`` below 1 raise `ParameterError`."""
     if jobs is None:
         return available_cores() if device == "cpu" else 1
     if jobs < 1:

@@ -209,8 +209,12 @@ OUTPUT_BYTES = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What one extractor gave for one track: arrays, their specs, the rate they count in."""
+    """What one extractor gave for one track: arrays, their specs, the rate they count in.
+
+    ``seconds`` is how long they took, None where that says nothing about other tracks.
+    """
 
     values: Mapping[str, AnyArray]
     specs: tuple[FeatureSpec, ...]
     sr: int
+    seconds: float | None = None

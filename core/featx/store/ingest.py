@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from featx.store.ledger import LEDGER_FORMAT, LEDGER_VERSION
 from featx.store.paths import shard_path
 from featx.store.records import (
     STATUSES,
+    Cost,
     Recipe,
     TrackRecord,
     canonical_json,
@@ -107,6 +109,7 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
             len(units),
             _text(entry.get("maker", "")),
             stamp,
+            *_cost(entry.get("cost")),
         ),
     ).fetchone()
     status, held = (schema.LOST, None) if revoked > stamp else (0, sid)
@@ -204,6 +207,15 @@ def _recipe(
 def _feature(database: sqlite3.Connection, name: str) -> int:
     row = database.execute(schema.PUT_FEATURE, (_text(name),)).fetchone()
     return int(row[0])
+
+
+def _cost(value: Any) -> Cost:
+    if value is None:
+        return Cost(0.0, 0.0, 0.0, 0.0)
+    cost = Cost(*map(float, value))
+    if not all(math.isfinite(seconds) and seconds >= 0 for seconds in cost):
+        raise ValueError(f"cost must be seconds >= 0, got {value!r}")
+    return cost
 
 
 def _whole(value: Any, *, low: int = 0) -> int:

@@ -267,6 +267,20 @@ class Unit:
             )
 
 
+class Cost(NamedTuple):
+    """What the tracks of a shard took, all in seconds.
+
+    ``audio`` is how long all of them are, ``timed`` how long those are that ``extracting`` and
+    ``decoding`` speak of: the first track of a worker, which waits for kernels and libraries, is
+    not timed.
+    """
+
+    audio: float
+    timed: float
+    extracting: float
+    decoding: float
+
+
 class StoredValue(NamedTuple):
     """Where one feature of a content lies that ``track_id`` has, too: a row of a shard."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from featx.store.records import STATUSES
 
 #: A catalogue of another version is made again.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: Status of values whose shard was revoked; the others count in STATUSES.
 LOST = len(STATUSES)
@@ -36,10 +36,11 @@ TABLES = (
     "CREATE INDEX tracks_by_content ON tracks (size, content)",
     "CREATE INDEX tracks_by_path ON tracks (path)",
     # a shard is there if it was committed after it was revoked; rows counts its tracks, maker is
-    # the version of the distribution that it comes from
+    # the version of the distribution that it comes from, and the last four are a Cost
     """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
         seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, rows INTEGER DEFAULT 0,
-        maker TEXT DEFAULT '', UNIQUE (rid, sha256))""",
+        maker TEXT DEFAULT '', audio REAL DEFAULT 0, timed REAL DEFAULT 0,
+        extracting REAL DEFAULT 0, decoding REAL DEFAULT 0, UNIQUE (rid, sha256))""",
     # which of the specs a shard follows
     """CREATE TABLE described (sid INTEGER, fid INTEGER, key TEXT,
         PRIMARY KEY (sid, fid)) WITHOUT ROWID""",
@@ -77,10 +78,13 @@ PUT_FEATURE = """INSERT INTO features (name) VALUES (?)
     ON CONFLICT (name) DO UPDATE SET name = name RETURNING fid"""
 PUT_SPEC = "INSERT OR IGNORE INTO specs VALUES (?, ?, ?, ?, ?, -1)"
 TOUCH_SPEC = "UPDATE specs SET stamp = max(stamp, ?) WHERE rid = ? AND fid = ? AND key = ?"
-PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker, stamp, revoked)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
+PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker, stamp, audio,
+    timed, extracting, decoding, revoked)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
     size = excluded.size, seal = excluded.seal, listing = excluded.listing,
-    rows = excluded.rows, maker = excluded.maker, stamp = max(stamp, excluded.stamp)
+    rows = excluded.rows, maker = excluded.maker, stamp = max(stamp, excluded.stamp),
+    audio = excluded.audio, timed = excluded.timed, extracting = excluded.extracting,
+    decoding = excluded.decoding
     RETURNING sid, revoked"""
 COMMITTED_SHARD = "SELECT sid, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
 PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
@@ -167,6 +171,15 @@ SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards 
     JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
 UNUSED_SHARDS = f"""{SHARDS} AND s.sid NOT IN
     (SELECT sid FROM units WHERE sid IS NOT NULL)"""
+#: What shards took and hold, by recipe and the features in them.
+COSTS = """SELECT r.id, names, sum(s.size), sum(s.audio), sum(s.timed),
+    sum(s.extracting), sum(s.decoding) FROM
+    (SELECT sid, json_group_array(name) AS names FROM (SELECT d.sid, f.name FROM described d
+     JOIN features f ON f.fid = d.fid ORDER BY d.sid, f.name) GROUP BY sid)
+    JOIN shards s USING (sid) JOIN recipes r ON r.rid = s.rid
+    WHERE s.stamp > s.revoked AND s.audio > 0 GROUP BY r.id, names"""
+LENGTHS = """SELECT path, size, duration FROM tracks
+    WHERE duration IS NOT NULL AND size > 0 AND path IS NOT NULL"""
 MAKERS = f"""SELECT s.maker, count(DISTINCT u.tid) FROM units u JOIN shards s ON s.sid = u.sid
     WHERE u.rid = {_RID} GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
 COUNT_FEATURES = f"""SELECT f.name, count(*) FROM units u JOIN features f ON f.fid = u.fid

@@ -22,7 +22,15 @@ from featx.store.paths import (
     shard_path,
     sync_folder,
 )
-from featx.store.records import Recipe, ShardInfo, StoredValue, TrackRecord, Unit, spec_key
+from featx.store.records import (
+    Cost,
+    Recipe,
+    ShardInfo,
+    StoredValue,
+    TrackRecord,
+    Unit,
+    spec_key,
+)
 from featx.store.seals import seal, user_key
 from featx.types import FeatureSpec
 
@@ -74,6 +82,8 @@ class StoreWriter:
         tracks: Sequence[TrackRecord],
         values: Sequence[Mapping[str, AnyArray]],
         srs: Sequence[int],
+        *,
+        cost: Cost | None = None,
     ) -> ShardInfo:
         """Store the features of ``tracks`` as one shard and commit it.
 
@@ -88,6 +98,8 @@ class StoreWriter:
             Arrays by feature name: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events.
         srs : sequence of int
             Rate of each track that the time axes count in, in Hz.
+        cost : Cost, optional
+            What the tracks took; plans estimate from it. It stands in the ledger, not in the shard.
 
         Returns
         -------
@@ -119,6 +131,8 @@ class StoreWriter:
             "described": {spec.name: spec_key(spec.to_json()) for spec in specs},
             "units": [[track.track_id, track.content] for track in tracks],
         }
+        if cost is not None:
+            entry["cost"] = [round(seconds, 6) for seconds in cost]
         try:
             self._commit(entry, tracks, [recipe], specs)
         except StoreError:

@@ -116,7 +116,8 @@ _TEMPO = FeatureSpec(
         Column("tempo", "1/min"),
         Column("confidence", "1"),
     ),
-    description="Tempo from the first beat to the last, likelier one first; confidences sum to 1.",
+    description="Tempo of the beats, and then its multiple with most support, which may have more; "
+    "confidences sum to 1.",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from featx import param, params_class
+from featx import ParameterError, param, params_class
 
 _REDUCER = (
     "How losses become one number: sum; mean of all; sum within an anchor and mean over anchors "
@@ -108,4 +108,24 @@ class ProxyParams:
 
     dim: int = param(256, "Length of the embeddings, > 0.", gt=0)
     n_classes: int = param(50, "Tags, each with a trained proxy, > 0.", gt=0)
+    sizes: tuple[int, ...] = param(
+        (), "Sizes of the blocks that an embedding consists of; empty for a single one."
+    )
+    blocks: tuple[int, ...] = param(
+        (), "Number of the block that every tag looks at, from 0; with sizes."
+    )
     reducer: str = reducer("rows")
+
+    def __post_init__(self) -> None:
+        known = range(len(self.sizes))
+        if self.sizes and (min(self.sizes) < 1 or sum(self.sizes) != self.dim):
+            raise ParameterError(
+                f"sizes must be integers > 0 whose sum is dim = {self.dim}, got {self.sizes}."
+            )
+        if len(self.blocks) != (self.n_classes if self.sizes else 0) or any(
+            number not in known for number in self.blocks
+        ):
+            raise ParameterError(
+                f"blocks must number one of {len(self.sizes)} blocks for each of "
+                f"{self.n_classes} tags where sizes are given, got {self.blocks}."
+            )
