@@ -56,7 +56,7 @@ def prune(
     store : path
         A store folder.
     gone : bool
-        Tracks whose file is gone.
+        Tracks whose file no longer exists.
     recipes : sequence of str
         Recipes, named as the store lists them, such as ``mfcc@0123abcd``.
     tracks : sequence of str
