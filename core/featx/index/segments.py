@@ -124,10 +124,11 @@ def with_segments(
     feature = f"{view.recipe.short_name}.{view.spec.name}"
     parts = _parts(view, weights)
     queries = dict.fromkeys(filter(None, map(_key, examples_of(query))))
-    known = {name: _frames(gallery, view, name) for name in queries}
-    sources = [
-        (name, *_segments(*frames, mean, spread)) for name, frames in known.items() if frames
-    ]
+    sources = []
+    for name_of_query in queries:
+        if frames := _frames(gallery, view, name_of_query):
+            values, times = frames
+            sources.append((name_of_query, *_segments(values, times, mean, spread)))
     found = []
     for item in neighbours:
         pair = None
