@@ -121,10 +121,13 @@ def _failed(view: LedgerView) -> list[list[str]]:
 
 
 def _forget(folder: Path, entry: dict[str, Any], freed: Iterable[CommittedShard]) -> None:
-    """Commit first, then delete: a kill in between leaves files that no ledger commits."""
+    """Commit first, then delete: a kill in between leaves files that no ledger commits.
+
+    Shards are revoked before their tracks are forgotten, so that the same command can be repeated.
+    """
     with StoreWriter(folder, provenance={}) as writer:
-        writer.forget(**entry)
         writer.revoke([(shard.recipe, shard.sha256) for shard in freed])
+        writer.forget(**entry)
     for shard in freed:
         path = folder / shard.path
         regular_file(folder, shard.path)
