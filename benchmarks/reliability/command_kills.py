@@ -328,6 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("random", type=int, help="kills at random moments, per command")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stride", type=int, default=1, help="kill at every STRIDE-th change only")
     parser.add_argument("--only", choices=sorted(CASES), action="append")
     parser.add_argument("--json", type=Path, help="write every trial to this file")
     options = parser.parse_args(arguments)
@@ -337,7 +338,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         trials = Trials(Path(folder).resolve())
         for name in options.only or CASES:
             changes, seconds = trials.undisturbed(CASES[name])
-            results = [trials.trial(CASES[name], change=n + 1) for n in range(changes)]
+            moments = range(1, changes + 1, options.stride)
+            results = [trials.trial(CASES[name], change=number) for number in moments]
             for _ in range(options.random):
                 delay = rng.uniform(seconds * 0.3, seconds)
                 results.append(trials.trial(CASES[name], delay=delay))

@@ -58,5 +58,10 @@ def command(
         f"{counted(report.failures, 'failure')}; {counted(report.shards, 'shard')} "
         f"{'deleted' if yes else 'to delete'}, {report.bytes / 1e6:.1f} MB"
     )
+    if report.shared:
+        click.echo(
+            f"{report.shared} of these results in shards with others: their bytes stay on the disk "
+            "until the others are forgotten, too"
+        )
     if not yes:
         click.echo("Nothing was changed; add --yes to do it.")

@@ -23,14 +23,15 @@ from featx.store.writer import StoreWriter
 class PruneReport:
     """What `prune` forgets, or would: ids of tracks and recipes, numbers of results and failures.
 
-    ``shards`` and ``bytes`` are freed. Values in a shard that holds others as well stay on the disk
-    until those are forgotten, too.
+    ``shards`` and ``bytes`` are freed. ``shared`` results lie in shards with others that are
+    needed; their bytes stay on the disk until those are forgotten, too.
     """
 
     tracks: tuple[str, ...]
     recipes: tuple[str, ...]
     results: int
     failures: int
+    shared: int
     shards: int
     bytes: int
     done: bool
@@ -87,12 +88,13 @@ def prune(
                 "recipes": [opened.recipe(name).id for name in recipes],
                 "units": _failed(view) if failed else [],
             }
-            results, freed = view.forgetting(entry)
+            results, shared, freed = view.forgetting(entry)
         report = PruneReport(
             tracks=tuple(entry["tracks"]),
             recipes=tuple(entry["recipes"]),
             results=results,
             failures=len(entry["units"]),
+            shared=shared,
             shards=len(freed),
             bytes=sum(shard.size for shard in freed),
             done=not dry_run,
