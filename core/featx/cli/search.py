@@ -183,7 +183,7 @@ def command(
             if view.recipe.weights.startswith("untrained"):
                 click.echo(
                     f"{view.recipe.short_name} is UNTRAINED in this store: its distances are "
-                    "those of a random network. featx ls lists what else is there.",
+                    "those of a random network. featx ls lists the other features.",
                     err=True,
                 )
         parts = parse_mapping("--aspect", aspects)
@@ -198,7 +198,7 @@ def command(
             examples += tracks.where(parse_pairs("--query-where", query_where), among=gallery)
         if tag is not None:
             if examples or weights or only or zscore:
-                raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
+                raise click.UsageError("--tag cannot be combined with QUERY, weights or --zscore.")
             neighbours = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
             hint = " --where says which tracks are ranked." if where else ""

@@ -103,7 +103,7 @@ class CatalogueFile:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(
                 f"catalogue of {self.folder} cannot be written: {error}. "
-                "Set FEATX_CACHE to a folder with some space."
+                "Set FEATX_CACHE to a folder with enough free space."
             ) from error
 
     def rebuild(self) -> None:

@@ -236,7 +236,7 @@ def read_specs(inspector: Inspector, path: str, name: str) -> list[FeatureSpec]:
     try:
         specs = [FeatureSpec.from_json(item) for item in items]
     except (FeatxError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refusal(f"{path} is no feature description: {error}") from error
+        raise Refusal(f"{path} is not a feature description: {error}") from error
     same = {(spec.name, spec.kind, spec.dim, spec.dtype, spec.columns) for spec in specs}
     require(len(same) == 1 and specs[0].name == name, f"{path} describes another feature")
     return specs
@@ -390,7 +390,7 @@ def inspect(path: str, kind: str) -> dict[str, Any]:
     except (FeatxError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         return {"refused": " ".join(str(error).split())[:500] or type(error).__name__}
     except MemoryError:
-        return {"refused": "it asks for too much memory"}
+        return {"refused": "it requires too much memory"}
 
 
 def limit_resources() -> None:
