@@ -13,7 +13,7 @@ from typing import Any
 from featx.errors import ParameterError
 from featx.store.catalogue import CommittedShard, LedgerView
 from featx.store.locking import lock_store
-from featx.store.paths import is_gone, sync_folder
+from featx.store.paths import is_gone, regular_file, sync_folder
 from featx.store.reading import open_store
 from featx.store.sources import FolderSource
 from featx.store.writer import StoreWriter
@@ -127,5 +127,6 @@ def _forget(folder: Path, entry: dict[str, Any], freed: Iterable[CommittedShard]
         writer.revoke([(shard.recipe, shard.sha256) for shard in freed])
     for shard in freed:
         path = folder / shard.path
-        path.unlink(missing_ok=True)
+        regular_file(folder, shard.path)
+        path.unlink()
         sync_folder(path.parent)
