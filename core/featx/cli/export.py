@@ -38,7 +38,13 @@ _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
     metavar="NAME",
     help="Extractor or extractor.feature, separated by commas. May be repeated.",
 )
-@click.option("--track", "tracks", multiple=True, metavar="ID", help="Only this one. Repeatable.")
+@click.option(
+    "--track",
+    "tracks",
+    multiple=True,
+    metavar="ID",
+    help="Export only this track. May be repeated.",
+)
 @click.option(
     "--all-recipes",
     "outdated",

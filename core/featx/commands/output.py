@@ -25,6 +25,13 @@ def echo_json(value: Any) -> None:
     click.echo(text)
 
 
+def echo_json_line(value: Any) -> None:
+    """Write ``value`` as one line of JSON in ASCII to stdout, at once."""
+    import json
+
+    click.echo(json.dumps(value))
+
+
 @contextmanager
 def meter(unit: str, total: int | None = None) -> Iterator[Meter]:
     """Show on stderr how far a command is: a bar on a terminal, a line every 30 s elsewhere.
