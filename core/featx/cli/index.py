@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     echo_json,
     echo_table,
@@ -38,6 +39,7 @@ def command() -> None:
 @click.option(
     "--feature",
     metavar="NAME",
+    shell_complete=complete_feature,
     help="Clip feature, such as 'mfcc.summary'; by default 'embedding' or the only one.",
 )
 @click.option(

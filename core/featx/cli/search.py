@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.commands import (
+    complete_feature,
     echo_json,
     echo_table,
     gone_option,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
+    shell_complete=complete_feature,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding', the only "
     "one, or that with the column of --tag. Several are fused.",
 )
