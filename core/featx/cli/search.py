@@ -91,8 +91,8 @@ if TYPE_CHECKING:
     "weights",
     metavar="ASPECT=NUMBER",
     multiple=True,
-    help="Compare aspects (slices of the vectors), or several features, with these weights. May be "
-    "repeated.",
+    help="Compare aspects (slices of the vectors) with these weights, or several features, where "
+    "each one not named weighs 1. May be repeated.",
 )
 @click.option(
     "--only",
@@ -211,7 +211,7 @@ def command(
                 k=k,
                 among=among,
                 fusion=fusion,
-                weights=_numbers(weights) or dict.fromkeys(only, 1.0),
+                weights=_numbers(weights) or _alone(gallery, only),
                 beta=beta,
                 signed=signed,
             )
@@ -234,6 +234,14 @@ def _numbers(weights: Sequence[str]) -> dict[str, float]:
                 f"--weight must look like aspect=number, got {name}={text}."
             ) from None
     return numbers
+
+
+def _alone(gallery: Gallery, names: Sequence[str]) -> dict[str, float]:
+    """Return weights by which only these aspects, or features, count."""
+    weights = dict.fromkeys(names, 1.0)
+    if names and len(gallery.views) > 1:
+        return dict(gallery.view.complete(weights, rest=0.0))
+    return weights
 
 
 def _echo_answer(
