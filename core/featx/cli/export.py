@@ -40,7 +40,13 @@ _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
     shell_complete=complete_feature,
     help="Extractor or extractor.feature, separated by commas. May be repeated.",
 )
-@click.option("--track", "tracks", multiple=True, metavar="ID", help="Only this one. Repeatable.")
+@click.option(
+    "--track",
+    "tracks",
+    multiple=True,
+    metavar="ID",
+    help="Export only this track. May be repeated.",
+)
 @click.option(
     "--all-recipes",
     "outdated",

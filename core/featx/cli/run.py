@@ -45,7 +45,7 @@ _SHOWN_FAILURES = 20
 @click.option(
     "--new-ids",
     is_flag=True,
-    help="Give files second ids that STORE has under others; do not ask.",
+    help="Allow new ids for files that STORE has under other ids.",
 )
 @limit_options
 @click.pass_context

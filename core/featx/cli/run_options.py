@@ -37,10 +37,10 @@ def input_options(function: Decorated) -> Decorated:
             "--exclude",
             multiple=True,
             metavar="PATTERN",
-            help="Leave out files and folders, such as '*.wav', live or 'demos/*'. Repeatable.",
+            help="Ignore files and folders, such as '*.wav', live or 'demos/*'. May be repeated.",
         ),
         click.option(
-            "-0", "--null", is_flag=True, help="NUL bytes end the names on stdin (find -print0)."
+            "-0", "--null", is_flag=True, help="Names on stdin end with NUL bytes (find -print0)."
         ),
     ]
     for option in reversed(options):
@@ -55,7 +55,7 @@ def downmix_option(function: Decorated) -> Decorated:
         default="mean",
         show_default=True,
         metavar="WAY",
-        help="Of several channels: mean, left, right, or mid-side (the louder of both).",
+        help="Down-mix of several channels: mean, left, right, or mid-side (the louder of both).",
     )(function)
 
 
@@ -96,8 +96,8 @@ def run_options(function: Decorated) -> Decorated:
             metavar="NAME.FEATURE,...",
             shell_complete=complete_feature,
             multiple=True,
-            help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features (one "
-            "vector per track).",
+            help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features "
+            "(one vector per track) and events.",
         ),
         where_option,
         set_option,

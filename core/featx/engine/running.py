@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import tempfile
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
@@ -25,6 +23,7 @@ from featx.errors import ParameterError
 from featx.guarded.limits import available_cores, physical_memory
 from featx.registry import load_registry
 from featx.store import lock_store
+from featx.store.paths import TEMPORARY
 from featx.weights import unfinished
 
 if TYPE_CHECKING:
@@ -305,7 +304,7 @@ def _run_settings(
         open_timeout=max(timeout, _OPEN_SECONDS),
         memory=memory,
         provenance=_provenance(planned.extractors, threads),
-        stop_file=str(Path(tempfile.gettempdir()) / f"featx-stop-{token}"),
+        stop_file=os.path.abspath(planned.store / f"{TEMPORARY}stop-{token}"),  # noqa: PTH100
     )
 
 

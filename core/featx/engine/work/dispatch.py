@@ -17,7 +17,7 @@ from featx.engine.planning.survey import gone_note
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import Failure, RunSettings, ShardSummary, ShardTask
 from featx.engine.work.cutting import ShardCutter
-from featx.engine.work.runner import close_runners, collectors, run_shard
+from featx.engine.work.runner import close_runners, collectors, run_shard, stop_runners
 from featx.errors import FeatxError
 from featx.store import StoreWriter
 from featx.store.records import TrackRecord
@@ -184,7 +184,9 @@ class Dispatcher:
 
     def _stop(self, *, seconds: float) -> None:
         """Let workers finish their track within ``seconds``, then end them; keep what they did."""
-        Path(self.settings.stop_file).touch()
+        stop_runners(self.settings.token)
+        with contextlib.suppress(OSError):  # full: workers elsewhere finish their shards
+            Path(self.settings.stop_file).touch()
         for future in self.outstanding:
             future.cancel()
         with contextlib.suppress(KeyboardInterrupt):  # a second one: at once
@@ -204,7 +206,8 @@ class Dispatcher:
         interrupt.add_note(self.summary.line)
 
     def _close(self) -> None:
-        Path(self.settings.stop_file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(self.settings.stop_file).unlink(missing_ok=True)
         close_runners(self.settings.token)
         if self.own_pool:
             self.pool.shutdown()
