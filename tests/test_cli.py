@@ -499,7 +499,7 @@ def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
         "hang": ("import time; time.sleep(600)", "no answer within 3 s"),
         "misspelt": (BROKEN["misspelt"][0], "BROKEN: misspells a hook"),
         "heavy": ("import numpy\n" + GOOD, "imports numpy when it is listed"),
-        "off": ("import os; os._exit(7)", "switched off by --no-plugin"),
+        "off": ("import os; os._exit(7)", "disabled by --no-plugin"),
     }
     for name, (source, _) in killers.items():
         install(tmp_path, name, source)

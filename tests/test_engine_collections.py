@@ -486,7 +486,7 @@ def test_a_value_taken_over_keeps_its_shard(music: Path, tmp_path: Path) -> None
 def test_prune_refuses_what_is_hardly_meant(music: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
     go(music, store)
-    assert "Give what to forget" in call("prune", store, code=2).output
+    assert "Specify what to delete" in call("prune", store, code=2).output
     music.rename(tmp_path / "unmounted")
     assert "Is the disk mounted?" in call("prune", store, "--gone", code=2).output
     assert "Did you mean" in call("prune", store, "--track", "a/0001.wav", code=2).output
@@ -609,4 +609,4 @@ def test_recompute_says_what_it_cannot_compare(music: Path, tmp_path: Path) -> N
     ]
     assert report["compared"] == 4
     shutil.rmtree(music)
-    assert "whose file is there" in call("verify", store, "--recompute", "4", code=2).output
+    assert "whose file exists" in call("verify", store, "--recompute", "4", code=2).output

@@ -287,7 +287,7 @@ def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], st
         (("a.ogg", "--where", "artist"), "--where must look like name=value"),
         (
             ("--feature", "tags", "--tag", "piano", "--zscore"),
-            "--tag takes neither QUERY nor weights",
+            "--tag cannot be combined with QUERY",
         ),
     ],
 )

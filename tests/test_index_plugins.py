@@ -494,7 +494,7 @@ def test_unknown_names_and_parameters_are_explained(store: Path, log: Path) -> N
         featx.search(store, "007.ogg", index_params={"m": 4})
     with pytest.raises(StoreError, match="indexes holds no saved index"):
         featx.search(store, "007.ogg", index=store / "indexes")
-    with pytest.raises(PluginError, match="switched off"):
+    with pytest.raises(PluginError, match="disabled"):
         Gallery(open_store(store), index="spy", disabled=["spy"])
 
 

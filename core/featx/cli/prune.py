@@ -43,7 +43,7 @@ def command(
     from featx.store import prune
 
     if not (gone or recipes or tracks or failed):
-        raise click.UsageError("Give what to forget: --gone, --recipe, --track or --failed.")
+        raise click.UsageError("Specify what to delete: --gone, --recipe, --track or --failed.")
     report = prune(store, gone=gone, recipes=recipes, tracks=tracks, failed=failed, dry_run=not yes)
     if as_json:
         echo_json(report.to_json())

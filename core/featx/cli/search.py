@@ -214,7 +214,7 @@ def command(
             if view.recipe.weights.startswith("untrained"):
                 click.echo(
                     f"{view.recipe.short_name} is UNTRAINED in this store: its distances are "
-                    "those of a random network. featx ls lists what else is there.",
+                    "those of a random network. featx ls lists the other features.",
                     err=True,
                 )
         numbers = _weights(gallery, _numbers(weights), only)
@@ -231,7 +231,7 @@ def command(
             examples = _mixed(examples, parts, numbers or gallery.view.spec.aspects)
         if tag is not None:
             if examples or weights or only or zscore:
-                raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
+                raise click.UsageError("--tag cannot be combined with QUERY, weights or --zscore.")
             neighbours = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
             hint = " --where says which tracks are ranked." if where else ""

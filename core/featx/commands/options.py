@@ -93,7 +93,7 @@ def one_output(out: Path | None, output: Path | None) -> Path:
     """Return the argument OUT or what ``-o`` gives."""
     target = out or output
     if target is None or (out and output):
-        raise click.UsageError("Give what to write once: -o OUT.")
+        raise click.UsageError("Give the output once: -o OUT.")
     return target
 
 
@@ -149,7 +149,7 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
             if len(extractors) != 1:
                 raise ParameterError(
                     f"--set must name the extractor where there are several, got {pair!r}. "
-                    f"Write for instance {extractors[0]}.{pair}."
+                    f"Write for example {extractors[0]}.{pair}."
                 )
             owner = extractors[0]
         matches = [
@@ -224,7 +224,7 @@ def parse_size(text: str) -> int:
     """Return the bytes that ``2G``, ``500M`` or a plain number mean; a ``type`` of click."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise click.BadParameter(f"{text!r} is no size. Write for instance 2G or 500M.")
+        raise click.BadParameter(f"{text!r} is not a size. Write for example 2G or 500M.")
     return int(float(match["number"]) * _UNITS[match["unit"].upper()])
 
 

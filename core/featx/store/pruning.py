@@ -76,7 +76,7 @@ def prune(
         If ``store`` is damaged, in use by a run, or cannot be written.
     """
     if not (gone or recipes or tracks or failed):
-        raise ParameterError("prune must be given what to forget: gone, recipes, tracks or failed.")
+        raise ParameterError("prune must be given what to delete: gone, recipes, tracks or failed.")
     folder = Path(store).resolve()
     with lock_store(folder) if not dry_run else contextlib.nullcontext():
         with open_store(folder, gone=True) as opened:
@@ -110,8 +110,8 @@ def _gone(view: LedgerView, folder: Path) -> list[str]:
     names = [record.track_id for record in view.tracks() if is_gone(record.path)]
     if names and len(names) == view.count_tracks():
         raise ParameterError(
-            f"gone must leave some track, got a store of {len(names)} tracks in {folder} of which "
-            "no file is there. Is the disk mounted? Name the tracks one by one otherwise."
+            f"gone must not remove every track, got a store of {len(names)} tracks in {folder} "
+            f"of which no file exists. Is the disk mounted? Otherwise name the tracks one by one."
         )
     return names
 

@@ -95,7 +95,7 @@ def clip_feature(
         if view.spec.kind != "clip":
             clips = [name for name, item in views.items() if item.spec.kind == "clip"]
             raise ParameterError(
-                f"{feature} is no clip feature (one vector per track) but {view.spec.kind}. "
+                f"{feature} is not a clip feature (one vector per track) but {view.spec.kind}. "
                 f"Clip features of {views.name!r}: {listed(clips)}."
             )
         return view
