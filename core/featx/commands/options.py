@@ -9,35 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.commands.completion import complete_extractor
 from featx.commands.session import Session
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *(?P<unit>[KMGT]?)(i?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-
-def complete_extractor(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete the names of working extractors for the shell."""
-    del parameter
-    from click.shell_completion import CompletionItem
-
-    from featx.registry import load_registry
-
-    known = load_registry(disabled=context.ensure_object(Session).disabled)
-    return [
-        CompletionItem(known.shortest_name(name), help=item.spec.summary)
-        for name, item in known.extractors.items()
-        if known.shortest_name(name).startswith(incomplete)
-    ]
 
 
 def plugin_option(function: Decorated) -> Decorated:

@@ -23,6 +23,7 @@ from featx.store.writer import StoreWriter
 class PruneReport:
     """What `prune` forgets, or would: ids of tracks and recipes, numbers of results and failures.
 
+    Of the tracks, exports and searches still show ``shown``, whose files went since the last run.
     ``shards`` and ``bytes`` are freed. Values in a shard that holds others as well stay on the disk
     until those are forgotten, too.
     """
@@ -34,6 +35,7 @@ class PruneReport:
     shards: int
     bytes: int
     done: bool
+    shown: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -88,6 +90,7 @@ def prune(
                 "units": _failed(view) if failed else [],
             }
             results, freed = view.forgetting(entry)
+            shown = len(set(entry["tracks"]) - view.gone()) if gone else 0
         report = PruneReport(
             tracks=tuple(entry["tracks"]),
             recipes=tuple(entry["recipes"]),
@@ -96,6 +99,7 @@ def prune(
             shards=len(freed),
             bytes=sum(shard.size for shard in freed),
             done=not dry_run,
+            shown=shown,
         )
         if not dry_run:
             _forget(folder, entry, freed)
