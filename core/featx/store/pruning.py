@@ -23,14 +23,9 @@ from featx.store.writer import StoreWriter
 class PruneReport:
     """What `prune` forgets, or would: ids of tracks and recipes, numbers of results and failures.
 
-<<<<<<< HEAD
+    Of the tracks, exports and searches still show ``shown``, whose files went since the last run.
     ``shards`` and ``bytes`` are freed. ``shared`` results lie in shards with others that are
     needed; their bytes stay on the disk until those are forgotten, too.
-=======
-    Of the tracks, exports and searches still show ``shown``, whose files went since the last run.
-    ``shards`` and ``bytes`` are freed. Values in a shard that holds others as well stay on the disk
-    until those are forgotten, too.
->>>>>>> main
     """
 
     tracks: tuple[str, ...]
@@ -95,12 +90,8 @@ def prune(
                 "recipes": [opened.recipe(name).id for name in recipes],
                 "units": _failed(view) if failed else [],
             }
-<<<<<<< HEAD
             results, shared, freed = view.forgetting(entry)
-=======
-            results, freed = view.forgetting(entry)
             shown = len(set(entry["tracks"]) - view.gone()) if gone else 0
->>>>>>> main
         report = PruneReport(
             tracks=tuple(entry["tracks"]),
             recipes=tuple(entry["recipes"]),
