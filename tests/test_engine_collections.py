@@ -7,6 +7,8 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +367,37 @@ def test_second_ids_are_asked_for_first(music: Path, tmp_path: Path) -> None:
     assert go(music, store).computed == 0
 
 
+@pytest.mark.parametrize(("answer", "code", "tracks"), [("y\n", 0, 8), ("n\n", 2, 4)])
+def test_second_ids_are_asked_for_on_a_terminal(
+    music: Path, tmp_path: Path, site: Path, answer: str, code: int, tracks: int
+) -> None:
+    import pty
+
+    store = tmp_path / "s"
+    go(music, store)
+    (tmp_path / "more").mkdir()
+    words = ["run", "-p", "cheap", "-o", store, "-j", "1", music, tmp_path / "more"]
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "featx.cli", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        stdin=inside,
+        stdout=subprocess.PIPE,
+        stderr=inside,
+    )
+    os.close(inside)
+    output = b""
+    while b"[y/N]" not in output:
+        output += os.read(terminal, 1024)
+    assert b"Give them second ids?" in output
+    os.write(terminal, answer.encode())
+    process.communicate(timeout=120)
+    os.close(terminal)
+    assert process.returncode == code
+    with open_store(store) as opened:
+        assert len(opened.tracks) == tracks
+
+
 def test_a_moved_collection_may_get_other_ids_without_being_asked(
     music: Path, tmp_path: Path
 ) -> None:
@@ -396,6 +429,8 @@ def test_tag_gives_labels_without_extraction(music: Path, tmp_path: Path) -> Non
     assert digest(store) == before
     go(music, store, "native")
     assert open_store(store).tracks["a/0000.wav"].tags == {"artist": "Ana", "mood": "calm"}
+    again = call("tag", store, "-m", table)
+    assert "not taken: mood. Take them with: --column mood" in again.stdout
     assert json.loads(call("tag", store, "-m", table, "--json").stdout)["changed"] == 0
 
 
@@ -418,6 +453,7 @@ def test_prune_forgets_tracks_that_are_gone(music: Path, tmp_path: Path) -> None
     go(music, store)
     before, held = digest(store), shards(store)
     said = call("prune", store, "--gone").stdout
+    assert "since the last run" not in said
     assert "a/0000.wav\nto forget: 1 track, 0 recipes, 2 results, 0 failures; 2 shards" in said
     assert "Nothing was changed" in said
     assert shards(store) == held
@@ -431,6 +467,14 @@ def test_prune_forgets_tracks_that_are_gone(music: Path, tmp_path: Path) -> None
     report = verify(store)
     assert (report.damage, report.leftovers, report.lost) == ([], [], 0)
     assert go(music, store, "cheap", "native").computed == 0
+
+
+def test_prune_says_which_tracks_exports_still_hold(music: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    go(music, store)
+    (music / "a/0000.wav").unlink()
+    assert len(open_store(store).tracks) == 4  # no run has noted it
+    assert "1 track of these went since the last run" in call("prune", store, "--gone").stdout
 
 
 def test_prune_forgets_a_recipe_and_frees_its_shards(music: Path, tmp_path: Path) -> None:
@@ -455,6 +499,7 @@ def test_prune_forgets_failures_and_single_tracks(music: Path, tmp_path: Path) -
     go(music, store)
     said = call("prune", store, "--failed", "--track", "a/0000.wav", "--yes").stdout
     assert "forgotten: 1 track, 0 recipes, 1 result, 1 failure" in said
+    assert "1 of these results in shards with others: their bytes stay" in said
     counts = plan(music, store, extractors="cheap").counts()
     assert dict(counts.states["cheap"]) == {"new": 2, "fresh": 3}
     summary = go(music, store)
@@ -475,7 +520,7 @@ def test_a_value_taken_over_keeps_its_shard(music: Path, tmp_path: Path) -> None
 def test_prune_refuses_what_is_hardly_meant(music: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
     go(music, store)
-    assert "Give what to forget" in call("prune", store, code=2).output
+    assert "Specify what to delete" in call("prune", store, code=2).output
     music.rename(tmp_path / "unmounted")
     assert "Is the disk mounted?" in call("prune", store, "--gone", code=2).output
     assert "Did you mean" in call("prune", store, "--track", "a/0001.wav", code=2).output
@@ -598,4 +643,4 @@ def test_recompute_says_what_it_cannot_compare(music: Path, tmp_path: Path) -> N
     ]
     assert report["compared"] == 4
     shutil.rmtree(music)
-    assert "whose file is there" in call("verify", store, "--recompute", "4", code=2).output
+    assert "whose file exists" in call("verify", store, "--recompute", "4", code=2).output

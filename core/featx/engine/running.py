@@ -39,7 +39,7 @@ _NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results
 
 
 class OtherIdsError(ParameterError):
-    """Files would get second ids: most likely another folder was given than before."""
+    """Files would get new ids, most likely because another root folder was given."""
 
 
 class UntrainedWarning(UserWarning):
@@ -366,4 +366,11 @@ def _provenance(extractors: Sequence[PreparedExtractor], threads: int) -> Mappin
         "threads": threads,
         "devices": {extractor.name: extractor.device for extractor in extractors},
         "packages": versions,
+        "licences": {extractor.full_name: _licences(extractor) for extractor in extractors},
     }
+
+
+def _licences(extractor: PreparedExtractor) -> Mapping[str, str]:
+    """Return the licences of an extractor and, where it has trained ones, of its weights."""
+    weights = extractor.spec.weights if extractor.weights else None
+    return {"extractor": extractor.spec.licence, "weights": weights.licence if weights else ""}

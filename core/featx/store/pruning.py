@@ -23,17 +23,20 @@ from featx.store.writer import StoreWriter
 class PruneReport:
     """What `prune` forgets, or would: ids of tracks and recipes, numbers of results and failures.
 
-    ``shards`` and ``bytes`` are freed. Values in a shard that holds others as well stay on the disk
-    until those are forgotten, too.
+    Of the tracks, exports and searches still show ``shown``, whose files went since the last run.
+    ``shards`` and ``bytes`` are freed. ``shared`` results lie in shards with others that are
+    needed; their bytes stay on the disk until those are forgotten, too.
     """
 
     tracks: tuple[str, ...]
     recipes: tuple[str, ...]
     results: int
     failures: int
+    shared: int
     shards: int
     bytes: int
     done: bool
+    shown: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -74,7 +77,7 @@ def prune(
         If ``store`` is damaged, in use by a run, or cannot be written.
     """
     if not (gone or recipes or tracks or failed):
-        raise ParameterError("prune must be given what to forget: gone, recipes, tracks or failed.")
+        raise ParameterError("prune must be given what to delete: gone, recipes, tracks or failed.")
     folder = Path(store).resolve()
     with lock_store(folder) if not dry_run else contextlib.nullcontext():
         with open_store(folder, gone=True) as opened:
@@ -87,15 +90,18 @@ def prune(
                 "recipes": [opened.recipe(name).id for name in recipes],
                 "units": _failed(view) if failed else [],
             }
-            results, freed = view.forgetting(entry)
+            results, shared, freed = view.forgetting(entry)
+            shown = len(set(entry["tracks"]) - view.gone()) if gone else 0
         report = PruneReport(
             tracks=tuple(entry["tracks"]),
             recipes=tuple(entry["recipes"]),
             results=results,
             failures=len(entry["units"]),
+            shared=shared,
             shards=len(freed),
             bytes=sum(shard.size for shard in freed),
             done=not dry_run,
+            shown=shown,
         )
         if not dry_run:
             _forget(folder, entry, freed)
@@ -106,8 +112,8 @@ def _gone(view: LedgerView, folder: Path) -> list[str]:
     names = [record.track_id for record in view.tracks() if is_gone(record.path)]
     if names and len(names) == view.count_tracks():
         raise ParameterError(
-            f"gone must leave some track, got a store of {len(names)} tracks in {folder} of which "
-            "no file is there. Is the disk mounted? Name the tracks one by one otherwise."
+            f"gone must not remove every track, got a store of {len(names)} tracks in {folder} "
+            f"of which no file exists. Is the disk mounted? Otherwise name the tracks one by one."
         )
     return names
 
@@ -121,10 +127,13 @@ def _failed(view: LedgerView) -> list[list[str]]:
 
 
 def _forget(folder: Path, entry: dict[str, Any], freed: Iterable[CommittedShard]) -> None:
-    """Commit first, then delete: a kill in between leaves files that no ledger commits."""
+    """Commit first, then delete: a kill in between leaves files that no ledger commits.
+
+    Shards are revoked before their tracks are forgotten, so that the same command can be repeated.
+    """
     with StoreWriter(folder, provenance={}) as writer:
-        writer.forget(**entry)
         writer.revoke([(shard.recipe, shard.sha256) for shard in freed])
+        writer.forget(**entry)
     for shard in freed:
         path = folder / shard.path
         regular_file(folder, shard.path)

@@ -301,7 +301,10 @@ def inspect_merged(file: h5py.File, size: int) -> dict[str, Any]:
     require(isinstance(listed, list), "recipes must be a list")
     names = []
     for item in listed:
-        require(isinstance(item, dict) and set(item) == {"name", "recipe"}, "recipes are damaged")
+        fits = isinstance(item, dict) and set(item) == {"name", "recipe", "licences"}
+        require(fits and isinstance(item["licences"], dict), "recipes are damaged")
+        pairs = item["licences"].items()
+        require(all(isinstance(text, str) for pair in pairs for text in pair), "no licences")
         Recipe.from_json(item["recipe"])
         names.append(item["name"])
     require(len(set(names)) == len(names), "recipes must differ in name")
@@ -392,7 +395,7 @@ def inspect(path: str, kind: str) -> dict[str, Any]:
     except (FeatxError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         return {"refused": " ".join(str(error).split())[:500] or type(error).__name__}
     except MemoryError:
-        return {"refused": "it asks for too much memory"}
+        return {"refused": "it requires too much memory"}
 
 
 def limit_resources() -> None:
