@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.cli.run_file import run_file_values
 from featx.commands import EXIT_FAILURES, echo_json_line, registry
-from featx.environments import Environment, run_in_environment, split_by_environment
 from featx.errors import ParameterError
+
+if TYPE_CHECKING:
+    from featx.environments import Environment
 
 #: Options whose values belong to an extractor, with what ends its name.
 _OF_EXTRACTORS = {
@@ -27,6 +29,8 @@ def run_elsewhere(context: click.Context, options: dict[str, Any]) -> int | None
     Their names, and all that belongs to them, are taken out of ``options``. Returns an exit code;
     None if all extractors are installed here.
     """
+    from featx.environments import run_in_environment, split_by_environment
+
     here, elsewhere = split_by_environment(options["plugins"], registry().extractors)
     if not elsewhere:
         return None
