@@ -132,8 +132,11 @@ def strip(axes: Axes, events: Events, shown: float) -> None:
     """
     ends = events.starts if events.ends is None else events.ends
     tints: dict[str, str] = {}
-    names = events.labels or [""] * len(events.starts)
-    for index, (start, end, label) in enumerate(zip(events.starts, ends, names, strict=True)):
+    spans: dict[tuple[float, float], list[str]] = {}
+    for start, end, name in zip(events.starts, ends, _span_texts(events), strict=True):
+        spans.setdefault((start, end), []).append(name)
+    for index, ((start, end), several) in enumerate(spans.items()):
+        label = " / ".join(filter(None, several))  # candidates of one span, such as tempi
         key = label or str(index % 2)
         tint = "#E5E9F0" if key in ("N", "X") else tints.setdefault(key, _tint(len(tints)))
         axes.axvspan(start, end, facecolor=tint, edgecolor="white", linewidth=1.0)
@@ -158,6 +161,17 @@ def strip(axes: Axes, events: Events, shown: float) -> None:
     )
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def _span_texts(events: Events) -> list[str]:
+    """Return labels, or where there are none the numbers of the first further column."""
+    if events.labels:
+        return list(events.labels)
+    columns = (np.asarray(column) for column in events.columns.values())
+    numbers = next((column for column in columns if column.dtype.kind == "f"), None)
+    if numbers is None:
+        return [""] * len(events)
+    return [f"{number:.4g}" for number in numbers.tolist()]
 
 
 def _label_size(label: str, share: float) -> float:
@@ -220,7 +234,8 @@ def notes(axes: Axes, events: Events, frequencies: DoubleArray, colour: str) -> 
 def instants(targets: Sequence[Axes], events: Events, colour: str, *, labelled: bool) -> Any:
     """Draw events as vertical lines over every panel, their labels above the first of these.
 
-    Many events are ticks at the upper edge: lines would hide what is below.
+    Many events are ticks at the upper edge, strong ones twice as long: lines would hide what is
+    below.
     """
     from matplotlib.lines import Line2D
 
@@ -231,7 +246,8 @@ def instants(targets: Sequence[Axes], events: Events, colour: str, *, labelled: 
         (~strong, 0.9, (0, (4, 2)) if few else "-"),
     ):
         starts = events.starts[chosen]
-        bottom = 0.0 if len(starts) <= MAX_LABELS else 1 - _TICK
+        tick = 2 * _TICK if chosen is strong else _TICK
+        bottom = 0.0 if len(starts) <= MAX_LABELS else 1 - tick
         for axes in targets:
             across = axes.get_xaxis_transform()
             axes.vlines(starts, bottom, 1, transform=across, color=colour, lw=width, ls=style)
