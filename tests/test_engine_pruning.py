@@ -138,6 +138,7 @@ def test_prune_forgets_failures_and_single_tracks(music: Path, tmp_path: Path) -
     go(music, store)
     said = call("prune", store, "--failed", "--track", "a/0000.wav", "--yes").stdout
     assert "forgotten: 1 track, 0 recipes, 1 result, 1 failure" in said
+    assert "1 of these results in shards with others: their bytes stay" in said
     counts = plan(music, store, extractors="cheap").counts()
     assert dict(counts.states["cheap"]) == {"new": 2, "fresh": 3}
     summary = go(music, store)
