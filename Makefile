@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render beats game-music checkpoints singing trends clean
+.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render beats game-music checkpoints singing trends contrastive clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -101,6 +101,13 @@ CHECKPOINTS ?= checkpoints
 checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
+
+# weights of contrastive: 27 packages of Debian (3.5 GB), what two teachers give for them, training; about an hour on
+# one core (weights first: featx weights import artist-siamese and musicnn; sound fonts: fluid-soundfont-gm
+# opl3-soundfont)
+CONTRASTIVE ?= contrastive
+contrastive: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/contrastive.py $(CONTRASTIVE) --midi $(MIDI)
 
 # the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
 SINGING ?= plugins/featx-onset/src/featx_onset/weights
