@@ -70,8 +70,8 @@ def _tensor(name: str, entry: dict[int, int | bytes], data: bytes) -> FloatArray
             f"tensor {name} must be float32 in the one data file, got {entry!r:.80}."
         )
     shape = tuple(
-        int(dict(_fields(bytes(dim))).get(1, 0))  # type: ignore[arg-type]
-        for _, dim in _fields(bytes(entry.get(_SHAPE, b"")))  # type: ignore[arg-type]
+        int(dict(_fields(bytes(dim))).get(1, 0))
+        for _, dim in _fields(bytes(entry.get(_SHAPE, b"")))
     )
     values: FloatArray = np.frombuffer(data, "<f4", size // 4, offset).reshape(shape)
     return values

@@ -39,7 +39,8 @@ class Affine(nn.Module):
 
     def highest(self, low: Tensor, high: Tensor) -> Tensor:
         """Return the largest result for values within ``low..high``, both ``(..., size)``."""
-        return self(torch.where(self.scale > 0, high, low))
+        highest: Tensor = self(torch.where(self.scale > 0, high, low))
+        return highest
 
 
 class Timbral(nn.Module):

@@ -35,7 +35,7 @@ class Teacher:
     @property
     def dim(self) -> int:
         """Numbers per frame."""
-        return next(iter(self.values.values())).shape[1]
+        return int(next(iter(self.values.values())).shape[1])
 
     def at(self, track_id: str, seconds: float) -> FloatArray:
         """Return the frame whose centre is nearest to ``seconds``; NaN of an unknown track."""
