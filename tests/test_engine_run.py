@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import tracemalloc
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,7 @@ import featx
 from featx import ParameterError, PluginError, StoreError, WeightsError, open_store
 from featx.engine import PlanCounts, RunSummary, UntrainedWarning, plan, run
 from featx.engine.planning.changes import recipe_changes
+from featx.engine.tasks import Failure
 from featx.store import lock_store, verify
 
 
@@ -494,6 +496,9 @@ class Watching:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def failed(self, failures: Sequence[Failure], *, known: bool) -> None:
+        self.notes += [f"{failure.track_id} {known}" for failure in failures]
 
     def update(self, summary: RunSummary) -> None:
         self.done.append(summary.done)

@@ -266,7 +266,7 @@ def test_command_writes_json(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [("c.ogg",), ("--aspect", "mood=d.ogg"), ("--feature", "tags", "--tag", "piano")]
+    "query", [("c.ogg",), ("--from", "mood=d.ogg"), ("--feature", "tags", "--tag", "piano")]
 )
 def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], store: Path) -> None:
     found = json.loads(run(store, *query, "--where", "artist=Cyd", "--json"))
@@ -339,7 +339,7 @@ def test_command_knows_all_kinds_of_queries(store: Path) -> None:
     set_ = json.loads(run(store, "--query-where", "artist=Bob", "--fusion", "prototype", "--json"))
     assert {item["track_id"] for item in set_["neighbours"]} == set(IDS) - {"d.ogg", "e.ogg"}
     mixed = json.loads(
-        run(store, "--aspect", "genre=a.ogg", "--aspect", "mood=b.ogg", "--weight", "genre=1",
+        run(store, "--from", "genre=a.ogg", "--from", "mood=b.ogg", "--weight", "genre=1",
             "--weight", "mood=-1", "--signed", "--json")
     )  # fmt: skip
     expected = search(
@@ -358,7 +358,9 @@ def test_command_knows_all_kinds_of_queries(store: Path) -> None:
     [
         (),
         ("--query-where", "artist=Nobody"),
-        ("a.ogg", "--aspect", "genre=b.ogg"),
+        ("a.ogg", "b.ogg", "--from", "genre=b.ogg"),
+        ("a.ogg", "--from", "colour=b.ogg"),
+        ("a.ogg", "-o", "list.txt"),
         ("a.ogg", "--tag", "piano"),
         ("a.ogg", "--weight", "genre"),
         ("a.ogg", "--weight", "genre=much"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from featx.progress import Meter
     from featx.types import FloatArray
 
-__all__ = ["PERTURBATIONS", "movement", "perturb", "robustness_task"]
+__all__ = ["PERTURBATIONS", "movement", "perturb", "robustness_task", "write_copies"]
 
 #: Name -> what is done.
 PERTURBATIONS = {
@@ -172,7 +172,7 @@ def robustness_task(
         raise ParameterError(f"tracks must be two at least, got {len(rows)}.")
     meter = choose_meter("tracks degraded") if progress else None
     try:
-        listing = _copies(rows, work, exclude, seed, meter)
+        listing = write_copies(rows, work, exclude, seed=seed, meter=meter)
     finally:
         if meter is not None:
             meter.end()
@@ -240,14 +240,19 @@ def _median_interval(values: Any, seed: int) -> tuple[float, float]:
     return bootstrap(lambda rows: float(np.median(values[rows])), len(values), seed=seed)
 
 
-def _copies(
+def write_copies(
     rows: Sequence[Any],
     work: Path,
     exclude: str,
-    seed: int,
-    meter: Meter | None,
+    *,
+    seed: int = 0,
+    meter: Meter | None = None,
 ) -> Path:
-    """Write the copies that are not there, and a manifest of all."""
+    """Write the missing degraded copies of ``rows`` below ``work``, and a manifest of all.
+
+    Its columns are ``variant``, ``group`` (the column ``exclude`` of the row) and ``own``, the
+    number of the row.
+    """
     work.mkdir(parents=True, exist_ok=True)
     listing = work / "copies.csv"
     if meter is not None:

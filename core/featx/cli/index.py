@@ -56,7 +56,7 @@ def command() -> None:
     help="Set a parameter of the index. May be repeated.",
 )
 @click.option(
-    "--zscore", is_flag=True, help="Scale every dimension to mean 0 and deviation 1 first."
+    "--zscore", is_flag=True, help="Scale every dimension to mean 0 and standard deviation 1 first."
 )
 @click.option(
     "-o",

@@ -13,7 +13,7 @@ _SHOWN = 20
 
 @click.command("prune")
 @click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--gone", is_flag=True, help="Tracks whose file is gone.")
+@click.option("--gone", is_flag=True, help="Tracks whose file no longer exists.")
 @click.option(
     "--recipe",
     "recipes",
@@ -22,8 +22,10 @@ _SHOWN = 20
     help="A recipe as featx ls names it, such as mfcc@0123abcd. May be repeated.",
 )
 @click.option("--track", "tracks", multiple=True, metavar="ID", help="A track. May be repeated.")
-@click.option("--failed", is_flag=True, help="Failures, so that the next run tries again.")
-@click.option("--yes", is_flag=True, help="Do it; otherwise only say what would be forgotten.")
+@click.option("--failed", is_flag=True, help="Failures; the next run tries these tracks again.")
+@click.option(
+    "--yes", is_flag=True, help="Delete the results; without it, the command only lists them."
+)
 @json_option
 def command(
     store: Path,
@@ -34,7 +36,7 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Forget results of STORE, and delete the shards that nothing needs any more.
+    """Delete results from STORE.
 
     Without --yes nothing is changed. What is forgotten counts as never computed.
     """

@@ -28,11 +28,14 @@ from featx.commands.options import (
 from featx.commands.output import (
     column_widths,
     counted,
+    duration_text,
     echo_json,
+    echo_json_line,
     echo_table,
     meter,
     printable,
     progress,
+    size_text,
 )
 from featx.commands.session import (
     EXIT_DAMAGED,
@@ -56,7 +59,9 @@ __all__ = [
     "column_widths",
     "complete_extractor",
     "counted",
+    "duration_text",
     "echo_json",
+    "echo_json_line",
     "echo_table",
     "exit_code",
     "gone_option",
@@ -81,5 +86,6 @@ __all__ = [
     "replacing",
     "session",
     "set_option",
+    "size_text",
     "split_names",
 ]

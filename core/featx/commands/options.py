@@ -90,7 +90,9 @@ def overwrite_option(function: Decorated) -> Decorated:
 def gone_option(function: Decorated) -> Decorated:
     """Add ``--gone``: also tracks whose file is gone."""
     return click.option(
-        "--gone", is_flag=True, help="Also tracks whose file is gone, as the last run noted."
+        "--gone",
+        is_flag=True,
+        help="Include tracks whose file no longer exists, as recorded by the last run.",
     )(function)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from featx.errors import ParameterError
 from featx.store.catalogue import CommittedShard, LedgerView
 from featx.store.locking import lock_store
-from featx.store.paths import is_gone, sync_folder
+from featx.store.paths import is_gone, regular_file, sync_folder
 from featx.store.reading import open_store
 from featx.store.sources import FolderSource
 from featx.store.writer import StoreWriter
@@ -56,7 +56,7 @@ def prune(
     store : path
         A store folder.
     gone : bool
-        Tracks whose file is gone.
+        Tracks whose file no longer exists.
     recipes : sequence of str
         Recipes, named as the store lists them, such as ``mfcc@0123abcd``.
     tracks : sequence of str
@@ -127,5 +127,6 @@ def _forget(folder: Path, entry: dict[str, Any], freed: Iterable[CommittedShard]
         writer.revoke([(shard.recipe, shard.sha256) for shard in freed])
     for shard in freed:
         path = folder / shard.path
-        path.unlink(missing_ok=True)
+        regular_file(folder, shard.path)
+        path.unlink()
         sync_folder(path.parent)

@@ -41,7 +41,7 @@ def _complete_preset(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write: .png, .pdf or .svg.  [default: AUDIO's name with .png, here]",
+    help="Image file to write: .png, .pdf or .svg.  [default: AUDIO's name with .png, here]",
 )
 @click.option(
     "-s",
