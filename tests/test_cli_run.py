@@ -106,7 +106,7 @@ def test_features_and_limits(music: Path, tmp_path: Path) -> None:
         (["-p", "cheap", "--features", "x,,y"], "--features must be names"),
         (["-p", "weighty"], "weighty has no weights yet."),
         (["-p", "weighty", "--weights", "a=1", "--weights", "b"], "--weights must be one path"),
-        (["-p", "cheap", "--memory", "lots"], "'lots' is no size"),
+        (["-p", "cheap", "--memory", "lots"], "'lots' is not a size"),
         (["-p", "cheap", "--no-plugin", "faulty"], "'cheap' is not installed"),
         ([], "Missing option"),
     ],

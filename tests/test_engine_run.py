@@ -385,6 +385,15 @@ def test_changes_of_a_recipe_are_told_in_words() -> None:
 
 
 # ------------------------------------------------------------------ weights, executors, memory
+def test_plan_names_parameters_that_weights_were_not_made_with(music: Path, tmp_path: Path) -> None:
+    pytest.importorskip("featx_samplecnn")
+    assert plan(music, tmp_path / "s", extractors="samplecnn").notes() == []
+    planned = plan(music, tmp_path / "s", extractors="samplecnn", params={"first_padding": True})
+    (note,) = planned.notes()
+    assert note.startswith("samplecnn: first_padding=True instead of False, with which /")
+    assert "without --set the right ones are taken" in note
+
+
 def save(path: Path, value: float) -> Path:
     from featx.weights import save_weights
 

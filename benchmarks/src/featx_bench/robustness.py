@@ -119,7 +119,7 @@ def movement(
     for row in range(n):
         others = names != names[row] if groups is None or names[row] else np.arange(n) != row
         if not others.any():
-            raise ParameterError("tracks must be of two groups at least.")
+            raise ParameterError("tracks must belong to at least two groups.")
         distances = 1.0 - a[others] @ a[row]
         median = float(np.median(distances))
         ratio[row] = moved[row] / median if median > 0 else math.inf
@@ -169,7 +169,7 @@ def robustness_task(
     if limit and len(rows) > limit:
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).round().astype(int)]
     if len(rows) < 2:
-        raise ParameterError(f"tracks must be two at least, got {len(rows)}.")
+        raise ParameterError(f"at least two tracks are required, got {len(rows)}.")
     meter = choose_meter("tracks degraded") if progress else None
     try:
         listing = write_copies(rows, work, exclude, seed=seed, meter=meter)

@@ -339,7 +339,7 @@ def _of_queries(
 ) -> Result:
     if not len(scores.values):
         raise ParameterError(
-            f"queries of {metric} must be one at least, got none: no label is shared by two tracks."
+            f"{metric} needs at least one query, got none: no label is shared by two tracks."
         )
     clusters = None
     if cluster:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     echo_json,
     gone_option,
@@ -36,6 +37,7 @@ _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
     "--features",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_feature,
     help="Extractor or extractor.feature, separated by commas. May be repeated.",
 )
 @click.option(

@@ -43,7 +43,7 @@ def command(
     from featx.store import prune
 
     if not (gone or recipes or tracks or failed):
-        raise click.UsageError("Give what to forget: --gone, --recipe, --track or --failed.")
+        raise click.UsageError("Specify what to delete: --gone, --recipe, --track or --failed.")
     report = prune(store, gone=gone, recipes=recipes, tracks=tracks, failed=failed, dry_run=not yes)
     if as_json:
         echo_json(report.to_json())
@@ -58,5 +58,10 @@ def command(
         f"{counted(report.failures, 'failure')}; {counted(report.shards, 'shard')} "
         f"{'deleted' if yes else 'to delete'}, {report.bytes / 1e6:.1f} MB"
     )
+    if not yes and report.shown:
+        click.echo(
+            f"{counted(report.shown, 'track')} of these went since the last run: exports and "
+            "searches hold them until the next featx run, or --yes."
+        )
     if not yes:
         click.echo("Nothing was changed; add --yes to do it.")

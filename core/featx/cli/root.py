@@ -38,7 +38,7 @@ class RootGroup(CommandGroup):
                 package, _ = self.packages[name]
                 ctx.fail(
                     f"Command {name!r} comes with {package}, which is not installed or is "
-                    f"switched off. Run: pip install {package}"
+                    f"disabled. Run: pip install {package}"
                 )
             hint = meant(name, [*self.list_commands(ctx), *self.packages])
             ctx.fail(f"No such command {name!r}.{hint}")

@@ -10,6 +10,7 @@ import click
 
 from featx.cli.run_file import config_option
 from featx.commands import (
+    complete_feature,
     json_option,
     no_plugin_option,
     parse_pairs,
@@ -93,6 +94,7 @@ def run_options(function: Decorated) -> Decorated:
         click.option(
             "--features",
             metavar="NAME.FEATURE,...",
+            shell_complete=complete_feature,
             multiple=True,
             help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features "
             "(one vector per track) and events.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     echo_json,
     echo_table,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
+    shell_complete=complete_feature,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding', the only "
     "one, or that with the column of --tag. Several are fused.",
 )
@@ -92,8 +94,8 @@ if TYPE_CHECKING:
     "weights",
     metavar="ASPECT=NUMBER",
     multiple=True,
-    help="Compare aspects (slices of the vectors), or several features, with these weights. May be "
-    "repeated.",
+    help="Compare aspects (slices of the vectors) with these weights, or several features, where "
+    "each one not named weighs 1. May be repeated.",
 )
 @click.option(
     "--only",
@@ -212,10 +214,10 @@ def command(
             if view.recipe.weights.startswith("untrained"):
                 click.echo(
                     f"{view.recipe.short_name} is UNTRAINED in this store: its distances are "
-                    "those of a random network. featx ls lists what else is there.",
+                    "those of a random network. featx ls lists the other features.",
                     err=True,
                 )
-        numbers = _numbers(weights) or dict.fromkeys(only, 1.0)
+        numbers = _weights(gallery, _numbers(weights), only)
         parts = parse_mapping("--from", sources)
         tracks = opened.tracks
         among = None
@@ -229,7 +231,7 @@ def command(
             examples = _mixed(examples, parts, numbers or gallery.view.spec.aspects)
         if tag is not None:
             if examples or weights or only or zscore:
-                raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
+                raise click.UsageError("--tag cannot be combined with QUERY, weights or --zscore.")
             neighbours = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
             hint = " --where says which tracks are ranked." if where else ""
@@ -298,6 +300,14 @@ def _numbers(weights: Sequence[str]) -> dict[str, float]:
                 f"--weight must look like aspect=number, got {name}={text}."
             ) from None
     return numbers
+
+
+def _weights(gallery: Gallery, numbers: dict[str, float], only: Sequence[str]) -> dict[str, float]:
+    """Return the weights of aspects; of several features all, where one has a weight."""
+    weights = numbers or dict.fromkeys(only, 1.0)
+    if weights and len(gallery.views) > 1:
+        return dict(gallery.view.complete(weights, rest=0.0 if only else 1.0))
+    return weights
 
 
 def _echo_answer(

@@ -39,7 +39,7 @@ _NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results
 
 
 class OtherIdsError(ParameterError):
-    """Files would get second ids: most likely another folder was given than before."""
+    """Files would get new ids, most likely because another root folder was given."""
 
 
 class UntrainedWarning(UserWarning):

@@ -112,7 +112,8 @@ class FileVectors:
                 if here[name] != there[name]
             ]
             raise ParameterError(
-                f"audio files as queries must be computed as the store was, but here there are "
+                f"audio files as queries must be computed with the settings of the store, but "
+                f"here there are "
                 f"{', '.join(changed)}. Run the extraction again, or name the weights with "
                 "--weights-file (in Python weights_file=)."
             )

@@ -270,6 +270,8 @@ class Gallery:
         """Find the nearest tracks; the parameters are those of `featx.search`."""
         if fusion not in FUSIONS:
             raise ParameterError(f"fusion must be one of {listed(FUSIONS)}, got {fusion!r}.")
+        if weights and isinstance(self.view, FusedView) and not isinstance(query, Mapping):
+            weights = self.view.complete(weights)
         examples = examples_of(query)
         excluded = self._excluded(k, exclude, [*examples, overall])
         vectors = [self.vector(example) for example in examples]

@@ -105,7 +105,7 @@ class CatalogueFile:
                     continue
                 raise StoreError(
                     f"catalogue of {self.folder} cannot be written: {error}. "
-                    "Set FEATX_CACHE to a folder with some space."
+                    "Set FEATX_CACHE to a folder with enough free space."
                 ) from error
             return
 

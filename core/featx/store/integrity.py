@@ -123,7 +123,7 @@ def verify(
     if is_merged_file(path):
         if clean or repair:
             raise ParameterError(
-                f"clean and repair must be asked of a store folder, got {path}. Merge it again."
+                f"clean and repair require a store folder, got {path}. Merge it again."
             )
         _verify_merged(path, report, time_limit)
         report.seconds = time.monotonic() - started

@@ -66,9 +66,9 @@ def decode_line(line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise BadLineError(f"the line is no JSON ({error})") from error
+        raise BadLineError(f"the line is not valid JSON ({error})") from error
     if not isinstance(entry, dict):
-        raise BadLineError("the line is no JSON object")
+        raise BadLineError("the line is not a JSON object")
     return entry
 
 

@@ -23,6 +23,7 @@ from featx.store.writer import StoreWriter
 class PruneReport:
     """What `prune` forgets, or would: ids of tracks and recipes, numbers of results and failures.
 
+    Of the tracks, exports and searches still show ``shown``, whose files went since the last run.
     ``shards`` and ``bytes`` are freed. Values in a shard that holds others as well stay on the disk
     until those are forgotten, too.
     """
@@ -34,6 +35,7 @@ class PruneReport:
     shards: int
     bytes: int
     done: bool
+    shown: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -74,7 +76,7 @@ def prune(
         If ``store`` is damaged, in use by a run, or cannot be written.
     """
     if not (gone or recipes or tracks or failed):
-        raise ParameterError("prune must be given what to forget: gone, recipes, tracks or failed.")
+        raise ParameterError("prune must be given what to delete: gone, recipes, tracks or failed.")
     folder = Path(store).resolve()
     with lock_store(folder) if not dry_run else contextlib.nullcontext():
         with open_store(folder, gone=True) as opened:
@@ -88,6 +90,7 @@ def prune(
                 "units": _failed(view) if failed else [],
             }
             results, freed = view.forgetting(entry)
+            shown = len(set(entry["tracks"]) - view.gone()) if gone else 0
         report = PruneReport(
             tracks=tuple(entry["tracks"]),
             recipes=tuple(entry["recipes"]),
@@ -96,6 +99,7 @@ def prune(
             shards=len(freed),
             bytes=sum(shard.size for shard in freed),
             done=not dry_run,
+            shown=shown,
         )
         if not dry_run:
             _forget(folder, entry, freed)
@@ -106,8 +110,8 @@ def _gone(view: LedgerView, folder: Path) -> list[str]:
     names = [record.track_id for record in view.tracks() if is_gone(record.path)]
     if names and len(names) == view.count_tracks():
         raise ParameterError(
-            f"gone must leave some track, got a store of {len(names)} tracks in {folder} of which "
-            "no file is there. Is the disk mounted? Name the tracks one by one otherwise."
+            f"gone must not remove every track, got a store of {len(names)} tracks in {folder} "
+            f"of which no file exists. Is the disk mounted? Otherwise name the tracks one by one."
         )
     return names
 

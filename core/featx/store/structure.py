@@ -392,7 +392,7 @@ def inspect(path: str, kind: str) -> dict[str, Any]:
     except (FeatxError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         return {"refused": " ".join(str(error).split())[:500] or type(error).__name__}
     except MemoryError:
-        return {"refused": "it asks for too much memory"}
+        return {"refused": "it requires too much memory"}
 
 
 def limit_resources() -> None:

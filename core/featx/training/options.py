@@ -192,12 +192,12 @@ class GradientParams(TrainingParams):
         super().__post_init__()
         if self.schedule == "constant" and not (self.epochs or self.steps or self.early_stop):
             raise ParameterError(
-                "epochs must be given where nothing else ends the training, got None. "
+                "epochs must be given if nothing else ends the training, got None. "
                 "Set epochs, steps or early_stop."
             )
         if self.schedule == "plateau" and not (self.epochs or self.steps or self.early_stop):
             raise ParameterError(
-                "early_stop must be > 0 where nothing else ends a plateau schedule, got 0. "
+                "early_stop must be > 0 if nothing else ends a plateau schedule, got 0. "
                 "Set epochs, steps or early_stop."
             )
 

@@ -324,7 +324,7 @@ def _expand(item: str) -> list[str]:
         raise ParameterError(f"inputs must exist, got {item!r}.")
     matches = sorted(glob.glob(item, recursive=True))  # noqa: PTH207
     if not matches:
-        raise ParameterError(f"inputs must exist, got {item!r}, which nothing matches.")
+        raise ParameterError(f"inputs must exist, got {item!r}, which matches no file.")
     return [_absolute(path) for path in matches]
 
 

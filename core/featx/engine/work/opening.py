@@ -291,6 +291,6 @@ def _read_weights(
     if actual != prepared.recipe.weights:
         raise WeightsError(
             f"{prepared.weights} must have SHA-256 {prepared.recipe.weights}, got {actual}. It "
-            "changed since the run began; run again."
+            f"has changed since the run started; run again."
         )
     return load_weights(prepared.weights)

@@ -155,7 +155,7 @@ def draw(
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ParameterError(
-            "pictures need matplotlib, which comes with featx-plot. Run: pip install featx-plot"
+            "plots require matplotlib, which comes with featx-plot. Run: pip install featx-plot"
         ) from error
     from featx_samplecnn.filters import sorted_spectra
 
