@@ -366,4 +366,11 @@ def _provenance(extractors: Sequence[PreparedExtractor], threads: int) -> Mappin
         "threads": threads,
         "devices": {extractor.name: extractor.device for extractor in extractors},
         "packages": versions,
+        "licences": {extractor.full_name: _licences(extractor) for extractor in extractors},
     }
+
+
+def _licences(extractor: PreparedExtractor) -> Mapping[str, str]:
+    """Return the licences of an extractor and, where it has trained ones, of its weights."""
+    weights = extractor.spec.weights if extractor.weights else None
+    return {"extractor": extractor.spec.licence, "weights": weights.licence if weights else ""}
