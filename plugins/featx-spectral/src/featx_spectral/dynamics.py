@@ -63,7 +63,6 @@ class DynamicsExtractor(Extractor):
         """Take the parameters."""
         super().open(context)
         self._front_end = dynamics_front_end(context.params)
-        self._rate = context.resolved.sr / float(self._front_end.hop)
         self._n_mfcc = context.params.n_mfcc
 
     def extract(self, tracks: Sequence[Track]) -> list[Features]:
@@ -75,7 +74,7 @@ class DynamicsExtractor(Extractor):
         static, derivatives = frames[:, : self._n_mfcc], frames[:, self._n_mfcc :]
         parts = (
             derivatives.std(axis=0, dtype=np.float64),
-            modulation(static, rate=self._rate).ravel(),
+            modulation(static, rate=track.sr / float(self._front_end.hop)).ravel(),
             shape(static).ravel(),
         )
         return np.concatenate(parts).astype(np.float32)
