@@ -217,15 +217,30 @@ def won(vectors: FloatArray, triplets: AnyArray) -> float:
     return float((near < far).mean())
 
 
+_DRAWN: dict[str, AnyArray] = {}
+
+
 def song_triplets(songs: Songs, notion: Notion) -> AnyArray:
-    """Return places of anchor, positive and negative, drawn as for training."""
+    """Return places of anchor, positive and negative, drawn as for training; drawn once."""
+    if notion.name not in _DRAWN:
+        _DRAWN[notion.name] = _song_triplets(songs, notion)
+    return _DRAWN[notion.name]
+
+
+def _song_triplets(songs: Songs, notion: Notion) -> AnyArray:
     rng = np.random.default_rng(1)
     draws: Any = NotionTriplets(songs, [notion], length=LENGTH).draws[0]
     return np.array([draws.draw(rng)[:3] for _ in range(N_TRIPLETS)])
 
 
 def track_triplets(counts: Sequence[int]) -> AnyArray:
-    """Return places of 3 s: two of one song that do not overlap, and one of another."""
+    """Return places of 3 s: two of one song that do not overlap, and one of another; drawn once."""
+    if "" not in _DRAWN:
+        _DRAWN[""] = _track_triplets(counts)
+    return _DRAWN[""]
+
+
+def _track_triplets(counts: Sequence[int]) -> AnyArray:
     rng = np.random.default_rng(2)
     first = np.concatenate([[0], np.cumsum(counts)])
     rows = []
@@ -330,11 +345,11 @@ def run(music: Music, store: featx.Store, out: Path, options: argparse.Namespace
 
 
 def models() -> Iterator[tuple[str, str, bool]]:
-    """Yield key, name and whether it belongs to the first table, of every model."""
+    """Yield key, name and whether it is of the first table, of every model; fast ones first."""
+    for name in sorted(SECOND, key=lambda name: name.startswith("triplet")):
+        yield f"2 {name}", name, False
     for name in ("vqmfcc", *FIRST, *SPECIALISED):
         yield f"1 {name}", name, True
-    for name in SECOND:
-        yield f"2 {name}", name, False
 
 
 def tables(done: Mapping[str, Any]) -> Iterator[str]:
