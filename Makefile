@@ -135,11 +135,12 @@ csn: $(STAMP)
 	$(BIN)/python benchmarks/game_music.py $(GAME) --excerpt 60
 	$(BIN)/python benchmarks/csn.py songs $(CSN)/songs.csv $(CSN)/rendered/manifest.csv $(GAME)/excerpts.csv
 	$(BIN)/featx run $(CSN)/songs.csv -p melspectrogram --set front_end=fe-csn --features frames -o $(CSN)/store
-	$(BIN)/featx run $(CSN)/songs.csv -p vqmfcc -o $(CSN)/store
+	$(BIN)/featx run $(CSN)/songs.csv -p vqmfcc -p mfcc -o $(CSN)/store
 	$(BIN)/featx train -p csn --method triplets -m $(CSN)/songs.csv --store $(CSN)/store -o $(CSN)/checkpoint --threads 1 \
 	    --set backbone=small --set batch_size=24 --set steps=600 --set lr=0.003 --set lr_decay=0.004 --set margin=0.2 \
 	    --set schedule=constant --set early_stop=0 --set augment_eq_db=2 --set augment_share=0.3 --set export_dtype=float16
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/csn.py tables $(CSN)/songs.csv $(CSN)/store $(CSN)/figures.json
+	$(BIN)/python benchmarks/csn_weights.py $(CSN)/songs.csv $(CSN)/store $(FEATX_TEST_DATA)/music
 
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
