@@ -61,6 +61,15 @@ def test_pitch_is_that_of_librosa(vibraphone: Any) -> None:
     assert (found["pitch"] > 0).all()
 
 
+def test_pitch_stands_where_the_sound_is() -> None:
+    """Clicks, by which the conformance check judges this, have no pitch."""
+    y = np.zeros(3 * SR, np.float32)
+    t = np.arange(SR // 2) / SR
+    y[2 * SR :][: len(t)] = 0.2 * sum(np.sin(2 * np.pi * 220 * k * t) / k for k in (1, 2, 3))
+    voiced = np.flatnonzero(features("librosa-pyin", y)["f0"][:, 0])
+    np.testing.assert_allclose(voiced[[0, -1]] * 512 / SR, [2.0, 2.5], atol=0.05)
+
+
 @pytest.mark.data
 def test_mfcc_are_those_of_librosa(vibraphone: Any) -> None:
     mfcc = librosa.feature.mfcc(y=vibraphone.y, sr=SR, n_mfcc=20)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     echo_json,
     gone_option,
@@ -36,9 +37,16 @@ _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
     "--features",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_feature,
     help="Extractor or extractor.feature, separated by commas. May be repeated.",
 )
-@click.option("--track", "tracks", multiple=True, metavar="ID", help="Only this one. Repeatable.")
+@click.option(
+    "--track",
+    "tracks",
+    multiple=True,
+    metavar="ID",
+    help="Export only this track. May be repeated.",
+)
 @click.option(
     "--all-recipes",
     "outdated",

@@ -57,7 +57,7 @@ def _read(context: click.Context, parameter: click.Parameter, path: Path | None)
                 f"{path} must hold options of featx {context.info_name}, got {key!r}."
                 f"{meant(name, known, otherwise=f' Known: {listed(known)}.')}"
             )
-        given = list(_settings(value)) if name == "set" else value
+        given = list(_settings(value)) if name in ("set", "where") else value
         if name in _PATHS:
             given = [_relative(path, item) for item in _as_list(given)]
             given = given if known[name].nargs == -1 else given[0]

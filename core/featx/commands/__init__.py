@@ -6,9 +6,9 @@ body.
 
 from __future__ import annotations
 
+from featx.commands.completion import complete_extractor, complete_feature
 from featx.commands.groups import CommandGroup, load_command, plugin_commands
 from featx.commands.options import (
-    complete_extractor,
     gone_option,
     json_option,
     no_plugin_option,
@@ -30,6 +30,7 @@ from featx.commands.output import (
     counted,
     duration_text,
     echo_json,
+    echo_json_line,
     echo_table,
     meter,
     printable,
@@ -57,9 +58,11 @@ __all__ = [
     "Session",
     "column_widths",
     "complete_extractor",
+    "complete_feature",
     "counted",
     "duration_text",
     "echo_json",
+    "echo_json_line",
     "echo_table",
     "exit_code",
     "gone_option",

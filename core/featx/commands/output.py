@@ -25,6 +25,13 @@ def echo_json(value: Any) -> None:
     click.echo(text)
 
 
+def echo_json_line(value: Any) -> None:
+    """Write ``value`` as one line of JSON in ASCII to stdout, at once."""
+    import json
+
+    click.echo(json.dumps(value))
+
+
 @contextmanager
 def meter(unit: str, total: int | None = None) -> Iterator[Meter]:
     """Show on stderr how far a command is: a bar on a terminal, a line every 30 s elsewhere.
@@ -141,7 +148,7 @@ def echo_table(
     room = console.width - _TABLE_EDGES - _TABLE_GAP * (len(columns) - 1)
     widths = column_widths(columns, rows, room)
     if widths is None:
-        click.echo(_cards(columns, rows), nl=False)
+        click.echo(_cards(columns, rows, console.width), nl=False)
         return
     table = Table(
         box=SIMPLE_HEAD,
@@ -182,18 +189,30 @@ def column_widths(
     return widths
 
 
-def _cards(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _cards(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
     """Return one block of lines per row, for tables that are wider than the terminal."""
-    width = max(map(len, columns))
+    head = max(map(len, columns)) + _TABLE_GAP
     blocks = (
         "".join(
-            f"{column.ljust(width)}  {cell}\n"
+            f"{column.ljust(head)}{line}\n"
             for column, cell in zip(columns, row, strict=True)
             if cell
+            for column, line in _hanging(column, cell, width - head)
         )
         for row in rows
     )
     return "\n".join(blocks)
+
+
+def _hanging(column: str, cell: str, width: int) -> Iterator[tuple[str, str]]:
+    """Yield a cell in lines, the first beside the name of its column; paths stay whole."""
+    import textwrap
+
+    lines = textwrap.wrap(
+        cell, max(width, _LONG_WORD), break_long_words=False, break_on_hyphens=False
+    )
+    for number, line in enumerate(lines or [""]):
+        yield ("" if number else column), line
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -110,14 +110,13 @@ FORGET_RECIPE = "UPDATE recipes SET json = NULL, stamp = 0 WHERE rid = ? AND sta
 FORGET_SPECS = "DELETE FROM specs WHERE rid = ?"
 FORGET_UNIT = f"DELETE FROM units WHERE tid = {_TID} AND rid = {_RID} AND fid = ? AND stamp < ?"
 
-_NEWEST = "SELECT {} FROM specs n WHERE n.rid = {} AND n.fid = {} ORDER BY n.stamp DESC LIMIT 1"
-NEWEST_SPEC = _NEWEST.format("n.key", "?", "?")
 CLEAR_OUTDATED = "DELETE FROM outdated"
 HAS_LAYOUTS = "SELECT 1 FROM specs GROUP BY rid, fid HAVING count(DISTINCT layout) > 1 LIMIT 1"
-PUT_OUTDATED = f"""INSERT INTO outdated SELECT d.sid, d.fid FROM described d
+PUT_OUTDATED = """INSERT INTO outdated SELECT d.sid, d.fid FROM described d
     JOIN shards s ON s.sid = d.sid
     JOIN specs p ON p.rid = s.rid AND p.fid = d.fid AND p.key = d.key
-    WHERE p.layout != ({_NEWEST.format("n.layout", "s.rid", "d.fid")})"""
+    WHERE p.layout != (SELECT n.layout FROM specs n WHERE n.rid = s.rid AND n.fid = d.fid
+        ORDER BY n.stamp DESC LIMIT 1)"""
 
 #: True for a unit that no newer one replaces: feature 0 stands for all features of a recipe.
 _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u.rid
@@ -160,8 +159,10 @@ PLACES = f"{_PLACES} ORDER BY t.track_id"
 PLACES_OF_TRACK = f"{_PLACES} AND t.track_id = ?"
 
 RECIPES = "SELECT id, json, stamp FROM recipes WHERE json IS NOT NULL ORDER BY stamp DESC, id"
-SPECS = "SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid ORDER BY s.stamp"
-SPECS_OF_RECIPE = f"SELECT json FROM specs WHERE rid = {_RID} ORDER BY stamp"
+#: Those that a shard follows; nothing else is known of others but what the ledger claims.
+SPECS = """SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid
+    WHERE s.stamp >= 0 ORDER BY s.stamp"""
+SPECS_OF_RECIPE = f"SELECT json FROM specs WHERE rid = {_RID} AND stamp >= 0 ORDER BY stamp"
 SPECS_OF_TRACK = f"""SELECT p.json FROM units u
     JOIN described d ON d.sid = u.sid AND d.fid = u.fid
     JOIN specs p ON p.rid = u.rid AND p.fid = u.fid AND p.key = d.key

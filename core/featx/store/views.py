@@ -95,7 +95,7 @@ class FeatureView:
         """
         if self.spec.kind != "clip":
             raise ParameterError(
-                f"values must be asked of a clip feature, got {self.spec.kind!r}. "
+                f"values requires a clip feature, got {self.spec.kind!r}. "
                 "Use feature[track_id] or feature.packed()."
             )
         values = self.packed()[0]

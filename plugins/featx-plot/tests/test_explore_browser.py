@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from chromium import start_chromium
 from click.testing import CliRunner
 
 import featx
@@ -20,12 +20,6 @@ from featx.cli import main
 from featx.manifest import read_manifest
 from featx.store import Recipe, StoreWriter, TrackRecord
 from featx.testing import tone
-
-_spec = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
-assert _spec is not None
-assert _spec.loader is not None
-_browser = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_browser)
 
 TITLES = [
     "</script><script>window.hacked=1</script>",
@@ -71,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(folder: Path) -> Iterator[Any]:
-    browser = _browser.start_chromium(folder)
+    browser = start_chromium(folder)
     yield browser
     browser.quit()
 

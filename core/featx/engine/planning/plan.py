@@ -13,6 +13,7 @@ from featx.engine.planning.changes import maker_notes, output_notes
 from featx.engine.planning.comparing import STATES, PlannedTrack, TrackComparer
 from featx.engine.planning.estimating import Estimate, Rates, WorkCount
 from featx.engine.planning.inputs import Inputs
+from featx.engine.planning.preparing import weights_notes
 from featx.engine.planning.survey import Survey, gone_tracks, survey
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import StoreError
@@ -160,12 +161,15 @@ class Plan(Iterable[PlannedTrack]):
         """Return what is odd about the stored results of these extractors, in sentences.
 
         Values by other versions of their distributions, and outputs of older versions that this
-        plan does not compute.
+        plan does not compute. Also which parameters differ from those that weights were made with.
         """
+        contradictions = [
+            note for extractor in self.extractors for note in weights_notes(extractor)
+        ]
         if not is_store_folder(self.store):
-            return []
+            return contradictions
         with LedgerView(self.store) as view:
-            return [
+            return contradictions + [
                 note
                 for extractor in self.extractors
                 for note in (*maker_notes(view, extractor), *output_notes(view, extractor))

@@ -264,8 +264,12 @@ def _distribution(view: FeatureView) -> str:
         head += f"<p>Frames of every {step}th track.</p>" if step > 1 else ""
     if not len(values):
         return head
-    if spec.dim <= _FEW_COLUMNS:
-        charts = "".join(histogram(values[:, i], name=c) for i, c in enumerate(columns))
+    first, last = 0, spec.dim
+    if len({column.unit for column in spec.columns}) > 1 and spec.aspects:  # no common scale
+        aspect, (first, last) = min(spec.aspects.items(), key=lambda item: item[1])
+        head += f"<p>The columns of {_text(aspect)}.</p>"
+    if last - first <= _FEW_COLUMNS:
+        charts = "".join(histogram(values[:, i], name=columns[i]) for i in range(first, last))
     else:
         charts = bands(values, name="quantiles 1, 25, 50, 75 and 99 %")
     return f"{head}<div class='charts'>{charts}</div>"
