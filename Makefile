@@ -131,6 +131,23 @@ chords: $(STAMP)
 	    -o $(CHORDS)/checkpoint --threads 1
 	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
 
+.PHONY: csn
+# the network of csn and the comparison of its objectives: renders 144 clips of a minute (sound fonts as for
+# chords), takes the real music of game-music, trains for a minute or two and compares 17 models in ten
+CSN ?= csn
+csn: $(STAMP)
+	$(BIN)/featx bench render $(CSN)/rendered --midi $(MIDI) --artists 24 --valid-artists 2 --test-artists 10 \
+	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont OPL-3_FM_128M.sf2
+	$(BIN)/python benchmarks/game_music.py $(GAME) --excerpt 60
+	$(BIN)/python benchmarks/csn.py songs $(CSN)/songs.csv $(CSN)/rendered/manifest.csv $(GAME)/excerpts.csv
+	$(BIN)/featx run $(CSN)/songs.csv -p melspectrogram --set front_end=fe-csn --features frames -o $(CSN)/store
+	$(BIN)/featx run $(CSN)/songs.csv -p vqmfcc -p mfcc -o $(CSN)/store
+	$(BIN)/featx train -p csn --method triplets -m $(CSN)/songs.csv --store $(CSN)/store -o $(CSN)/checkpoint --threads 1 \
+	    --set backbone=small --set batch_size=24 --set steps=600 --set lr=0.003 --set lr_decay=0.004 --set margin=0.2 \
+	    --set schedule=constant --set early_stop=0 --set augment_eq_db=2 --set augment_share=0.3 --set export_dtype=float16
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/csn.py tables $(CSN)/songs.csv $(CSN)/store $(CSN)/figures.json
+	$(BIN)/python benchmarks/csn_weights.py $(CSN)/songs.csv $(CSN)/store $(FEATX_TEST_DATA)/music
+
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
 	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)
