@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ __all__ = ["machine", "measure_costs"]
 
 SECONDS, SR = 30.0, 44100
 ROUNDS = 3
-#: Competitors whose processes are alive at once; the first of each group is the reference.
+#: Competitors whose processes are alive at once and take turns.
 _GROUP = 8
 _PROGRAM = "featx_bench.harness.child:measure"
 
@@ -51,8 +51,8 @@ def measure_costs(
     timeout: float,
     memory: int,
     report: Any = None,
-) -> dict[str, dict[str, Any]]:
-    """Return the cost of every competitor by its name.
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the cost of every competitor, as groups are finished.
 
     Each has a process of its own on one thread. The processes take turns with the same 30 s of
     synthesised music, so that other load on the machine meets all of them.
@@ -70,9 +70,9 @@ def measure_costs(
     report : callable, optional
         Gets the name of the competitor at work.
 
-    Returns
-    -------
-    dict
+    Yields
+    ------
+    (str, dict)
         ``start_up`` (seconds until the first result of 3 s of music), ``speed`` (seconds of music
         per second of processor time; the median over rounds) and ``peak`` (bytes resident); or
         ``status`` (crash, timeout, memory, error) and ``reason``.
@@ -81,11 +81,9 @@ def measure_costs(
     waveform = folder / "waveform.npy"
     np.save(waveform, synthesise(seed=3, duration=SECONDS, sr=SR).y)
     names = list(jobs)
-    costs: dict[str, dict[str, Any]] = {}
     for start in range(0, len(names), _GROUP):
         group = {name: jobs[name] for name in names[start : start + _GROUP]}
-        costs |= _measure_group(group, waveform, timeout, memory, report)
-    return costs
+        yield from _measure_group(group, waveform, timeout, memory, report).items()
 
 
 def _measure_group(

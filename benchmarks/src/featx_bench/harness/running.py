@@ -211,14 +211,13 @@ class _Table:
                 _member(member, competitor, ())
                 for member, competitor in zip(members, entry.members, strict=True)
             ]
-        costs = measure_costs(
+        for name, cost in measure_costs(
             jobs,
             self.results.work,
             timeout=self.limits.track,
             memory=self.limits.memory,
             report=lambda name: self.report(f"cost of {name}"),
-        )
-        for name, cost in costs.items():
+        ):
             slug, key = keys[name]
             self.results.save_cost(slug, {"key": key, **cost})
 
