@@ -13,6 +13,7 @@ from featx.store.event_files import (
     AUDACITY,
     LAB,
     are_notes,
+    fit_jams,
     jams_files,
     midi_files,
     write_jams,
@@ -73,7 +74,8 @@ def export(
         need be.
     format : {'npz', 'csv', 'parquet', 'jams', 'lab', 'audacity', 'midi', 'projector'}
         Tables hold one row per track (clip), frame or event. ``jams`` and ``midi`` take events,
-        one file per track, and ``midi`` only notes: events with a pitch and an end; ``lab`` and
+        one file per track, and ``midi`` only notes: events with a pitch and an end; ``jams`` also
+        takes frames of one column in Hz, as a pitch contour; ``lab`` and
         ``audacity`` take events, one file per track and feature. ``projector`` takes clip features
         for TensorBoard.
     features : sequence of str
@@ -163,7 +165,14 @@ FORMATS: dict[str, Format] = {
     "npz": Format(".npz", ("clip", "frames", "events"), write_npz),
     "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
     "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet),
-    "jams": Format(".jams", ("events",), write_jams, jams_files),
+    "jams": Format(
+        ".jams",
+        ("events", "frames"),
+        write_jams,
+        jams_files,
+        fit_jams,
+        "one column in Hz, if frames",
+    ),
     "lab": Format(".lab", ("events",), LAB.write, LAB.files),
     "audacity": Format(".txt", ("events",), AUDACITY.write, AUDACITY.files),
     "midi": Format(".mid", ("events",), write_midi, midi_files, are_notes, "pitch and end"),

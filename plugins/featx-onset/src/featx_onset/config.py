@@ -143,10 +143,5 @@ def resolve_superflux(params: SuperfluxParams, native_sr: int | None) -> Resolve
 def resolve_salonset(params: SalonsetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``salonset`` needs and gives."""
     bands = frames_spec("df", SALIENCE_FRONT_END, description="Saliency, mean over bands and maps")
-    saliency = dataclasses.replace(
-        bands,
-        dim=1,
-        columns=(Column("saliency", "1"),),
-        frame_length=1024 + 2 * 24 * 221,  # the slowest contrast looks 24 frames back
-    )
+    saliency = dataclasses.replace(bands, dim=1, columns=(Column("saliency", "1"),))
     return Resolved(sr=22050, outputs=(ONSETS, saliency), front_ends=(SALIENCE_FRONT_END,))
