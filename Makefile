@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers docs tamper kills scale render beats game-music checkpoints singing trends clean
+.PHONY: demo quick test test-oldest bench bench-peers peers docs tamper kills scale render beats game-music checkpoints singing trends clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -60,6 +60,17 @@ bench-peers: $(STAMP)
 	$(BIN)/pip install --quiet -c .ci/constraints.txt essentia audioflux kaldi-native-fbank nnAudio
 	$(BIN)/python benchmarks/speed/peers.py --markdown --json $(OUT)/peers.json
 	$(BIN)/python benchmarks/speed/picture.py $(OUT)/peers.json docs/_static/speed.png
+
+# the systems behind the adapters in contrib, and the check of every extractor of theirs: about 20 minutes
+PEERS := librosa-onset librosa-beat librosa-chords librosa-key librosa-mfcc opensmile-egemaps opensmile-compare \
+	essentia-onset essentia-beat essentia-key essentia-melodia swift-f0
+peers: $(STAMP)
+	$(BIN)/pip install --quiet -c .ci/constraints.txt -e 'contrib/featx-opensmile[peer]' -e 'contrib/featx-essentia[peer]' \
+		-e 'contrib/featx-onnx[peer]'
+	set -e; for name in $(PEERS); do $(BIN)/featx check --timeout 1200 $$name; done
+	$(BIN)/featx check --timeout 1200 librosa-pyin --expect 'alignment=clicks have no pitch'
+	$(BIN)/featx weights import basic-pitch $(FEATX_TEST_DATA)/weights/basic_pitch/nmp.onnx
+	$(BIN)/featx check --timeout 1200 basic-pitch
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -27,7 +27,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "no-hook": ("x = 1", "has no hook at all"),
     "other-api": (
         GOOD.replace("api=1", "api=99"),
-        "needs api 99, this featx speaks api 1. Upgrade featx",
+        "needs api 99, this featx supports api 1. Upgrade featx",
     ),
     "raises": (
         "from featx import hookimpl\n@hookimpl\ndef featx_extractors():\n    raise OSError('disk')",

@@ -25,7 +25,7 @@ from featx.errors import StoreError
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store, verify
 from featx.store.admission import ChildInspector, shard_problem
 from featx.store.ledger import decode_line, encode_line
-from featx.store.records import listing_hash
+from featx.store.records import listing_hash, spec_key
 from featx.store.shard import write_dataset
 from featx.types import FeatureSpec
 
@@ -308,7 +308,9 @@ class Trial:
             "size": len(self.good),
             "sha256": hashlib.sha256(self.good).hexdigest(),
             "recipe": RECIPE.id,
-            "listing": listing_hash(["embedding"], [[name, name * 32] for name in NAMES]),
+            "listing": listing_hash(
+                {"embedding": spec_key(CLIP.to_json())}, [[name, name * 32] for name in NAMES]
+            ),
         }
 
     def passes_hashes(self, inspector: ChildInspector, data: bytes) -> bool:

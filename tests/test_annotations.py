@@ -303,6 +303,31 @@ def test_lab_reads_back_equal(tmp_path: Path, which: str) -> None:
     assert found == GROUPS[which]
 
 
+def test_lab_of_notes_holds_frequencies_as_mir_eval_reads_them(tmp_path: Path) -> None:
+    mir_eval = pytest.importorskip("mir_eval")
+    notes = Events(
+        name="lead",
+        starts=[0.0, 0.5],
+        ends=[0.5, 1.0],
+        frequencies=[440.0, 493.88],
+        confidences=[0.5, 1.0],
+    )
+    path = write_events(tmp_path / "x.lab", notes)
+    intervals, hertz = mir_eval.io.load_valued_intervals(str(path))
+    assert intervals.tolist() == [[0.0, 0.5], [0.5, 1.0]]
+    assert hertz.tolist() == [440.0, 493.88]
+
+
+def test_lab_of_tempo_holds_tempo_and_confidence(tmp_path: Path) -> None:
+    tempo = Events(
+        name="tempo", starts=[0.5], ends=[9.5], confidences=[0.75], columns={"tempo": [120.5]}
+    )
+    text = write_events(tmp_path / "x.lab", tempo).read_text()
+    assert text == "0.5\t9.5\t120.5\t0.75\n"
+    (again,) = read_events(tmp_path / "x.lab")
+    assert again.labels == ("120.5 0.75",)
+
+
 @pytest.mark.parametrize("which", ["beats", "onsets", "key", "sections", "spans", "tags"])
 def test_audacity_labels_read_back_equal(tmp_path: Path, which: str) -> None:
     (found,) = read_events(write_events(tmp_path / "x.txt", GROUPS[which]))

@@ -485,6 +485,21 @@ def test_a_script_named_as_audio_reads_no_other_file(put, sources):
     assert code_of(script) == "not-audio"
 
 
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"PK\x03\x04" + bytes(40), "the file is a zip archive; unpack it first"),
+        (b"MThd\0\0\0\x06" + bytes(40), "the file is a MIDI file, which holds notes and no sound"),
+        (b"just a few words about it", "no known format begins with the text 'just a few words'"),
+        (b"\x01\x02\xfe\xff" * 8, "no known format begins with the bytes 01 02 fe ff 01 02 fe ff"),
+    ],
+)
+def test_what_is_no_audio_is_named(put, head, reason):
+    with pytest.raises(AudioError) as caught:
+        decode(put("x.ogg", head), rates=[8000])
+    assert (caught.value.code, caught.value.reason) == ("not-audio", reason)
+
+
 # ---------------------------------------------------------------- tags
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
 def test_tags_are_read(tmp_path, container):

@@ -418,6 +418,25 @@ def test_weights_are_fetched_from_a_url(tmp_path, monkeypatch):
 
 
 # --------------------------------------------------------------------- what is installed
+def test_plugins_lists_what_has_commands_only(tmp_path):
+    install(tmp_path, "fine", GOOD)
+    folder = tmp_path / "featx_sings-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: featx-sings\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(
+        "[featx.commands]\nsing = featx_sings:command\nplot.song = featx_sings:song\n"
+    )
+    lines = run("plugins", site=tmp_path).stdout.splitlines()
+    (row,) = (line for line in lines if line.startswith(" ") and "featx-sings" in line)
+    assert row.split() == ["featx-sings", "1.0", "command", "plot", "song,", "sing", "ok"]
+    told = json.loads(run("plugins", "--json", site=tmp_path).stdout)
+    records = {item["distribution"]: item for item in told}
+    assert records["featx-sings"]["commands"] == ["plot song", "sing"]
+    assert records["dummy-fine"]["commands"] == []
+    off = run("plugins", "--no-plugin", "featx-sings", site=tmp_path).stdout
+    assert "featx-sings" not in off
+
+
 def test_frozen_plugins_are_in_step_with_themselves(tmp_path):
     site = tmp_path / "site"
     install(site, "killer", "import os\nos._exit(9)")
@@ -480,7 +499,7 @@ def test_doctor_names_the_plugins_that_kill_block_or_break(tmp_path):
         "hang": ("import time; time.sleep(600)", "no answer within 3 s"),
         "misspelt": (BROKEN["misspelt"][0], "BROKEN: misspells a hook"),
         "heavy": ("import numpy\n" + GOOD, "imports numpy when it is listed"),
-        "off": ("import os; os._exit(7)", "switched off by --no-plugin"),
+        "off": ("import os; os._exit(7)", "disabled by --no-plugin"),
     }
     for name, (source, _) in killers.items():
         install(tmp_path, name, source)

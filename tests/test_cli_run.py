@@ -75,7 +75,7 @@ def test_failures_give_exit_code_3_every_time(music: Path, tmp_path: Path) -> No
 def test_json_holds_counts_and_failures(music: Path, tmp_path: Path) -> None:
     (music / "bad.wav").touch()
     result = call("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1, "--json")
-    told = json.loads(result.stdout)
+    told = json.loads(result.stdout.splitlines()[-1])
     assert (told["inputs"], told["ok"], told["failed"], told["codes"]) == (5, 4, 1, {"empty": 1})
     assert told["failures"][0]["path"] == str(music / "bad.wav")
     assert "5 in = 4 ok + 1 failed + 0 skipped" in result.stderr
@@ -106,7 +106,7 @@ def test_features_and_limits(music: Path, tmp_path: Path) -> None:
         (["-p", "cheap", "--features", "x,,y"], "--features must be names"),
         (["-p", "weighty"], "weighty has no weights yet."),
         (["-p", "weighty", "--weights", "a=1", "--weights", "b"], "--weights must be one path"),
-        (["-p", "cheap", "--memory", "lots"], "'lots' is no size"),
+        (["-p", "cheap", "--memory", "lots"], "'lots' is not a size"),
         (["-p", "cheap", "--no-plugin", "faulty"], "'cheap' is not installed"),
         ([], "Missing option"),
     ],
@@ -158,6 +158,7 @@ def test_interrupted_run_keeps_what_is_done(
 ) -> None:
     music, store = write_folder(tmp_path / "music", 60), tmp_path / "s"
     arguments = ["run", "-p", "slow", "--set", "seconds=0.2", "-o", store, music, "-j", "2"]
+    arguments.append("--json")
     process = subprocess.Popen(
         [sys.executable, "-m", "featx.cli", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(site)},
@@ -170,13 +171,41 @@ def test_interrupted_run_keeps_what_is_done(
     while not list(store.glob("shards/*/*.h5")) and time.monotonic() < deadline:
         time.sleep(0.05)
     (os.killpg if group else os.kill)(process.pid, number)
-    _, told = process.communicate(timeout=30)
+    events, told = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "run the same command again to resume" in told
     done = len(open_store(store)["slow"]["level"].ids)
     assert 0 < done < 60
+    assert json.loads(events.splitlines()[-1]) == {"event": "interrupted", "done": done}
     assert f"60 in = {done} ok + 0 failed + 0 skipped" in told
     assert verify(store).leftovers == []
+
+
+def test_json_is_a_stream_of_events(music: Path, tmp_path: Path) -> None:
+    (music / "bad.wav").touch()
+    arguments = ("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1, "--json")
+    for known in (False, True):
+        result = call(*arguments)
+        assert result.exit_code == 3
+        events = [json.loads(line) for line in result.stdout.splitlines()]
+        assert events[0] == {"event": "started", "files": 5}
+        failures = [event for event in events if event["event"] == "failure"]
+        assert failures == [
+            {
+                "event": "failure",
+                "track_id": "bad.wav",
+                "path": str(music / "bad.wav"),
+                "extractor": "cheap",
+                "code": "empty",
+                "reason": failures[0]["reason"],
+                "known": known,
+            }
+        ]
+        steps = [event for event in events if event["event"] == "progress"]
+        assert steps[-1]["done"] == steps[-1]["files"] == 5
+        assert [step["done"] for step in steps] == sorted(step["done"] for step in steps)
+        assert events[-1]["event"] == "finished"
+        assert (events[-1]["ok"], events[-1]["codes"]) == (4, {"empty": 1})
 
 
 def test_output_of_plugins_does_not_mix_with_ours(music: Path, tmp_path: Path, site: Path) -> None:
@@ -186,7 +215,7 @@ def test_output_of_plugins_does_not_mix_with_ours(music: Path, tmp_path: Path, s
         + source.read_text().replace("from __future__ import annotations\n", "")
     )
     done = featx("run", "-p", "cheap", "-o", tmp_path / "s", music, "--json", site=site)
-    assert json.loads(done.stdout)["ok"] == 4
+    assert json.loads(done.stdout.splitlines()[-1])["ok"] == 4
 
 
 def test_a_broken_file_has_one_row_however_many_extractors(music: Path, tmp_path: Path) -> None:
@@ -200,7 +229,7 @@ def test_a_broken_file_has_one_row_however_many_extractors(music: Path, tmp_path
         names = [line.split()[:3] for line in lines[start + 1 : start + 4]]
         assert names == [[name, "all", "not-audio"] for name in ("b/x.wav", "m.wav", "z.wav")]
         assert lines[start + 4] == "7 in = 4 ok + 3 failed + 0 skipped"
-    told = json.loads(call(*arguments, "-j", 1, "--json").stdout)
+    told = json.loads(call(*arguments, "-j", 1, "--json").stdout.splitlines()[-1])
     assert (told["codes"], told["failed_files"]) == ({"not-audio": 6}, {"not-audio": 3})
     assert len(told["failures"]) == 6
 

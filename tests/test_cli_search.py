@@ -118,7 +118,7 @@ def test_a_plugin_that_is_switched_off_computes_no_query(collection: tuple[Path,
     words = ["search", str(store), str(music / "low.wav"), "--no-plugin", "featx-spectral"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 2
-    assert "switched off by --no-plugin" in result.output
+    assert "disabled by --no-plugin" in result.output
 
 
 def test_another_recipe_than_the_store_is_refused(

@@ -164,7 +164,7 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "G", "-1", "2X", "1 2"])
 def test_sizes_refuse(text):
-    with pytest.raises(click.BadParameter, match="is no size"):
+    with pytest.raises(click.BadParameter, match="is not a size"):
         parse_size(text)
 
 

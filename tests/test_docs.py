@@ -36,7 +36,7 @@ def _name(path: Path) -> str:
 
 
 #: Entry-point groups and files that look like names in Python.
-NO_NAMES = {"featx.commands", "featx.fish"}
+NO_NAMES = {"featx.bench", "featx.commands", "featx.fish"}
 NAME = re.compile(r"\bfeatx(?:\.[A-Za-z_]\w*)+")
 #: The command that docs/hooks.md writes as an example; test_commands.py runs it.
 EXAMPLES = {"rank"}

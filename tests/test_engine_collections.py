@@ -396,6 +396,8 @@ def test_tag_gives_labels_without_extraction(music: Path, tmp_path: Path) -> Non
     assert digest(store) == before
     go(music, store, "native")
     assert open_store(store).tracks["a/0000.wav"].tags == {"artist": "Ana", "mood": "calm"}
+    again = call("tag", store, "-m", table)
+    assert "not taken: mood. Take them with: --column mood" in again.stdout
     assert json.loads(call("tag", store, "-m", table, "--json").stdout)["changed"] == 0
 
 
@@ -418,6 +420,7 @@ def test_prune_forgets_tracks_that_are_gone(music: Path, tmp_path: Path) -> None
     go(music, store)
     before, held = digest(store), shards(store)
     said = call("prune", store, "--gone").stdout
+    assert "since the last run" not in said
     assert "a/0000.wav\nto forget: 1 track, 0 recipes, 2 results, 0 failures; 2 shards" in said
     assert "Nothing was changed" in said
     assert shards(store) == held
@@ -431,6 +434,14 @@ def test_prune_forgets_tracks_that_are_gone(music: Path, tmp_path: Path) -> None
     report = verify(store)
     assert (report.damage, report.leftovers, report.lost) == ([], [], 0)
     assert go(music, store, "cheap", "native").computed == 0
+
+
+def test_prune_says_which_tracks_exports_still_hold(music: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    go(music, store)
+    (music / "a/0000.wav").unlink()
+    assert len(open_store(store).tracks) == 4  # no run has noted it
+    assert "1 track of these went since the last run" in call("prune", store, "--gone").stdout
 
 
 def test_prune_forgets_a_recipe_and_frees_its_shards(music: Path, tmp_path: Path) -> None:
@@ -475,7 +486,7 @@ def test_a_value_taken_over_keeps_its_shard(music: Path, tmp_path: Path) -> None
 def test_prune_refuses_what_is_hardly_meant(music: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
     go(music, store)
-    assert "Give what to forget" in call("prune", store, code=2).output
+    assert "Specify what to delete" in call("prune", store, code=2).output
     music.rename(tmp_path / "unmounted")
     assert "Is the disk mounted?" in call("prune", store, "--gone", code=2).output
     assert "Did you mean" in call("prune", store, "--track", "a/0001.wav", code=2).output
@@ -492,7 +503,7 @@ def test_what_is_left_out_is_counted(music: Path, tmp_path: Path) -> None:
     arguments = ["-p", "cheap", "-o", tmp_path / "s", music, "--exclude", "live"]
     assert "Left out: 1 without a suffix of audio, 1 excluded." in call("plan", *arguments).stdout
     assert json.loads(call("plan", *arguments, "--json").stdout)["left_out"] == expected
-    ran = json.loads(call("run", *arguments, "--json", "-j", "1").stdout)
+    ran = json.loads(call("run", *arguments, "--json", "-j", "1").stdout.splitlines()[-1])
     assert (ran["left_out"], ran["inputs"]) == (expected, 4)
     scanned = json.loads(call("scan", music, "--exclude", "live", "--json").stdout)
     assert (scanned["left_out"], scanned["files"]) == (expected, 4)
@@ -598,4 +609,4 @@ def test_recompute_says_what_it_cannot_compare(music: Path, tmp_path: Path) -> N
     ]
     assert report["compared"] == 4
     shutil.rmtree(music)
-    assert "whose file is there" in call("verify", store, "--recompute", "4", code=2).output
+    assert "whose file exists" in call("verify", store, "--recompute", "4", code=2).output

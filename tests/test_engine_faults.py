@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from engine_tools import install_faulty, write_folder, write_wav
 
-from featx import open_store
+from featx import Features, FeatureSpec, open_store
 from featx.engine import Inputs, RunSummary, run
+from featx.engine.work import opening
+from featx.engine.work.opening import check_outputs
 from featx.engine.work.runner import ShardRunner
+from featx.errors import ExtractionError
 
 SEGFAULT, HANG, HOG, LEAK, RAISE, SHAPE, DTYPE, NAN, MISSING, EXIT, COUNT, WRITE, SYSTEM_EXIT = (
     range(1001, 1014)
@@ -84,6 +88,20 @@ def test_descriptors_that_are_used_up_cost_no_file(
     summary = go(music, tmp_path / "s", *plugins)
     assert summary.failures == []
     assert summary.line.endswith("ok + 0 failed + 0 skipped")
+
+
+@pytest.mark.parametrize("rows", [2**40, 2**10])
+def test_outputs_of_one_track_are_bounded(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything looks at the values, and counted together."""
+    specs = [
+        FeatureSpec(name=name, kind="frames", dim=32, hop=Fraction(1), frame_length=1)
+        for name in ("a", "b")
+    ]
+    values = np.broadcast_to(np.float32(0), (rows, 32))  # takes no memory
+    monkeypatch.setattr(opening, "OUTPUT_BYTES", 2**17)
+    with pytest.raises(ExtractionError, match="at most 128 KiB, got") as caught:
+        check_outputs([Features(a=values, b=values)], specs, 1.0)
+    assert caught.value.code == "bad-output"
 
 
 def test_many_faults_in_one_shard(music: Path, tmp_path: Path) -> None:

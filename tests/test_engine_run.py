@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import tracemalloc
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,7 @@ import featx
 from featx import ParameterError, PluginError, StoreError, WeightsError, open_store
 from featx.engine import PlanCounts, RunSummary, UntrainedWarning, plan, run
 from featx.engine.planning.changes import recipe_changes
+from featx.engine.tasks import Failure
 from featx.store import lock_store, verify
 
 
@@ -383,6 +385,15 @@ def test_changes_of_a_recipe_are_told_in_words() -> None:
 
 
 # ------------------------------------------------------------------ weights, executors, memory
+def test_plan_names_parameters_that_weights_were_not_made_with(music: Path, tmp_path: Path) -> None:
+    pytest.importorskip("featx_samplecnn")
+    assert plan(music, tmp_path / "s", extractors="samplecnn").notes() == []
+    planned = plan(music, tmp_path / "s", extractors="samplecnn", params={"first_padding": True})
+    (note,) = planned.notes()
+    assert note.startswith("samplecnn: first_padding=True instead of False, with which /")
+    assert "without --set the right ones are taken" in note
+
+
 def save(path: Path, value: float) -> Path:
     from featx.weights import save_weights
 
@@ -494,6 +505,9 @@ class Watching:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def failed(self, failures: Sequence[Failure], *, known: bool) -> None:
+        self.notes += [f"{failure.track_id} {known}" for failure in failures]
 
     def update(self, summary: RunSummary) -> None:
         self.done.append(summary.done)

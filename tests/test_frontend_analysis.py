@@ -283,7 +283,7 @@ def test_peaks_are_librosas(delta: float, windows, rng) -> None:
         ({"aggregate": "sum"}, "aggregate must"),
         ({"ref": np.zeros((3, 5), np.float32)}, "ref must have the shape"),
         ({"hop_length": 0}, "hop_length must"),
-        ({"y": np.zeros(9, np.float32)}, "y and S must not"),
+        ({"y": np.zeros(9, np.float32)}, "only one of y and S"),
         ({"S": None}, "y or S must"),
         ({"S": np.full((4, 5), np.nan, np.float32)}, "S must be finite"),
         ({"S": np.zeros((4, 5))}, "S must be two-dimensional float32"),

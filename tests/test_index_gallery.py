@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -220,8 +221,6 @@ def test_the_feature_must_be_named_where_there_are_several(
 
 
 def test_a_store_without_a_clip_feature_says_what_it_has(tmp_path: Path) -> None:
-    from fractions import Fraction
-
     spec = FeatureSpec(name="frames", kind="frames", dim=2, hop=Fraction(512), frame_length=2048)
     with StoreWriter(tmp_path / "s", provenance={}) as writer:
         writer.write_shard(
@@ -266,7 +265,7 @@ def test_command_writes_json(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [("c.ogg",), ("--aspect", "mood=d.ogg"), ("--feature", "tags", "--tag", "piano")]
+    "query", [("c.ogg",), ("--from", "mood=d.ogg"), ("--feature", "tags", "--tag", "piano")]
 )
 def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], store: Path) -> None:
     found = json.loads(run(store, *query, "--where", "artist=Cyd", "--json"))
@@ -288,7 +287,7 @@ def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], st
         (("a.ogg", "--where", "artist"), "--where must look like name=value"),
         (
             ("--feature", "tags", "--tag", "piano", "--zscore"),
-            "--tag takes neither QUERY nor weights",
+            "--tag cannot be combined with QUERY",
         ),
     ],
 )
@@ -339,7 +338,7 @@ def test_command_knows_all_kinds_of_queries(store: Path) -> None:
     set_ = json.loads(run(store, "--query-where", "artist=Bob", "--fusion", "prototype", "--json"))
     assert {item["track_id"] for item in set_["neighbours"]} == set(IDS) - {"d.ogg", "e.ogg"}
     mixed = json.loads(
-        run(store, "--aspect", "genre=a.ogg", "--aspect", "mood=b.ogg", "--weight", "genre=1",
+        run(store, "--from", "genre=a.ogg", "--from", "mood=b.ogg", "--weight", "genre=1",
             "--weight", "mood=-1", "--signed", "--json")
     )  # fmt: skip
     expected = search(
@@ -358,7 +357,9 @@ def test_command_knows_all_kinds_of_queries(store: Path) -> None:
     [
         (),
         ("--query-where", "artist=Nobody"),
-        ("a.ogg", "--aspect", "genre=b.ogg"),
+        ("a.ogg", "b.ogg", "--from", "genre=b.ogg"),
+        ("a.ogg", "--from", "colour=b.ogg"),
+        ("a.ogg", "-o", "list.txt"),
         ("a.ogg", "--tag", "piano"),
         ("a.ogg", "--weight", "genre"),
         ("a.ogg", "--weight", "genre=much"),
@@ -370,6 +371,19 @@ def test_command_refuses_with_exit_code_two(arguments: tuple[str, ...], store: P
     result = CliRunner().invoke(main, ["search", str(store), *arguments])
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+def test_extractors_without_clip_features_are_no_choice(store: Path, vectors: np.ndarray) -> None:
+    spec = FeatureSpec(name="frames", kind="frames", dim=2, hop=Fraction(512), frame_length=2048)
+    track = TrackRecord(track_id="a.ogg", path="a", content="0" * 32, size=1, mtime_ns=1)
+    with StoreWriter(store, provenance={}) as writer:
+        recipe = Recipe(extractor="featx-x:framed", version="1")
+        values = {"frames": np.ones((4, 2), np.float32)}
+        writer.write_shard(recipe, [spec], [track], [values], [22050])
+    assert json.loads(run(store, "a.ogg", "--json"))["features"][0]["extractor"] == "featx-x:net"
+    write(store, "featx-x:other", {"embedding": vectors})
+    result = CliRunner().invoke(main, ["search", str(store), "a.ogg"])
+    assert "extractor must be named, one of other, net, got" in result.output
 
 
 def test_command_asks_for_the_extractor_where_there_are_several(

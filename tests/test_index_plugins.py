@@ -195,10 +195,19 @@ def test_a_saved_index_is_loaded_and_not_built_again(
     assert calls(log) == ["load", "make", "search"]
 
 
+def test_an_index_beside_the_store_is_reported(store: Path, log: Path, tmp_path: Path) -> None:
+    words = ["index", "build", str(store), "--feature", "net.embedding", "-o", str(tmp_path / "x")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0
+    assert f"It lies outside of {store / 'indexes'}" in result.stderr
+    assert f"--index {tmp_path / 'x'}" in result.stderr
+
+
 def test_the_commands_build_list_and_search(store: Path, log: Path) -> None:
     out = invoke("index", "build", store, "--feature", "net.embedding", "--index", "spy",
                  "--set", "shrink=3")  # fmt: skip
     folder = store / "indexes" / "net.embedding-spy"
+    assert "outside" not in out
     assert out.startswith(
         f"{folder}: dummy-spy:spy of net.embedding, 60 tracks, 8 dimensions, recall@10 1.000, "
         "aspects recall@10 1.000; "
@@ -485,7 +494,7 @@ def test_unknown_names_and_parameters_are_explained(store: Path, log: Path) -> N
         featx.search(store, "007.ogg", index_params={"m": 4})
     with pytest.raises(StoreError, match="indexes holds no saved index"):
         featx.search(store, "007.ogg", index=store / "indexes")
-    with pytest.raises(PluginError, match="switched off"):
+    with pytest.raises(PluginError, match="disabled"):
         Gallery(open_store(store), index="spy", disabled=["spy"])
 
 

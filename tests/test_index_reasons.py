@@ -176,6 +176,27 @@ def test_command_fuses_features_and_shows_reasons(store: Path) -> None:
     assert [item["feature"] for item in described["features"]] == ["embedding", "summary"]
 
 
+def test_features_without_a_weight_weigh_one(store: Path) -> None:
+    expected = search(
+        store, "c.ogg", feature=FUSED, weights={"net.embedding": 2.0, "other.summary": 1.0}
+    )
+    assert search(store, "c.ogg", feature=FUSED, weights={"net": 2.0}) == expected
+    words = ("c.ogg", "--feature", ",".join(FUSED), "--json")
+    found = json.loads(run(store, *words, "--weight", "net=2"))
+    assert found["neighbours"] == [item.to_json() for item in expected]
+    alone = json.loads(run(store, *words, "--only", "net"))
+    expected = search(
+        store, "c.ogg", feature=FUSED, weights={"net.embedding": 1.0, "other.summary": 0.0}
+    )
+    assert alone["neighbours"] == [item.to_json() for item in expected]
+
+
+def test_weight_of_an_unknown_feature_lists_the_features(store: Path) -> None:
+    message = r"one of net\.embedding, other\.summary, got 'mfcc'"
+    with pytest.raises(ParameterError, match=message):
+        search(store, "c.ogg", feature=FUSED, weights={"mfcc": 2.0})
+
+
 def test_weights_and_only_are_not_mixed(store: Path) -> None:
     words = ["search", str(store), "c.ogg", "-p", "net", "--only", "mood", "--weight", "genre=1"]
     result = CliRunner().invoke(main, words)

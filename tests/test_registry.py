@@ -81,7 +81,7 @@ def test_plugin_that_kills_the_interpreter_is_escaped_by_no_plugin(site):
     for args in (["plugins", "--no-plugin", "killer"], ["--no-plugin", "dummy-killer", "plugins"]):
         done = featx(site, *args)
         assert done.returncode == 0, done.stderr
-        assert "switched off by --no-plugin" in done.stdout
+        assert "disabled by --no-plugin" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["killer", "dummy-killer", "Dummy_Killer", "other,killer"])
@@ -89,7 +89,7 @@ def test_environment_switches_plugins_off(site, monkeypatch, name):
     install(site, "killer", "import os\nos._exit(9)")
     monkeypatch.setenv("FEATX_DISABLE_PLUGINS", name)
     found = record(load_registry(), "killer")
-    assert (found.status, found.reason) == ("disabled", "switched off by FEATX_DISABLE_PLUGINS")
+    assert (found.status, found.reason) == ("disabled", "disabled by FEATX_DISABLE_PLUGINS")
 
 
 def test_environment_switches_every_plugin_off(site, monkeypatch):
@@ -175,7 +175,9 @@ def test_unknown_extractor_suggests_one_whose_name_holds_the_word(site):
 def test_extractor_for_another_api_is_answered_with_the_api(site, name):
     source = GOOD.replace("api=1", "api=99").replace("{name!r}", "'horns'")
     install(site, "brass", source)
-    with pytest.raises(PluginError, match=r"needs api 99, this featx speaks api 1\. Upgrade featx"):
+    with pytest.raises(
+        PluginError, match=r"needs api 99, this featx supports api 1\. Upgrade featx"
+    ):
         load_registry().extractor(name)
 
 

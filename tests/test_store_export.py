@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,76 @@ def test_npz_reads_without_pickle(store: Store, tmp_path: Path) -> None:
         times = [store["toy"]["frames"].times(name) for name in data["ids"].tolist()]
         assert data["times"].tolist() == np.concatenate(times).tolist()
         assert FeatureSpec.from_json(json.loads(str(data["spec"]))) == FRAMES
+
+
+def test_json_reads_back_equal(store: Store, tmp_path: Path) -> None:
+    (path,) = export(store, tmp_path / "x.json", format="json")
+    document = json.loads(path.read_text())
+    assert (document["format"], document["version"]) == ("featx-export", 1)
+    features = document["features"]
+    assert set(features) == {"toy.summary", "toy.frames", "toy.notes"}
+    for label, feature in features.items():
+        view = store["toy"][label.partition(".")[2]]
+        assert FeatureSpec.from_json(feature["spec"]) == view.spec
+        assert (feature["extractor"], feature["recipe"]) == (TOY.extractor, TOY.id)
+        assert {track["id"] for track in document["tracks"]} == set(view.ids)
+        for track in document["tracks"]:
+            values = np.array(track["values"][label], view.spec.dtype)
+            expected = view[track["id"]]
+            assert np.array_equal(values.reshape(expected.shape), expected)
+    assert features["toy.notes"]["shape"] == [None, 4]
+    assert features["toy.notes"]["spec"]["columns"][2] == {"name": "pitch", "unit": "Hz"}
+    first, second = document["tracks"]
+    assert first["labels"] == {"artist": "The\tBand", "title": "a/one.wav"}
+    axis = second["axes"]["toy.frames"]
+    count = len(second["values"]["toy.frames"])
+    times = [
+        (Fraction(axis["first"]) + n * Fraction(axis["hop"])) / axis["sr"] for n in range(count)
+    ]
+    assert list(map(float, times)) == store["toy"]["frames"].times("two.wav").tolist()
+
+
+def test_json_has_as_few_digits_as_the_dtype(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path / "x.json", format="json", features=["toy.summary"])
+    assert '"values": {"toy.summary": [0.1, 0.0]}' in (tmp_path / "x.json").read_text()
+
+
+def test_json_into_a_folder_is_a_file_per_feature(store: Store, tmp_path: Path) -> None:
+    written = export(store, tmp_path / "out", format="json", features=["toy.summary", "toy.notes"])
+    assert sorted(path.name for path in written) == ["toy.notes.json", "toy.summary.json"]
+
+
+def test_json_of_labels_and_odd_ids(tmp_path: Path) -> None:
+    spec = FeatureSpec(
+        name="chords",
+        kind="events",
+        columns=(Column("start", "s"), Column("chord", labels="open")),
+    )
+    track = TrackRecord(track_id="=\udcff\n.wav", path="/m/x", content="0" * 32, size=1, mtime_ns=1)
+    rows = np.array([(0.5, "C:maj"), (1.0, "N")], [("start", "f8"), ("chord", "U5")])
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        writer.write_shard(ODD, [spec], [track], [{"chords": rows}], [8000])
+    (path,) = export(open_store(tmp_path / "s"), tmp_path / "x.json", format="json")
+    (found,) = json.loads(path.read_text(encoding="utf-8"))["tracks"]
+    assert read_exported_id(found["id"]) == track.track_id
+    assert found["values"]["odd.chords"] == [[0.5, "C:maj"], [1.0, "N"]]
+
+
+def add_notes(folder: Path, recipe: Recipe, name: str) -> None:
+    record = TrackRecord(track_id=name, path="/m/2", content="0" * 32, size=1, mtime_ns=1)
+    values = [{"notes": np.array([[0.5, 1.25, 440.0, 0.9]])}]
+    with StoreWriter(folder, provenance={}) as writer:
+        writer.write_shard(recipe, [NOTES], [record], values, [8000])
+
+
+def test_lab_file_for_several_features_names_them(folder: Path, tmp_path: Path) -> None:
+    add_notes(folder, Recipe(extractor="featx-odd:odd2", version="1"), "two.wav")
+    message = (
+        "a .lab file holds one feature, got odd2.notes, toy.notes. "
+        "Choose one with --features, or give a folder."
+    )
+    with pytest.raises(ParameterError, match=f"^{re.escape(message)}$"):
+        export(open_store(folder), tmp_path / "x.lab", format="lab", tracks=["two.wav"])
 
 
 def test_parquet_equals_csv(store: Store, tmp_path: Path) -> None:
@@ -486,7 +557,7 @@ def test_events_of_one_track_may_go_to_one_file(
     assert out.is_file()
     (same,) = export(store, tmp_path / "all", format=kind, tracks=["two.wav"])
     assert same.read_bytes() == out.read_bytes()
-    with pytest.raises(ParameterError, match=r"holds one track, got 2 files.*--track"):
+    with pytest.raises(ParameterError, match=r"holds one track, got 2. Choose one with --track,"):
         export(store, tmp_path / f"x.{suffix}", format=kind)
     assert sorted(path.name for path in tmp_path.glob(f"*.{suffix}")) == [out.name]
 

@@ -134,7 +134,7 @@ def test_difference_within_the_tolerance_passes(subjects, tmp_path):
 def test_input_shorter_than_min_duration_is_not_asked_for(subjects, tmp_path):
     outcomes = behave(subjects.spec(subjects.RaisesOnOneSample, min_duration=0.5), tmp_path)
     assert outcomes["one-sample"].status == "skip"
-    assert "the host skips it" in outcomes["one-sample"].message
+    assert "featx skips it" in outcomes["one-sample"].message
 
 
 # ------------------------------------------------------------------ specs

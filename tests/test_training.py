@@ -425,8 +425,8 @@ def test_wrong_numbers_of_threads_are_refused(manifest: Path) -> None:
         ({"widht": 3}, "setting 'widht' is unknown. Did you mean 'width'?"),
         ({"lr": -1}, "lr must be > 0"),
         ({"precision": "float16"}, "precision must be float32 or bfloat16 on cpu"),
-        ({"steps": None}, "epochs must be given where nothing else ends"),
-        ({"schedule": "stages", "valid_fraction": 0}, "where no songs validate"),
+        ({"steps": None}, "epochs must be given if nothing else ends"),
+        ({"schedule": "stages", "valid_fraction": 0}, "without validation songs"),
         ({"method": "pears"}, "method must be one of artist, pairs, got 'pears'"),
     ],
 )

@@ -205,7 +205,7 @@ def test_annotations_of_no_use_are_named(
 ) -> None:
     songs = annotated(tmp_path, text, suffix=suffix)
     with pytest.raises(
-        ParameterError, match=rf"of split 'train' must be of use.*\n.*a\{suffix}: .*{told}"
+        ParameterError, match=rf"of split 'train' must be usable.*\n.*a\{suffix}: .*{told}"
     ):
         FrameSampler(songs, {"x": targets}, crops=SPEC)
 

@@ -297,6 +297,17 @@ def test_two_importable_weights_of_one_extractor_lie_side_by_side(tmp_path, tens
     assert all(str(path) in state.note for path in paths.values())
 
 
+def test_slots_of_weights_whose_names_begin_alike_are_told_apart(tmp_path, tensors):
+    one, other = (WeightsSpec(name=n, slot="model", converter="a:b") for n in ("x", "x-y"))
+    (tmp_path / "a.h5").touch()
+    made = weights.import_weights(
+        other, tmp_path / "a.h5", converter=lambda _: (tensors, {"params": {"model": "z"}})
+    )
+    assert made.name == "x-y-z.safetensors"
+    assert weights.locate(other, params=SimpleNamespace(model="z")) == made
+    assert weights.locate(one, params=SimpleNamespace(model="z")) is None
+
+
 def test_weights_of_a_slot_say_which_they_are(tmp_path, tensors):
     spec = WeightsSpec(name="tagger", slot="model", converter="a:b")
     (tmp_path / "x.h5").write_text("x")
@@ -570,8 +581,8 @@ def _objects(file, folder):
         (_external_link, "'x' is a link"),
         (_soft_link, "'x' is a link"),
         (_cycle, "every object once"),
-        (_external_storage, "lies in other files"),
-        (_virtual, "lies in other files"),
+        (_external_storage, "is in other files"),
+        (_virtual, "is in other files"),
         (_bomb, "at most"),
         (_objects, "must hold numbers"),
     ],

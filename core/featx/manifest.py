@@ -6,13 +6,14 @@ import csv
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from featx.errors import ParameterError, listed
+from featx.folders import replacing
 
 _PLAYLISTS = (".m3u", ".m3u8")
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", *_PLAYLISTS)
@@ -223,6 +224,53 @@ def _playlist_path(entry: bytes, folder: str) -> str:
         if os.path.lexists(os.path.join(folder, text)):  # noqa: PTH118
             return text
     return readings[0]
+
+
+def playlist_entry(path: str, *, folder: str | os.PathLike[str] | None = None) -> str:
+    """Return a line of a playlist that means a file: its path, or an address where that is none.
+
+    Names that a line of UTF-8 cannot hold, or that would be read as something else, become
+    ``file:`` addresses.
+
+    Parameters
+    ----------
+    path : str
+        Absolute.
+    folder : path, optional
+        Where the playlist lies, for a relative path; by default the path stays absolute.
+    """
+    entry = path if folder is None else os.path.relpath(path, os.path.abspath(folder))  # noqa: PTH100
+    text = entry.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    plain = text == entry == entry.strip() and entry.isprintable()
+    if plain and not entry.startswith(("#", "file:", "\ufeff")):
+        return entry.replace(os.sep, "/")
+    return f"file://{quote_from_bytes(os.fsencode(path))}"
+
+
+def write_playlist(
+    path: str | os.PathLike[str], tracks: Iterable[tuple[str, float | None, str]]
+) -> None:
+    """Write an extended M3U playlist in UTF-8.
+
+    Files below the folder of the playlist are named relative to it, so that both can be moved
+    together; others by their absolute path.
+
+    Parameters
+    ----------
+    path : path
+        Replaced if it exists.
+    tracks : iterable of (path, duration, name)
+        Absolute path, seconds or None, and what players show.
+    """
+    folder = os.path.abspath(Path(path).parent)  # noqa: PTH100
+    lines = ["#EXTM3U"]
+    for file, seconds, name in tracks:
+        below = file.startswith(os.path.join(folder, ""))  # noqa: PTH118
+        title = "".join(mark if mark.isprintable() else " " for mark in name).strip()
+        lines.append(f"#EXTINF:{-1 if seconds is None else round(seconds)},{title}")
+        lines.append(playlist_entry(file, folder=folder if below else None))
+    with replacing(Path(path)) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _parquet_rows(path: Path, extra: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -60,6 +61,8 @@ class Column:
         labels: Any = self.labels
         if not isinstance(name, str) or not name:
             raise ParameterError(f"name of a column must be text, got {self.name!r}.")
+        if not isinstance(self.unit, str):
+            raise ParameterError(f"unit of a column must be text, got {self.unit!r}.")
         if labels is None:
             return
         if not self.name.replace("_", "").replace("-", "").isalnum():
@@ -139,6 +142,22 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+#: dtypes that a feature may have.
+DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8")
+
+_PLAIN = {"name": str, "kind": str, "dim": int, "dtype": str, "unit": str, "description": str}
+
+
+_FRACTION = re.compile(r"-?[0-9]{1,18}(/[0-9]{1,18})?")
+
+
+def _fraction(text: Any) -> Fraction:
+    """Return a number of samples that `FeatureSpec.to_json` wrote."""
+    if not isinstance(text, str) or not _FRACTION.fullmatch(text):
+        raise ValueError(f"a number of samples must be like 441/2, got {text!r:.100}")
+    return Fraction(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
     """What one output of an extractor holds: shape, unit and time axis.
@@ -192,6 +211,8 @@ class FeatureSpec:
             raise ParameterError(f"kind must be one of {listed(KINDS)}, got {self.kind!r}.")
         default = "float64" if self.kind == "events" else "float32"
         object.__setattr__(self, "dtype", self.dtype or default)
+        if self.dtype not in DTYPES:
+            raise ParameterError(f"dtype must be one of {listed(DTYPES)}, got {self.dtype!r}.")
         self._take_columns()
         if self.dim < 1:
             raise ParameterError(f"dim must be an integer > 0, got {self.dim}.")
@@ -294,13 +315,21 @@ class FeatureSpec:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> FeatureSpec:
-        """Read what `to_json` wrote."""
-        values = dict(plain)
-        values["hop"] = None if values["hop"] is None else Fraction(values["hop"])
-        values["first"] = Fraction(values["first"])
-        values["columns"] = tuple(Column.from_json(column) for column in values["columns"])
-        values["aspects"] = {key: (int(a), int(b)) for key, (a, b) in values["aspects"].items()}
-        return cls(**values)
+        """Read what `to_json` wrote; anything else raises `ParameterError`."""
+        try:
+            values = dict(plain)
+            values["hop"] = None if values["hop"] is None else _fraction(values["hop"])
+            values["first"] = _fraction(values["first"])
+            values["columns"] = tuple(Column.from_json(column) for column in values["columns"])
+            values["aspects"] = {key: (int(a), int(b)) for key, (a, b) in values["aspects"].items()}
+            for name, kind in _PLAIN.items():
+                if type(values[name]) is not kind:
+                    raise TypeError(f"{name} must be {kind.__name__}, got {values[name]!r:.100}")
+            if type(values["frame_length"]) not in (int, type(None)):
+                raise TypeError(f"frame_length must be int, got {values['frame_length']!r:.100}")
+            return cls(**values)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ParameterError(f"no description of a feature: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

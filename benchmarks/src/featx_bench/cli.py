@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.commands import echo_json, json_option, meter, parse_pairs, split_names
+from featx_bench.harness.command import diff_command, run_command, show_command, tasks_command
 from featx_bench.render.command import command as render_command
 
 if TYPE_CHECKING:
@@ -85,9 +86,11 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
             "--cluster",
             default="",
             metavar="COLUMN",
-            help="Draw whole values of this column for intervals, not tracks.",
+            help="Resample whole values of this column for confidence intervals, not tracks.",
         ),
-        click.option("--under", default="", metavar="PREFIX", help="Only track ids that begin so."),
+        click.option(
+            "--under", default="", metavar="PREFIX", help="Only track ids with this prefix."
+        ),
         click.option(
             "--where",
             multiple=True,
@@ -117,7 +120,8 @@ _EXCLUDE = click.option(
     "--exclude",
     default="",
     metavar="COLUMN",
-    help="Leave tracks out that share this column with the query, such as clips of one recording.",
+    help="Exclude tracks with the same value as the query in this column, such as clips of one "
+    "recording.",
 )
 _SPLIT = click.option(
     "--split", default="", metavar="NAME", help="Only tracks of this split; by default all."
@@ -132,10 +136,12 @@ _SCALE = click.option(
 
 @click.group("bench")
 def command() -> None:
-    """Measure features by fixed protocols, and render music to measure them on."""
+    """Evaluate features by fixed protocols, and render labelled music for evaluation."""
 
 
 command.add_command(render_command)
+for added in (tasks_command, run_command, show_command, diff_command):
+    command.add_command(added)
 
 
 @command.command("retrieval")
@@ -146,7 +152,7 @@ command.add_command(render_command)
     default="artist",
     show_default=True,
     metavar="COLUMN",
-    help="What makes a track relevant; 'tags' gives Recall@K.",
+    help="Column that makes a track relevant if equal; 'tags' gives Recall@K.",
 )
 @_SPLIT
 @_EXCLUDE
@@ -156,7 +162,7 @@ command.add_command(render_command)
     type=click.Choice(["cosine", "euclidean"]),
     default="cosine",
     show_default=True,
-    help="What nearest means.",
+    help="Similarity measure.",
 )
 def retrieval(
     source: _Source,
@@ -189,7 +195,7 @@ def retrieval(
     default="artist",
     show_default=True,
     metavar="COLUMN",
-    help="What anchor and positive share.",
+    help="Column in which anchor and positive agree.",
 )
 @_SPLIT
 @_EXCLUDE
@@ -205,7 +211,7 @@ def holdout(
     as_json: bool,
     seed: int,
 ) -> None:
-    """Win of a positive against four negatives; chance is 0.2."""
+    """Share of anchors whose positive is nearer than four negatives; chance is 0.2."""
     from featx_bench.tasks import holdout_task
 
     collection = source.read([concept, exclude, cluster])
@@ -252,16 +258,21 @@ def tagging(
 @command.command("probe")
 @_STORE
 @_shared
-@click.option("--label", required=True, metavar="COLUMN", help="What is predicted.")
+@click.option("--label", required=True, metavar="COLUMN", help="Column to predict.")
 @click.option(
     "--scaling",
     type=click.Choice(["scalar", "dimension", "none"]),
     default="scalar",
     show_default=True,
-    help="Of the features, before the softmax probe.",
+    help="Scaling of features before the softmax probe.",
 )
 @click.option(
-    "-k", "k", type=click.IntRange(1), default=20, show_default=True, help="Neighbours of kNN."
+    "-k",
+    "k",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Number of neighbours of kNN.",
 )
 @click.option(
     "--folds",
@@ -270,7 +281,12 @@ def tagging(
     show_default=True,
     help="Cross-validation instead of the splits of the manifest.",
 )
-@click.option("--group", default="", metavar="COLUMN", help="Keep its values within one fold.")
+@click.option(
+    "--group",
+    default="",
+    metavar="COLUMN",
+    help="Keep tracks with the same value of this column in one fold.",
+)
 @click.option("--trials", type=click.IntRange(1), default=10, show_default=True)
 def probe(
     source: _Source,
@@ -314,7 +330,9 @@ def probe(
 @click.option("--features", required=True, metavar="A,B,...")
 @_SPLIT
 @_EXCLUDE
-@click.option("--limit", type=click.IntRange(0), default=0, help="At most so many tracks.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=0, help="Largest number of tracks; 0 for all."
+)
 @click.option("--weights", multiple=True, metavar="EXTRACTOR=FILE", help="Weights to use.")
 @_REPORT
 @json_option

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from featx.progress import Meter
     from featx.types import FloatArray
 
-__all__ = ["PERTURBATIONS", "movement", "perturb", "robustness_task"]
+__all__ = ["PERTURBATIONS", "movement", "perturb", "robustness_task", "write_copies"]
 
 #: Name -> what is done.
 PERTURBATIONS = {
@@ -119,7 +119,7 @@ def movement(
     for row in range(n):
         others = names != names[row] if groups is None or names[row] else np.arange(n) != row
         if not others.any():
-            raise ParameterError("tracks must be of two groups at least.")
+            raise ParameterError("tracks must belong to at least two groups.")
         distances = 1.0 - a[others] @ a[row]
         median = float(np.median(distances))
         ratio[row] = moved[row] / median if median > 0 else math.inf
@@ -169,10 +169,10 @@ def robustness_task(
     if limit and len(rows) > limit:
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).round().astype(int)]
     if len(rows) < 2:
-        raise ParameterError(f"tracks must be two at least, got {len(rows)}.")
+        raise ParameterError(f"at least two tracks are required, got {len(rows)}.")
     meter = choose_meter("tracks degraded") if progress else None
     try:
-        listing = _copies(rows, work, exclude, seed, meter)
+        listing = write_copies(rows, work, exclude, seed=seed, meter=meter)
     finally:
         if meter is not None:
             meter.end()
@@ -240,14 +240,19 @@ def _median_interval(values: Any, seed: int) -> tuple[float, float]:
     return bootstrap(lambda rows: float(np.median(values[rows])), len(values), seed=seed)
 
 
-def _copies(
+def write_copies(
     rows: Sequence[Any],
     work: Path,
     exclude: str,
-    seed: int,
-    meter: Meter | None,
+    *,
+    seed: int = 0,
+    meter: Meter | None = None,
 ) -> Path:
-    """Write the copies that are not there, and a manifest of all."""
+    """Write the missing degraded copies of ``rows`` below ``work``, and a manifest of all.
+
+    Its columns are ``variant``, ``group`` (the column ``exclude`` of the row) and ``own``, the
+    number of the row.
+    """
     work.mkdir(parents=True, exist_ok=True)
     listing = work / "copies.csv"
     if meter is not None:

@@ -67,7 +67,7 @@ def prototype_scores(
     counts = truth.sum(axis=0)
     usable = having.any(axis=0) & (counts > 0) & (counts < len(truth))
     if not usable.any():
-        raise ParameterError("no tag must be without positives and negatives, got none that is.")
+        raise ParameterError("at least one tag must have positives and negatives, got none.")
     centres = np.stack([prototype(train[having[:, i]]) for i in np.flatnonzero(usable)])
     scores = unit_rows(test).astype(np.float64) @ unit_rows(centres).astype(np.float64).T
     return TagScores(

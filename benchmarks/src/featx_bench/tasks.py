@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from featx.progress import Meter
     from featx.types import FloatArray
 
-__all__ = ["holdout_task", "probe_task", "retrieval_task", "tagging_task"]
+__all__ = [
+    "classify",
+    "folds_of",
+    "holdout_task",
+    "probe_task",
+    "retrieval_task",
+    "tagging_task",
+]
 
 
 #: Metrics that are hits among queries; without clusters their intervals are Wilson's.
@@ -196,7 +203,8 @@ def probe_task(
         cluster=cluster,
         **{f"probe_{name}": getattr(options, name) for name in options.__dataclass_fields__},
     )
-    parts = list(_parts(labelled, classes, folds, group, options.seed, report))
+    parts = list(folds_of(labelled, classes, folds, group, seed=options.seed))
+    report.notes += _unseen(classes, parts)
     tested = np.concatenate([test for _, _, test in parts])
     counts = np.bincount(classes[tested], minlength=len(names))
     chance = float(counts.max() / counts.sum())
@@ -207,7 +215,9 @@ def probe_task(
     steps = _Steps(progress, len(labelled.features) * len(parts))
     for name, vectors in labelled.features.items():
         steps.name = name
-        near, right = _classify(vectors, classes, parts, len(names), scaling, k, options, steps)
+        near, right = classify(
+            vectors, classes, parts, len(names), scaling, k, options, steps=steps
+        )
         low, high = wilson(float(near.sum()), len(near))
         report.results.append(
             Result(
@@ -252,7 +262,7 @@ class _Steps:
         self.report("")
 
 
-def _classify(
+def classify(
     vectors: FloatArray,
     classes: Any,
     parts: Sequence[tuple[Any, Any, Any]],
@@ -260,10 +270,12 @@ def _classify(
     scaling: str,
     k: int,
     options: ProbeOptions,
-    steps: _Steps,
+    *,
+    steps: _Steps | None = None,
 ) -> tuple[Any, Any]:
     """Return who is right: by neighbours (0 or 1), and the share of probes, per test track."""
     near, right = [], []
+    steps = steps or _Steps(None, 0)
     for train, valid, test in parts:
         guesses = knn_predict(vectors[train], classes[train], vectors[test], k=k)
         near.append(guesses == classes[test])
@@ -281,10 +293,10 @@ def _classify(
     return np.concatenate(near), np.concatenate(right)
 
 
-def _parts(
-    collection: Collection, classes: Any, folds: int, group: str, seed: int, report: Report
+def folds_of(
+    collection: Collection, classes: Any, folds: int, group: str, *, seed: int
 ) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield rows to train, validate and test by."""
+    """Yield rows to train, validate and test by: those of the splits for 0 folds."""
     if folds == 0:
         split = np.array(collection.column("split"))
         rows = [np.flatnonzero(split == name) for name in ("train", "valid", "test")]
@@ -293,9 +305,6 @@ def _parts(
                 "the manifest must have tracks of the splits train, valid and test, got "
                 f"{', '.join(str(len(part)) for part in rows)} of them. Or give folds."
             )
-        seen = np.isin(classes[rows[2]], classes[rows[0]])
-        if not seen.all():
-            report.notes.append(f"{int((~seen).sum())} test tracks of classes not trained on.")
         yield rows[0], rows[1], rows[2]
         return
     if folds < 3:
@@ -314,6 +323,12 @@ def _parts(
         yield train, valid, test
 
 
+def _unseen(classes: Any, parts: Sequence[tuple[Any, Any, Any]]) -> list[str]:
+    """Return a note about test tracks of classes without a training track."""
+    unseen = sum(int((~np.isin(classes[test], classes[train])).sum()) for train, _, test in parts)
+    return [f"{unseen} test tracks of classes not trained on."] if unseen else []
+
+
 def _report(task: str, collection: Collection, **settings: Any) -> Report:
     origin: Mapping[str, Any] = {**collection.origin, "n_tracks": len(collection)}
     return Report(task=task, settings=settings, origin=origin, notes=list(collection.notes))
@@ -324,7 +339,7 @@ def _of_queries(
 ) -> Result:
     if not len(scores.values):
         raise ParameterError(
-            f"queries of {metric} must be one at least, got none: no label is shared by two tracks."
+            f"{metric} needs at least one query, got none: no label is shared by two tracks."
         )
     clusters = None
     if cluster:

@@ -131,7 +131,7 @@ def onset_strength(
     from featx.kernels.onset import detrend_kernel
 
     if y is not None and S is not None:
-        raise ParameterError("y and S must not be given both, got both. Leave one away.")
+        raise ParameterError("only one of y and S must be given, got both.")
     if aggregate not in _AGGREGATES:
         raise ParameterError(f"aggregate must be {listed(_AGGREGATES)}, got {aggregate!r}.")
     for name, value in (("n_fft", n_fft), ("hop_length", hop_length)):

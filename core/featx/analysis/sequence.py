@@ -143,7 +143,7 @@ def _check_observed(
         if n_columns != n_states:
             raise ParameterError(
                 f"log_observed must have a column for each of {n_states} states, got {n_columns}. "
-                "Say with columns which one a state sees."
+                "Assign a column to each state with columns=."
             )
         seen = np.arange(n_states)
     else:

@@ -242,14 +242,31 @@ def _is_numeric(column: Any) -> bool:
 
 
 def lab_text(events: Events) -> str:
-    """Return lines of start, end and label between tabs; of time and label without ends."""
-    starts, ends = _spans(events)
-    rows: list[list[str]] = [[_seconds(start)] for start in starts]
-    if events.ends is not None:
-        rows = [[*row, _seconds(end)] for row, end in zip(rows, ends, strict=True)]
+    """Return lines of start, end and label between tabs; of time and label without ends.
+
+    Where spans have no labels, their frequency in Hz stands in the third place, or else all further
+    columns and the confidence, as in a tempo.
+    """
+    columns = [events.starts] if events.ends is None else [events.starts, events.ends]
+    cells = [[_seconds(value) for value in column.tolist()] for column in columns]
     if events.labels:
-        rows = [[*row, _one_line(label)] for row, label in zip(rows, events.labels, strict=True)]
-    return "".join("\t".join(row) + "\n" for row in rows)
+        cells.append([_one_line(label) for label in events.labels])
+    elif events.ends is not None:
+        cells += _lab_values(events)
+    return "".join("\t".join(row) + "\n" for row in zip(*cells, strict=True))
+
+
+def _lab_values(events: Events) -> list[list[str]]:
+    """Return what spans without labels have instead, column by column."""
+    values: list[Any] = [np.asarray(column) for column in events.columns.values()]
+    if events.confidences is not None:
+        values.append(events.confidences)
+    if events.frequencies is not None:  # three columns are what readers of notes take
+        values = [events.frequencies]
+    return [
+        [_seconds(item) if isinstance(item, float) else _one_line(item) for item in value.tolist()]
+        for value in values
+    ]
 
 
 def audacity_text(events: Events) -> str:

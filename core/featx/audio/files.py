@@ -17,8 +17,8 @@ _CHUNK = 1 << 20
 _CODES = {
     errno.ENOENT: ("missing", "the file does not exist"),
     errno.ENOTDIR: ("missing", "a part of the path is not a folder"),
-    errno.EACCES: ("permission", "the file may not be read"),
-    errno.EPERM: ("permission", "the file may not be read"),
+    errno.EACCES: ("permission", "there is no permission to read the file"),
+    errno.EPERM: ("permission", "there is no permission to read the file"),
 }
 
 

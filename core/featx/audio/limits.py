@@ -54,7 +54,7 @@ class Limits:
     def check_stream(self, *, sr: int, channels: int) -> None:
         """Raise `AudioError` for a rate or a number of channels outside the limits."""
         if not self.min_sr <= sr <= self.max_sr:
-            raise AudioError("bad-rate", f"{sr} Hz, believed are {self.min_sr} to {self.max_sr}")
+            raise AudioError("bad-rate", f"{sr} Hz, the limits are {self.min_sr} to {self.max_sr}")
         if channels < 1:
             raise AudioError("lying-header", f"the header declares {channels} channels")
         if channels > self.max_channels:

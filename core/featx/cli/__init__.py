@@ -27,9 +27,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("featx.cli.verify", "Check every byte of a store."),
     "ls": ("featx.cli.ls", "List the contents of a store, and failures."),
     "show": ("featx.cli.show", "Show what a store contains for one track."),
-    "tag": ("featx.cli.tag", "Give tracks of a store the labels of a manifest."),
+    "tag": ("featx.cli.tag", "Add the labels of a manifest to the tracks of a store."),
     "prune": ("featx.cli.prune", "Delete results from a store."),
-    "export": ("featx.cli.export", "Write features as npz, csv, parquet, JAMS, labels."),
+    "export": ("featx.cli.export", "Export features as npz, csv, parquet, JAMS or labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),
     "index": ("featx.cli.index", "Build indexes for fast search, and list them."),
@@ -43,8 +43,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 #: first-party commands that come with other distributions: command -> (distribution, help)
 PACKAGES: dict[str, tuple[str, str]] = {
     "plot": ("featx-plot", "Draw a recording with spectrograms, features and events."),
-    "click": ("featx-plot", "Hear beats, onsets or chords over a recording."),
-    "bench": ("featx-bench", "Evaluate features, and render music for it."),
+    "click": ("featx-plot", "Add clicks at beats or onsets, or chords, to a recording."),
+    "explore": ("featx-plot", "Write a web page to browse and play a collection."),
+    "report": ("featx-plot", "Write a page with the contents and failures of a store."),
+    "bench": ("featx-bench", "Evaluate features, and render music for evaluation."),
 }
 
 

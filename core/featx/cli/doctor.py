@@ -48,6 +48,7 @@ class Finding:
 
 
 @click.command("doctor")
+@click.argument("store", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -59,13 +60,23 @@ class Finding:
 @json_option
 @no_plugin_option
 @click.pass_context
-def command(context: click.Context, timeout: float, warm: bool, as_json: bool) -> None:
-    """Check this installation, and each plugin in a separate process.
+def command(
+    context: click.Context, store: Path | None, timeout: float, warm: bool, as_json: bool
+) -> None:
+    """Check this installation, and each plugin in a separate process; or a STORE.
+
+    With STORE, devices and this store are checked instead: ledgers, every byte of the shards, what
+    killed runs left, the lock, free space, failures and missing files. Nothing is changed.
 
     Reports plugins that crash or block Python when they are imported; disable such a plugin with
     --no-plugin. The exit code is 3 if a check failed.
     """
-    findings = list(examine(timeout))
+    if store is None:
+        findings = list(examine(timeout))
+    else:
+        from featx.cli.doctor_store import examine_store
+
+        findings = [*_devices(), *examine_store(store)]
     if warm:
         findings.append(_warm())
     if as_json:

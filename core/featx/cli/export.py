@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     echo_json,
     gone_option,
@@ -18,7 +19,7 @@ from featx.commands import (
     split_names,
 )
 
-_FORMATS = ("npz", "csv", "parquet", "jams", "lab", "audacity", "midi", "projector")
+_FORMATS = ("npz", "csv", "parquet", "json", "jams", "lab", "audacity", "midi", "projector")
 _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
 
 
@@ -36,9 +37,16 @@ _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
     "--features",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_feature,
     help="Extractor or extractor.feature, separated by commas. May be repeated.",
 )
-@click.option("--track", "tracks", multiple=True, metavar="ID", help="Only this one. Repeatable.")
+@click.option(
+    "--track",
+    "tracks",
+    multiple=True,
+    metavar="ID",
+    help="Export only this track. May be repeated.",
+)
 @click.option(
     "--all-recipes",
     "outdated",
@@ -63,6 +71,7 @@ def command(
     """Write features of STORE to OUT.
 
     npz, csv and parquet write one file per feature: OUT is that file, or a folder for several.
+    json writes all features into one file OUT with their descriptions, or one each into a folder.
     jams, lab, audacity and midi write the events of every track (midi: notes) into the folder OUT,
     or of one track to a file OUT with their suffix (.jams, .lab, .txt, .mid). projector writes the
     vectors and metadata that TensorBoard's projector loads into the folder OUT.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     echo_json,
     echo_table,
@@ -38,6 +39,7 @@ def command() -> None:
 @click.option(
     "--feature",
     metavar="NAME",
+    shell_complete=complete_feature,
     help="Clip feature, such as 'mfcc.summary'; by default 'embedding' or the only one.",
 )
 @click.option(
@@ -56,7 +58,7 @@ def command() -> None:
     help="Set a parameter of the index. May be repeated.",
 )
 @click.option(
-    "--zscore", is_flag=True, help="Scale every dimension to mean 0 and deviation 1 first."
+    "--zscore", is_flag=True, help="Scale every dimension to mean 0 and standard deviation 1 first."
 )
 @click.option(
     "-o",
@@ -83,6 +85,7 @@ def build(
     'featx search STORE QUERY --index FOLDER' uses the saved index.
     """
     from featx.index import Gallery
+    from featx.index.saved import FOLDER
     from featx.store import open_store
 
     started = time.monotonic()
@@ -106,6 +109,12 @@ def build(
         f"{counted(description.tracks, 'track')}, {description.dim} dimensions, "
         f"{_recall(description)}; {seconds:.1f} s"
     )
+    if folder.resolve().parent != (store / FOLDER).resolve():
+        click.echo(
+            f"It lies outside of {printable(str(store / FOLDER))}: featx index list does not list "
+            f"it, and a search needs --index {printable(str(folder))}.",
+            err=True,
+        )
 
 
 @command.command("list")

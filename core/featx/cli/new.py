@@ -58,12 +58,12 @@ def _refuse_taken(name: str) -> None:
     if any(item.distribution == f"featx-{name}" for item in registry().plugins):
         raise ParameterError(
             f"name must not be that of an installed distribution, got {name!r}, which makes "
-            f"featx-{name}. Choose another name, or take it all the same with --force."
+            f"featx-{name}. Choose another name, or use --force to keep it."
         )
     taken = [full for full in registry().extractors if full.rpartition(":")[2] == name]
     if taken:
         raise ParameterError(
             f"name must not be that of an installed extractor, got {name!r}, which is "
-            f"{listed(taken)}: with both installed, only the full names would work. Choose another "
-            "name, or take it all the same with --force."
+            f"{listed(taken)}: with both installed, only the full names would work. Choose "
+            f"another name, or use --force to keep it."
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.cli.run_file import write_run_file
-from featx.cli.run_options import parse_run_options, run_options
-from featx.commands import echo_json, echo_table, printable
+from featx.cli.run_options import jobs_option, parse_run_options, run_options
+from featx.commands import counted, duration_text, echo_json, echo_table, printable, size_text
 
 if TYPE_CHECKING:
     from featx.engine import Plan, PlanCounts, PlannedTrack
+    from featx.engine.planning.estimating import Estimate, Rates
     from featx.engine.planning.survey import Survey
 
 _COLUMNS = ("fresh", "reused", "new", "stale", "retry", "failed", "skipped")
@@ -20,6 +22,13 @@ _COLUMNS = ("fresh", "reused", "new", "stale", "retry", "failed", "skipped")
 
 @click.command("plan")
 @run_options
+@jobs_option
+@click.option(
+    "--sample",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="First extract N files into a temporary store, to estimate what never ran here.",
+)
 @click.option("--list", "listing", is_flag=True, help="List every track that is not fresh.")
 @click.option(
     "--write-config",
@@ -34,6 +43,8 @@ def command(
     as_json: bool,
     listing: bool,
     write_config: Path | None,
+    jobs: int | None,
+    sample: int | None,
     **options: Any,
 ) -> None:
     """Show what a run would do over INPUTS, without doing it.
@@ -42,6 +53,8 @@ def command(
     computed. stale: computed from other contents, parameters, weights or versions. failed: failed
     before, and stays so unless --failed is given.
 
+    Time and size are estimated from what earlier runs into the store took.
+
     Takes the same options as featx run.
     """
     if write_config is not None:
@@ -49,19 +62,36 @@ def command(
         click.echo(f"Wrote {write_config}. Next: featx run -c {write_config}")
         return
     from featx.engine import PlanCounts, plan
+    from featx.engine.planning.estimating import WorkCount
+    from featx.engine.running import worker_count
 
-    planned = plan(**parse_run_options(**options))
+    arguments = parse_run_options(**options)
+    workers = worker_count(jobs, arguments["device"])
+    planned = plan(**arguments)
     counts = PlanCounts.of(planned.extractors)
     with planned.inputs:
         survey = planned.survey(gone=True)
+        rates = _sampled(planned, sample, jobs, arguments) if sample else planned.rates()
+        work = WorkCount(planned.extractors, rates)
         for track in planned:
             counts.add(track)
+            work.add(track)
             if listing and not as_json:
                 _list(planned, track)
+    estimate = work.estimate(workers)
     if as_json:
-        echo_json(_as_json(planned, counts, survey))
+        echo_json(_as_json(planned, counts, survey, estimate))
     else:
-        _show(planned, counts, survey)
+        _show(planned, counts, survey, estimate)
+
+
+def _sampled(planned: Plan, tracks: int, jobs: int | None, arguments: dict[str, Any]) -> Rates:
+    from featx.engine.running import measure
+
+    with tempfile.TemporaryDirectory(prefix="featx-sample-") as folder:
+        store = Path(folder) / "store"
+        measure(planned, store, tracks=tracks, jobs=jobs, **arguments)
+        return planned.rates(store)
 
 
 def _list(planned: Plan, track: PlannedTrack) -> None:
@@ -72,7 +102,9 @@ def _list(planned: Plan, track: PlannedTrack) -> None:
             click.echo(printable(f"{track.source.track_id}  {name}  {unit.state}{why}"))
 
 
-def _as_json(planned: Plan, counts: PlanCounts, survey: Survey) -> dict[str, Any]:
+def _as_json(
+    planned: Plan, counts: PlanCounts, survey: Survey, estimate: Estimate
+) -> dict[str, Any]:
     return {
         "store": str(planned.store),
         "files": counts.tracks,
@@ -81,6 +113,13 @@ def _as_json(planned: Plan, counts: PlanCounts, survey: Survey) -> dict[str, Any
         "gone": survey.gone,
         "left_out": survey.left_out,
         "notes": planned.notes(),
+        "estimate": {
+            "workers": estimate.workers,
+            "audio": estimate.audio,
+            "decoding": estimate.decoding,
+            "seconds": estimate.seconds,
+            "bytes": estimate.bytes,
+        },
         "extractors": [
             {
                 "name": extractor.name,
@@ -90,13 +129,14 @@ def _as_json(planned: Plan, counts: PlanCounts, survey: Survey) -> dict[str, Any
                 "features": list(extractor.features),
                 "states": {state: counts.states[extractor.name][state] for state in _COLUMNS},
                 "stale": dict(counts.stale[extractor.name]),
+                "estimate": vars(estimate.extractors[extractor.name]),
             }
             for extractor in planned.extractors
         ],
     }
 
 
-def _show(planned: Plan, counts: PlanCounts, survey: Survey) -> None:
+def _show(planned: Plan, counts: PlanCounts, survey: Survey, estimate: Estimate) -> None:
     from featx.engine.planning.preparing import untrained_message
 
     rows = [
@@ -104,15 +144,18 @@ def _show(planned: Plan, counts: PlanCounts, survey: Survey) -> None:
             extractor.name,
             ", ".join(extractor.features),
             *(str(counts.states[extractor.name][state]) for state in _COLUMNS),
+            *_cost_cells(estimate, extractor.name),
         ]
         for extractor in planned.extractors
     ]
+    always = ("fresh", "new", "stale", *(("time", "size") if counts.to_do else ()))
+    names = ("extractor", "features", *_COLUMNS, "time", "size")
     shown = [
         index
-        for index, name in enumerate(_COLUMNS, 2)
-        if name in ("fresh", "new", "stale") or any(row[index] != "0" for row in rows)
+        for index, name in enumerate(names)
+        if index > 1
+        and (name in always or (name in _COLUMNS and any(r[index] != "0" for r in rows)))
     ]
-    names = ("extractor", "features", *_COLUMNS)
     echo_table(
         [names[i] for i in (0, 1, *shown)], [[row[i] for i in (0, 1, *shown)] for row in rows]
     )
@@ -124,4 +167,28 @@ def _show(planned: Plan, counts: PlanCounts, survey: Survey) -> None:
             click.echo(text)
     for note in (*planned.notes(), *survey.notes()):
         click.echo(printable(note))
+    if counts.to_do:
+        click.echo(_cost_line(estimate))
     click.echo(counts.line)
+
+
+def _cost_cells(estimate: Estimate, name: str) -> tuple[str, str]:
+    own = estimate.extractors[name]
+    seconds = None if own.seconds is None else own.seconds / estimate.workers
+    return duration_text(seconds), size_text(own.bytes)
+
+
+def _cost_line(estimate: Estimate) -> str:
+    workers = counted(estimate.workers, "worker")
+    if estimate.seconds is None:
+        names = ", ".join(estimate.unknown) or "decoding"
+        return (
+            f"Estimated: unknown, because no earlier run into this store has timed {names}. "
+            "Add --sample 4 to time a few files first."
+        )
+    decoding = None if estimate.decoding is None else estimate.decoding / estimate.workers
+    audio = duration_text(estimate.audio)
+    return (
+        f"Estimated: {duration_text(estimate.seconds)} with {workers} ({duration_text(decoding)} "
+        f"of it to decode {audio} of audio), {size_text(estimate.bytes)} to store."
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +17,7 @@ from featx.commands import (
     echo_table,
     json_option,
     no_plugin_option,
+    plugin_commands,
     registry,
 )
 from featx.errors import ParameterError
@@ -28,7 +31,7 @@ _LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]+)")
 @no_plugin_option
 @click.pass_context
 def command(context: click.Context, /, as_json: bool) -> None:
-    """List installed plugins and their extractors.
+    """List installed plugins with their extractors, losses, indexes and commands.
 
     A plugin that cannot be loaded is listed as BROKEN with the reason; all commands work without
     it.
@@ -36,14 +39,48 @@ def command(context: click.Context, /, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     records = registry().plugins
+    commands = _commands(context)
     if as_json:
-        echo_json([dataclasses.asdict(record) for record in records])
+        echo_json(_as_json(records, commands))
         return
     columns = ("plugin", "distribution", "version", "kind", "names", "status")
-    echo_table(columns, [row for record in records for row in _rows(record)])
+    rows = [row for record in records for row in _rows(record)]
+    rows += [
+        ("", distribution, version, "command", ", ".join(names), "ok")
+        for (distribution, version), names in commands.items()
+    ]
+    echo_table(columns, sorted(rows, key=lambda row: row[1]))
     broken = sum(record.status == "broken" for record in records)
     if broken:
         click.echo(f"{broken} of {len(records)} plugins are broken.", err=True)
+
+
+def _commands(context: click.Context) -> dict[tuple[str, str], list[str]]:
+    """Return the commands of every distribution that is not switched off, not imported."""
+    commands: dict[tuple[str, str], list[str]] = {}
+    for name, claims in plugin_commands(context).items():
+        for claim in claims if ":" not in name else ():
+            commands.setdefault((claim.distribution, claim.version), []).append(
+                claim.name.replace(".", " ")
+            )
+    return commands
+
+
+def _as_json(
+    records: Iterable[PluginRecord], commands: dict[tuple[str, str], list[str]]
+) -> list[dict[str, Any]]:
+    """Return records with their commands, and distributions that have commands only."""
+    left = dict(commands)
+    plain = []
+    for record in records:
+        names = left.pop((record.distribution, record.version), [])
+        plain.append({**dataclasses.asdict(record), "commands": names})
+    for (distribution, version), names in left.items():
+        only = PluginRecord(
+            name="", distribution=distribution, version=version, value="", status="ok"
+        )
+        plain.append({**dataclasses.asdict(only), "commands": names})
+    return sorted(plain, key=lambda item: str(item["distribution"]))
 
 
 @command.command("freeze")

@@ -13,7 +13,7 @@ _SHOWN = 20
 
 @click.command("prune")
 @click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--gone", is_flag=True, help="Tracks whose file is gone.")
+@click.option("--gone", is_flag=True, help="Tracks whose file no longer exists.")
 @click.option(
     "--recipe",
     "recipes",
@@ -22,8 +22,10 @@ _SHOWN = 20
     help="A recipe as featx ls names it, such as mfcc@0123abcd. May be repeated.",
 )
 @click.option("--track", "tracks", multiple=True, metavar="ID", help="A track. May be repeated.")
-@click.option("--failed", is_flag=True, help="Failures, so that the next run tries again.")
-@click.option("--yes", is_flag=True, help="Do it; otherwise only say what would be forgotten.")
+@click.option("--failed", is_flag=True, help="Failures; the next run tries these tracks again.")
+@click.option(
+    "--yes", is_flag=True, help="Delete the results; without it, the command only lists them."
+)
 @json_option
 def command(
     store: Path,
@@ -34,14 +36,14 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Forget results of STORE, and delete the shards that nothing needs any more.
+    """Delete results from STORE.
 
     Without --yes nothing is changed. What is forgotten counts as never computed.
     """
     from featx.store import prune
 
     if not (gone or recipes or tracks or failed):
-        raise click.UsageError("Give what to forget: --gone, --recipe, --track or --failed.")
+        raise click.UsageError("Specify what to delete: --gone, --recipe, --track or --failed.")
     report = prune(store, gone=gone, recipes=recipes, tracks=tracks, failed=failed, dry_run=not yes)
     if as_json:
         echo_json(report.to_json())
@@ -56,5 +58,10 @@ def command(
         f"{counted(report.failures, 'failure')}; {counted(report.shards, 'shard')} "
         f"{'deleted' if yes else 'to delete'}, {report.bytes / 1e6:.1f} MB"
     )
+    if not yes and report.shown:
+        click.echo(
+            f"{counted(report.shown, 'track')} of these went since the last run: exports and "
+            "searches hold them until the next featx run, or --yes."
+        )
     if not yes:
         click.echo("Nothing was changed; add --yes to do it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -37,7 +38,7 @@ class RootGroup(CommandGroup):
                 package, _ = self.packages[name]
                 ctx.fail(
                     f"Command {name!r} comes with {package}, which is not installed or is "
-                    f"switched off. Run: pip install {package}"
+                    f"disabled. Run: pip install {package}"
                 )
             hint = meant(name, [*self.list_commands(ctx), *self.packages])
             ctx.fail(f"No such command {name!r}.{hint}")
@@ -78,15 +79,27 @@ class RootGroup(CommandGroup):
             sys.exit(EXIT_INTERRUPTED)
         except FeatxError as error:
             _fail(error, args)
+        except OSError as error:
+            _fail(error, args, said=_of_system(error))
         sys.exit(result if isinstance(result, int) else 0)
 
 
-def _fail(error: FeatxError, args: Sequence[str] | None) -> NoReturn:
+def _of_system(error: OSError) -> str:
+    """Return what the operating system refused, and what helps where no space is left."""
+    what = error.strerror or str(error)
+    place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    full = {errno.ENOSPC, errno.EDQUOT}
+    if error.errno in full or "temporary directory" in what:
+        return f"{place}{what}. Free some space, or set TMPDIR to a folder that has some."
+    return f"{place}{what}."
+
+
+def _fail(error: Exception, args: Sequence[str] | None, *, said: str = "") -> NoReturn:
     words = sys.argv[1:] if args is None else args
     if "--debug" in words or os.environ.get("FEATX_DEBUG") == "1":
         import traceback
 
         traceback.print_exception(error)
     else:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {said or error}", err=True)
     sys.exit(exit_code(error))

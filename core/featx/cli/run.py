@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from featx.cli.run_options import (
+    jobs_option,
     limit_options,
     parse_limits,
     parse_run_options,
     run_options,
 )
-from featx.commands import EXIT_FAILURES, echo_json, echo_table, parse_size
+from featx.commands import EXIT_FAILURES, echo_json_line, echo_table, parse_size
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,7 +27,7 @@ _SHOWN_FAILURES = 20
 
 @click.command("run")
 @run_options
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Workers; one per core if unset.")
+@jobs_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -44,7 +45,7 @@ _SHOWN_FAILURES = 20
 @click.option(
     "--new-ids",
     is_flag=True,
-    help="Give files second ids that STORE has under others; do not ask.",
+    help="Allow new ids for files that STORE has under other ids.",
 )
 @limit_options
 @click.pass_context
@@ -63,13 +64,13 @@ def command(
     INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), playlists,
     or - for a list of files on stdin. Every file is decoded once, however many extractors there
     are. Results already computed are not computed again, so an interrupted run resumes where it
-    stopped.
+    stopped. --json writes one event per line, the last one with all counts.
 
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
     130 interrupted (run again to resume).
     """  # noqa: D301  (click reads the backspace)
-    from featx.engine import OtherIdsError, choose_progress, run
+    from featx.engine import EventProgress, OtherIdsError, choose_progress, run
 
     limits = parse_limits(
         **{name: options.pop(name) for name in ("max_hours", "max_size", "max_channels")}
@@ -77,16 +78,23 @@ def command(
     arguments = parse_run_options(**options)
     signal.signal(signal.SIGTERM, _interrupt)
     arguments |= {"jobs": jobs, "timeout": timeout, "memory": memory, "limits": limits}
+    events = EventProgress(echo_json_line) if as_json else None
+    progress = events or choose_progress()
     try:
-        summary = run(**arguments, new_ids=new_ids, progress=choose_progress())
+        summary = run(**arguments, new_ids=new_ids, progress=progress)
     except OtherIdsError as error:
-        if "-" in arguments["inputs"] or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        terminal = sys.stdin.isatty() and sys.stderr.isatty()
+        if as_json or "-" in arguments["inputs"] or not terminal:
             raise
         if not click.confirm(f"{error}\nGive them second ids?", err=True):
             raise
-        summary = run(**arguments, new_ids=True, progress=choose_progress())
+        summary = run(**arguments, new_ids=True, progress=progress)
+    except KeyboardInterrupt:
+        if events is not None:
+            events.interrupted()
+        raise
     if as_json:
-        echo_json(summary.to_json())
+        echo_json_line({"event": "finished", **summary.to_json()})
         click.echo(summary.line, err=True)
     else:
         _show(summary)

@@ -18,11 +18,11 @@ from featx.errors import ParameterError, listed, meant
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 #: options of `featx run` that `featx plan` does not have
-_OF_RUNS = ("jobs", "timeout", "memory", "max-hours", "max-size", "max-channels", "new-ids")
+_OF_RUNS = ("timeout", "memory", "max-hours", "max-size", "max-channels", "new-ids")
 #: what names files; paths in a run file are relative to its folder
 _PATHS = ("inputs", "output")
 #: what says how a command answers
-_NOT_IN_FILES = ("config", "write-config", "json", "list", "no-plugin", "help")
+_NOT_IN_FILES = ("config", "write-config", "sample", "json", "list", "no-plugin", "help")
 
 
 def config_option(function: Decorated) -> Decorated:
@@ -57,7 +57,7 @@ def _read(context: click.Context, parameter: click.Parameter, path: Path | None)
                 f"{path} must hold options of featx {context.info_name}, got {key!r}."
                 f"{meant(name, known, otherwise=f' Known: {listed(known)}.')}"
             )
-        given = list(_settings(value)) if name == "set" else value
+        given = list(_settings(value)) if name in ("set", "where") else value
         if name in _PATHS:
             given = [_relative(path, item) for item in _as_list(given)]
             given = given if known[name].nargs == -1 else given[0]

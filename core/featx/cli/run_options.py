@@ -10,8 +10,10 @@ import click
 
 from featx.cli.run_file import config_option
 from featx.commands import (
+    complete_feature,
     json_option,
     no_plugin_option,
+    parse_pairs,
     parse_settings,
     parse_size,
     parse_weights,
@@ -35,10 +37,10 @@ def input_options(function: Decorated) -> Decorated:
             "--exclude",
             multiple=True,
             metavar="PATTERN",
-            help="Leave out files and folders, such as '*.wav', live or 'demos/*'. Repeatable.",
+            help="Ignore files and folders, such as '*.wav', live or 'demos/*'. May be repeated.",
         ),
         click.option(
-            "-0", "--null", is_flag=True, help="NUL bytes end the names on stdin (find -print0)."
+            "-0", "--null", is_flag=True, help="Names on stdin end with NUL bytes (find -print0)."
         ),
     ]
     for option in reversed(options):
@@ -53,7 +55,25 @@ def downmix_option(function: Decorated) -> Decorated:
         default="mean",
         show_default=True,
         metavar="WAY",
-        help="Of several channels: mean, left, right, or mid-side (the louder of both).",
+        help="Down-mix of several channels: mean, left, right, or mid-side (the louder of both).",
+    )(function)
+
+
+def where_option(function: Decorated) -> Decorated:
+    """Add ``--where COLUMN=VALUE``, repeatable."""
+    return click.option(
+        "--where",
+        multiple=True,
+        metavar="COLUMN=VALUE",
+        help="Only tracks with this label of a manifest or of STORE, such as artist=Bach. May be "
+        "repeated.",
+    )(function)
+
+
+def jobs_option(function: Decorated) -> Decorated:
+    """Add ``-j/--jobs``."""
+    return click.option(
+        "-j", "--jobs", type=click.IntRange(min=1), help="Workers; one per core if unset."
     )(function)
 
 
@@ -74,10 +94,12 @@ def run_options(function: Decorated) -> Decorated:
         click.option(
             "--features",
             metavar="NAME.FEATURE,...",
+            shell_complete=complete_feature,
             multiple=True,
-            help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features (one "
-            "vector per track).",
+            help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features "
+            "(one vector per track) and events.",
         ),
+        where_option,
         set_option,
         click.option(
             "--weights",
@@ -115,11 +137,13 @@ def parse_run_options(
     features: tuple[str, ...],
     settings: tuple[str, ...],
     weights: tuple[str, ...],
+    where: tuple[str, ...],
     **others: Any,
 ) -> dict[str, Any]:
     """Return the options of `run_options` as arguments of `featx.engine.plan` and `run`.
 
-    Raises `ParameterError` for ``--set``, ``--features`` or ``--weights`` of a wrong form.
+    Raises `ParameterError` for ``--set``, ``--features``, ``--weights`` or ``--where`` of a wrong
+    form.
     """
     by_name = _extractors(plugins)
     return {
@@ -128,6 +152,7 @@ def parse_run_options(
         "features": split_names("--features", features) or None,
         "params": parse_settings(settings, list(by_name)),
         "weights": parse_weights(weights),
+        "where": parse_pairs("--where", where),
         "disabled": session().disabled,
     }
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @click.command("scan")
 @input_options
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Processes; one per core if unset.")
-@click.option("--same-audio", is_flag=True, help="Find equal samples in different files too.")
+@click.option("--same-audio", is_flag=True, help="Also find different files with equal samples.")
 @click.option(
     "--show",
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
     metavar="N",
-    help="Files listed under each finding; 0 lists all.",
+    help="Number of files listed for each finding; 0 lists all.",
 )
 @click.option(
     "--timeout",

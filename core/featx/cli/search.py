@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from featx.commands import (
+    complete_feature,
+    counted,
     echo_json,
     echo_table,
     gone_option,
     json_option,
     no_plugin_option,
+    overwrite_option,
     parse_mapping,
     parse_pairs,
     session,
@@ -23,6 +26,7 @@ from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
     from featx.index import Gallery, Neighbour
+    from featx.store import Store
 
 
 @click.command("search")
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
+    shell_complete=complete_feature,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding', the only "
     "one, or that with the column of --tag. Several are fused.",
 )
@@ -89,8 +94,8 @@ if TYPE_CHECKING:
     "weights",
     metavar="ASPECT=NUMBER",
     multiple=True,
-    help="Compare aspects (slices of the vectors), or several features, with these weights. May be "
-    "repeated.",
+    help="Compare aspects (slices of the vectors) with these weights, or several features, where "
+    "each one not named weighs 1. May be repeated.",
 )
 @click.option(
     "--only",
@@ -99,11 +104,12 @@ if TYPE_CHECKING:
     help="Compare by this aspect alone, or by several aspects with equal weights.",
 )
 @click.option(
-    "--aspect",
-    "aspects",
+    "--from",
+    "sources",
     metavar="ASPECT=QUERY",
     multiple=True,
-    help="Use a different query for this aspect. May be repeated.",
+    help="Use a different query for this aspect or feature; QUERY, if given, is for the others. "
+    "May be repeated.",
 )
 @click.option(
     "--beta",
@@ -128,7 +134,21 @@ if TYPE_CHECKING:
     help="Weights for queries that are audio files: a file or the folder of a training. Default: "
     "those of 'featx run'.",
 )
+@click.option(
+    "--segments/--no-segments",
+    default=True,
+    help="Say which five seconds of query and track are most alike, if the store has frames of an "
+    "extractor that is compared.  [default: on]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.m3u8",
+    help="Write the tracks as a playlist, too.",
+)
 @gone_option
+@overwrite_option
 @no_plugin_option
 @json_option
 def command(
@@ -144,27 +164,38 @@ def command(
     query_where: tuple[str, ...],
     weights: tuple[str, ...],
     only: tuple[str, ...],
-    aspects: tuple[str, ...],
+    sources: tuple[str, ...],
     beta: float,
     signed: bool,
     zscore: bool,
     tag: str | None,
     weights_file: Path | None,
+    segments: bool,
+    output: Path | None,
     gone: bool,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Find the tracks of STORE that are nearest to QUERY by cosine distance.
 
     QUERY is the id of a track in the store, an audio file, whose features are computed with the
     settings of the store, or a set of tracks: artist:NAME, album:NAME or tag:NAME. The result shows
-    what each aspect or feature contributes to the score.
-    """
-    from featx.index import Gallery
-    from featx.store import open_store
+    what each aspect or feature contributes to the score, and where track and query are most alike.
+
+    \b
+    featx search features/ song.mp3 --weight instruments=2 --weight tempo=0
+    featx search features/ song.mp3 --from harmony=other.mp3 -o list.m3u8
+    """  # noqa: D301  (click reads the backspace)
+    from featx.index import Gallery, expect_segments, with_segments
+    from featx.store import open_store, refuse_existing
     from featx.store.selecting import clip_feature
 
     if weights and only:
         raise click.UsageError("Give --weight or --only, not both.")
+    if output is not None:
+        if output.suffix.lower() not in (".m3u", ".m3u8"):
+            raise ParameterError(f"-o must end in .m3u8 or .m3u, got {str(output)!r}.")
+        refuse_existing([output], overwrite=overwrite)
     names = split_names("--feature", features)
     with open_store(store, gone=gone) as opened:
         if tag is not None and not names:
@@ -183,36 +214,42 @@ def command(
             if view.recipe.weights.startswith("untrained"):
                 click.echo(
                     f"{view.recipe.short_name} is UNTRAINED in this store: its distances are "
-                    "those of a random network. featx ls lists what else is there.",
+                    "those of a random network. featx ls lists the other features.",
                     err=True,
                 )
-        parts = parse_mapping("--aspect", aspects)
-        if parts and (queries or query_where):
-            raise click.UsageError("Give QUERY or --aspect, not both.")
+        numbers = _weights(gallery, _numbers(weights), only)
+        parts = parse_mapping("--from", sources)
         tracks = opened.tracks
         among = None
         if where:
             among = tracks.where(parse_pairs("--where", where), among=gallery)
-        examples: Any = parts or [*queries]
+        examples: Any = [*queries]
         if query_where:
             examples += tracks.where(parse_pairs("--query-where", query_where), among=gallery)
+        overall = examples[0] if parts and examples else None
+        if parts:
+            examples = _mixed(examples, parts, numbers or gallery.view.spec.aspects)
         if tag is not None:
             if examples or weights or only or zscore:
-                raise click.UsageError("--tag takes neither QUERY nor weights nor --zscore.")
+                raise click.UsageError("--tag cannot be combined with QUERY, weights or --zscore.")
             neighbours = gallery.search_tag(tag, k=k, among=among)
         elif not examples:
             hint = " --where says which tracks are ranked." if where else ""
-            raise click.UsageError(f"Give a QUERY, --query-where, --aspect or --tag.{hint}")
+            raise click.UsageError(f"Give a QUERY, --query-where, --from or --tag.{hint}")
         else:
+            segments = segments and expect_segments(gallery)
             neighbours = gallery.search(
                 examples,
                 k=k,
                 among=among,
                 fusion=fusion,
-                weights=_numbers(weights) or dict.fromkeys(only, 1.0),
+                weights=numbers,
+                overall=overall,
                 beta=beta,
                 signed=signed,
             )
+            if segments:
+                neighbours = with_segments(gallery, examples, neighbours, weights=numbers)
         if not neighbours:
             ranked = f"tracks with {listed(where)}" if where else "tracks"
             click.echo(f"Nothing is left to rank: all {ranked} are queries themselves.", err=True)
@@ -220,6 +257,37 @@ def command(
             _echo_answer(gallery, neighbours, ranked=len(among or gallery), where=where)
         elif neighbours:
             _show(neighbours)
+        if output is not None:
+            _write(output, opened, neighbours)
+
+
+def _mixed(
+    queries: Sequence[str], sources: Mapping[str, str], notions: Collection[str]
+) -> dict[str, str]:
+    """Return the query of every notion: that of --from, or else the one that is given."""
+    if len(queries) > 1:
+        raise click.UsageError(f"--from takes one QUERY at most, got {len(queries)}.")
+    unknown = sorted(set(sources) - set(notions))
+    if unknown and queries:
+        raise ParameterError(
+            f"--from must name aspects that count, {listed(notions)}, got {listed(unknown)}."
+        )
+    return {**dict.fromkeys(notions if queries else (), *queries), **sources}
+
+
+def _write(output: Path, store: Store, neighbours: Sequence[Neighbour]) -> None:
+    """Write a playlist, nearest first."""
+    from featx.manifest import write_playlist
+
+    tracks = [store.tracks[item.track_id] for item in neighbours]
+    names = [
+        " - ".join(filter(None, (track.tags.get("artist"), track.tags.get("title"))))
+        or Path(track.track_id).stem
+        for track in tracks
+    ]
+    rows = zip(tracks, names, strict=True)
+    write_playlist(output, ((track.path, track.duration, name) for track, name in rows))
+    click.echo(f"{output}: {counted(len(tracks), 'track')}", err=True)
 
 
 def _numbers(weights: Sequence[str]) -> dict[str, float]:
@@ -232,6 +300,14 @@ def _numbers(weights: Sequence[str]) -> dict[str, float]:
                 f"--weight must look like aspect=number, got {name}={text}."
             ) from None
     return numbers
+
+
+def _weights(gallery: Gallery, numbers: dict[str, float], only: Sequence[str]) -> dict[str, float]:
+    """Return the weights of aspects; of several features all, where one has a weight."""
+    weights = numbers or dict.fromkeys(only, 1.0)
+    if weights and len(gallery.views) > 1:
+        return dict(gallery.view.complete(weights, rest=0.0 if only else 1.0))
+    return weights
 
 
 def _echo_answer(
@@ -262,9 +338,12 @@ def _echo_answer(
 
 
 def _show(neighbours: Sequence[Neighbour]) -> None:
+    from featx.index import segment_text
+
     names = ("artist", "title", "tags")
     shown = [name for name in names if any(item.tags.get(name) for item in neighbours)]
     why = any(item.reasons for item in neighbours)
+    where = any(item.segments for item in neighbours)
     rows = [
         [
             str(rank),
@@ -272,10 +351,12 @@ def _show(neighbours: Sequence[Neighbour]) -> None:
             item.track_id,
             *(item.tags.get(name, "") for name in shown),
             *([_largest(item.reasons)] if why else []),
+            *([segment_text(item.segments)] if where else []),
         ]
         for rank, item in enumerate(neighbours, start=1)
     ]
-    echo_table(("rank", "distance", "track", *shown, *(["reasons"] if why else [])), rows)
+    more = [*(["reasons"] if why else []), *(["most alike"] if where else [])]
+    echo_table(("rank", "distance", "track", *shown, *more), rows)
 
 
 def _largest(reasons: Mapping[str, float], most: int = 3) -> str:

@@ -18,7 +18,7 @@ from featx.errors import some
 )
 @json_option
 def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
-    """Show what STORE holds of TRACK: file, shapes, statistics, and why something failed."""
+    """Show what STORE contains for TRACK: file, shapes, statistics, and reasons of failures."""
     from featx.store import describe_track, open_store
     from featx.store.summary import STATISTICS
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from featx.commands import counted, echo_json, json_option, printable
+from featx.errors import listed
 
 
 @click.command("tag")
@@ -41,6 +43,9 @@ def command(store: Path, manifest: Path, columns: tuple[str, ...], as_json: bool
         click.echo(f"not in the store: {printable(example)}")
     if report.unknown > len(report.examples):
         click.echo(f"... and {report.unknown - len(report.examples)} more")
+    if report.ignored:
+        options = " ".join(f"--column {shlex.quote(name)}" for name in report.ignored)
+        click.echo(f"not taken: {printable(listed(report.ignored))}. Take them with: {options}")
     matched = report.rows - report.unknown
     click.echo(
         f"{matched} of {counted(report.rows, 'row')} matched, "

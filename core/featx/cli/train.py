@@ -81,7 +81,7 @@ _REASONS = {
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Set what the training is about, such as lr=1e-3, loss=NAME or loss.margin=0.2. May be "
+    help="Set a parameter of the training, such as lr=1e-3, loss=NAME or loss.margin=0.2. May be "
     "repeated.",
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps.")

@@ -122,7 +122,9 @@ def _report(report: VerifyReport) -> None:
             click.echo(f"{verb}: {printable(name)}")
     if report.leftovers:
         click.echo("Killed writers left these files; readers ignore them, --clean removes them.")
-    if report.damage and not any(item.path.startswith("ledger") for item in report.damage):
+    if report.damage and report.shards is None:
+        click.echo("A merged file cannot be repaired: merge it again from its store.")
+    elif report.damage and not any(item.path.startswith("ledger") for item in report.damage):
         click.echo("--repair moves damaged shards aside; the next featx run computes them again.")
     if report.lost:
         click.echo(

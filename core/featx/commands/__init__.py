@@ -6,9 +6,9 @@ body.
 
 from __future__ import annotations
 
+from featx.commands.completion import complete_extractor, complete_feature
 from featx.commands.groups import CommandGroup, load_command, plugin_commands
 from featx.commands.options import (
-    complete_extractor,
     gone_option,
     json_option,
     no_plugin_option,
@@ -28,11 +28,14 @@ from featx.commands.options import (
 from featx.commands.output import (
     column_widths,
     counted,
+    duration_text,
     echo_json,
+    echo_json_line,
     echo_table,
     meter,
     printable,
     progress,
+    size_text,
 )
 from featx.commands.session import (
     EXIT_DAMAGED,
@@ -55,8 +58,11 @@ __all__ = [
     "Session",
     "column_widths",
     "complete_extractor",
+    "complete_feature",
     "counted",
+    "duration_text",
     "echo_json",
+    "echo_json_line",
     "echo_table",
     "exit_code",
     "gone_option",
@@ -81,5 +87,6 @@ __all__ = [
     "replacing",
     "session",
     "set_option",
+    "size_text",
     "split_names",
 ]

@@ -9,35 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from featx.commands.completion import complete_extractor
 from featx.commands.session import Session
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *(?P<unit>[KMGT]?)(i?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-
-def complete_extractor(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Complete the names of working extractors for the shell."""
-    del parameter
-    from click.shell_completion import CompletionItem
-
-    from featx.registry import load_registry
-
-    known = load_registry(disabled=context.ensure_object(Session).disabled)
-    return [
-        CompletionItem(known.shortest_name(name), help=item.spec.summary)
-        for name, item in known.extractors.items()
-        if known.shortest_name(name).startswith(incomplete)
-    ]
 
 
 def plugin_option(function: Decorated) -> Decorated:
@@ -90,7 +72,9 @@ def overwrite_option(function: Decorated) -> Decorated:
 def gone_option(function: Decorated) -> Decorated:
     """Add ``--gone``: also tracks whose file is gone."""
     return click.option(
-        "--gone", is_flag=True, help="Also tracks whose file is gone, as the last run noted."
+        "--gone",
+        is_flag=True,
+        help="Include tracks whose file no longer exists, as recorded by the last run.",
     )(function)
 
 
@@ -109,7 +93,7 @@ def one_output(out: Path | None, output: Path | None) -> Path:
     """Return the argument OUT or what ``-o`` gives."""
     target = out or output
     if target is None or (out and output):
-        raise click.UsageError("Give what to write once: -o OUT.")
+        raise click.UsageError("Give the output once: -o OUT.")
     return target
 
 
@@ -165,7 +149,7 @@ def parse_settings(pairs: Sequence[str], extractors: Sequence[str]) -> dict[str,
             if len(extractors) != 1:
                 raise ParameterError(
                     f"--set must name the extractor where there are several, got {pair!r}. "
-                    f"Write for instance {extractors[0]}.{pair}."
+                    f"Write for example {extractors[0]}.{pair}."
                 )
             owner = extractors[0]
         matches = [
@@ -240,7 +224,7 @@ def parse_size(text: str) -> int:
     """Return the bytes that ``2G``, ``500M`` or a plain number mean; a ``type`` of click."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise click.BadParameter(f"{text!r} is no size. Write for instance 2G or 500M.")
+        raise click.BadParameter(f"{text!r} is not a size. Write for example 2G or 500M.")
     return int(float(match["number"]) * _UNITS[match["unit"].upper()])
 
 

@@ -25,6 +25,13 @@ def echo_json(value: Any) -> None:
     click.echo(text)
 
 
+def echo_json_line(value: Any) -> None:
+    """Write ``value`` as one line of JSON in ASCII to stdout, at once."""
+    import json
+
+    click.echo(json.dumps(value))
+
+
 @contextmanager
 def meter(unit: str, total: int | None = None) -> Iterator[Meter]:
     """Show on stderr how far a command is: a bar on a terminal, a line every 30 s elsewhere.
@@ -66,6 +73,35 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
 def counted(number: int, word: str) -> str:
     """Return ``1 track`` or ``2 tracks``."""
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+_MINUTE, _HOUR, _TENTHS = 60, 3600, 10.0
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return ``0.4 s``, ``12 s``, ``3 min`` or ``2 h 5 min``; ``unknown`` for None."""
+    if seconds is None:
+        return "unknown"
+    if seconds < _TENTHS:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / _MINUTE)
+    if seconds < 2 * _HOUR:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_text(size: float | None) -> str:
+    """Return ``512 B``, ``1.5 kB`` or ``3 GB``, in powers of 1000; ``unknown`` for None."""
+    if size is None:
+        return "unknown"
+    unit = "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
 
 
 def printable(text: str) -> str:
@@ -112,7 +148,7 @@ def echo_table(
     room = console.width - _TABLE_EDGES - _TABLE_GAP * (len(columns) - 1)
     widths = column_widths(columns, rows, room)
     if widths is None:
-        click.echo(_cards(columns, rows), nl=False)
+        click.echo(_cards(columns, rows, console.width), nl=False)
         return
     table = Table(
         box=SIMPLE_HEAD,
@@ -153,18 +189,30 @@ def column_widths(
     return widths
 
 
-def _cards(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _cards(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
     """Return one block of lines per row, for tables that are wider than the terminal."""
-    width = max(map(len, columns))
+    head = max(map(len, columns)) + _TABLE_GAP
     blocks = (
         "".join(
-            f"{column.ljust(width)}  {cell}\n"
+            f"{column.ljust(head)}{line}\n"
             for column, cell in zip(columns, row, strict=True)
             if cell
+            for column, line in _hanging(column, cell, width - head)
         )
         for row in rows
     )
     return "\n".join(blocks)
+
+
+def _hanging(column: str, cell: str, width: int) -> Iterator[tuple[str, str]]:
+    """Yield a cell in lines, the first beside the name of its column; paths stay whole."""
+    import textwrap
+
+    lines = textwrap.wrap(
+        cell, max(width, _LONG_WORD), break_long_words=False, break_on_hyphens=False
+    )
+    for number, line in enumerate(lines or [""]):
+        yield ("" if number else column), line
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.errors import AudioError, ExtractionError, FeatxError, StoreError, TrainingError
+from featx.errors import AudioError, ExtractionError, StoreError, TrainingError
 
 if TYPE_CHECKING:
     from featx.registry import Registry
@@ -46,7 +46,7 @@ def registry() -> Registry:
     return load_registry(disabled=session().disabled)
 
 
-def exit_code(error: FeatxError) -> int:
+def exit_code(error: Exception) -> int:
     """Return the exit code of a command that ends with ``error``."""
     if isinstance(error, StoreError):
         return EXIT_DAMAGED

@@ -88,7 +88,7 @@ def _draw(opened: Store, count: int, seed: int) -> list[TrackRecord]:
         if len(tracks) < count and _is_unchanged(record):
             tracks.append(record)
     if not tracks:
-        raise ParameterError(f"store must have tracks whose file is there, got {opened.path}.")
+        raise ParameterError(f"store must have tracks whose file exists, got {opened.path}.")
     return sorted(tracks, key=lambda record: record.track_id)
 
 

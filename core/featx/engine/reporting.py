@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -157,6 +158,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Say something once, such as that an extractor is untrained."""
 
+    def failed(self, failures: Sequence[Failure], *, known: bool) -> None:
+        """Take failures as they come, ``known`` ones of earlier runs too."""
+
     def update(self, summary: RunSummary) -> None:
         """Show how far the run is."""
 
@@ -178,6 +182,9 @@ class MeterProgress:
         """Write one line."""
         self._meter.note(text)
 
+    def failed(self, failures: Sequence[Failure], *, known: bool) -> None:
+        """Say nothing: the summary lists them."""
+
     def update(self, summary: RunSummary) -> None:
         """Count files, and say how much audio was decoded and what went wrong."""
         state = f"{summary.audio / 60:.1f} min of audio"
@@ -188,6 +195,61 @@ class MeterProgress:
     def end(self) -> None:
         """Stop showing anything."""
         self._meter.end()
+
+
+class EventProgress:
+    """Gives ``emit`` one event after the other, as plain values: started, note, progress, failure.
+
+    Progress comes when the number of files has changed, and at least every ``seconds``.
+    """
+
+    def __init__(self, emit: Callable[[dict[str, Any]], None], *, seconds: float = 10.0) -> None:
+        self._emit = emit
+        self._seconds = seconds
+        self._began = self._last = time.monotonic()
+        self._summary: RunSummary | None = None
+
+    def begin(self, total: int) -> None:
+        """Emit that ``total`` files were found."""
+        self._began = self._last = time.monotonic()
+        self._emit({"event": "started", "files": total})
+
+    def note(self, text: str) -> None:
+        """Emit a sentence."""
+        self._emit({"event": "note", "text": text})
+
+    def failed(self, failures: Sequence[Failure], *, known: bool) -> None:
+        """Emit every failure by itself."""
+        for failure in failures:
+            self._emit({"event": "failure", **vars(failure), "known": known})
+
+    def update(self, summary: RunSummary) -> None:
+        """Emit how many files are done."""
+        before, self._summary = self._summary, summary
+        now = time.monotonic()
+        changed = before is None or before.done != summary.done
+        if not changed and now - self._last < self._seconds:
+            return
+        self._last = now
+        counts = {key: getattr(summary, key) for key in ("done", "ok", "failed", "skipped")}
+        seconds = round(now - self._began, 3)
+        self._emit(
+            {
+                "event": "progress",
+                "files": summary.inputs,
+                **counts,
+                "audio": round(summary.audio, 3),
+                "seconds": seconds,
+            }
+        )
+
+    def end(self) -> None:
+        """Emit nothing: how the run ended is for its caller to say."""
+
+    def interrupted(self) -> None:
+        """Emit how far an interrupted run came."""
+        done = 0 if self._summary is None else self._summary.done
+        self._emit({"event": "interrupted", "done": done})
 
 
 def choose_progress() -> Reporter:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import tempfile
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.audio import Limits
-from featx.engine.planning.inputs import Inputs
+from featx.engine.planning.inputs import Conditions, Inputs
 from featx.engine.planning.plan import Plan
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
 from featx.engine.planning.selecting import ExtractorChoice, ParamsChoice, WeightsChoice
@@ -25,6 +23,7 @@ from featx.errors import ParameterError
 from featx.guarded.limits import available_cores, physical_memory
 from featx.registry import load_registry
 from featx.store import lock_store
+from featx.store.paths import TEMPORARY
 from featx.weights import unfinished
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ _NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results
 
 
 class OtherIdsError(ParameterError):
-    """Files would get second ids: most likely another folder was given than before."""
+    """Files would get new ids, most likely because another root folder was given."""
 
 
 class UntrainedWarning(UserWarning):
@@ -64,6 +63,7 @@ def plan(
     stdin: BinaryIO | None = None,
     null: bool = False,
     exclude: Iterable[str] = (),
+    where: Conditions = (),
 ) -> Plan:
     """Return what `run` with the same arguments would do; it is computed while it is walked.
 
@@ -79,7 +79,9 @@ def plan(
         quality=quality,
         downmix=downmix,
     )
-    found = Inputs(_listed(inputs), stdin=stdin, null=null, exclude=exclude)
+    found = Inputs(
+        _listed(inputs), stdin=stdin, null=null, exclude=exclude, where=where, store=store
+    )
     return Plan(found, store, prepared, failed=failed, rehash=rehash)
 
 
@@ -106,6 +108,7 @@ def run(
     stdin: BinaryIO | None = None,
     null: bool = False,
     exclude: Iterable[str] = (),
+    where: Conditions = (),
     new_ids: bool = False,
 ) -> RunSummary:
     """Extract features from audio files into a store, except those that it has already.
@@ -157,6 +160,9 @@ def run(
         NUL bytes end the names on stdin, not line breaks.
     exclude : iterable of str
         Patterns of files and folders to leave out, see `featx.engine.Inputs`.
+    where : mapping or pairs of column and value
+        Only tracks to which a manifest, or what the store knows of them, gives these values, such
+        as ``{"artist": "Bach"}``; in ``tags`` it is one of the values between semicolons.
     new_ids : bool
         Give files a second id that the store has under another one, as it happens where another
         folder is given than before. Their results are taken over by content.
@@ -178,7 +184,7 @@ def run(
     KeyboardInterrupt
         After what was finished has been committed; the same call resumes there.
     """
-    workers = _worker_count(jobs, device)
+    workers = worker_count(jobs, device)
     if timeout <= 0:
         raise ParameterError(f"timeout must be > 0 seconds, got {timeout}.")
     if memory is not None and memory < 0:
@@ -199,6 +205,7 @@ def run(
         stdin=stdin,
         null=null,
         exclude=exclude,
+        where=where,
     )
     with planned.inputs:
         settings = _run_settings(
@@ -228,6 +235,48 @@ def run(
             return dispatcher.run()
 
 
+def measure(
+    planned: Plan,
+    folder: str | os.PathLike[str],
+    *,
+    tracks: int,
+    jobs: int | None,
+    **arguments: Any,
+) -> None:
+    """Extract some of the tracks that a plan has to do into another store, whose ledger has rates.
+
+    Parameters
+    ----------
+    planned : Plan
+        What is to be done.
+    folder : path
+        The other store.
+    tracks : int > 1
+        Number of files, spread evenly over those to do.
+    jobs : int or None
+        Workers of the run that is planned; at most one for two tracks is used here.
+    **arguments
+        Those of `run` that the plan was made with; inputs are replaced.
+    """
+    if tracks < 2:
+        raise ParameterError(f"a sample must have at least 2 files, got {tracks}.")
+    to_do = sum(1 for track in planned if track.to_do())
+    chosen = {number * to_do // tracks for number in range(tracks)}
+    places = (track.source.path for track in planned if track.to_do())
+    paths = [path for number, path in enumerate(places) if number in chosen]
+    if paths:
+        workers = min(worker_count(jobs, arguments["device"]), max(1, len(paths) // 2))
+        others = {
+            "inputs": paths,
+            "store": folder,
+            "null": False,
+            "exclude": (),
+            "where": (),
+            "failed": False,
+        }
+        run(**{**arguments, **others}, jobs=workers)
+
+
 def _run_settings(
     planned: Plan,
     workers: int,
@@ -255,7 +304,7 @@ def _run_settings(
         open_timeout=max(timeout, _OPEN_SECONDS),
         memory=memory,
         provenance=_provenance(planned.extractors, threads),
-        stop_file=str(Path(tempfile.gettempdir()) / f"featx-stop-{token}"),
+        stop_file=os.path.abspath(planned.store / f"{TEMPORARY}stop-{token}"),  # noqa: PTH100
     )
 
 
@@ -265,7 +314,8 @@ def _listed(
     return [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
 
 
-def _worker_count(jobs: int | None, device: str) -> int:
+def worker_count(jobs: int | None, device: str) -> int:
+    """Return how many workers a run has; ``jobs`` below 1 raise `ParameterError`."""
     if jobs is None:
         return available_cores() if device == "cpu" else 1
     if jobs < 1:

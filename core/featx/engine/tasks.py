@@ -105,9 +105,10 @@ class RunSettings:
     ``token`` names the run; runners keep their child process as long as it stays the same.
     ``timeout`` holds for decoding one track and for each extractor on it, ``open_timeout`` for
     opening all extractors, both in seconds. ``memory`` is in bytes of RSS per worker. A worker
-    stops after its current track once ``stop_file`` exists. Results are committed at the end of a
-    shard and whenever ``commit_seconds`` or ``commit_bytes`` have gathered. Without extractors the
-    files are examined, for a scan, and ``fingerprint`` asks for hashes of their samples.
+    stops after its current track once ``stop_file``, which lies in the store, exists. Results are
+    committed at the end of a shard and whenever ``commit_seconds`` or ``commit_bytes`` have
+    gathered. Without extractors the files are examined, for a scan, and ``fingerprint`` asks for
+    hashes of their samples.
     """
 
     token: str
@@ -201,10 +202,19 @@ class FileProperties:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
+#: Bytes of all outputs of one extractor for one track: six hours of 64 columns at 100 Hz are half
+#: of it. They pass through the memory of the supervising process, which nothing else bounds.
+OUTPUT_BYTES = 2**30
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What one extractor gave for one track: arrays, their specs, the rate they count in."""
+    """What one extractor gave for one track: arrays, their specs, the rate they count in.
+
+    ``seconds`` is how long they took, None where that says nothing about other tracks.
+    """
 
     values: Mapping[str, AnyArray]
     specs: tuple[FeatureSpec, ...]
     sr: int
+    seconds: float | None = None

@@ -192,8 +192,8 @@ class Processor:
         if twice and iter(pieces) is pieces:
             raise ParameterError(
                 "source must be an array, or pieces that can be read again, for front end "
-                f"{fe.name!r}, which looks at all of them first, got an iterator. Hand over a "
-                "list, or an object whose __iter__ starts again."
+                f"{fe.name!r}, which reads all of them first, got an iterator. Pass a list, or "
+                f"an object whose __iter__ starts again."
             )
         gain = level_gain(fe.level, map(check_waveform, pieces)) if fe.level is not None else 1.0
 

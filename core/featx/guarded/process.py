@@ -245,7 +245,7 @@ class Child:
         self.kill()
         code = self._process.returncode
         if not ended:
-            return ChildDiedError("crash", "the process hung up on its supervisor")
+            return ChildDiedError("crash", "the process closed the connection to its supervisor")
         output = self._tail.decode("utf-8", "replace")
         if code >= 0:
             last = output.strip().rpartition("\n")[2][:200]

@@ -21,3 +21,7 @@ from .reasons import reasons as reasons
 from .saved import IndexDescription as IndexDescription
 from .saved import saved_indexes as saved_indexes
 from .searching import search as search
+from .segments import SegmentPair as SegmentPair
+from .segments import expect_segments as expect_segments
+from .segments import segment_text as segment_text
+from .segments import with_segments as with_segments

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from featx.store.views import FeatureView
 
 
+#: Files whose features are kept for the question that follows.
+_KEPT = 4
+
+
 class FileVectors:
     """Vectors of audio files for one clip feature of a store.
 
@@ -40,6 +44,8 @@ class FileVectors:
     ) -> None:
         self._view = view
         self._disabled = tuple(disabled)
+        self._frames: tuple[str, ...] = ()
+        self._done: dict[str, Any] = {}
         self._weights = None if weights_file is None else Path(weights_file)
 
     def vector(self, path: str | os.PathLike[str]) -> FloatArray:
@@ -52,8 +58,25 @@ class FileVectors:
         ParameterError
             If the extractor, its weights or its version are not those of the store.
         """
-        vector: FloatArray = self._extractor.file(path)[self._view.spec.name]
+        vector: FloatArray = self.features(path)[self._view.spec.name]
         return vector
+
+    def also(self, name: str) -> None:
+        """Compute the feature ``name`` of the same recipe as well, from the next file on."""
+        if name not in (*self._frames, self._view.spec.name):
+            self._frames += (name,)
+            self._done.clear()
+            if "_extractor" in self.__dict__:
+                self.__dict__.pop("_extractor").close()
+
+    def features(self, path: str | os.PathLike[str]) -> Any:
+        """Return the features of one file; those of the last files are kept."""
+        key = os.fspath(path)
+        if key not in self._done:
+            if len(self._done) == _KEPT:
+                del self._done[next(iter(self._done))]
+            self._done[key] = self._extractor.file(path)
+        return self._done[key]
 
     @functools.cached_property
     def _extractor(self) -> Any:  # a LoadedExtractor of the engine, a room above
@@ -68,7 +91,7 @@ class FileVectors:
             try:
                 extractor = open_extractor(
                     recipe.extractor,
-                    features=(self._view.spec.name,),
+                    features=(self._view.spec.name, *self._frames),
                     weights=UNTRAINED if untrained and self._weights is None else self._weights,
                     quality=recipe.resampler.partition(":")[2] or "HQ",
                     downmix=recipe.downmix,
@@ -89,7 +112,8 @@ class FileVectors:
                 if here[name] != there[name]
             ]
             raise ParameterError(
-                f"audio files as queries must be computed as the store was, but here there are "
+                f"audio files as queries must be computed with the settings of the store, but "
+                f"here there are "
                 f"{', '.join(changed)}. Run the extraction again, or name the weights with "
                 "--weights-file (in Python weights_file=)."
             )

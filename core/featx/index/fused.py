@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,18 @@ class FusedView:
 
     def __repr__(self) -> str:
         return f"<{' and '.join(self.spec.aspects)}, {len(self.ids)} tracks>"
+
+    def complete(self, weights: Mapping[str, float], *, rest: float = 1.0) -> dict[str, float]:
+        """Return a weight for every feature: the one given for it or its extractor, or ``rest``."""
+        complete = dict.fromkeys(self.spec.aspects, rest)
+        for name, weight in weights.items():
+            matches = [known for known in complete if name in (known, known.rpartition(".")[0])]
+            if len(matches) != 1:
+                raise ParameterError(
+                    f"weights must be given for one of {listed(complete)}, got {name!r}."
+                )
+            complete[matches[0]] = weight
+        return complete
 
     @functools.cached_property
     def _raw(self) -> FloatArray:

@@ -31,6 +31,7 @@ from featx.index.queries import (
 )
 from featx.index.reasons import reasons
 from featx.index.saved import FOLDER, IndexDescription, SavedIndex, is_index_folder, write_index
+from featx.index.segments import SegmentPair
 from featx.store import Store
 from featx.store.filenames import safe_name
 from featx.store.selecting import clip_feature
@@ -51,18 +52,20 @@ class Neighbour:
     """One answer: a track, its distance (1 - score, in [0, 2]), and its tags in the store.
 
     ``reasons`` says what every aspect or feature adds to the score; it is empty where there are no
-    aspects.
+    aspects. ``segments`` says where query and track are most alike, if that was asked for.
     """
 
     track_id: str
     distance: float
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     reasons: Mapping[str, float] = field(default_factory=dict, hash=False)
+    segments: SegmentPair | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         maps = {"tags": dict(self.tags), "reasons": dict(self.reasons)}
-        return {"track_id": self.track_id, "distance": self.distance, **maps}
+        pair = {} if self.segments is None else {"segments": dataclasses.asdict(self.segments)}
+        return {"track_id": self.track_id, "distance": self.distance, **maps, **pair}
 
 
 class Gallery:
@@ -146,7 +149,8 @@ class Gallery:
             )
             self.zscore = saved.description.zscore
         self._saved = saved
-        self._files = [
+        #: What computes audio files as queries, one per view.
+        self.files = [
             FileVectors(view, weights_file=weights_file, disabled=disabled) for view in self.views
         ]
         self._rows = {name: row for row, name in enumerate(self.view.ids)}
@@ -266,6 +270,8 @@ class Gallery:
         """Find the nearest tracks; the parameters are those of `featx.search`."""
         if fusion not in FUSIONS:
             raise ParameterError(f"fusion must be one of {listed(FUSIONS)}, got {fusion!r}.")
+        if weights and isinstance(self.view, FusedView) and not isinstance(query, Mapping):
+            weights = self.view.complete(weights)
         examples = examples_of(query)
         excluded = self._excluded(k, exclude, [*examples, overall])
         vectors = [self.vector(example) for example in examples]
@@ -349,7 +355,7 @@ class Gallery:
         if isinstance(example, os.PathLike) or (
             isinstance(example, str) and os.path.isfile(example)  # noqa: PTH113  (also with NUL)
         ):
-            vectors = [file.vector(example) for file in self._files]
+            vectors = [file.vector(example) for file in self.files]
             return self._scaled(self._centred(np.concatenate(vectors)))
         if members := self._members(example):
             return prototype(np.stack([self.vector(name) for name in members]))

@@ -119,7 +119,7 @@ class SavedIndex:
         if (view.recipe.id, view.spec.name) != (about.recipe, about.feature):
             raise ParameterError(
                 f"extractor and feature must be those of the index, {name}.{about.feature}, got "
-                f"{view.recipe.extractor}@{view.recipe.id}.{view.spec.name}. Leave them out."
+                f"{view.recipe.extractor}@{view.recipe.id}.{view.spec.name}. Omit them."
             )
         return name, about.feature
 
@@ -148,11 +148,11 @@ class SavedIndex:
         if zscore is not None and zscore != about.zscore:
             raise ParameterError(
                 f"index in {self.folder} was built {'with' if about.zscore else 'without'} "
-                f"--zscore, so zscore must be {about.zscore}, got {zscore}. Leave it out, or build "
-                "another index."
+                f"--zscore, so zscore must be {about.zscore}, got {zscore}. Omit it, or build "
+                f"another index."
             )
         if view.digest() != about.digest:
-            raise self._outdated(store, "the values in the store are others by now")
+            raise self._outdated(store, "the values in the store have changed")
         choice = choose_index(about.index, about.params, disabled=disabled)
         if choice.spec.version != about.version:
             raise PluginError(
@@ -252,7 +252,7 @@ def saved_indexes(
 ) -> dict[Path, tuple[IndexDescription | None, str]]:
     """Return the indexes that are saved in the folder of a store, by their path.
 
-    The text is ``current``; ``outdated`` where the values in the store are others by now; ``not
+    The text is ``current``; ``outdated`` where the values in the store have changed; ``not
     installed`` where no working plugin provides the index; or ``other version`` where the installed
     one has another version or other parameters than the saved one. Where it is ``damaged: ...``
     there is no description.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from featx.index.gallery import Gallery
+from featx.index.segments import expect_segments, with_segments
 from featx.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def search(
     index: str | os.PathLike[str] = "exact",
     index_params: Mapping[str, Any] | None = None,
     weights_file: str | os.PathLike[str] | None = None,
+    segments: bool | str = False,
 ) -> list[Neighbour]:
     """Find the tracks of a store that are nearest to a query by cosine distance.
 
@@ -70,6 +72,9 @@ def search(
         Allow weights below 0: unlike the example in that aspect.
     zscore, index, index_params, weights_file
         See `featx.index.Gallery`.
+    segments : bool or str
+        Say where query and track are most alike, by the frames of an extractor that is compared, or
+        those named, such as ``chroma.frames``; see `featx.index.with_segments`.
 
     Returns
     -------
@@ -96,7 +101,10 @@ def search(
             index_params=index_params,
             weights_file=weights_file,
         )
-        return gallery.search(
+        name = segments if isinstance(segments, str) else None
+        if segments:
+            expect_segments(gallery, name)
+        neighbours = gallery.search(
             query,
             k=k,
             exclude=exclude,
@@ -107,6 +115,9 @@ def search(
             beta=beta,
             signed=signed,
         )
+        if not segments:
+            return neighbours
+        return with_segments(gallery, query, neighbours, name=name, weights=weights)
     finally:
         if opened is not store:
             opened.close()

@@ -170,4 +170,5 @@ def _bases() -> Iterator[tuple[str | Path, ...]]:
     with contextlib.suppress(RuntimeError):  # the user may have no home
         yield (cache_folder(),)
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    yield tempfile.gettempdir(), f"featx-{user}"
+    with contextlib.suppress(OSError):  # none that can be written
+        yield tempfile.gettempdir(), f"featx-{user}"

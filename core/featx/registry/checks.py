@@ -63,7 +63,7 @@ def _check_api(who: str, api: Any) -> None:
     if api != API_VERSION:
         older = "featx" if api > API_VERSION else "the plugin"
         raise BrokenPluginError(
-            f"{who} needs api {api}, this featx speaks api {API_VERSION}. Upgrade {older}"
+            f"{who} needs api {api}, this featx supports api {API_VERSION}. Upgrade {older}"
         )
 
 

@@ -53,9 +53,9 @@ def switched_off(entry: InstalledEntry) -> str:
     """
     off, on = _names("FEATX_DISABLE_PLUGINS"), _names("FEATX_ENABLE_PLUGINS")
     if any(name == "all" or entry.answers_to(name) for name in off):
-        return "switched off by FEATX_DISABLE_PLUGINS"
+        return "disabled by FEATX_DISABLE_PLUGINS"
     if on and not any(map(entry.answers_to, on)):
-        return "switched off: FEATX_ENABLE_PLUGINS names others"
+        return "disabled: FEATX_ENABLE_PLUGINS names others"
     return ""
 
 

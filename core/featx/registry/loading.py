@@ -83,11 +83,11 @@ def switches(
                 {name for entry in installed for name in (entry.name, entry.distribution)}
             )
             hint = meant(name, known)
-            raise PluginError(f"plugin to switch off must be installed, got {name!r}.{hint}")
+            raise PluginError(f"plugin to disable must be installed, got {name!r}.{hint}")
 
     def why(entry: InstalledEntry) -> str:
         if any(entry.answers_to(name) for name in disabled):
-            return "switched off by --no-plugin"
+            return "disabled by --no-plugin"
         return switched_off(entry)
 
     return why
@@ -113,7 +113,7 @@ def _load_one(
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(
             f"Interrupted while loading plugin {entry.name!r} of {entry.distribution}. "
-            f"If it hangs, leave it out with --no-plugin {entry.name}; "
+            f"If it hangs, disable it with --no-plugin {entry.name}; "
             "featx doctor finds such plugins."
         )
         raise

@@ -186,7 +186,7 @@ def load_module(module: LocalModule, class_name: str) -> None:
         del sys.modules[module.name]
         raise PluginError(
             f"{file} must define extractor {class_name}, but raised {type(error).__name__}: "
-            f"{error}. Worker processes run the file, too: put what is no definition under "
+            f"{error}. Worker processes run the file, too: put everything except definitions under "
             "if __name__ == '__main__'."
         ) from error
     finally:
@@ -204,7 +204,9 @@ def _check_file(module: LocalModule, class_name: str) -> None:
             f"{module.file} must define extractor {class_name}, but {error}."
         ) from error
     if changed:
-        raise PluginError(f"{module.file} must stay as it was when the run began; run again.")
+        raise PluginError(
+            f"{module.file} must not change during a run, but has changed; run again."
+        )
 
 
 def end_of_definitions() -> None:

@@ -13,6 +13,7 @@ from featx.store.ingest import forget
 from featx.store.paths import shard_path
 from featx.store.records import (
     STATUSES,
+    Cost,
     Recipe,
     StoredValue,
     TrackRecord,
@@ -51,6 +52,15 @@ class LatestOutcome(NamedTuple):
             reason=self.reason,
             content=self.content,
         )
+
+
+class StoredCost(NamedTuple):
+    """What the tracks of one recipe took in shards of the same features, and their bytes."""
+
+    recipe: str
+    features: tuple[str, ...]
+    size: int
+    cost: Cost
 
 
 class CommittedShard(NamedTuple):
@@ -194,6 +204,18 @@ class LedgerView(CatalogueFile):
         The latest version comes first; it is empty where it is not known.
         """
         return dict(self.query(schema.MAKERS, recipe))
+
+    def costs(self) -> list[StoredCost]:
+        """Return what shards took and hold; those whose writers did not measure are left out."""
+        return [
+            StoredCost(recipe, tuple(json.loads(names)), size, Cost(*cost))
+            for recipe, names, size, *cost in self.query(schema.COSTS)
+        ]
+
+    def lengths(self) -> Iterator[tuple[str, int, float]]:
+        """Yield path, size in bytes and duration in seconds of every track that was decoded."""
+        for path, size, duration in self.query(schema.LENGTHS):
+            yield decode_text(path), size, duration
 
     def count_features(self, recipe: str) -> dict[str, int]:
         """Return the number of values of each feature of a recipe."""

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, Self
 from featx.errors import StoreError
 from featx.folders import cache_folder
 from featx.store import schema
-from featx.store.ingest import ingest_line, note_outdated
+from featx.store.ingest import MALFORMED, ingest_line, note_outdated
 from featx.store.ledger import ledger_files, read_lines
 from featx.store.paths import LEDGERS, store_id
 
@@ -36,7 +35,7 @@ def catalogue_path(folder: Path) -> Path:
 class CatalogueFile:
     """The database of one store: opened, brought up to date, asked in SQL, made again.
 
-    Where the cache cannot be written, it is a temporary file.
+    Where the cache cannot be written, SQLite keeps it in a file without a name, or in memory.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -44,7 +43,8 @@ class CatalogueFile:
         self.store_id = store_id(self.folder)
         self.lock = threading.RLock()
         self._pid = os.getpid()
-        self._temporary: Path | None = None
+        #: Where it may lie; the first is in use.
+        self._places: list[Path | str] = [catalogue_path(self.folder), "", ":memory:"]
         self.database = self._open()
         try:
             self.refresh()
@@ -62,14 +62,12 @@ class CatalogueFile:
         """Close the catalogue; a second call does nothing."""
         with self.lock:
             self.database.close()
-            self._forget_temporary()
 
     def query(self, sql: str, *arguments: Any) -> list[Any]:
         """Return all rows of a question in SQL, for the other modules of this room."""
         with self.lock:
             if self._pid != os.getpid():  # SQLite connections do not survive a fork
                 self._pid = os.getpid()
-                self._temporary = None
                 self._inherited = self.database  # closing it here would harm the parent's
                 self.database = self._open()
                 self.refresh()
@@ -96,15 +94,20 @@ class CatalogueFile:
 
     def _go_private(self) -> None:
         """Go on with a temporary catalogue of our own."""
-        self.database.close()
-        try:
-            self.database = self._open_temporary()
-            self._refresh()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"catalogue of {self.folder} cannot be written: {error}. "
-                "Set FEATX_CACHE to a folder with some space."
-            ) from error
+        while True:
+            self.database.close()
+            del self._places[0]
+            try:
+                self.database = self._open()
+                self._refresh()
+            except (OSError, sqlite3.Error) as error:
+                if len(self._places) > 1:
+                    continue
+                raise StoreError(
+                    f"catalogue of {self.folder} cannot be written: {error}. "
+                    "Set FEATX_CACHE to a folder with enough free space."
+                ) from error
+            return
 
     def rebuild(self) -> None:
         """Forget everything and read all ledgers."""
@@ -138,7 +141,7 @@ class CatalogueFile:
         for offset, entry in read_lines(self.folder, name, start):
             try:
                 ingest_line(self.database, entry)
-            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            except MALFORMED as error:
                 raise StoreError(
                     f"ledger {self.folder / LEDGERS / name} breaks the format before byte "
                     f"{offset}: {type(error).__name__}: {error}."
@@ -155,29 +158,26 @@ class CatalogueFile:
             return stream.read(min(offset, _TAIL))
 
     def _open(self) -> sqlite3.Connection:
-        path = catalogue_path(self.folder)
+        place = self._places[0]
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return self._connect(path)
-        except (OSError, sqlite3.OperationalError):  # no cache to write to
-            return self._open_temporary()
+            if isinstance(place, Path):
+                place.parent.mkdir(parents=True, exist_ok=True)
+            return self._connect(place)
+        except (OSError, sqlite3.OperationalError):  # it cannot be written there
+            if len(self._places) == 1:
+                raise
+            del self._places[0]
+            return self._open()
         except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
-            return self._connect(path)
+            self._remove()
+            return self._connect(place)
 
-    def _open_temporary(self) -> sqlite3.Connection:
-        self._forget_temporary()
-        descriptor, name = tempfile.mkstemp(prefix="featx-", suffix=".sqlite")
-        os.close(descriptor)
-        self._temporary = Path(name)
-        return self._connect(self._temporary)
+    def _remove(self) -> None:
+        if isinstance(place := self._places[0], Path):
+            for suffix in ("", "-journal"):
+                place.with_name(place.name + suffix).unlink(missing_ok=True)
 
-    def _forget_temporary(self) -> None:
-        if self._temporary is not None and self._pid == os.getpid():
-            self._temporary.unlink(missing_ok=True)
-        self._temporary = None
-
-    def _connect(self, path: Path) -> sqlite3.Connection:
+    def _connect(self, path: Path | str) -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=120, isolation_level=None, check_same_thread=False)
         try:
             if _version(database) != schema.SCHEMA_VERSION:
@@ -196,9 +196,7 @@ class CatalogueFile:
 
     def _start_again(self) -> None:
         self.database.close()
-        path = self._temporary or catalogue_path(self.folder)
-        for suffix in ("", "-journal"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        self._remove()
         self.database = self._open()
 
     def _forget(self) -> None:

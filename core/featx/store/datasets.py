@@ -53,7 +53,7 @@ class FeatureDataset:
             missing = [name for name, text in zip(self.ids, texts, strict=True) if not text]
             if missing:
                 raise ParameterError(
-                    f"label {label!r} must be known of every track, but {len(missing)} have none, "
+                    f"label {label!r} must be known for every track, but {len(missing)} have none, "
                     f"such as {missing[0]!r}. Choose tracks with among=."
                 )
             classes, targets = np.unique(texts, return_inverse=True)

@@ -39,13 +39,13 @@ def fit_jams(spec: FeatureSpec) -> bool:
 
 def jams_files(chosen: _Chosen, folder: Path) -> list[Path]:
     """Return the files that `write_jams` writes."""
-    return [track_file(folder, track_id, ".jams") for track_id, _ in _by_track(chosen)]
+    return [track_file(folder, track_id, ".jams") for track_id, _ in by_track(chosen)]
 
 
 def write_jams(store: Store, chosen: _Chosen, folder: Path) -> list[Path]:
     """Write one JAMS file per track with an annotation per feature."""
     written = []
-    for track_id, views in _by_track(chosen):
+    for track_id, views in by_track(chosen):
         record = store.tracks[track_id]
         made = [_annotation(view, track_id) for view in views.values()]
         tags = {"title": "title", "artist": "artist", "release": "album"}
@@ -86,14 +86,14 @@ def _annotation(view: FeatureView, track_id: str) -> dict[str, Any]:
 
 def midi_files(chosen: _Chosen, folder: Path) -> list[Path]:
     """Return the files that `write_midi` writes."""
-    return [track_file(folder, track_id, ".mid") for track_id, _ in _by_track(chosen)]
+    return [track_file(folder, track_id, ".mid") for track_id, _ in by_track(chosen)]
 
 
 def write_midi(store: Store, chosen: _Chosen, folder: Path) -> list[Path]:
     """Write one MIDI file per track of the store, in it a track per feature of notes."""
     del store
     written = []
-    for track_id, views in _by_track(chosen):
+    for track_id, views in by_track(chosen):
         groups = [view.events(track_id, name=label) for label, view in views.items()]
         path = track_file(folder, track_id, ".mid")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ class TextFiles:
         """Return the files that `write` writes."""
         return [
             self._path(folder, track_id, label)
-            for track_id, views in _by_track(chosen)
+            for track_id, views in by_track(chosen)
             for label in views
         ]
 
@@ -122,7 +122,7 @@ class TextFiles:
         """Write the files and return their paths."""
         del store
         written = []
-        for track_id, views in _by_track(chosen):
+        for track_id, views in by_track(chosen):
             for label, view in views.items():
                 path = self._path(folder, track_id, label)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ AUDACITY = TextFiles(".txt", audacity_text)
 LAB = TextFiles(".lab", lab_text)
 
 
-def _by_track(chosen: _Chosen) -> Iterator[tuple[str, _Chosen]]:
+def by_track(chosen: _Chosen) -> Iterator[tuple[str, _Chosen]]:
     """Yield every track with the features that it has."""
     tracks: dict[str, _Chosen] = {}
     for label, view in chosen.items():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.errors import ParameterError, StoreError
+from featx.errors import ParameterError, StoreError, listed
 from featx.store.event_files import (
     AUDACITY,
     LAB,
@@ -20,6 +20,7 @@ from featx.store.event_files import (
     write_midi,
 )
 from featx.store.filenames import refuse_existing, safe_name
+from featx.store.json_files import write_json
 from featx.store.reading import Store
 from featx.store.selecting import choose_features
 from featx.store.tables import (
@@ -37,7 +38,8 @@ from featx.types import FeatureSpec
 class Format:
     """An export format: file suffix, kinds of features it can hold, and what writes it.
 
-    Of its kinds of features it holds those that it ``fits``; ``needs`` says what these have.
+    Of its kinds of features it holds those that it ``fits``; ``needs`` says what these have. A file
+    with ``several`` features is possible in some.
 
     ``write`` gets the store, the chosen features by label and the target: a file for formats of
     tables (one feature each), a folder for the others, for which ``files`` lists beforehand what
@@ -50,6 +52,7 @@ class Format:
     files: Callable[[dict[str, FeatureView], Path], list[Path]] | None = None
     fits: Callable[[FeatureSpec], bool] = lambda _: True
     needs: str = ""
+    several: bool = False
 
 
 def export(
@@ -72,8 +75,9 @@ def export(
         A file if it has the suffix of the format, such as ``.csv`` or ``.lab``, and then one
         feature must be chosen, and one track where a file holds one; otherwise a folder, made if
         need be.
-    format : {'npz', 'csv', 'parquet', 'jams', 'lab', 'audacity', 'midi', 'projector'}
-        Tables hold one row per track (clip), frame or event. ``jams`` and ``midi`` take events,
+    format : {'npz', 'csv', 'parquet', 'json', 'jams', 'lab', 'audacity', 'midi', 'projector'}
+        Tables hold one row per track (clip), frame or event. ``json`` holds any number of features
+        with all that is known of them. ``jams`` and ``midi`` take events,
         one file per track, and ``midi`` only notes: events with a pitch and an end; ``jams`` also
         takes frames of one column in Hz, as a pitch contour; ``lab`` and
         ``audacity`` take events, one file per track and feature. ``projector`` takes clip features
@@ -123,7 +127,7 @@ def export(
             out.mkdir(parents=True, exist_ok=True)
             return kind.write(store, chosen, out)
         if out.suffix == kind.suffix:
-            if len(chosen) != 1:
+            if len(chosen) != 1 and not kind.several:
                 raise ParameterError(
                     f"a {format} file holds one feature, got {list(chosen)}. "
                     "Choose one, or give a folder."
@@ -152,19 +156,30 @@ def _one_of_many(
         assert kind.files is not None
         names = kind.files(chosen, Path(folder))
         if len(names) != 1:
-            raise ParameterError(
-                f"a {kind.suffix} file holds one track, got {len(names)} files to write to {out}. "
-                "Choose one with --track and --features, or give a folder."
-            )
+            raise ParameterError(_too_many(kind, chosen, len(names)))
         (path,) = kind.write(store, chosen, Path(folder))
         path.replace(out)
     return [out]
+
+
+def _too_many(kind: Format, chosen: dict[str, FeatureView], files: int) -> str:
+    """Say why what was chosen does not fit into one file."""
+    tracks = {track_id for view in chosen.values() for track_id in view.ids}
+    parts = [] if len(tracks) == 1 else [("one track", str(len(tracks)), "--track")]
+    if files > len(tracks):  # a file for each feature
+        parts.append(("one feature", listed(sorted(chosen)), "--features"))
+    holds, counts, options = zip(*parts, strict=True)
+    return (
+        f"a {kind.suffix} file holds {' and '.join(holds)}, got {' and '.join(counts)}. "
+        f"Choose one with {' and '.join(options)}, or give a folder."
+    )
 
 
 FORMATS: dict[str, Format] = {
     "npz": Format(".npz", ("clip", "frames", "events"), write_npz),
     "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
     "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet),
+    "json": Format(".json", ("clip", "frames", "events"), write_json, several=True),
     "jams": Format(
         ".jams",
         ("events", "frames"),

@@ -60,7 +60,7 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise ParameterError(
             f"output must be a new file, got {existing[0]}{more}, which exists. Choose another "
-            "place, or add --overwrite (overwrite=True) to replace it."
+            f"path, or add --overwrite (overwrite=True) to replace it."
         )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from featx.errors import FAILURE_CODES, SKIP_CODES
+from featx.errors import FAILURE_CODES, SKIP_CODES, FeatxError
 from featx.store import schema
 from featx.store.ledger import LEDGER_FORMAT, LEDGER_VERSION
 from featx.store.paths import shard_path
 from featx.store.records import (
     STATUSES,
+    Cost,
     Recipe,
     TrackRecord,
     canonical_json,
@@ -22,6 +24,9 @@ from featx.store.records import (
     spec_key,
 )
 from featx.types import FeatureSpec
+
+#: What reading a line of another format raises.
+MALFORMED = (FeatxError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def note_outdated(database: sqlite3.Connection) -> None:
@@ -34,8 +39,7 @@ def note_outdated(database: sqlite3.Connection) -> None:
 def ingest_line(database: sqlite3.Connection, entry: Mapping[str, Any]) -> None:
     """Take one transaction into the catalogue.
 
-    Raises `StoreError`, `KeyError`, `TypeError` or `ValueError` if the line is not what this format
-    version writes.
+    Raises one of `MALFORMED` if the line is not what this format version writes.
     """
     kind = entry["kind"]
     if kind == "writer":
@@ -91,8 +95,8 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
             schema.PUT_SPEC,
             (rid, _feature(database, spec.name), *keys, canonical_json(plain)),
         )
-    units = entry["units"]
-    listing = listing_hash(entry["features"], units)
+    units, described = entry["units"], entry["described"]
+    listing = listing_hash(described, units)
     sealed = entry["seal"] if isinstance(entry["seal"], str) else ""
     sid, revoked = database.execute(
         schema.PUT_SHARD,
@@ -105,13 +109,16 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
             len(units),
             _text(entry.get("maker", "")),
             stamp,
+            *_cost(entry.get("cost")),
         ),
     ).fetchone()
     status, held = (schema.LOST, None) if revoked > stamp else (0, sid)
     _known(database, [track_id for track_id, _ in units])
-    for name in entry["features"]:
+    for name, key in described.items():
         fid = _feature(database, name)
-        _describe(database, (sid, rid, fid), entry.get("described", {}).get(name), stamp)
+        database.execute(schema.PUT_DESCRIBED, (sid, fid, _text(key)))
+        if not database.execute(schema.TOUCH_SPEC, (stamp, rid, fid, key)).rowcount:
+            raise ValueError(f"{name} must be described, got no description {key!r}")
         database.executemany(
             schema.PUT_UNIT,
             [
@@ -119,18 +126,6 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
                 for row, (track_id, content) in enumerate(units)
             ],
         )
-
-
-def _describe(
-    database: sqlite3.Connection, place: tuple[int, int, int], key: Any, stamp: int
-) -> None:
-    """Note which spec a shard follows; ledgers that do not say mean the one said last."""
-    sid, rid, fid = place
-    if key is None:
-        row = database.execute(schema.NEWEST_SPEC, (rid, fid)).fetchone()
-        key = row[0] if row else ""
-    database.execute(schema.PUT_DESCRIBED, (sid, fid, _text(key)))
-    database.execute(schema.TOUCH_SPEC, (stamp, rid, fid, key))
 
 
 def _revoke(database: sqlite3.Connection, shards: Any, stamp: int) -> None:
@@ -212,6 +207,15 @@ def _recipe(
 def _feature(database: sqlite3.Connection, name: str) -> int:
     row = database.execute(schema.PUT_FEATURE, (_text(name),)).fetchone()
     return int(row[0])
+
+
+def _cost(value: Any) -> Cost:
+    if value is None:
+        return Cost(0.0, 0.0, 0.0, 0.0)
+    cost = Cost(*map(float, value))
+    if not all(math.isfinite(seconds) and seconds >= 0 for seconds in cost):
+        raise ValueError(f"cost must be seconds >= 0, got {value!r}")
+    return cost
 
 
 def _whole(value: Any, *, low: int = 0) -> int:

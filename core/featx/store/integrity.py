@@ -13,6 +13,7 @@ from typing import Any
 from featx.errors import ParameterError, StoreError
 from featx.store.admission import TIME_LIMIT, ChildInspector, shard_problem
 from featx.store.catalogue import LedgerView
+from featx.store.ingest import MALFORMED
 from featx.store.ledger import ledger_files, read_lines
 from featx.store.locking import lock_store
 from featx.store.paths import (
@@ -22,6 +23,7 @@ from featx.store.paths import (
     TEMPORARY,
     is_merged_file,
     is_store_folder,
+    plain_folder,
     regular_file,
     shard_path,
     store_id,
@@ -121,7 +123,7 @@ def verify(
     if is_merged_file(path):
         if clean or repair:
             raise ParameterError(
-                f"clean and repair must be asked of a store folder, got {path}. Merge it again."
+                f"clean and repair require a store folder, got {path}. Merge it again."
             )
         _verify_merged(path, report, time_limit)
         report.seconds = time.monotonic() - started
@@ -203,14 +205,14 @@ def _read_ledgers(folder: Path, report: VerifyReport) -> dict[str, dict[str, Any
                         "size": entry["size"],
                         "sha256": entry["sha256"],
                         "recipe": entry["recipe"],
-                        "listing": listing_hash(entry["features"], entry["units"]),
+                        "listing": listing_hash(entry["described"], entry["units"]),
                         "stamp": max(entry["stamp"], before),
                     }
                 elif entry.get("kind") == "revoke":
                     for shard in entry["shards"]:
                         relative = shard_path(*shard)
                         revoked[relative] = max(entry["stamp"], revoked.get(relative, -1))
-        except (StoreError, KeyError, TypeError, ValueError) as error:
+        except MALFORMED as error:
             report.damage.append(Damage(name, f"{error}" or type(error).__name__))
             continue
         if offset < ledger.size:
@@ -255,8 +257,12 @@ def _repair(folder: Path, committed: dict[str, dict[str, Any]], report: VerifyRe
         )
         return
     report.repaired = [item for item in report.damage if item.path in committed]
+    plain_folder(folder, SHARDS)
     for item in report.repaired:
-        _move_aside(folder, item.path)
+        if (folder / item.path).parent.is_symlink():  # what lies behind it is not the store's
+            report.notes.append(f"{item.path} was not moved: its folder is a link.")
+        else:
+            _move_aside(folder, item.path)
     with contextlib.closing(StoreWriter(folder, provenance={})) as writer:
         facts = [committed.pop(item.path) for item in report.repaired]
         writer.revoke([(fact["recipe"], fact["sha256"]) for fact in facts])
@@ -269,8 +275,8 @@ def _move_aside(folder: Path, relative: str) -> None:
     source = folder / relative
     if not os.path.lexists(source):
         return
-    target_folder = folder / DAMAGED
-    target_folder.mkdir(exist_ok=True)
+    (folder / DAMAGED).mkdir(exist_ok=True)
+    target_folder = plain_folder(folder, DAMAGED)
     stem = f"{source.parent.name}-{source.stem}"
     names = (f"{stem}{f'-{number}' if number else ''}{source.suffix}" for number in range(10_000))
     target = next(path for name in names if not os.path.lexists(path := target_folder / name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -9,20 +10,23 @@ import socket
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from featx.errors import StoreError
-from featx.store.paths import LEDGER_SUFFIX, LEDGERS, LOCK, regular_file, sync_folder
+from featx.store.paths import LEDGER_SUFFIX, LEDGERS, LOCK, plain_folder, regular_file, sync_folder
 
 LEDGER_FORMAT = "featx-ledger"
 LEDGER_VERSION = 1
 
-#: A line longer than this is damage (a shard of 100,000 tracks needs about 30 MB).
-LINE_LIMIT = 256 * 2**20
+#: Bytes and JSON values of a line: reading one takes at most some 300 MB. A shard of 256 tracks,
+#: the largest in a run, has 10,000 values and mostly less than 1 MB.
+LINE_LIMIT = 32 * 2**20
+VALUES_LIMIT = 2_000_000
 RUN_LIMIT = 2**22
+_PART = 250  # with the longest names that file systems allow, 6 MB
 
 _TAIL = re.compile(rb',"crc":"([0-9a-f]{8})"\}\n\Z')
 _TAIL_LENGTH = 19
@@ -37,8 +41,16 @@ class BadLineError(StoreError):
 
 
 def encode_line(entry: Mapping[str, Any]) -> bytes:
-    """Return ``entry`` as one line whose last member is the CRC-32 of all before it."""
+    """Return ``entry`` as one line whose last member is the CRC-32 of all before it.
+
+    Raises `StoreError` if it would be too long to be read again.
+    """
     body = json.dumps(entry, separators=(",", ":"), allow_nan=False).encode("ascii")[:-1]
+    if len(body) + _TAIL_LENGTH > LINE_LIMIT or body.count(b",") > VALUES_LIMIT // 2:
+        raise StoreError(
+            f"a transaction must have at most {LINE_LIMIT} bytes, got {len(body)}. Commit fewer "
+            "tracks at once."
+        )
     return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
@@ -49,12 +61,14 @@ def decode_line(line: bytes) -> dict[str, Any]:
         raise BadLineError("the line is cut off")
     if zlib.crc32(line[:-_TAIL_LENGTH]) != int(tail.group(1), 16):
         raise BadLineError("the checksum does not fit the line")
+    if (count := line.count(b",") + line.count(b"[")) > VALUES_LIMIT:
+        raise BadLineError(f"the line must hold at most {VALUES_LIMIT} values, got {count}")
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise BadLineError(f"the line is no JSON ({error})") from error
+        raise BadLineError(f"the line is not valid JSON ({error})") from error
     if not isinstance(entry, dict):
-        raise BadLineError("the line is no JSON object")
+        raise BadLineError("the line is not a JSON object")
     return entry
 
 
@@ -75,7 +89,7 @@ class LedgerFile:
 
 def ledger_files(folder: Path) -> list[LedgerFile]:
     """Return the ledgers of the store in ``folder`` in the order of their names."""
-    base = folder / LEDGERS
+    base = plain_folder(folder, LEDGERS)
     files = []
     try:
         with os.scandir(base) as entries:
@@ -122,7 +136,7 @@ def _torn(stream: BinaryIO, line: bytes) -> bool:
 
     A kill leaves the beginning of a line, a power cut may leave zeros in place of any part.
     """
-    begun = not line.endswith(b"\n") and len(line) < LINE_LIMIT
+    begun = not line.endswith(b"\n") and len(line) < LINE_LIMIT  # a longer one is damage
     return begun or (b"\0" in line and not stream.read(1))
 
 
@@ -164,6 +178,13 @@ def read_announcement(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise StoreError(f"{folder / LOCK} cannot be read: {error.strerror}.") from error
     return announced if isinstance(announced, dict) else {}
+
+
+def in_parts(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Cut what one transaction cannot hold into lists of some hundred items."""
+    rest = iter(items)
+    while part := list(itertools.islice(rest, _PART)):
+        yield part
 
 
 class LedgerWriter:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from featx.errors import StoreError
 from featx.store.ledger import next_run, read_announcement
@@ -68,6 +69,29 @@ def lock_store(folder: str | os.PathLike[str]) -> Iterator[int]:
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def lock_holder(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return what the last run that took the lock says of itself; None if it ended in order.
+
+    ``held`` is True while it works, and False if it was killed. Nothing is changed.
+    """
+    import fcntl
+
+    holder = read_announcement(Path(folder))
+    if not holder:
+        return None
+    try:
+        descriptor = os.open(Path(folder) / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be examined: {error.strerror}.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return {**holder, "held": error.errno in {errno.EWOULDBLOCK, errno.EACCES}}
+    finally:
+        os.close(descriptor)
+    return {**holder, "held": False}
 
 
 def _announce(descriptor: int, run: int) -> None:

@@ -57,7 +57,7 @@ def admit_merged(path: Path) -> None:
         return
     problem = merged_problem(path)
     if problem:
-        raise StoreError(f"{path} is damaged, or no merged store: {problem}.")
+        raise StoreError(f"{path} is damaged, or not a merged store: {problem}.")
     remember_merged(path)
 
 

@@ -52,6 +52,18 @@ def regular_file(folder: Path, relative: str) -> os.stat_result:
     return status
 
 
+def plain_folder(folder: Path, relative: str) -> Path:
+    """Return ``folder/relative`` unless it is a link, or no folder, which raises `StoreError`."""
+    path = folder / relative
+    try:
+        is_plain = stat.S_ISDIR(path.lstat().st_mode)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
+    if not is_plain:
+        raise StoreError(f"{path} must be a plain folder, not a link or a file.")
+    return path
+
+
 def is_store_folder(path: Path) -> bool:
     """Return whether ``path`` is a folder that says it is a store."""
     return path.is_dir() and (path / MARKER).is_file()

@@ -13,7 +13,7 @@ from typing import Any
 from featx.errors import ParameterError
 from featx.store.catalogue import CommittedShard, LedgerView
 from featx.store.locking import lock_store
-from featx.store.paths import is_gone, sync_folder
+from featx.store.paths import is_gone, regular_file, sync_folder
 from featx.store.reading import open_store
 from featx.store.sources import FolderSource
 from featx.store.writer import StoreWriter
@@ -23,6 +23,7 @@ from featx.store.writer import StoreWriter
 class PruneReport:
     """What `prune` forgets, or would: ids of tracks and recipes, numbers of results and failures.
 
+    Of the tracks, exports and searches still show ``shown``, whose files went since the last run.
     ``shards`` and ``bytes`` are freed. Values in a shard that holds others as well stay on the disk
     until those are forgotten, too.
     """
@@ -34,6 +35,7 @@ class PruneReport:
     shards: int
     bytes: int
     done: bool
+    shown: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -56,7 +58,7 @@ def prune(
     store : path
         A store folder.
     gone : bool
-        Tracks whose file is gone.
+        Tracks whose file no longer exists.
     recipes : sequence of str
         Recipes, named as the store lists them, such as ``mfcc@0123abcd``.
     tracks : sequence of str
@@ -74,7 +76,7 @@ def prune(
         If ``store`` is damaged, in use by a run, or cannot be written.
     """
     if not (gone or recipes or tracks or failed):
-        raise ParameterError("prune must be given what to forget: gone, recipes, tracks or failed.")
+        raise ParameterError("prune must be given what to delete: gone, recipes, tracks or failed.")
     folder = Path(store).resolve()
     with lock_store(folder) if not dry_run else contextlib.nullcontext():
         with open_store(folder, gone=True) as opened:
@@ -88,6 +90,7 @@ def prune(
                 "units": _failed(view) if failed else [],
             }
             results, freed = view.forgetting(entry)
+            shown = len(set(entry["tracks"]) - view.gone()) if gone else 0
         report = PruneReport(
             tracks=tuple(entry["tracks"]),
             recipes=tuple(entry["recipes"]),
@@ -96,6 +99,7 @@ def prune(
             shards=len(freed),
             bytes=sum(shard.size for shard in freed),
             done=not dry_run,
+            shown=shown,
         )
         if not dry_run:
             _forget(folder, entry, freed)
@@ -106,8 +110,8 @@ def _gone(view: LedgerView, folder: Path) -> list[str]:
     names = [record.track_id for record in view.tracks() if is_gone(record.path)]
     if names and len(names) == view.count_tracks():
         raise ParameterError(
-            f"gone must leave some track, got a store of {len(names)} tracks in {folder} of which "
-            "no file is there. Is the disk mounted? Name the tracks one by one otherwise."
+            f"gone must not remove every track, got a store of {len(names)} tracks in {folder} "
+            f"of which no file exists. Is the disk mounted? Otherwise name the tracks one by one."
         )
     return names
 
@@ -127,5 +131,6 @@ def _forget(folder: Path, entry: dict[str, Any], freed: Iterable[CommittedShard]
         writer.revoke([(shard.recipe, shard.sha256) for shard in freed])
     for shard in freed:
         path = folder / shard.path
-        path.unlink(missing_ok=True)
+        regular_file(folder, shard.path)
+        path.unlink()
         sync_folder(path.parent)

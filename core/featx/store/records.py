@@ -62,9 +62,12 @@ def spec_key(spec: Mapping[str, Any], *, layout: bool = False) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def listing_hash(features: Iterable[str], units: Iterable[Iterable[str]]) -> str:
-    """Return a hash of which features a shard holds of which (track, content), row by row."""
-    text = json.dumps([sorted(features), [list(unit) for unit in units]])
+def listing_hash(described: Mapping[str, str], units: Iterable[Iterable[str]]) -> str:
+    """Return a hash of which features a shard holds of which (track, content), row by row.
+
+    ``described`` is `spec_key` of each feature.
+    """
+    text = json.dumps([sorted(described.items()), [list(unit) for unit in units]])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -103,6 +106,7 @@ class Recipe:
             raise ParameterError(
                 f"extractor must be a name without '/' and '@', got {self.extractor!r}."
             )
+        encode_text(self.extractor)
 
     @functools.cached_property
     def id(self) -> str:
@@ -132,7 +136,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
-        """Read what `to_json` wrote; anything else raises `StoreError`."""
+        """Read what `to_json` wrote; anything else raises `StoreError` or `ParameterError`."""
         names = {item.name for item in dataclasses.fields(cls)}
         if set(plain) != names:
             raise StoreError(f"recipe must have the fields {sorted(names)}.")
@@ -216,7 +220,8 @@ class TrackRecord:
     def from_row(cls, row: list[Any]) -> TrackRecord:
         """Read what `to_row` wrote."""
         names = (item.name for item in dataclasses.fields(cls))
-        return cls(**dict(zip(names, [*row[:-1], tuple(row[-1])], strict=True)))
+        *fields, labels = row
+        return cls(**dict(zip(names, [*fields, tuple(labels)], strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +265,20 @@ class Unit:
                 f"code must be one of {sorted(codes[self.status])} for status {self.status!r}, "
                 f"got {self.code!r}."
             )
+
+
+class Cost(NamedTuple):
+    """What the tracks of a shard took, all in seconds.
+
+    ``audio`` is how long all of them are, ``timed`` how long those are that ``extracting`` and
+    ``decoding`` speak of: the first track of a worker, which waits for kernels and libraries, is
+    not timed.
+    """
+
+    audio: float
+    timed: float
+    extracting: float
+    decoding: float
 
 
 class StoredValue(NamedTuple):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from featx.store.records import STATUSES
 
 #: A catalogue of another version is made again.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: Status of values whose shard was revoked; the others count in STATUSES.
 LOST = len(STATUSES)
@@ -36,10 +36,11 @@ TABLES = (
     "CREATE INDEX tracks_by_content ON tracks (size, content)",
     "CREATE INDEX tracks_by_path ON tracks (path)",
     # a shard is there if it was committed after it was revoked; rows counts its tracks, maker is
-    # the version of the distribution that it comes from
+    # the version of the distribution that it comes from, and the last four are a Cost
     """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
         seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, rows INTEGER DEFAULT 0,
-        maker TEXT DEFAULT '', UNIQUE (rid, sha256))""",
+        maker TEXT DEFAULT '', audio REAL DEFAULT 0, timed REAL DEFAULT 0,
+        extracting REAL DEFAULT 0, decoding REAL DEFAULT 0, UNIQUE (rid, sha256))""",
     # which of the specs a shard follows
     """CREATE TABLE described (sid INTEGER, fid INTEGER, key TEXT,
         PRIMARY KEY (sid, fid)) WITHOUT ROWID""",
@@ -77,10 +78,13 @@ PUT_FEATURE = """INSERT INTO features (name) VALUES (?)
     ON CONFLICT (name) DO UPDATE SET name = name RETURNING fid"""
 PUT_SPEC = "INSERT OR IGNORE INTO specs VALUES (?, ?, ?, ?, ?, -1)"
 TOUCH_SPEC = "UPDATE specs SET stamp = max(stamp, ?) WHERE rid = ? AND fid = ? AND key = ?"
-PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker, stamp, revoked)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
+PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker, stamp, audio,
+    timed, extracting, decoding, revoked)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
     size = excluded.size, seal = excluded.seal, listing = excluded.listing,
-    rows = excluded.rows, maker = excluded.maker, stamp = max(stamp, excluded.stamp)
+    rows = excluded.rows, maker = excluded.maker, stamp = max(stamp, excluded.stamp),
+    audio = excluded.audio, timed = excluded.timed, extracting = excluded.extracting,
+    decoding = excluded.decoding
     RETURNING sid, revoked"""
 COMMITTED_SHARD = "SELECT sid, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
 PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
@@ -106,14 +110,13 @@ FORGET_RECIPE = "UPDATE recipes SET json = NULL, stamp = 0 WHERE rid = ? AND sta
 FORGET_SPECS = "DELETE FROM specs WHERE rid = ?"
 FORGET_UNIT = f"DELETE FROM units WHERE tid = {_TID} AND rid = {_RID} AND fid = ? AND stamp < ?"
 
-_NEWEST = "SELECT {} FROM specs n WHERE n.rid = {} AND n.fid = {} ORDER BY n.stamp DESC LIMIT 1"
-NEWEST_SPEC = _NEWEST.format("n.key", "?", "?")
 CLEAR_OUTDATED = "DELETE FROM outdated"
 HAS_LAYOUTS = "SELECT 1 FROM specs GROUP BY rid, fid HAVING count(DISTINCT layout) > 1 LIMIT 1"
-PUT_OUTDATED = f"""INSERT INTO outdated SELECT d.sid, d.fid FROM described d
+PUT_OUTDATED = """INSERT INTO outdated SELECT d.sid, d.fid FROM described d
     JOIN shards s ON s.sid = d.sid
     JOIN specs p ON p.rid = s.rid AND p.fid = d.fid AND p.key = d.key
-    WHERE p.layout != ({_NEWEST.format("n.layout", "s.rid", "d.fid")})"""
+    WHERE p.layout != (SELECT n.layout FROM specs n WHERE n.rid = s.rid AND n.fid = d.fid
+        ORDER BY n.stamp DESC LIMIT 1)"""
 
 #: True for a unit that no newer one replaces: feature 0 stands for all features of a recipe.
 _LATEST = """NOT EXISTS (SELECT 1 FROM units a WHERE a.tid = u.tid AND a.rid = u.rid
@@ -156,8 +159,10 @@ PLACES = f"{_PLACES} ORDER BY t.track_id"
 PLACES_OF_TRACK = f"{_PLACES} AND t.track_id = ?"
 
 RECIPES = "SELECT id, json, stamp FROM recipes WHERE json IS NOT NULL ORDER BY stamp DESC, id"
-SPECS = "SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid ORDER BY s.stamp"
-SPECS_OF_RECIPE = f"SELECT json FROM specs WHERE rid = {_RID} ORDER BY stamp"
+#: Those that a shard follows; nothing else is known of others but what the ledger claims.
+SPECS = """SELECT r.id, s.json FROM specs s JOIN recipes r ON r.rid = s.rid
+    WHERE s.stamp >= 0 ORDER BY s.stamp"""
+SPECS_OF_RECIPE = f"SELECT json FROM specs WHERE rid = {_RID} AND stamp >= 0 ORDER BY stamp"
 SPECS_OF_TRACK = f"""SELECT p.json FROM units u
     JOIN described d ON d.sid = u.sid AND d.fid = u.fid
     JOIN specs p ON p.rid = u.rid AND p.fid = u.fid AND p.key = d.key
@@ -166,6 +171,15 @@ SHARDS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing FROM shards 
     JOIN recipes r ON r.rid = s.rid WHERE s.stamp > s.revoked"""
 UNUSED_SHARDS = f"""{SHARDS} AND s.sid NOT IN
     (SELECT sid FROM units WHERE sid IS NOT NULL)"""
+#: What shards took and hold, by recipe and the features in them.
+COSTS = """SELECT r.id, names, sum(s.size), sum(s.audio), sum(s.timed),
+    sum(s.extracting), sum(s.decoding) FROM
+    (SELECT sid, json_group_array(name) AS names FROM (SELECT d.sid, f.name FROM described d
+     JOIN features f ON f.fid = d.fid ORDER BY d.sid, f.name) GROUP BY sid)
+    JOIN shards s USING (sid) JOIN recipes r ON r.rid = s.rid
+    WHERE s.stamp > s.revoked AND s.audio > 0 GROUP BY r.id, names"""
+LENGTHS = """SELECT path, size, duration FROM tracks
+    WHERE duration IS NOT NULL AND size > 0 AND path IS NOT NULL"""
 MAKERS = f"""SELECT s.maker, count(DISTINCT u.tid) FROM units u JOIN shards s ON s.sid = u.sid
     WHERE u.rid = {_RID} GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
 COUNT_FEATURES = f"""SELECT f.name, count(*) FROM units u JOIN features f ON f.fid = u.fid

@@ -68,10 +68,10 @@ def clip_feature(
 ) -> FeatureView:
     """Return the clip feature that the names mean.
 
-    ``extractor`` is a name as the store lists it; it may be omitted where there is one, or where
-    ``feature`` names it. ``feature`` is such as ``summary`` or ``mfcc.summary``; by default the one
-    with ``column``, ``embedding``, or the only clip feature there is. Anything else raises
-    `ParameterError`.
+    ``extractor`` is a name as the store lists it; it may be omitted where one has clip features,
+    or where ``feature`` names it. ``feature`` is such as ``summary`` or ``mfcc.summary``; by
+    default the one with ``column``, ``embedding``, or the only clip feature there is. Anything
+    else raises `ParameterError`.
     """
     if extractor is None and feature is not None and "." in feature:
         extractor, feature = split_name(store, feature)
@@ -80,19 +80,22 @@ def clip_feature(
             raise ParameterError(
                 f"{store.path} holds no features yet. Run: featx run MUSIC -o {store.path} -p NAME"
             )
-        if len(store) != 1:
+        names = list(store)
+        if len(names) > 1:  # those that only have frames or events are no answer
+            names = [name for name in names if _has_clips(store, name)] or names
+        if len(names) != 1:
             raise ParameterError(
-                f"extractor must be named, one of {listed(store)}, got none. Add --plugin NAME or "
+                f"extractor must be named, one of {listed(names)}, got none. Add --plugin NAME or "
                 "--feature NAME.FEATURE (in Python extractor= or feature=)."
             )
-        extractor = next(iter(store))
+        (extractor,) = names
     views = store[extractor]
     if feature:
         view = views[feature]
         if view.spec.kind != "clip":
             clips = [name for name, item in views.items() if item.spec.kind == "clip"]
             raise ParameterError(
-                f"{feature} is no clip feature (one vector per track) but {view.spec.kind}. "
+                f"{feature} is not a clip feature (one vector per track) but {view.spec.kind}. "
                 f"Clip features of {views.name!r}: {listed(clips)}."
             )
         return view
@@ -116,3 +119,7 @@ def clip_feature(
     raise ParameterError(
         f"feature of {views.name!r} must be named, one of {listed(clips)}, got none."
     )
+
+
+def _has_clips(store: Store, name: str) -> bool:
+    return any(view.spec.kind == "clip" for view in store[name].values())

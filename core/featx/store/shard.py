@@ -31,9 +31,6 @@ CHUNK_BYTES = 128 * 2**10
 #: Metadata of this file format generation carries checksums of its own.
 LIBVER = ("v110", "v110")
 
-#: dtypes a feature may have.
-DTYPES = ("float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8")
-
 
 def pack_text(texts: Sequence[str]) -> tuple[AnyArray, AnyArray]:
     """Return UTF-8 bytes end to end and offsets ``(n + 1,)`` int64."""

@@ -17,7 +17,7 @@ import h5py
 
 from featx.errors import StoreError
 from featx.store.admission import admit_shards
-from featx.store.catalogue import LatestOutcome, LedgerView
+from featx.store.catalogue import LatestOutcome, LedgerView, StoredCost
 from featx.store.labels import Vocabularies, join
 from featx.store.records import Recipe, TrackRecord, Unit
 from featx.types import FeatureSpec
@@ -163,6 +163,10 @@ class Source(ABC):
         del recipe
         return {}
 
+    def costs(self) -> list[StoredCost]:
+        """Return what shards took and hold; those whose writers did not measure are left out."""
+        return []
+
     def labels(self, spec: FeatureSpec, containers: Iterable[int]) -> Vocabularies:
         """Return the texts of the label columns of several blocks of one feature."""
         if not spec.has_labels:
@@ -257,6 +261,10 @@ class FolderSource(Source):
     def makers(self, recipe: str) -> dict[str, int]:
         """See `Source`."""
         return self.view.makers(recipe)
+
+    def costs(self) -> list[StoredCost]:
+        """See `Source`."""
+        return self.view.costs()
 
     def gone(self) -> frozenset[str]:
         """See `Source`."""

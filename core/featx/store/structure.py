@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, ParameterError
 from featx.guarded import Answer, Channel, Request
 from featx.store.labels import Vocabularies, check_codes, check_vocabularies, value_digest
-from featx.store.records import Recipe, Unit, decode_text, encode_text, listing_hash
-from featx.store.shard import DTYPES, SHARD_FORMAT, SHARD_VERSION
+from featx.store.records import Recipe, Unit, decode_text, encode_text, listing_hash, spec_key
+from featx.store.shard import SHARD_FORMAT, SHARD_VERSION
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -194,7 +194,6 @@ def inspect_feature(
 ) -> AnyArray:
     """Check values, offsets and digests of one feature; return the offsets."""
     spec = specs[0]
-    require(spec.dtype in DTYPES, f"{path} has dtype {spec.dtype}")
     values = inspector.dataset(f"{path}/values", spec.dtype, 2)
     require(values.shape[1] == spec.dim, f"{path}/values must have {spec.dim} columns")
     offsets = inspector.read(f"{path}/offsets", "int64")
@@ -235,8 +234,8 @@ def read_specs(inspector: Inspector, path: str, name: str) -> list[FeatureSpec]:
     require(items and all(isinstance(item, dict) for item in items), f"{path} is no description")
     try:
         specs = [FeatureSpec.from_json(item) for item in items]
-    except (FeatxError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refusal(f"{path} is no feature description: {error}") from error
+    except ParameterError as error:
+        raise Refusal(f"{path}: {error}") from error
     same = {(spec.name, spec.kind, spec.dim, spec.dtype, spec.columns) for spec in specs}
     require(len(same) == 1 and specs[0].name == name, f"{path} describes another feature")
     return specs
@@ -277,14 +276,17 @@ def inspect_shard(file: h5py.File, size: int) -> dict[str, Any]:
     require(bool((sr > 0).all()), "every rate must be positive")
     features = inspector.names("features")
     check_features(features)
+    described = {}
     for name in features:
         path = f"features/{name}"
         inspector.register(inspector.group(path), path)
         specs = read_specs(inspector, f"{path}/spec", name)
+        require(len(specs) == 1, f"{path} must have one description, got {len(specs)}")
+        described[name] = spec_key(specs[0].to_json())
         inspector.members(path, {"values", "offsets", "digests", "spec", *_labels(specs)})
         inspect_feature(inspector, path, len(ids), specs)
     hashes = [item.decode("ascii") for item in content.tolist()]
-    return {"recipe": recipe.id, "listing": listing_hash(features, zip(ids, hashes, strict=True))}
+    return {"recipe": recipe.id, "listing": listing_hash(described, zip(ids, hashes, strict=True))}
 
 
 def inspect_merged(file: h5py.File, size: int) -> dict[str, Any]:
@@ -390,7 +392,7 @@ def inspect(path: str, kind: str) -> dict[str, Any]:
     except (FeatxError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         return {"refused": " ".join(str(error).split())[:500] or type(error).__name__}
     except MemoryError:
-        return {"refused": "it asks for too much memory"}
+        return {"refused": "it requires too much memory"}
 
 
 def limit_resources() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import ParameterError
-from featx.manifest import ManifestRow, read_manifest
+from featx.manifest import MANIFEST_COLUMNS, ManifestRow, manifest_columns, read_manifest
 from featx.store.catalogue import LedgerView
 from featx.store.locking import lock_store
 from featx.store.paths import store_id
@@ -26,13 +26,14 @@ _NAMED = 10
 class TagReport:
     """What `tag` did: rows read, tracks changed, and rows that name no track of the store.
 
-    ``examples`` are places and paths of the first unknown rows.
+    ``examples`` are places and paths of the first unknown rows, ``ignored`` columns not asked for.
     """
 
     rows: int = 0
     changed: int = 0
     unknown: int = 0
     examples: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -67,7 +68,8 @@ def tag(
     """
     folder = Path(store)
     store_id(folder)
-    report = TagReport()
+    taken = {"path", "track_id", *MANIFEST_COLUMNS, *columns}
+    report = TagReport(ignored=[name for name in manifest_columns(manifest) if name not in taken])
     pending: dict[str, TrackRecord] = {}
     with (
         lock_store(folder),

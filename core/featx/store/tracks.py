@@ -117,7 +117,7 @@ class TrackTable(Mapping[str, TrackRecord]):
 def gone_error(track_id: str) -> ParameterError:
     """Return the error for a track whose file is gone, where such tracks are not asked for."""
     return ParameterError(
-        f"track_id must be a track whose file is there, got {track_id!r}, which is gone. Its "
+        f"track_id must be a track whose file exists, got {track_id!r}, which is gone. Its "
         "results are kept: use --gone, or open_store(path, gone=True)."
     )
 

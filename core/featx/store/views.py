@@ -95,7 +95,7 @@ class FeatureView:
         """
         if self.spec.kind != "clip":
             raise ParameterError(
-                f"values must be asked of a clip feature, got {self.spec.kind!r}. "
+                f"values requires a clip feature, got {self.spec.kind!r}. "
                 "Use feature[track_id] or feature.packed()."
             )
         values = self.packed()[0]
@@ -193,17 +193,17 @@ class FeatureView:
 
     def times(self, track_id: str) -> DoubleArray:
         """Return the centres of the frames of one track in seconds, shape ``(T,)``."""
-        spec, sr, count = self._axis(track_id)
+        spec, sr, count = self.axis(track_id)
         return spec.times(count, sr=sr)
 
     def spans(self, track_id: str) -> DoubleArray:
         """Return start and end of the frames of one track in seconds, shape ``(T, 2)``."""
-        spec, sr, count = self._axis(track_id)
+        spec, sr, count = self.axis(track_id)
         return spec.spans(count, sr=sr)
 
     def sr(self, track_id: str) -> int:
         """Return the rate in Hz that the time axis of one track counts in."""
-        return self._axis(track_id)[1]
+        return self.axis(track_id)[1]
 
     @property
     def tracks(self) -> TrackTable:
@@ -298,7 +298,8 @@ class FeatureView:
             digest.update(blocks[entry.container][entry.row].tobytes())
         return digest.hexdigest()
 
-    def _axis(self, track_id: str) -> tuple[FeatureSpec, int, int]:
+    def axis(self, track_id: str) -> tuple[FeatureSpec, int, int]:
+        """Return what the time axis of one track follows from: its spec, rate and row count."""
         with self._source.lock:
             block, row = self._locate(track_id)
             count = int(block.offsets[row + 1] - block.offsets[row])

@@ -12,9 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, StoreError
-from featx.store.ledger import LedgerWriter, current_run, next_stamp
-from featx.store.paths import SHARDS, TEMPORARY, create_store, shard_path, sync_folder
-from featx.store.records import Recipe, ShardInfo, StoredValue, TrackRecord, Unit, spec_key
+from featx.store.ledger import LedgerWriter, current_run, in_parts, next_stamp
+from featx.store.paths import (
+    LEDGERS,
+    SHARDS,
+    TEMPORARY,
+    create_store,
+    plain_folder,
+    shard_path,
+    sync_folder,
+)
+from featx.store.records import (
+    Cost,
+    Recipe,
+    ShardInfo,
+    StoredValue,
+    TrackRecord,
+    Unit,
+    spec_key,
+)
 from featx.store.seals import seal, user_key
 from featx.types import FeatureSpec
 
@@ -41,6 +57,8 @@ class StoreWriter:
     def __init__(self, folder: str | os.PathLike[str], *, provenance: Mapping[str, Any]) -> None:
         self.folder = Path(folder).resolve()
         create_store(self.folder)
+        plain_folder(self.folder, SHARDS)
+        plain_folder(self.folder, LEDGERS)
         self._provenance = dict(provenance)
         self._ledger = LedgerWriter(
             self.folder, run=current_run(self.folder), provenance=self._provenance
@@ -64,6 +82,8 @@ class StoreWriter:
         tracks: Sequence[TrackRecord],
         values: Sequence[Mapping[str, AnyArray]],
         srs: Sequence[int],
+        *,
+        cost: Cost | None = None,
     ) -> ShardInfo:
         """Store the features of ``tracks`` as one shard and commit it.
 
@@ -78,6 +98,8 @@ class StoreWriter:
             Arrays by feature name: ``(D,)`` for clip, ``(T, D)`` for frames, ``(N, k)`` for events.
         srs : sequence of int
             Rate of each track that the time axes count in, in Hz.
+        cost : Cost, optional
+            What the tracks took; plans estimate from it. It stands in the ledger, not in the shard.
 
         Returns
         -------
@@ -106,10 +128,11 @@ class StoreWriter:
             "size": size,
             "seal": seal(self._key, path, sha256, path.stat()),
             "maker": self._maker(recipe),
-            "features": [spec.name for spec in specs],
             "described": {spec.name: spec_key(spec.to_json()) for spec in specs},
             "units": [[track.track_id, track.content] for track in tracks],
         }
+        if cost is not None:
+            entry["cost"] = [round(seconds, 6) for seconds in cost]
         try:
             self._commit(entry, tracks, [recipe], specs)
         except StoreError:
@@ -181,8 +204,8 @@ class StoreWriter:
 
         Committing the same bytes again later makes them count again.
         """
-        if shards:
-            self._commit({"kind": "revoke", "shards": [list(shard) for shard in shards]}, (), ())
+        for part in in_parts(shards):
+            self._commit({"kind": "revoke", "shards": [list(shard) for shard in part]}, (), ())
 
     def forget(
         self,
@@ -193,9 +216,10 @@ class StoreWriter:
     ) -> None:
         """Commit that tracks, recipes (ids) and ``(track_id, recipe, feature)`` are forgotten."""
         lists = {"tracks": tracks, "recipes": recipes, "units": units}
-        self._commit(
-            {"kind": "forget", "forgotten": {k: list(v) for k, v in lists.items()}}, (), ()
-        )
+        for name, items in lists.items():
+            for part in in_parts(items):
+                forgotten = {key: part if key == name else [] for key in lists}
+                self._commit({"kind": "forget", "forgotten": forgotten}, (), ())
 
     def close(self) -> None:
         """Close the ledger; a second call does nothing."""
@@ -240,6 +264,7 @@ class StoreWriter:
             if not folder.is_dir():
                 folder.mkdir(exist_ok=True)
                 sync_folder(folder.parent)
+            plain_folder(folder.parent, folder.name)
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 sink = FileSink(descriptor)

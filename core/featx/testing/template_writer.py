@@ -28,6 +28,12 @@ KINDS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
         ("featx", "click>=8.2", "numpy>=2.0"),
         "example-name --help",
     ),
+    "task": (
+        "A benchmark task",
+        "featx.bench",
+        ("featx", "featx-bench"),
+        "bench run example-name --with mfcc",
+    ),
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

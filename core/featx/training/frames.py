@@ -286,7 +286,7 @@ def _read(songs: Songs, targets: Mapping[str, FrameTargets]) -> list[dict[str, E
         read.append(own)
     if wrong:
         raise ParameterError(
-            f"annotations{songs.of_split} must be of use, got {len(wrong)} that are not:"
+            f"annotations{songs.of_split} must be usable, got {len(wrong)} that are not:"
             f"{lines(wrong)}"
         )
     return read

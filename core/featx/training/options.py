@@ -101,12 +101,14 @@ class TrainingParams(AugmentParams):
 
     split_by: str = param(
         "artist",
-        "If the manifest names no validation songs: hold out whole artists, or single songs.",
+        "What to hold out for validation if the manifest does not specify it: whole artists, or "
+        "single songs.",
         choices=("artist", "song"),
     )
     valid_fraction: float = param(
         0.1,
-        "Share of artists or songs held out if the manifest names no validation songs, 0..0.5.",
+        "Share of artists or songs held out for validation if the manifest does not specify it, "
+        "0..0.5.",
         ge=0,
         le=0.5,
     )
@@ -123,13 +125,14 @@ class FitParams(TrainingParams):
 
     n_vectors: int = param(
         1_000_000,
-        "Most vectors that are drawn from the training songs and held in memory, > 0.",
+        "Largest number of vectors drawn from the training songs and held in memory, > 0.",
         gt=0,
     )
-    steps: int = param(100, "Most steps, where a fit takes several, > 0.", gt=0)
+    steps: int = param(100, "Largest number of steps, for fits with several, > 0.", gt=0)
     valid_fraction: float = param(
         0.0,
-        "Share of artists or songs held out if the manifest names no validation songs, 0..0.5.",
+        "Share of artists or songs held out for validation if the manifest does not specify it, "
+        "0..0.5.",
         ge=0,
         le=0.5,
     )
@@ -189,12 +192,12 @@ class GradientParams(TrainingParams):
         super().__post_init__()
         if self.schedule == "constant" and not (self.epochs or self.steps or self.early_stop):
             raise ParameterError(
-                "epochs must be given where nothing else ends the training, got None. "
+                "epochs must be given if nothing else ends the training, got None. "
                 "Set epochs, steps or early_stop."
             )
         if self.schedule == "plateau" and not (self.epochs or self.steps or self.early_stop):
             raise ParameterError(
-                "early_stop must be > 0 where nothing else ends a plateau schedule, got 0. "
+                "early_stop must be > 0 if nothing else ends a plateau schedule, got 0. "
                 "Set epochs, steps or early_stop."
             )
 

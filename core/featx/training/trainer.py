@@ -275,11 +275,11 @@ _WORDS = {
 def _check(options: GradientParams, valid: Loader | None, device: str) -> None:
     if valid is None and (options.schedule != "constant" or options.early_stop):
         raise ParameterError(
-            "schedule must be 'constant' and early_stop 0 where no songs validate, got "
+            "schedule must be 'constant' and early_stop 0 without validation songs, got "
             f"{options.schedule!r} and {options.early_stop}. Hold out songs that the method can "
-            "validate by, or set schedule=constant, early_stop=0 and steps."
+            f"use for validation, or set schedule=constant, early_stop=0 and steps."
         )
     if options.precision == "float16" and not device.startswith("cuda"):
         raise ParameterError(f"precision must be float32 or bfloat16 on {device}, got 'float16'.")
     if valid is None and not (options.steps or options.epochs):
-        raise ParameterError("epochs or steps must be given where no songs validate, got None.")
+        raise ParameterError("epochs or steps must be given without validation songs, got None.")

@@ -74,7 +74,15 @@ def _cached(spec: WeightsSpec, params: object) -> Path | None:
 
 def _slots(spec: WeightsSpec) -> list[Path]:
     """Return the cached files of all values of `WeightsSpec.slot`."""
-    return sorted(cached_path(spec).parent.glob(f"{spec.name}-*{SUFFIX}")) if spec.slot else []
+    if not spec.slot:
+        return []
+    files = sorted(cached_path(spec).parent.glob(f"{spec.name}-*{SUFFIX}"))
+    return [path for path in files if path == cached_path(spec, _slot_value(path, spec.slot))]
+
+
+def _slot_value(path: Path, slot: str) -> object:
+    """Return the value of a slot that a file belongs to: names of weights may begin alike."""
+    return (read_config(path).get("params") or {}).get(slot, "")
 
 
 def locate(

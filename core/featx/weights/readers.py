@@ -77,7 +77,7 @@ def _keras_root(path: Path, file: Any) -> Any:
     if link is None:
         return file
     if not isinstance(link, h5py.HardLink):
-        raise WeightsError(f"{path} must hold its data itself, but 'model_weights' is a link.")
+        raise WeightsError(f"{path} must contain its data, but 'model_weights' is a link.")
     return file["model_weights"]
 
 
@@ -94,7 +94,7 @@ def _datasets(
         if name == "optimizer_weights":
             continue
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            raise WeightsError(f"{path} must hold its data itself, but {name!r} is a link.")
+            raise WeightsError(f"{path} must contain its data, but {name!r} is a link.")
         item = group[key]
         address = h5py.h5o.get_info(item.id).addr
         if address in seen:
@@ -109,7 +109,7 @@ def _datasets(
 
 def _check_dataset(path: Path, name: str, dataset: Any) -> None:
     if dataset.external or dataset.is_virtual:
-        raise WeightsError(f"{path} must hold its data itself, but {name!r} lies in other files.")
+        raise WeightsError(f"{path} must contain its data, but {name!r} is in other files.")
     if dataset.dtype.kind not in "fiub":
         raise WeightsError(f"{path} must hold numbers, but {name!r} has dtype {dataset.dtype}.")
     properties = dataset.id.get_create_plist()

@@ -70,3 +70,11 @@ def test_confidences_are_shares():
     assert tempi[0] == pytest.approx(100.0)
     assert shares.sum() == pytest.approx(1.0)
     assert len(tempo_of_beats(np.array([1.0]), similar, fps=FPS)[0]) == 0
+
+
+def test_tempo_of_the_beats_comes_first_whatever_its_support():
+    similar = np.zeros(400)
+    similar[60], similar[120] = 0.5, 1.0  # at 100 frames per second
+    tempi, shares = tempo_of_beats(0.6 * np.arange(20), similar, fps=100.0)
+    assert tempi.tolist() == pytest.approx([100.0, 50.0])
+    assert shares.tolist() == pytest.approx([1 / 3, 2 / 3])

@@ -212,8 +212,8 @@ def _excerpt(song: Song, n_bars: int, rng: np.random.Generator) -> int:
     starts = song.excerpts(n_bars)
     if not starts:
         raise ParameterError(
-            f"song {song.name!r} must have {n_bars} even bars of {METER} beats in one key, but has "
-            "not. Render shorter clips."
+            f"song {song.name!r} must have {n_bars} even bars of {METER} beats in one key, but "
+            f"does not. Render shorter clips."
         )
     active = np.array([song.activity(start, n_bars) for start in starts])
     best = np.flatnonzero(active >= 0.85 * active.max())

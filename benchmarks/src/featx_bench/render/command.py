@@ -15,7 +15,7 @@ from featx.commands import counted, echo_json, json_option, progress, split_name
     "--midi",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Folder of songs as in POP909.",
+    help="Folder of songs in the format of POP909.",
 )
 @click.option("--artists", type=click.IntRange(0), default=40, show_default=True)
 @click.option("--valid-artists", type=click.IntRange(0), default=5, show_default=True)
@@ -32,14 +32,15 @@ from featx.commands import counted, echo_json, json_option, progress, split_name
     "--parts",
     default="lead,second,comp,bass,drums",
     show_default=True,
-    help="What plays; 'lead' alone gives solo lines.",
+    help="Parts that play; 'lead' alone gives solo lines.",
 )
 @click.option(
     "--rhythms",
     type=click.Choice(["plain", "varied"]),
     default="plain",
     show_default=True,
-    help="Even 4/4 with the album's groove, or metre, groove and timing drawn for every track.",
+    help="plain: even 4/4 with the groove of the album; varied: random metre, groove and timing "
+    "for every track.",
 )
 @click.option(
     "--soundfont",
@@ -47,7 +48,8 @@ from featx.commands import counted, echo_json, json_option, progress, split_name
     multiple=True,
     default=["FluidR3_GM.sf2"],
     show_default=True,
-    help="For training and validation: a path, or a name in the system's folders. Repeatable.",
+    help="Sound font for training and validation: a path, or a name in the system's folders. May "
+    "be repeated.",
 )
 @click.option(
     "--test-soundfont",
@@ -55,15 +57,15 @@ from featx.commands import counted, echo_json, json_option, progress, split_name
     multiple=True,
     default=["TimGM6mb.sf2"],
     show_default=True,
-    help="For the test split. Repeatable.",
+    help="Sound font for the test split. May be repeated.",
 )
 @click.option(
     "--real",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Manifest of real recordings to list as well.",
+    help="Manifest of real recordings to add.",
 )
 @click.option(
-    "--real-under", multiple=True, metavar="PREFIX", help="Only paths of --real that begin so."
+    "--real-under", multiple=True, metavar="PREFIX", help="Only paths of --real with this prefix."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)

@@ -147,7 +147,7 @@ def play(
     message = done.stderr.decode(errors="replace").strip()
     if done.returncode != 0 or "error" in message.lower():
         raise SynthError(
-            f"fluidsynth must render {midi.name}, but ended so: {done.returncode}, {message}"
+            f"fluidsynth must render {midi.name}, but failed: {done.returncode}, {message}"
         )
     if len(done.stdout) == 0 or len(done.stdout) % 8:
         raise SynthError(f"fluidsynth must give stereo, got {len(done.stdout)} bytes: {message}")

@@ -67,6 +67,22 @@ _MAX_ID3_TAGS = 16
 _MAX_PADDING = 1 << 16
 
 
+#: What lies in music folders under the wrong name.
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive; unpack it first",
+    b"Rar!": "a RAR archive; unpack it first",
+    b"7z\xbc\xaf": "a 7z archive; unpack it first",
+    b"\x1f\x8b": "a gzip archive; unpack it first",
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"MThd": "a MIDI file, which holds notes and no sound",
+    b"<!DOCTYPE": "a web page, such as a failed download",
+    b"<!doctype": "a web page, such as a failed download",
+    b"<html": "a web page, such as a failed download",
+}
+
+
 def syncsafe(four: bytes) -> int:
     """Return the 28-bit integer that ID3 writes with seven bits per byte."""
     return four[0] << 21 | four[1] << 14 | four[2] << 7 | four[3]
@@ -105,6 +121,16 @@ def _by_magic(head: bytes) -> str | None:
     return None
 
 
+def _why_unknown(head: bytes) -> str:
+    """Return what a file is instead of audio, or else how it begins."""
+    for magic, what in _OTHERS.items():
+        if head.startswith(magic):
+            return f"the file is {what}"
+    if head.isascii() and head.decode().isprintable():
+        return f"no known format begins with the text {head.decode()!r}"
+    return f"no known format begins with the bytes {head[:8].hex(' ')}"
+
+
 def sniff(source: SourceFile) -> tuple[str, int]:
     """Return the container and the offset of its first byte (after ID3 tags and zeros).
 
@@ -120,6 +146,5 @@ def sniff(source: SourceFile) -> tuple[str, int]:
         if starts_mpeg(source, begin):
             return "MP3", begin
     if container is None:
-        shown = head[:8].hex(" ")
-        raise AudioError("not-audio", f"no known format begins with the bytes {shown}")
+        raise AudioError("not-audio", _why_unknown(head))
     return container, start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import itertools
 import os
@@ -12,15 +13,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import IO, BinaryIO
+from pathlib import Path
+from typing import IO, BinaryIO, TypeAlias
 
 from featx.audio import AUDIO_SUFFIXES
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed, near, some
 from featx.manifest import MANIFEST_SUFFIXES, read_manifest
+from featx.store.catalogue import LedgerView
+from featx.store.paths import is_store_folder
+from featx.store.records import column_values
 
 _MAGIC = frozenset("*?[")
 _CHUNK = 1 << 16
+#: Values of a column that a message can choose from.
+_KEPT_VALUES = 1000
 _BOM, _BOMS_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+
+
+#: Columns and the values that tracks must have there, such as ``{"artist": "Bach"}``.
+Conditions: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +50,10 @@ class Inputs(Iterable[InputTrack]):
     hidden ones skipped), globs, manifests, playlists, and ``-`` for a list of files on ``stdin``,
     one per line, or with ``null`` ended by NUL bytes, as ``find -print0`` writes them. ``exclude``
     are patterns such as ``*.wav``, ``live`` or ``demos/*``: files and folders are left out whose
-    name, or whose path as in an id, one of them matches; rows of manifests are not. An input that
-    does not exist raises `ParameterError`.
+    name, or whose path as in an id, one of them matches; rows of manifests are not. With ``where``,
+    columns and values as in `TrackTable.where`, only tracks are taken to which the manifest, or
+    what ``store`` knows of them, gives these values. An input that does not exist raises
+    `ParameterError`.
     """
 
     def __init__(
@@ -50,9 +63,13 @@ class Inputs(Iterable[InputTrack]):
         stdin: BinaryIO | None = None,
         null: bool = False,
         exclude: Iterable[str] = (),
+        where: Conditions = (),
+        store: str | os.PathLike[str] | None = None,
     ) -> None:
         #: Why files of the folders were left out in the last walk, and how many.
         self.left_out: Counter[str] = Counter()
+        self._where = tuple(where.items()) if isinstance(where, Mapping) else tuple(where)
+        self._store = store
         self._exclude = [pattern.rstrip("/") for pattern in exclude]
         self._lines: IO[bytes] | None = None
         names = [os.fspath(item) for item in inputs]
@@ -92,9 +109,50 @@ class Inputs(Iterable[InputTrack]):
     def __iter__(self) -> Iterator[InputTrack]:
         """Yield each track once, folders in the order of their names.
 
-        Raises `ParameterError` if two files claim one id, or a manifest has wrong lines.
+        Raises `ParameterError` if two files claim one id, a manifest has wrong lines, or no track
+        has the wanted labels.
         """
         self.left_out.clear()
+        yield from self._labelled() if self._where else self._unique()
+
+    def _labelled(self) -> Iterator[InputTrack]:
+        """Yield the tracks that have the wanted labels."""
+        chosen = False
+        values: dict[str, dict[str, None]] = {name: {} for name, _ in self._where}
+        with contextlib.ExitStack() as stack:
+            view = None
+            if self._store is not None and is_store_folder(Path(self._store)):
+                view = stack.enter_context(LedgerView(self._store))
+            for track in self._unique():
+                record = None if view is None else view.track(track.track_id)
+                labels = {**(record.tags if record else {}), **track.tags}
+                held = {name: column_values(name, labels.get(name, "")) for name in values}
+                if all(value in held[name] for name, value in self._where):
+                    chosen = True
+                    yield track
+                    continue
+                self.left_out["with other labels"] += 1
+                for name, several in held.items():
+                    if len(values[name]) < _KEPT_VALUES:
+                        values[name].update(dict.fromkeys(several))
+        if not chosen and self.left_out["with other labels"]:
+            raise ParameterError(self._nothing_labelled(values))
+
+    def _nothing_labelled(self, values: Mapping[str, Iterable[str]]) -> str:
+        hints = []
+        for name, value in self._where:
+            known = sorted(values[name])
+            close = near(value, known, most=3)
+            hints.append(f"Values of {name}: {some(dict.fromkeys([*close, *known]))}.")
+        texts = [f"{name}={value}" for name, value in self._where]
+        return (
+            f"where must hold for some file, got {listed(texts)}. {' '.join(dict.fromkeys(hints))} "
+            "Labels come from manifests and, for files that STORE knows, from there; give a "
+            "manifest, or run without it first."
+        )
+
+    def _unique(self) -> Iterator[InputTrack]:
+        """Yield each track once."""
         if self._folders and not (
             len(self._folders) > 1 or self._files or self._manifests or self._lines
         ):
@@ -266,7 +324,7 @@ def _expand(item: str) -> list[str]:
         raise ParameterError(f"inputs must exist, got {item!r}.")
     matches = sorted(glob.glob(item, recursive=True))  # noqa: PTH207
     if not matches:
-        raise ParameterError(f"inputs must exist, got {item!r}, which nothing matches.")
+        raise ParameterError(f"inputs must exist, got {item!r}, which matches no file.")
     return [_absolute(path) for path in matches]
 
 

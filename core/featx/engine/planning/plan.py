@@ -11,7 +11,9 @@ from pathlib import Path
 
 from featx.engine.planning.changes import maker_notes, output_notes
 from featx.engine.planning.comparing import STATES, PlannedTrack, TrackComparer
+from featx.engine.planning.estimating import Estimate, Rates, WorkCount
 from featx.engine.planning.inputs import Inputs
+from featx.engine.planning.preparing import weights_notes
 from featx.engine.planning.survey import Survey, gone_tracks, survey
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import StoreError
@@ -159,12 +161,15 @@ class Plan(Iterable[PlannedTrack]):
         """Return what is odd about the stored results of these extractors, in sentences.
 
         Values by other versions of their distributions, and outputs of older versions that this
-        plan does not compute.
+        plan does not compute. Also which parameters differ from those that weights were made with.
         """
+        contradictions = [
+            note for extractor in self.extractors for note in weights_notes(extractor)
+        ]
         if not is_store_folder(self.store):
-            return []
+            return contradictions
         with LedgerView(self.store) as view:
-            return [
+            return contradictions + [
                 note
                 for extractor in self.extractors
                 for note in (*maker_notes(view, extractor), *output_notes(view, extractor))
@@ -175,6 +180,22 @@ class Plan(Iterable[PlannedTrack]):
         if is_store_folder(self.store):
             with LedgerView(self.store) as view:
                 yield from gone_tracks(view, self.inputs.folders)
+
+    def rates(self, *others: str | os.PathLike[str]) -> Rates:
+        """Return what earlier runs took, by the ledgers of ``others`` and of this store."""
+        with contextlib.ExitStack() as stack:
+            stores = [Path(folder) for folder in (*others, self.store)]
+            views = [
+                stack.enter_context(LedgerView(path)) for path in stores if is_store_folder(path)
+            ]
+            return Rates.read(views)
+
+    def estimate(self, *, workers: int = 1) -> Estimate:
+        """Walk the whole plan and return what it would take with so many workers."""
+        work = WorkCount(self.extractors, self.rates())
+        for track in self:
+            work.add(track)
+        return work.estimate(workers)
 
     def counts(self) -> PlanCounts:
         """Walk the whole plan and count."""

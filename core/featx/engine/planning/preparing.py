@@ -210,3 +210,26 @@ def untrained_message(extractor: PreparedExtractor) -> str:
     if settings:
         message += f" Trained weights ship for {listed(settings)}."
     return message
+
+
+def weights_notes(extractor: PreparedExtractor) -> list[str]:
+    """Say which parameters differ from those that the weights file of ``extractor`` was made with.
+
+    Some, such as thresholds, may; a network of another shape does not open.
+    """
+    stored = read_config(extractor.weights).get("params") if extractor.weights else None
+    if not stored:
+        return []
+    chosen = extractor.recipe.params
+    differing = [
+        f"{name}={chosen[name]} instead of {value}"
+        for name, value in _as_read_from_json(stored).items()
+        if name in chosen and chosen[name] != value
+    ]
+    if not differing:
+        return []
+    note = (
+        f"{extractor.name}: {listed(differing)}, with which {extractor.weights} was made. Results "
+        "may be worse, or the weights may not fit; without --set the right ones are taken."
+    )
+    return [note]

@@ -138,7 +138,7 @@ def _sort_by_extractor(
         if not dot and len(names) != 1:
             raise ParameterError(
                 f"{argument} must name the extractor where there are several, got {path!r}. "
-                f"Write for instance {names[0]}.{path}."
+                f"Write for example {names[0]}.{path}."
             )
         owners = [name for name in names if _may_be_same(owner, name)] if dot else names
         if len(owners) != 1 or not key:
@@ -196,6 +196,6 @@ def _weights(
     if len(specs) > 1 and str(weights) != UNTRAINED and not os.path.isdir(weights):  # noqa: PTH112
         raise ParameterError(
             f"weights must name the extractor where several have some, got {weights}. "
-            f"Write for instance {next(iter(specs))}={weights}."
+            f"Write for example {next(iter(specs))}={weights}."
         )
     return paths | dict.fromkeys(specs, weights)

@@ -117,7 +117,7 @@ def check_identity(record: TrackRecord, source: InputTrack) -> None:
             return
     raise ParameterError(
         f"track_id must name one file, got {source.track_id!r} for {source.path}, while the store "
-        f"has it for {record.path}, which is another file and still there. Give both folders in "
+        f"has it for {record.path}, which is another existing file. Give both folders in "
         "one command, or a manifest with a column track_id, or use another store."
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,8 @@ class _Worker:
         from featx.engine.work.opening import OpenExtractor
 
         self.request = request
+        #: steps that this process has done: the first time each waits for kernels and libraries
+        self._warm: set[int] = set()
         self.extractors = [
             OpenExtractor(
                 PreparedExtractor.from_json(plain), threads=request.threads, seed=request.seed
@@ -126,6 +129,7 @@ class _Worker:
             yield self._examine(key, path)
             yield End(key=key)
             return
+        began = time.perf_counter()
         try:
             decoded, properties = self._decode(path, steps)
         except AudioError as error:
@@ -136,7 +140,8 @@ class _Worker:
                 reason=error.reason,
             )
         else:
-            yield DecodedFile(key=key, properties=properties)
+            seconds = self._since(began, DECODE)
+            yield DecodedFile(key=key, properties=properties, seconds=seconds)
             yield from self._extract(key, decoded, steps)
         yield End(key=key)
 
@@ -176,6 +181,7 @@ class _Worker:
                 yield Skipped(key=key, step=step, code="too-short", reason=reason)
                 continue
             yield Begin(key=key, step=step)
+            began = time.perf_counter()
             try:
                 outputs = extractor.extract(
                     decoded.waveforms,
@@ -187,7 +193,22 @@ class _Worker:
                 yield Failed(key=key, step=step, code=error.code, reason=error.reason)
             else:
                 specs = None if outputs.specs == extractor.prepared.output_specs else outputs.specs
-                yield Result(key=key, step=step, sr=outputs.sr, specs=specs, arrays=outputs.values)
+                yield Result(
+                    key=key,
+                    step=step,
+                    sr=outputs.sr,
+                    specs=specs,
+                    arrays=outputs.values,
+                    seconds=self._since(began, step),
+                )
+
+    def _since(self, began: float, step: int) -> float | None:
+        """Return the seconds that a step took, or None for the first one of its kind."""
+        seconds = time.perf_counter() - began
+        if step in self._warm:
+            return seconds
+        self._warm.add(step)
+        return None
 
     def _decode(self, path: str, steps: tuple[int, ...]) -> tuple[Decoded, FileProperties]:
         """Decode once, at every rate that the extractors of ``steps`` need."""
@@ -256,7 +277,12 @@ def _properties_of_undecoded(path: str, code: str) -> FileProperties:
 
 
 def _peak_rss() -> int:
-    import resource
+    """Return the largest resident memory of this process in bytes."""
+    with contextlib.suppress(OSError), open("/proc/self/status", "rb") as status:  # noqa: PTH123
+        for line in status:
+            if line.startswith(b"VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource  # on Linux it would count the supervisor, from before the child was executed
     import sys
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -20,11 +20,12 @@ from featx.engine.tasks import (
 from featx.engine.work.supervising import Outcomes, PendingTrack
 from featx.errors import AudioError
 from featx.store import StoreWriter
-from featx.store.records import Recipe, TrackRecord, Unit
+from featx.store.records import Cost, Recipe, TrackRecord, Unit
 
 if TYPE_CHECKING:
     from featx.types import AnyArray, FeatureSpec
 
+_NOTHING = Cost(0.0, 0.0, 0.0, 0.0)
 _WORST = {"ok": 0, "skipped": 1, "failed": 2}
 
 
@@ -37,6 +38,17 @@ class _Group:
     tracks: list[TrackRecord] = field(default_factory=list)
     values: list[dict[str, AnyArray]] = field(default_factory=list)
     srs: list[int] = field(default_factory=list)
+    cost: Cost = _NOTHING
+
+    def add_cost(self, duration: float, extracting: float | None, decoding: float | None) -> None:
+        """Count what one track took."""
+        audio, timed, *spent = self.cost
+        if extracting is None or decoding is None:
+            self.cost = Cost(audio + duration, timed, *spent)
+            return
+        self.cost = Cost(
+            audio + duration, timed + duration, spent[0] + extracting, spent[1] + decoding
+        )
 
 
 class Collector(Outcomes):
@@ -73,6 +85,8 @@ class Collector(Outcomes):
         group.tracks.append(_record(track))
         group.values.append({spec.name: outputs.values[spec.name] for spec in specs})
         group.srs.append(outputs.sr)
+        duration = (track.properties and track.properties.duration) or 0.0
+        group.add_cost(duration, outputs.seconds, track.decoding)
         self._bytes += sum(values.nbytes for values in group.values[-1].values())
         self._units[extractor.name]["ok"] += 1
 
@@ -125,6 +139,7 @@ class Collector(Outcomes):
                 [group.tracks[i] for i in order],
                 [group.values[i] for i in order],
                 [group.srs[i] for i in order],
+                cost=group.cost,
             )
             del self._groups[key]
         self.writer.record_all(

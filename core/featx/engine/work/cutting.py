@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from featx.engine.planning.comparing import PlannedTrack
 from featx.engine.planning.plan import Plan
@@ -24,6 +24,7 @@ class ShardCutter:
     ``summary`` counts what is known already. ``writer`` records what changed without audio: paths,
     times, manifest columns, results of the same content under other ids, and failures to decode
     that are known under other recipes. A shard has ``shard_tracks`` tracks at most.
+    ``report`` takes known failures.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class ShardCutter:
         writer: StoreWriter,
         *,
         shard_tracks: int,
+        report: Callable[[Sequence[Failure]], None],
     ) -> None:
         self._plan = plan
         self._settings = settings
         self._summary = summary
         self._writer = writer
+        self._report = report
         self._shard_tracks = min(SHARD_TRACKS, shard_tracks)
         self._records: list[TrackRecord] = []
         self._units: list[Unit] = []
@@ -91,6 +94,7 @@ class ShardCutter:
                     )
                 )
         summary.add_failures(failures)
+        self._report(failures)
 
     def _note_changes(self, planned: PlannedTrack) -> None:
         """Take the new record of a track, what it takes over, and what holds for new recipes."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from featx.engine.planning.plan import Plan
 from featx.engine.planning.survey import gone_note
 from featx.engine.reporting import Reporter, RunSummary
-from featx.engine.tasks import RunSettings, ShardSummary, ShardTask
+from featx.engine.tasks import Failure, RunSettings, ShardSummary, ShardTask
 from featx.engine.work.cutting import ShardCutter
-from featx.engine.work.runner import close_runners, collectors, run_shard
+from featx.engine.work.runner import close_runners, collectors, run_shard, stop_runners
 from featx.errors import FeatxError
 from featx.store import StoreWriter
 from featx.store.records import TrackRecord
@@ -91,7 +91,12 @@ class Dispatcher:
         """Submit every shard, a few ahead of the workers, and gather their summaries."""
         shard_tracks = math.ceil(self.summary.inputs / (_SHARDS_PER_WORKER * self.workers))
         tasks = ShardCutter(
-            self.plan, self.settings, self.summary, writer, shard_tracks=max(1, shard_tracks)
+            self.plan,
+            self.settings,
+            self.summary,
+            writer,
+            shard_tracks=max(1, shard_tracks),
+            report=lambda failures: self._failed(failures, known=True),
         )
         for task in tasks:
             while len(self.outstanding) > self.workers:
@@ -101,6 +106,10 @@ class Dispatcher:
             self._gather()
         self._make_current(writer)
         self._note_gone(writer)
+
+    def _failed(self, failures: Sequence[Failure], *, known: bool) -> None:
+        if self.progress is not None:
+            self.progress.failed(failures, known=known)
 
     def _submit(self, task: ShardTask) -> None:
         self.outstanding[self.pool.submit(run_shard, task)] = task
@@ -113,6 +122,7 @@ class Dispatcher:
             error = future.exception()
             if error is None:
                 self.summary.add_shard(future.result())
+                self._failed(future.result().failures, known=False)
             else:
                 self._submit_again(task, error)
         if self.progress is not None:
@@ -174,7 +184,9 @@ class Dispatcher:
 
     def _stop(self, *, seconds: float) -> None:
         """Let workers finish their track within ``seconds``, then end them; keep what they did."""
-        Path(self.settings.stop_file).touch()
+        stop_runners(self.settings.token)
+        with contextlib.suppress(OSError):  # full: workers elsewhere finish their shards
+            Path(self.settings.stop_file).touch()
         for future in self.outstanding:
             future.cancel()
         with contextlib.suppress(KeyboardInterrupt):  # a second one: at once
@@ -194,7 +206,8 @@ class Dispatcher:
         interrupt.add_note(self.summary.line)
 
     def _close(self) -> None:
-        Path(self.settings.stop_file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(self.settings.stop_file).unlink(missing_ok=True)
         close_runners(self.settings.token)
         if self.own_pool:
             self.pool.shutdown()

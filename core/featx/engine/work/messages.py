@@ -73,10 +73,14 @@ class Begin:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedFile:
-    """The file is decoded."""
+    """The file is decoded; ``seconds`` is None for the first file of the process."""
 
     key: int
     properties: FileProperties
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +106,20 @@ class ExaminedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The outputs of one extractor; ``specs`` is None where they are those of the plan."""
+    """The outputs of one extractor; ``specs`` is None where they are those of the plan.
+
+    ``seconds`` is how long they took, None for the first track of the process.
+    """
 
     key: int
     step: int
     sr: int
     specs: tuple[FeatureSpec, ...] | None
     arrays: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_seconds(self.seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +162,18 @@ class Idle:
     peak_rss: int
 
 
+#: Seconds that nothing takes.
+_LONGEST = 1e9
+
 ANSWERS = (
     *(Ready, Broken, Compiling, Begin, DecodedFile, UndecodedFile, ExaminedFile),
     *(Result, Failed, Skipped, End, Idle),
 )
+
+
+def _check_seconds(seconds: float | None) -> None:
+    if seconds is not None and not 0 <= seconds < _LONGEST:
+        raise ValueError(f"seconds must be >= 0, got {seconds!r}")
 
 
 def _check_code(code: str, known: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.annotations.tables import as_table, check_times
 from featx.engine.planning.resolving import resolve_checked
-from featx.engine.tasks import Outputs, PreparedExtractor
+from featx.engine.tasks import OUTPUT_BYTES, Outputs, PreparedExtractor
 from featx.errors import (
     ExtractionError,
     FeatxError,
@@ -216,7 +216,17 @@ def check_outputs(
             checked[spec.name] = _check_events(spec, features[spec.name], duration)
         else:
             checked[spec.name] = _check_array(spec, features[spec.name])
+        _check_size(sum(values.nbytes for values in checked.values()), specs)
     return checked
+
+
+def _check_size(n_bytes: int, specs: Sequence[FeatureSpec]) -> None:
+    if n_bytes > OUTPUT_BYTES:
+        names = listed(spec.name for spec in specs)
+        raise _bad(
+            f"the outputs for one track ({names}) must have at most {OUTPUT_BYTES // 2**10} KiB, "
+            f"got {n_bytes // 2**10}; choose fewer with --features, or a larger hop"
+        )
 
 
 def _check_events(spec: FeatureSpec, values: Any, duration: float) -> AnyArray:
@@ -238,6 +248,7 @@ def _check_array(spec: FeatureSpec, values: Any) -> AnyArray:
         raise _bad(f"{spec.name} must have shape {rule.format(dim=spec.dim)}, got {values.shape}")
     if values.dtype != np.dtype(spec.dtype):
         raise _bad(f"{spec.name} must have dtype {spec.dtype}, got {values.dtype}")
+    _check_size(values.nbytes, [spec])
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         count = int(np.count_nonzero(~np.isfinite(values)))
         raise _bad(f"{spec.name} must be finite, got {count} NaN or infinite of {values.size}")
@@ -280,6 +291,6 @@ def _read_weights(
     if actual != prepared.recipe.weights:
         raise WeightsError(
             f"{prepared.weights} must have SHA-256 {prepared.recipe.weights}, got {actual}. It "
-            "changed since the run began; run again."
+            f"has changed since the run started; run again."
         )
     return load_weights(prepared.weights)

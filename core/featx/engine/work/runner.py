@@ -53,6 +53,12 @@ def _runner(settings: RunSettings) -> ShardRunner:
     return runner
 
 
+def stop_runners(token: str) -> None:
+    """Let the runners of one run in this process end after the tracks that they have in work."""
+    for runner in _of_run(token):
+        runner.stopping = True
+
+
 def close_runners(token: str, *, abort: bool = False) -> None:
     """Close the runners of one run in this process.
 
@@ -86,6 +92,7 @@ class ShardRunner:
     def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
         self.supervisor = Supervisor(settings, self._stopping)
+        self.stopping = False
         self._writer: StoreWriter | None = None
         #: of the shard in work, or the last one
         self.collector: Collector | None = None
@@ -121,7 +128,8 @@ class ShardRunner:
         return [collector.health[key] for key in sorted(collector.health)]
 
     def _stopping(self) -> bool:
-        return bool(self.settings.stop_file and os.path.exists(self.settings.stop_file))  # noqa: PTH110
+        stop_file = self.settings.stop_file
+        return self.stopping or bool(stop_file and os.path.exists(stop_file))  # noqa: PTH110
 
 
 class _HealthCollector(Outcomes):

@@ -33,6 +33,7 @@ class PendingTrack:
     """One track on its way through a child: which steps are left, how often one was tried.
 
     ``steps`` are numbers of extractors; `DECODE` stands for examining the file, in a scan.
+    ``decoding`` is in seconds, None for the first file of a child.
     """
 
     key: int
@@ -41,6 +42,7 @@ class PendingTrack:
     attempts: int = 0
     properties: FileProperties | None = None
     status: str = "ok"
+    decoding: float | None = None
 
 
 class Outcomes:
@@ -210,6 +212,7 @@ class _Batch:
                 self._announced, self._in_step = (key, step), True
             case messages.DecodedFile(key=key) if self._ends(key, DECODE):
                 self.pending[key].properties = answer.properties
+                self.pending[key].decoding = answer.seconds
             case messages.UndecodedFile(key=key) if self._ends(key, DECODE):
                 self.pending[key].properties = answer.properties
                 self._fail(self.pending[key], DECODE, answer.code, answer.reason)
@@ -290,7 +293,7 @@ class _Batch:
         names = tuple(spec.name for spec in specs)
         if names != extractor.features or set(names) != set(answer.arrays):
             raise _confusion(answer)
-        return Outputs(values=answer.arrays, specs=specs, sr=answer.sr)
+        return Outputs(values=answer.arrays, specs=specs, sr=answer.sr, seconds=answer.seconds)
 
 
 def _confusion(answer: object) -> ChildDiedError:

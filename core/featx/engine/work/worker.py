@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from featx.engine.tasks import RunSettings
+from featx.engine.tasks import OUTPUT_BYTES, RunSettings
 from featx.engine.work.messages import ANSWERS, Broken, Open, Ready, TrackWork, Work
 from featx.errors import FeatxError, ParameterError, PluginError, StoreError, WeightsError
 from featx.guarded import Child, ChildDiedError
@@ -42,7 +42,7 @@ class Worker:
             answers=ANSWERS,
             memory=settings.memory,
             environment=thread_settings(settings.threads),
-            body_bytes=settings.memory or physical_memory(),
+            body_bytes=min(settings.memory or physical_memory(), OUTPUT_BYTES + 2**20),
         )
         try:
             self._child.send(request, seconds=settings.open_timeout)

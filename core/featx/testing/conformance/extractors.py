@@ -238,7 +238,7 @@ class _Battery:
     def check_edge(self, extractor: OpenExtractor, y: FloatArray) -> None:
         if len(y) < self.spec.min_duration * self.sr:
             raise CheckSkipped(
-                f"shorter than min_duration ({self.spec.min_duration:g} s): the host skips it"
+                f"shorter than min_duration ({self.spec.min_duration:g} s): featx skips it"
             )
         self.one(extractor, y)
 
@@ -257,7 +257,7 @@ class _Battery:
                     error
                 )
         if not taken:
-            raise CheckSkipped("all are too short: the host skips them")
+            raise CheckSkipped("all are too short: featx skips them")
 
     def check_stereo(self, extractor: OpenExtractor) -> None:
         import soundfile
@@ -377,8 +377,8 @@ class _Battery:
         changes += ["the random state of torch (read or reseeded)"] * drawn
         if changes:
             raise CheckFailed(
-                "what all extractors of a process share must be left alone, but the extractor "
-                f"changes {listed(changes[:5])}. Random numbers come from a generator of one's own."
+                "global state must not change, but the extractor changes {listed(changes[:5])}. "
+                "Use a separate generator for random numbers."
             )
 
     def check_hour(self, extractor: OpenExtractor) -> None:
@@ -400,7 +400,7 @@ class _Battery:
 
 
 def _skip_hour(extractor: OpenExtractor) -> None:  # noqa: ARG001
-    raise CheckSkipped("takes long; ask for it with --long")
+    raise CheckSkipped("takes long; select it with --long")
 
 
 def _refuse_growth(what: str, before: int, after: int, allowed: int) -> None:
@@ -408,7 +408,7 @@ def _refuse_growth(what: str, before: int, after: int, allowed: int) -> None:
         cycles = _CYCLES - 1 - _WARM
         raise CheckFailed(
             f"{what} must not grow by more than {allowed} over {cycles} cycles of open and close, "
-            f"got {before} and then {after}. Release in close() what open() took."
+            f"got {before} and then {after}. Release in close() what open() allocated."
         )
 
 

@@ -46,7 +46,7 @@ def examine_imports(target: Target, recorder: Recorder, *, resolve: bool) -> Non
             _require_light(
                 HEAVY_TO_RESOLVE,
                 f"{target.spec['resolve']} must not import",
-                "Put resolve into a module of its own, away from the model.",
+                "Move resolve to a separate module, without the model.",
             )
 
 

@@ -44,7 +44,7 @@ EXTRACTOR_CHECKS: Mapping[str, str] = {
     "frame-count": "the number of frames follows from length, hop and first",
     "alignment": "frames and events stand where the sound is",
     "resources": "tracks, opening and closing leak no files, processes, threads or memory",
-    "surroundings": "what extractors share in a process is left alone",
+    "surroundings": "global state of the process does not change",
     "stdout": "nothing is printed to stdout",
     "stderr": "nothing is printed to stderr",
     "warnings": "no Python warnings are raised",

@@ -224,5 +224,8 @@ def kind_of(name: str) -> str:
     try:
         registry.extractor(name)  # raises, and says why
     except PluginError as error:
-        raise PluginError(f"no extractor, loss or index is called {name!r}: {error}") from None
+        raise PluginError(
+            f"no extractor, loss or index is called {name!r}: {error} Install the package that "
+            "brings it: pip install PACKAGE, or pip install -e FOLDER while you write it."
+        ) from None
     return "extractor"

@@ -49,7 +49,7 @@ def featx_extractors() -> list[ExtractorSpec]:
     return [
         _spec(
             "artist-siamese",
-            "Embedding learned from artist labels by a Siamese network",
+            "Embedding of a Siamese network, trained with artist labels",
             weights=WeightsSpec(
                 name="artist-siamese",
                 licence="MIT",
@@ -63,17 +63,17 @@ def featx_extractors() -> list[ExtractorSpec]:
         ),
         _spec(
             "artist-basic",
-            "Embedding learned by telling artists apart with a softmax",
+            "Embedding trained to classify artists with a softmax",
             methods=(BASIC,),
         ),
         _spec(
             "artist-tag",
-            "Embedding learned by the same network from tags",
+            "Embedding of the same network, trained to predict tags",
             methods=(TAGS,),
         ),
         _spec(
             "artist-joint",
-            "Embedding learned from artist, album and track together",
+            "Embedding trained with artist, album and track labels together",
             factory="featx_artist.extractor:JointExtractor",
             resolve="featx_artist.config:resolve_joint",
             weights=WeightsSpec(

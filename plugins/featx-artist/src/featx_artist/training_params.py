@@ -24,9 +24,12 @@ class TrunkParams:
     """Parameters of every method here."""
 
     dropout: float = param(
-        0.5, "On the embedding while training, 0..1; the released code has none.", ge=0, lt=1
+        0.5,
+        "Dropout on the embedding during training, 0..1; the released code has none.",
+        ge=0,
+        lt=1,
     )
-    l2: float = param(1e-5, "Weight of the sum of squared kernels in the loss, >= 0.", ge=0)
+    l2: float = param(1e-5, "Weight of the L2 penalty on kernels in the loss, >= 0.", ge=0)
 
     def config(self) -> ArtistConfig:
         """Return the trunk that is trained."""
@@ -37,7 +40,7 @@ class TrunkParams:
 class TagParams(TrunkParams):
     """Parameters of the method ``tags``."""
 
-    max_tags: int = param(50, "Most tags out of a manifest, > 0.", gt=0)
+    max_tags: int = param(50, "Largest number of tags taken from a manifest, > 0.", gt=0)
 
 
 @params_class
@@ -46,8 +49,8 @@ class PairParams(TrunkParams):
 
     shared_negatives: bool = param(
         False,
-        "Every negative of a batch serves all anchors that it is one for; the papers: its own "
-        "anchor alone.",
+        "Use every negative of a batch for all anchors for which it is valid, not only its own "
+        "as in the papers.",
     )
 
 
@@ -55,8 +58,8 @@ class PairParams(TrunkParams):
 class SiameseParams(PairParams):
     """Parameters of the method ``siamese``."""
 
-    n_negatives: int = param(4, "Segments of other artists beside every positive, > 0.", gt=0)
-    margin: float = param(0.4, "By how much the positive's cosine is to be larger, > 0.", gt=0)
+    n_negatives: int = param(4, "Number of segments of other artists per positive, > 0.", gt=0)
+    margin: float = param(0.4, "Margin of the cosine, > 0.", gt=0)
 
 
 @params_class
@@ -64,14 +67,18 @@ class JointParams(PairParams):
     """Parameters of the method ``joint``."""
 
     notions: tuple[str, ...] = param(
-        tuple(MARGINS), "What is learned: any of artist, album, track, with commas between."
+        tuple(MARGINS), "Concepts that are trained: artist, album, track, separated by commas."
     )
-    n_negatives: int = param(4, "Negatives beside every positive, > 0.", gt=0)
+    n_negatives: int = param(4, "Number of negatives per positive, > 0.", gt=0)
     artist_margin: float = param(
-        MARGINS["artist"], "By how much the cosine of an artist's songs is to be larger, > 0.", gt=0
+        MARGINS["artist"], "Margin of the cosine for songs of an artist, > 0.", gt=0
     )
-    album_margin: float = param(MARGINS["album"], "The same for songs of an album, > 0.", gt=0)
-    track_margin: float = param(MARGINS["track"], "The same for parts of a track, > 0.", gt=0)
+    album_margin: float = param(
+        MARGINS["album"], "Margin of the cosine for songs of an album, > 0.", gt=0
+    )
+    track_margin: float = param(
+        MARGINS["track"], "Margin of the cosine for parts of a track, > 0.", gt=0
+    )
 
     def __post_init__(self) -> None:
         unknown = [notion for notion in self.notions if notion not in MARGINS]
@@ -127,7 +134,7 @@ TAGS = MethodSpec(
 SIAMESE = MethodSpec(
     name="siamese",
     loss=TRIPLETS,
-    summary="Segments of one artist are nearer than segments of others, by cosine",
+    summary="Segments of one artist are nearer by cosine than segments of others",
     factory="featx_artist.methods:SiameseMethod",
     params=SiameseParams,
     defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.1},

@@ -41,7 +41,7 @@ def featx_extractors() -> list[ExtractorSpec]:
     return [
         ExtractorSpec(
             name="beats",
-            summary="Beats, downbeats and tempo by a network and a bar pointer",
+            summary="Beats, downbeats and tempo, by a network and a bar pointer model",
             version="1",
             factory="featx_beat.extractor:BeatsExtractor",
             resolve="featx_beat.config:resolve",
@@ -57,7 +57,7 @@ def featx_extractors() -> list[ExtractorSpec]:
                 ),
                 resource="featx_beat:weights/{model}.safetensors",
             ),
-            short_input="No beats: silence, noise, or less than two beats.",
+            short_input="Silence, noise and input with less than two beats have no beats.",
             tolerance=1e-4,
             devices=("cpu", "cuda"),
             licence="MIT; weights CC BY 4.0",
@@ -77,7 +77,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             resolve="featx_beat.config:resolve_onset",
             api=API_VERSION,
             params=OnsetBeatsParams,
-            short_input="No beats: input without a rhythm, silence, noise or less than two beats.",
+            short_input="Silence, noise and input without a rhythm have no beats.",
             tolerance=1e-5,
             licence="MIT",
             reference=(

@@ -116,7 +116,8 @@ _TEMPO = FeatureSpec(
         Column("tempo", "1/min"),
         Column("confidence", "1"),
     ),
-    description="Tempo from the first beat to the last, likelier one first; confidences sum to 1.",
+    description="Tempo of the beats, then its multiple with most support, which may have more; "
+    "confidences sum to 1.",
 )
 
 
@@ -127,7 +128,7 @@ class TempoParams:
     min_bpm: float = param(55.0, "Slowest tempo in beats per minute, >= 20.", ge=20)
     max_bpm: float = param(215.0, "Fastest tempo in beats per minute, <= 400.", le=400)
     tightness: float = param(
-        60.0, "How dear changes of tempo are, > 0; smaller follows expressive playing.", gt=0
+        60.0, "Penalty for changes of tempo, > 0; smaller values follow expressive playing.", gt=0
     )
 
     def __post_init__(self) -> None:
@@ -141,9 +142,11 @@ class TempoParams:
 class BeatsParams(TempoParams):
     """Parameters of ``beats``."""
 
-    model: str = param("beatnet", "Network: published, or of ours.", choices=tuple(MODELS))
+    model: str = param(
+        "beatnet", "Network: beatnet as published, or our own tcn.", choices=tuple(MODELS)
+    )
     bar_lengths: tuple[int, ...] = param(
-        (2, 3, 4), "Beats that a bar can have, 1..16, such as 4; one of them for every bar."
+        (2, 3, 4), "Possible numbers of beats per bar, 1..16, such as 3,4."
     )
 
     def __post_init__(self) -> None:
@@ -168,11 +171,11 @@ class OnsetBeatsParams(TempoParams):
 
     decoder: str = param(
         "bar-pointer",
-        "A bar pointer whose tempo may change, or dynamic programming around one tempo.",
+        "bar-pointer, whose tempo may change, or dp: dynamic programming around one tempo.",
         choices=("bar-pointer", "dp"),
     )
     tightness: float = param(
-        100.0, "How dear changes of tempo are, > 0; smaller follows expressive playing.", gt=0
+        100.0, "Penalty for changes of tempo, > 0; smaller values follow expressive playing.", gt=0
     )
 
 
@@ -182,14 +185,14 @@ def resolve_onset(params: OnsetBeatsParams, native_sr: int | None) -> Resolved: 
         name="beats",
         kind="events",
         columns=(Column("time", "s"), Column("strength", "1")),
-        description="Beats; strength is the onset strength there over its 99th percentile.",
+        description="Beats; strength is the onset strength divided by its 99th percentile.",
     )
     activation = dataclasses.replace(
         frames_spec("activation", ONSET_FRONT_END),
         dim=1,
         unit="1",
         columns=(),
-        description="Onset strength over its 99th percentile.",
+        description="Onset strength divided by its 99th percentile.",
     )
     return Resolved(sr=SR, outputs=(beats, _TEMPO, activation), front_ends=(ONSET_FRONT_END,))
 
@@ -202,19 +205,19 @@ def resolve(params: BeatsParams, native_sr: int | None) -> Resolved:  # noqa: AR
         name="beats",
         kind="events",
         columns=(Column("time", "s"), Column("position", "1"), probability),
-        description="Beats, their places in the bar (1 is the downbeat), and their activation.",
+        description="Beats, their positions in the bar (1 is the downbeat), and their activation.",
     )
     downbeats = FeatureSpec(
         name="downbeats",
         kind="events",
         columns=(Column("time", "s"), probability),
-        description="Beats that begin a bar, and their activation.",
+        description="First beats of bars, and their activation.",
     )
     activation = dataclasses.replace(
         frames_spec("activation", front_end),
         dim=2,
         unit="1",
         columns=(Column("beat", "1"), Column("downbeat", "1")),
-        description="Probability of a beat, downbeats included, and of a downbeat.",
+        description="Probabilities of a beat (including downbeats) and of a downbeat.",
     )
     return Resolved(sr=SR, outputs=(beats, downbeats, _TEMPO, activation), front_ends=(front_end,))

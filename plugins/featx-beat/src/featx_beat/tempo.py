@@ -86,7 +86,8 @@ def tempo_of_beats(
     """Return the tempo of beats and its nearest rival in beats per minute, and confidences.
 
     The tempo follows from the median distance of beats. The rival is that simple multiple
-    which the `periodicity` supports most; the confidences are their shares of it.
+    which the `periodicity` supports most; the confidences are their shares of it. The tempo of the
+    beats comes first, also where the rival has more support: most music repeats every bar, too.
     """
     if len(seconds) < 2:
         return np.empty(0), np.empty(0)

@@ -28,7 +28,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         ),
         ExtractorSpec(
             name="chord-net",
-            summary="Chords with inversions, by a network over notes",
+            summary="Chords with inversions, by a network with notes as input",
             version="1",
             factory="featx_chord.network:ChordNetExtractor",
             resolve="featx_chord.config:resolve_net",
@@ -50,7 +50,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         ),
         ExtractorSpec(
             name="key",
-            summary="Key of a recording, and keys over time",
+            summary="Key of a recording and keys over time",
             version="1",
             factory="featx_chord.extractor:Key",
             resolve="featx_chord.config:resolve_key",

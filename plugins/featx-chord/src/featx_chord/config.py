@@ -46,10 +46,11 @@ class ChordParams:
         choices=tuple(VOCABULARIES),
     )
     mean_duration: float = param(
-        1.8, "Seconds that a chord lasts on average, 0.2..60.", ge=0.2, le=60
+        1.8, "Average duration of a chord in seconds, 0.2..60.", ge=0.2, le=60
     )
     inversions: bool = param(
-        False, "Name the bass where another tone is clearly stronger than the root, as in C:maj/3."
+        False,
+        "Label inversions, such as C:maj/3, where another tone is clearly stronger in the bass.",
     )
 
 
@@ -59,11 +60,13 @@ class KeyParams:
 
     profile: str = param(
         "pop",
-        "How often a key has each pitch class: pop (learned from rendered songs), krumhansl "
-        "(from listening tests) or temperley (from folk songs and classical music).",
+        "Weights of pitch classes in a key: pop (from pop songs), krumhansl (from listening "
+        "tests) or temperley (from classical music).",
         choices=("pop", "krumhansl", "temperley"),
     )
-    window: float = param(20.0, "Seconds that a key over time is judged by, 2..120.", ge=2, le=120)
+    window: float = param(
+        20.0, "Seconds over which chroma is averaged for keys over time, 2..120.", ge=2, le=120
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +98,7 @@ class ChordNetParams:
     """Parameters of ``chord-net``."""
 
     mean_duration: float = param(
-        1.8, "Seconds that a chord lasts on average, 0.2..60.", ge=0.2, le=60
+        1.8, "Average duration of a chord in seconds, 0.2..60.", ge=0.2, le=60
     )
 
 
@@ -133,14 +136,14 @@ def _frames(name: str, columns: tuple[str, ...], description: str) -> FeatureSpe
 
 
 def _posteriors_spec(labels: tuple[str, ...]) -> FeatureSpec:
-    spec = _frames("posteriors", labels, "Probability of every chord around a frame of 0.65 s.")
+    spec = _frames("posteriors", labels, "Probability of every chord in the 0.65 s around a frame.")
     assert spec.hop is not None
     assert spec.frame_length is not None
     return dataclasses.replace(spec, frame_length=spec.frame_length + int(6 * spec.hop))
 
 
 def _cens_spec() -> FeatureSpec:
-    spec = _frames("cens", ROOTS, "Chroma in coarse steps, smoothed over 3.8 s; rows of length 1.")
+    spec = _frames("cens", ROOTS, "Quantised chroma, smoothed over 3.8 s; rows of unit length.")
     assert spec.hop is not None
     assert spec.frame_length is not None
     length = spec.frame_length + int((CENS_WINDOW - 1) * spec.hop)
@@ -157,8 +160,8 @@ def _chords_spec(labels: tuple[str, ...]) -> FeatureSpec:
             Column("chord", labels=labels),
             Column("confidence", "1"),
         ),
-        description="Chords in Harte notation without gaps; N where none sounds. Confidence is the "
-        "mean posterior, 0..1.",
+        description="Chords in Harte notation without gaps; N for no chord. Confidence is the mean "
+        "posterior, 0..1.",
     )
 
 
@@ -186,11 +189,13 @@ def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # n
         sr=SR,
         outputs=(
             _chords_spec(labels),
-            _frames("chroma", ROOTS, "Notes folded into pitch classes; rows of length 1, or zero."),
-            _frames("bass", ROOTS, "The same of low notes."),
+            _frames(
+                "chroma", ROOTS, "Notes folded into pitch classes; rows of unit length, or zero."
+            ),
+            _frames("bass", ROOTS, "The same for low notes."),
             _cens_spec(),
             _posteriors_spec(class_labels(params.vocabulary)),
-            _frames("notes", notes, "How much of every note, C1 to B7, there is; at any level."),
+            _frames("notes", notes, "Strength of every note from C1 to B7, relative to the level."),
         ),
         front_ends=(FRONT_END,),
     )
@@ -217,15 +222,15 @@ def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: 
                 name="key",
                 kind="events",
                 columns=columns,
-                description="The key of the recording, one row. Confidence is how far its score is "
-                "above the next.",
+                description="The key of the recording, one row. Confidence is the margin over the "
+                "second best key.",
             ),
             FeatureSpec(
                 name="scores",
                 kind="clip",
                 dim=len(KEYS),
                 columns=tuple(Column(key, "1") for key in KEYS),
-                description="Probability of every key, of the whole recording.",
+                description="Probability of every key for the whole recording.",
             ),
         ),
         front_ends=(FRONT_END,),

@@ -16,7 +16,7 @@ def featx_indexes() -> list[IndexSpec]:
     return [
         IndexSpec(
             name="faiss-flat",
-            summary="Every query against every vector in float32, with several threads.",
+            summary="Compares a query with every vector in float32, with several threads.",
             version="1",
             factory="featx_faiss.index:Flat",
             api=API_VERSION,
@@ -25,7 +25,7 @@ def featx_indexes() -> list[IndexSpec]:
         ),
         IndexSpec(
             name="faiss-ivf",
-            summary="Looks into the cells of the collection that are nearest to a query.",
+            summary="Searches the cells of the collection that are nearest to a query.",
             version="1",
             factory="featx_faiss.index:IVF",
             params=IVFParams,
@@ -35,7 +35,7 @@ def featx_indexes() -> list[IndexSpec]:
         ),
         IndexSpec(
             name="faiss-hnsw",
-            summary="Walks a layered graph of neighbours.",
+            summary="Searches a layered graph of neighbours.",
             version="1",
             factory="featx_faiss.index:HNSW",
             params=HNSWParams,

@@ -46,7 +46,7 @@ def featx_losses() -> list[LossSpec]:
     return [
         _spec(
             "multi-negative-hinge",
-            "Hinge on the cosine of a positive against several negatives",
+            "Hinge loss on the cosines of a positive and several negatives",
             "triplet",
             params.MultiNegativeParams,
             many_negatives=True,
@@ -54,7 +54,7 @@ def featx_losses() -> list[LossSpec]:
         ),
         _spec(
             "triplet-euclidean",
-            "Hinge on Euclidean distances of anchor, positive and negatives",
+            "Hinge loss on the Euclidean distances of positive and negatives to the anchor",
             "triplet",
             params.EuclideanParams,
             many_negatives=True,
@@ -65,7 +65,7 @@ def featx_losses() -> list[LossSpec]:
         ),
         _spec(
             "triplet-cosine",
-            "Hinge on cosines of anchor, positive and negatives",
+            "Hinge loss on the cosines of positive and negatives with the anchor",
             "triplet",
             params.CosineParams,
             many_negatives=True,
@@ -73,7 +73,7 @@ def featx_losses() -> list[LossSpec]:
         ),
         _spec(
             "batch-triplet",
-            "Hinge on the triplets of a labelled batch, with a choice of negatives",
+            "Hinge loss on the triplets of a labelled batch, with selection of negatives",
             "labels",
             params.BatchParams,
             reference=(
@@ -103,7 +103,7 @@ def featx_losses() -> list[LossSpec]:
         ),
         _spec(
             "nt-xent",
-            "Contrast between views of one example and all other views of the batch",
+            "Contrastive loss between the views of an example and all other views of the batch",
             "views",
             params.NTXentParams,
             reference=(
@@ -113,7 +113,7 @@ def featx_losses() -> list[LossSpec]:
         ),
         _spec(
             "info-nce",
-            "Contrast between query and key, with a queue of earlier keys",
+            "Contrastive loss between query and key, with a queue of earlier keys",
             "views",
             params.InfoNCEParams,
             reference=(
@@ -123,7 +123,7 @@ def featx_losses() -> list[LossSpec]:
         ),
         _spec(
             "proxy-bce",
-            "Binary cross-entropy of unit embeddings against one trained proxy per tag",
+            "Binary cross-entropy of unit-length embeddings and a trained proxy per tag",
             "labels",
             params.ProxyParams,
             labels="tags",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
 
 from featx_losses.classes import BinaryCrossEntropy, CrossEntropy, ProxyBCE
 from featx_losses.contrast import InfoNCE, NTXent
@@ -80,6 +82,12 @@ def info_nce(
     )
 
 
-def proxy_bce(*, dim: int, n_classes: int, reducer: str) -> ProxyBCE:
+def proxy_bce(
+    *, dim: int, n_classes: int, sizes: Sequence[int], blocks: Sequence[int], reducer: str
+) -> ProxyBCE:
     """Return the binary cross-entropy against proxies."""
-    return ProxyBCE(REDUCERS[reducer](), dim=dim, n_classes=n_classes)
+    masks = None
+    if sizes:
+        own = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))  # (dim,)
+        masks = own == torch.tensor(blocks).unsqueeze(1)  # (n_classes, dim)
+    return ProxyBCE(REDUCERS[reducer](), dim=dim, n_classes=n_classes, masks=masks)

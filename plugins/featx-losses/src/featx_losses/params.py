@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from featx import param, params_class
+from featx import ParameterError, param, params_class
 
 _REDUCER = (
-    "How losses become one number: sum; mean of all; sum within an anchor and mean over anchors "
-    "(rows); mean of those above 0 (active)."
+    "How losses are combined: sum; mean of all; rows, sum within an anchor and mean over "
+    "anchors; active, mean of those above 0."
 )
-_NEGATIVES = "Which negatives of a pair count: all, the nearest, or those within the margin."
+_NEGATIVES = "Negatives of a pair that are used: all, the nearest, or those within the margin."
 
 REDUCERS = ("sum", "mean", "rows", "active")
 NEGATIVES = ("all", "hardest", "semihard")
@@ -30,7 +30,7 @@ def negatives(default: str) -> Any:
 class MultiNegativeParams:
     """Parameters of ``multi-negative-hinge``."""
 
-    margin: float = param(0.4, "Cosine by which the positive must be nearer, > 0.", gt=0)
+    margin: float = param(0.4, "Margin of the cosine, > 0.", gt=0)
     negatives: str = negatives("all")
     reducer: str = reducer("sum")
 
@@ -39,8 +39,8 @@ class MultiNegativeParams:
 class EuclideanParams:
     """Parameters of ``triplet-euclidean``."""
 
-    margin: float = param(0.1, "Distance by which the positive must be nearer, > 0.", gt=0)
-    normalise: bool = param(True, "Bring embeddings to unit length first.")
+    margin: float = param(0.1, "Margin of the distance, > 0.", gt=0)
+    normalise: bool = param(True, "Normalise embeddings to unit length first.")
     negatives: str = negatives("all")
     reducer: str = reducer("mean")
 
@@ -49,7 +49,7 @@ class EuclideanParams:
 class CosineParams:
     """Parameters of ``triplet-cosine``."""
 
-    margin: float = param(0.1, "Cosine by which the positive must be nearer, > 0.", gt=0)
+    margin: float = param(0.1, "Margin of the cosine, > 0.", gt=0)
     negatives: str = negatives("all")
     reducer: str = reducer("mean")
 
@@ -59,9 +59,9 @@ class BatchParams:
     """Parameters of ``batch-triplet``."""
 
     distance: str = param(
-        "euclidean", "Between embeddings of unit length.", choices=("euclidean", "cosine")
+        "euclidean", "Distance between embeddings of unit length.", choices=("euclidean", "cosine")
     )
-    margin: float = param(0.2, "By which the positive must be nearer, > 0.", gt=0)
+    margin: float = param(0.2, "Margin of the distance, > 0.", gt=0)
     negatives: str = negatives("semihard")
     reducer: str = reducer("active")
 
@@ -71,7 +71,10 @@ class CrossEntropyParams:
     """Parameters of ``cross-entropy``."""
 
     smoothing: float = param(
-        0.0, "Share of the target that is spread over all classes, 0..1.", ge=0, lt=1
+        0.0,
+        "Label smoothing: share of the target that is distributed over all classes, 0..1.",
+        ge=0,
+        lt=1,
     )
     reducer: str = reducer("mean")
 
@@ -87,7 +90,7 @@ class BinaryParams:
 class NTXentParams:
     """Parameters of ``nt-xent``."""
 
-    temperature: float = param(0.5, "Cosines are divided by it, > 0.", gt=0)
+    temperature: float = param(0.5, "Temperature by which cosines are divided, > 0.", gt=0)
     reducer: str = reducer("mean")
 
 
@@ -95,10 +98,12 @@ class NTXentParams:
 class InfoNCEParams:
     """Parameters of ``info-nce``."""
 
-    temperature: float = param(0.07, "Cosines are divided by it, > 0.", gt=0)
-    dim: int = param(128, "Length of the embeddings, > 0.", gt=0)
-    queue_size: int = param(4096, "Keys of earlier steps that are negatives, >= 0.", ge=0)
-    in_batch: bool = param(True, "Keys of the other examples of the batch are negatives, too.")
+    temperature: float = param(0.07, "Temperature by which cosines are divided, > 0.", gt=0)
+    dim: int = param(128, "Dimension of the embeddings, > 0.", gt=0)
+    queue_size: int = param(
+        4096, "Number of keys of earlier steps that are used as negatives, >= 0.", ge=0
+    )
+    in_batch: bool = param(True, "Also use the keys of other examples of the batch as negatives.")
     reducer: str = reducer("mean")
 
 
@@ -106,6 +111,24 @@ class InfoNCEParams:
 class ProxyParams:
     """Parameters of ``proxy-bce``."""
 
-    dim: int = param(256, "Length of the embeddings, > 0.", gt=0)
-    n_classes: int = param(50, "Tags, each with a trained proxy, > 0.", gt=0)
+    dim: int = param(256, "Dimension of the embeddings, > 0.", gt=0)
+    n_classes: int = param(50, "Number of tags, each with a trained proxy, > 0.", gt=0)
+    sizes: tuple[int, ...] = param(
+        (), "Sizes of the blocks of an embedding; empty for a single block."
+    )
+    blocks: tuple[int, ...] = param((), "Block that each tag uses, counted from 0; requires sizes.")
     reducer: str = reducer("rows")
+
+    def __post_init__(self) -> None:
+        known = range(len(self.sizes))
+        if self.sizes and (min(self.sizes) < 1 or sum(self.sizes) != self.dim):
+            raise ParameterError(
+                f"sizes must be integers > 0 whose sum is dim = {self.dim}, got {self.sizes}."
+            )
+        if len(self.blocks) != (self.n_classes if self.sizes else 0) or any(
+            number not in known for number in self.blocks
+        ):
+            raise ParameterError(
+                f"blocks must number one of {len(self.sizes)} blocks for each of "
+                f"{self.n_classes} tags where sizes are given, got {self.blocks}."
+            )

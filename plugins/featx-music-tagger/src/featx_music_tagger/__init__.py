@@ -32,8 +32,8 @@ def featx_extractors() -> list[ExtractorSpec]:
                 ),
             ),
             short_input=(
-                "Input shorter than 29.12 s is filled up with silence at its end; silence is an "
-                "input like any other."
+                "Input shorter than 29.12 s is padded with silence at its end; silence is "
+                "processed like other input."
             ),
             tolerance=1e-5,
             devices=("cpu", "cuda"),

@@ -36,7 +36,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         ),
         ExtractorSpec(
             name="superflux",
-            summary="Onsets of any music by SuperFlux",
+            summary="Onsets of any music, by SuperFlux",
             version="1",
             factory="featx_onset.extractor:SuperfluxExtractor",
             resolve="featx_onset.config:resolve_superflux",
@@ -50,7 +50,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         ),
         ExtractorSpec(
             name="salonset",
-            summary="Onsets that stand out, by auditory saliency",
+            summary="Onsets that a listener notices, by auditory saliency",
             version="1",
             factory="featx_onset.saliency:SalonsetExtractor",
             resolve="featx_onset.config:resolve_salonset",

@@ -38,7 +38,7 @@ NOTES = FeatureSpec(
         Column("frequency", "Hz"),
         Column("strength", "1"),
     ),
-    description="Onset, offset and median pitch of every note, and how well its ends go together",
+    description="Onset, offset and median pitch of every note, and how well onset and offset match",
 )
 
 
@@ -48,12 +48,13 @@ class SingonsetParams:
 
     method: str = param(
         "network",
-        "What decides: a network that looks at correntropy, or the pairwise method of the paper.",
+        "Detector: a network with correntropy as input, or the pairwise method of the paper.",
         choices=("network", "correntropy"),
     )
     threshold: float | None = param(
         None,
-        "Activation of an onset, or rise (fall) of its candidates, 0..1; None as trained, or 0.15.",
+        "Lowest activation of an onset, or rise (fall) of candidates, 0..1; None as trained, or "
+        "0.15.",
         ge=0,
         le=1,
     )
@@ -62,15 +63,15 @@ class SingonsetParams:
     )
     kernel: str = param(
         "fixed",
-        "Width of the Gaussian kernel: sigma, or one that follows the recording, 0.1..0.4.",
+        "Width of the Gaussian kernel: sigma, or adapted to the recording, 0.1..0.4.",
         choices=("fixed", "adapted"),
     )
     sigma: float = param(0.2, "Width of a fixed kernel, > 0.", gt=0)
-    penalty: float = param(0.5, "Weight of the change inside a note, >= 0.", ge=0)
-    fitness: float = param(0.1, "Fitness above which a pair may be a note.")
+    penalty: float = param(0.5, "Weight of changes within a note, >= 0.", ge=0)
+    fitness: float = param(0.1, "Lowest fitness of a pair that can be a note.")
     shortest: float = param(0.06, "Shortest note in seconds, >= 0.03.", ge=0.03)
     longest: float = param(4.0, "Longest note in seconds, > shortest.", gt=0, le=60)
-    legato: bool = param(False, "Also divide notes where the pitch moves by more than 80 cents.")
+    legato: bool = param(False, "Also split notes where the pitch changes by more than 80 cents.")
     onset_shift: float = param(0.0, "Seconds added to every onset, -0.2..0.2.", ge=-0.2, le=0.2)
 
     def __post_init__(self) -> None:
@@ -84,15 +85,23 @@ class SingonsetParams:
 class SuperfluxParams:
     """Parameters of ``superflux``."""
 
-    threshold: float = param(1.1, "Flux above the mean that makes an onset, >= 0.", ge=0)
-    pre_max: float = param(0.01, "Seconds before an onset without a higher value, >= 0.", ge=0)
-    post_max: float = param(0.05, "Seconds behind an onset without a higher value, >= 0.", ge=0)
-    pre_avg: float = param(0.15, "Seconds before an onset in the mean, >= 0.", ge=0)
-    post_avg: float = param(0.0, "Seconds behind an onset in the mean, >= 0.", ge=0)
-    combine: float = param(0.03, "Seconds within which a second onset is none, >= 0.", ge=0)
-    max_size: int = param(3, "Bands over which the earlier frame takes its maximum, > 0.", gt=0)
+    threshold: float = param(1.1, "Lowest flux of an onset above the local mean, >= 0.", ge=0)
+    pre_max: float = param(
+        0.01, "Seconds before an onset over which it is the maximum, >= 0.", ge=0
+    )
+    post_max: float = param(
+        0.05, "Seconds after an onset over which it is the maximum, >= 0.", ge=0
+    )
+    pre_avg: float = param(
+        0.15, "Seconds before an onset that the local mean includes, >= 0.", ge=0
+    )
+    post_avg: float = param(0.0, "Seconds after an onset that the local mean includes, >= 0.", ge=0)
+    combine: float = param(0.03, "Seconds after an onset in which others are dropped, >= 0.", ge=0)
+    max_size: int = param(
+        3, "Number of bands of the maximum filter on the earlier frame, > 0.", gt=0
+    )
     ratio: float = param(
-        0.5, "Overlap of compared frames, as the height of the window, 0..1.", ge=0, lt=1
+        0.5, "Height of the window at which compared frames overlap, 0..1.", ge=0, lt=1
     )
 
 
@@ -106,7 +115,7 @@ class SalonsetParams:
         ge=0,
         le=1,
     )
-    merge: float = param(0.05, "Seconds within which a second onset is none, >= 0.", ge=0)
+    merge: float = param(0.05, "Seconds after an onset in which others are dropped, >= 0.", ge=0)
 
 
 def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
@@ -117,7 +126,7 @@ def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolve
         columns=(Column("change"), Column("rise"), Column("fall")),
         hop=Fraction(HOP),
         frame_length=HOP,
-        description="One minus the correntropy of the frames around, and its two signs",
+        description="One minus the correntropy of the frames around, its rise and its fall",
     )
     if params.method == "correntropy":
         return Resolved(sr=SR, outputs=(ONSETS, NOTES, change))
@@ -135,13 +144,15 @@ def resolve_singonset(params: SingonsetParams, native_sr: int | None) -> Resolve
 
 def resolve_superflux(params: SuperfluxParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``superflux`` needs and gives."""
-    bands = frames_spec("df", SUPERFLUX_FRONT_END, description="Rises of all bands, summed")
+    bands = frames_spec("df", SUPERFLUX_FRONT_END, description="Sum of the increases of all bands")
     flux = dataclasses.replace(bands, dim=1, columns=(Column("flux", "1"),))
     return Resolved(sr=44100, outputs=(ONSETS, flux), front_ends=(SUPERFLUX_FRONT_END,))
 
 
 def resolve_salonset(params: SalonsetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``salonset`` needs and gives."""
-    bands = frames_spec("df", SALIENCE_FRONT_END, description="Saliency, mean over bands and maps")
+    bands = frames_spec(
+        "df", SALIENCE_FRONT_END, description="Saliency, averaged over bands and maps"
+    )
     saliency = dataclasses.replace(bands, dim=1, columns=(Column("saliency", "1"),))
     return Resolved(sr=22050, outputs=(ONSETS, saliency), front_ends=(SALIENCE_FRONT_END,))

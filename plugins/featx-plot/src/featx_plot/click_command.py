@@ -28,10 +28,10 @@ _LENGTH = 0.06
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Sound to write: .wav, .flac or .ogg.  [default: AUDIO's name with .clicks.wav, here]",
+    help="File to write: .wav, .flac or .ogg.  [default: AUDIO's name with .clicks.wav, here]",
 )
 @extractor_option(
-    "Extractor whose first events are heard, such as 'beats' or 'chords'. May be repeated.  "
+    "Extractor whose first events are played, such as 'beats' or 'chords'. May be repeated.  "
     "[default: beats, without --events]"
 )
 @set_option
@@ -40,10 +40,13 @@ _LENGTH = 0.06
     "event_files",
     multiple=True,
     type=_FILE,
-    help="File of events to hear: JAMS, Audacity labels, .lab, .beats or CSV. May be repeated.",
+    help="File with events to play: JAMS, Audacity labels, .lab, .beats or CSV. May be repeated.",
 )
 @click.option(
-    "--level", default=-6.0, show_default=True, help="Of the clicks against the music, in dB."
+    "--level",
+    default=-6.0,
+    show_default=True,
+    help="Level of the clicks relative to the music, in dB.",
 )
 @no_plugin_option
 @overwrite_option
@@ -56,7 +59,7 @@ def command(
     level: float,
     overwrite: bool,
 ) -> None:
-    """Hear beats, onsets or chords over a recording.
+    """Add clicks at beats or onsets, or chords, to a recording.
 
     Downbeats are clicks an octave above other beats; chords in Harte notation sound as chords.
 

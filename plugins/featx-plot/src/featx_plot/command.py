@@ -25,7 +25,7 @@ class PlotGroup(CommandGroup):
 
 @click.group("plot", cls=PlotGroup, table=_TABLE, prefix="plot.")
 def command() -> None:
-    """Draw a recording, or another picture by its name.
+    """Draw a recording, or another plot by its name.
 
     \b
     featx plot song.flac

@@ -57,12 +57,12 @@ if TYPE_CHECKING:
     help="Number of neighbours that the projection considers.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--labels", is_flag=True, help="Write ids beside the points.")
+@click.option("--labels", is_flag=True, help="Label points with track ids.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write: .png, .pdf or .svg.  [default: STORE's name with -map.png, here]",
+    help="Image file to write: .png, .pdf or .svg.  [default: STORE's name with -map.png, here]",
 )
 @click.option("--title", help="Heading.  [default: the feature and the number of tracks]")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True)

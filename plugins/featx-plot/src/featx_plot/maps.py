@@ -173,7 +173,7 @@ def render_map(
     axes = figure.add_subplot()
     axes.featx_kind = "map"  # type: ignore[attr-defined]
     size = float(np.clip(2400.0 / max(len(points), 1), 6.0, 48.0))
-    numbers = None if values is None else _numbers(values)
+    numbers = None if values is None else numbers_of(values)
     if values is None:
         _scatter(axes, points, s=size, c=_COLOURS[0])
     elif numbers is not None:
@@ -202,7 +202,7 @@ def _scatter(axes: Axes, points: DoubleArray, **style: Any) -> Any:
     return axes.scatter(points[:, 0], points[:, 1], linewidths=0, **style)
 
 
-def _numbers(values: Sequence[str]) -> DoubleArray | None:
+def numbers_of(values: Sequence[str]) -> DoubleArray | None:
     """Return the values as numbers (NaN where empty) if they are a scale, else None."""
     try:
         numbers = [float(value) if value else math.nan for value in values]

@@ -41,7 +41,7 @@ def _complete_preset(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write: .png, .pdf or .svg.  [default: AUDIO's name with .png, here]",
+    help="Image file to write: .png, .pdf or .svg.  [default: AUDIO's name with .png, here]",
 )
 @click.option(
     "-s",
@@ -247,7 +247,7 @@ def _find_track(store: Store, audio: Path) -> str:
             return record.track_id
     raise ParameterError(
         f"audio must be a track of the store, got {str(audio)!r}, whose content is not in it. "
-        "Name the track with --track to draw its features all the same."
+        "To draw its features anyway, name the track with --track."
     )
 
 
@@ -271,7 +271,7 @@ def _add(store: Store, name: str, track: str, panels: list[Frames], events: list
     if view.spec.kind == "events":
         if columns:
             raise ParameterError(
-                f"columns must be left out of an events feature, got {name!r}: it is drawn whole."
+                f"columns must be omitted for an events feature, got {name!r}: it is drawn whole."
             )
         events.append(view.events(track, name=name))
         return

@@ -151,7 +151,8 @@ def model_config(model: str, *, widths: str = "paper", first_padding: bool = Fal
     if not isinstance(base, SampleCNNConfig):
         if widths != "paper" or first_padding:
             raise ParameterError(
-                f"widths and first_padding must be left alone for {model!r}, got {widths!r} and "
+                f"widths and first_padding must have their defaults for {model!r}, got "
+                f"{widths!r} and "
                 f"{first_padding}. They belong to SampleCNN."
             )
         return base

@@ -25,26 +25,26 @@ _SUFFIXES = (".png", ".pdf", ".svg")
     "-w",
     "--weights",
     metavar="PATH|untrained",
-    help="Checkpoint of samplecnn, file or folder, or the word untrained; else what 'featx run' "
-    "would take.",
+    help="Checkpoint of samplecnn (file or folder) or 'untrained'; by default the same as for "
+    "'featx run'.",
 )
-@click.option("--model", help="Model to draw, such as '3^9'; a checkpoint knows its own.")
+@click.option("--model", help="Model to draw, such as '3^9'; not needed for a checkpoint.")
 @click.option(
     "-o",
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Picture to write: .png, .pdf or .svg.",
+    help="Image file to write: .png, .pdf or .svg.",
 )
 @click.option(
-    "--layers", help="Which layers, such as '1,2,3'; all that the input reaches if unset."
+    "--layers", help="Layers to draw, such as '1,2,3'; by default all that the input reaches."
 )
 @click.option(
     "--samples",
     type=click.IntRange(min=8),
     default=_SAMPLES,
     show_default=True,
-    help="Of an input.",
+    help="Length of an input in samples.",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=60, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -155,7 +155,7 @@ def draw(
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ParameterError(
-            "pictures need matplotlib, which comes with featx-plot. Run: pip install featx-plot"
+            "plots require matplotlib, which comes with featx-plot. Run: pip install featx-plot"
         ) from error
     from featx_samplecnn.filters import sorted_spectra
 

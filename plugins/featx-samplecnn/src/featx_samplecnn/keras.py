@@ -80,7 +80,7 @@ def _layers(path: Path, arrays: dict[str, AnyArray]) -> dict[str, list[dict[str,
     for name, values in arrays.items():
         match = _NAME.fullmatch(name)
         if match is None or match[3] not in _PARTS[match[1]]:
-            raise WeightsError(f"{path} is none of the networks of resemul: it has {name!r}.")
+            raise WeightsError(f"{path} is not one of the networks of resemul: it has {name!r}.")
         part = _PARTS[match[1]][match[3]]
         numbered[match[1], int(match[2] or 0)][part] = values
     layers: dict[str, list[dict[str, AnyArray]]] = {kind: [] for kind in _PARTS}

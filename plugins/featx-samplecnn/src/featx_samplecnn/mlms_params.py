@@ -52,8 +52,8 @@ class MLMSParams:
 
     models: tuple[str, ...] = param(
         TABLE_3_4,
-        "Networks, each [label=]model[/code][/padded] with a model of samplecnn; all of one rate. "
-        "The weights bring their own.",
+        "Networks, each [label=]model[/code][/padded] with a model of samplecnn; all with the "
+        "same sample rate. Default: those of the weights.",
     )
 
     def __post_init__(self) -> None:

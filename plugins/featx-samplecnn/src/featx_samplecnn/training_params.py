@@ -20,11 +20,11 @@ class TagParams(ModelParams):
 
     vocabulary: str = param(
         "manifest",
-        "Which tags are learned: the most frequent ones of the training songs, or the 50 of "
-        "MagnaTagATune in their order.",
+        "Tags that are trained: the most frequent ones of the training songs, or the 50 of "
+        "MagnaTagATune.",
         choices=("manifest", "magnatagatune"),
     )
-    max_tags: int = param(50, "Most tags out of a manifest, > 0.", gt=0)
+    max_tags: int = param(50, "Largest number of tags taken from a manifest, > 0.", gt=0)
     every_segment: bool = param(
         True, "An epoch contains every segment of every song; otherwise one crop of every song."
     )

@@ -14,7 +14,7 @@ def featx_indexes() -> list[IndexSpec]:
     return [
         IndexSpec(
             name="usearch",
-            summary="Walks a layered graph of neighbours; a saved index is mapped, not read.",
+            summary="Searches a layered graph of neighbours; a saved index is memory-mapped.",
             version="1",
             factory="featx_usearch.index:USearch",
             params=Params,

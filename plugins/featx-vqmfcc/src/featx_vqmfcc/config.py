@@ -15,15 +15,15 @@ HOP_LENGTH = 512
 class VQParams:
     """Parameters of ``vqmfcc``; the defaults are the baseline."""
 
-    codewords: int = param(1024, "Codewords, > 0; comes with the weights.", gt=0)
+    codewords: int = param(1024, "Number of codewords, > 0; determined by the weights.", gt=0)
     soft: int = param(
-        1, "Nearest codewords that share every frame equally, 1..codewords; 1 is hard.", ge=1
+        1, "Number of nearest codewords among which each frame is divided, 1..codewords.", ge=1
     )
     hellinger: bool = param(
-        False, "Take the root of every share, so that cosine is the Bhattacharyya coefficient."
+        False, "Square roots of the shares, whose cosine is the Bhattacharyya coefficient."
     )
     drop_silence: bool = param(
-        False, "Leave out frames whose energy lies more than 80 dB below the loudest frame."
+        False, "Ignore frames whose energy is more than 80 dB below the loudest frame."
     )
 
 
@@ -31,10 +31,11 @@ class VQParams:
 class KMeansParams:
     """Settings of the training."""
 
-    codewords: int = param(1024, "Codewords, > 0, at most one per 39 frames drawn.", gt=0)
+    codewords: int = param(1024, "Number of codewords, > 0, at most one per 39 frames drawn.", gt=0)
     whiten: bool = param(
         False,
-        "Divide every coefficient by its deviation first. Otherwise the level (coefficient 0) "
+        "Divide every coefficient by its standard deviation first. Otherwise the level "
+        "(coefficient 0) "
         "dominates distances, as in the baseline.",
     )
 

@@ -15,7 +15,7 @@ def featx_losses() -> list[LossSpec]:
     return [
         LossSpec(
             name="example-name",
-            summary="Hinge on cosines of anchor, positive and negatives, mean over all",
+            summary="Hinge loss on the cosines of triplets, mean over all",
             version="1",
             factory="featx_example_name.loss:ExampleName",
             inputs="triplet",

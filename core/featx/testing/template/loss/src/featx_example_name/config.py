@@ -9,4 +9,4 @@ from featx import param, params_class
 class ExampleNameParams:
     """Parameters of the loss."""
 
-    margin: float = param(0.2, "Cosine by which the positive must be nearer, > 0.", gt=0)
+    margin: float = param(0.2, "Margin of the cosine, > 0.", gt=0)

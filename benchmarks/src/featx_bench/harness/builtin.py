@@ -1,0 +1,172 @@
+"""The tasks that come with featx-bench."""
+
+from __future__ import annotations
+
+from featx_bench.harness.specs import TaskSpec, hookimpl
+
+_DATA = "featx_bench.harness.datasets"
+
+
+@hookimpl
+def featx_bench_tasks() -> list[TaskSpec]:
+    """Return the tasks on real recordings, then those on rendered music."""
+    return [
+        TaskSpec(
+            name="composers",
+            summary="Game music of the same composer (real, 12 composers kept apart)",
+            data=f"{_DATA}:game_music",
+            protocol="retrieval",
+            metric="MAP",
+            options={"label": "artist", "cluster": "artist"},
+        ),
+        TaskSpec(
+            name="artists",
+            summary="Music of the same artist, the same recording left out (real)",
+            data=f"{_DATA}:music",
+            protocol="retrieval",
+            metric="MAP",
+            options={"label": "artist", "exclude": "song"},
+        ),
+        TaskSpec(
+            name="songs",
+            summary="The other part of the same recording (real)",
+            data=f"{_DATA}:music",
+            protocol="retrieval",
+            metric="MAP",
+            options={"label": "song"},
+        ),
+        TaskSpec(
+            name="degraded",
+            summary="MP3 at 64 kbit/s, 12 dB less, noise, 8 kHz find their original (real)",
+            data=f"{_DATA}:degraded_music",
+            protocol="degraded",
+            metric="found",
+            options={"exclude": "song"},
+        ),
+        TaskSpec(
+            name="sounds",
+            summary="ESC-10, 10 classes of environmental sound, 40 clips, 4 folds (real)",
+            data=f"{_DATA}:esc10",
+            protocol="probe",
+            metric="softmax",
+            options={"label": "sound", "folds": 4},
+            licence="CC BY 3.0",
+            reference="Piczak. ESC: dataset for environmental sound classification. ACM MM, 2015.",
+        ),
+        TaskSpec(
+            name="digits",
+            summary="Spoken digits of speakers not trained on (real)",
+            data=f"{_DATA}:digits",
+            protocol="probe",
+            metric="softmax",
+            options={"label": "digit", "folds": 3, "group": "speaker"},
+            licence="CC BY-SA 4.0",
+        ),
+        TaskSpec(
+            name="speakers",
+            summary="Six speakers of spoken digits, 4 folds (real)",
+            data=f"{_DATA}:digits",
+            protocol="probe",
+            metric="softmax",
+            options={"label": "speaker", "folds": 4},
+            licence="CC BY-SA 4.0",
+        ),
+        TaskSpec(
+            name="beats",
+            summary="Beats, downbeats and tempo of six recordings (real)",
+            data=f"{_DATA}:annotated_beats",
+            protocol="beats",
+            metric="F",
+            licence="CC BY-NC-SA 4.0",
+        ),
+        TaskSpec(
+            name="drum-onsets",
+            summary="Strokes of the drums in three mixes (real)",
+            data=f"{_DATA}:drum_strokes",
+            protocol="onsets",
+            metric="F 50 ms",
+            licence="CC BY-NC-SA 4.0",
+        ),
+        TaskSpec(
+            name="singing-onsets",
+            summary="Onsets of 66 recordings of solo singing (real)",
+            data=f"{_DATA}:singing",
+            protocol="onsets",
+            metric="F 50 ms",
+        ),
+        TaskSpec(
+            name="singing-notes",
+            summary="Notes of 66 recordings of solo singing (real)",
+            data=f"{_DATA}:singing",
+            protocol="notes",
+            metric="COnP F",
+        ),
+        TaskSpec(
+            name="singing-pitch",
+            summary="Pitch inside the notes of 66 recordings of solo singing (real)",
+            data=f"{_DATA}:singing",
+            protocol="pitch",
+            metric="RPA",
+        ),
+        TaskSpec(
+            name="rendered-artists",
+            summary="Rendered music of the same virtual artist, other albums",
+            data=f"{_DATA}:rendered",
+            protocol="retrieval",
+            metric="MAP",
+            options={"label": "artist", "exclude": "album", "cluster": "artist"},
+        ),
+        TaskSpec(
+            name="rendered-tags",
+            summary="Tags of rendered music by prototypes",
+            data=f"{_DATA}:rendered",
+            protocol="tagging",
+            metric="ROC-AUC",
+            options={"cluster": "artist"},
+        ),
+        TaskSpec(
+            name="rendered-tag-sets",
+            summary="Tags that the nearest rendered clips have together",
+            data=f"{_DATA}:rendered",
+            protocol="multilabel",
+            metric="R@1",
+            options={"split": "test", "cluster": "artist"},
+        ),
+        TaskSpec(
+            name="rendered-triplets",
+            summary="Triplets by tempo, mode and instruments of rendered music",
+            data=f"{_DATA}:rendered",
+            protocol="triplets",
+            metric="triplets",
+            options={"notions": ("tempo_class", "mode", "lead"), "split": "test"},
+        ),
+        TaskSpec(
+            name="instruments",
+            summary="Instrument families of rendered solo lines, another sound font",
+            data=f"{_DATA}:solos",
+            protocol="probe",
+            metric="softmax",
+            options={"label": "lead"},
+        ),
+        TaskSpec(
+            name="rendered-beats",
+            summary="Beats of 40 rendered songs",
+            data=f"{_DATA}:rendered_test",
+            protocol="beats",
+            metric="F",
+        ),
+        TaskSpec(
+            name="rendered-chords",
+            summary="Chords of 40 rendered songs",
+            data=f"{_DATA}:rendered_test",
+            protocol="chords",
+            metric="majmin",
+        ),
+        TaskSpec(
+            name="rendered-keys",
+            summary="Keys of 40 rendered songs",
+            data=f"{_DATA}:rendered_test",
+            protocol="keys",
+            metric="weighted",
+        ),
+    ]

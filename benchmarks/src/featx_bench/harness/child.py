@@ -1,0 +1,176 @@
+"""The process in which a cell is scored, or the cost of a competitor is measured."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featx.guarded import Answer, Channel, Request
+
+if TYPE_CHECKING:
+    from featx_bench.collection import Collection
+    from featx_bench.harness.protocols import Protocol
+
+__all__ = ["measure", "score"]
+
+
+def score(channel: Channel) -> None:
+    """Score one cell: answers with ``metrics``, ``tracks`` and ``failed``."""
+    job = channel.wait(Request).values
+    channel.send(Answer(values=_score(job)))
+
+
+def measure(channel: Channel) -> None:
+    """Open extractors, extract once, then as often as asked; answers with seconds and memory.
+
+    An exception of an extractor is an answer as well: ``error``.
+    """
+    import numpy as np
+
+    import featx
+
+    job = channel.wait(Request).values
+    sr, seconds = job["sr"], job["seconds"]
+    y = np.load(job["waveform"])
+    opened: list[Any] = [
+        featx.open_extractor(
+            member["extractor"],
+            params=member["params"],
+            features=member["outputs"],
+            weights=member["weights"] or None,
+        )
+        for member in job["members"]
+    ]
+    try:
+        _extract(opened, y[: int(seconds * sr / 10)], sr)
+    except Exception as error:  # of a plugin, which may raise anything; it is reported
+        channel.send(Answer(values={"error": f"{type(error).__name__}: {error}"}))
+        return
+    channel.send(Answer(values={}, last=False))
+    for number in range(job["rounds"]):
+        channel.wait(Request)
+        began = time.process_time()
+        _extract(opened, y, sr)
+        spent = time.process_time() - began
+        last = number == job["rounds"] - 1
+        channel.send(Answer(values={"seconds": spent, "peak": _peak()}, last=last))
+
+
+def _extract(opened: list[Any], y: Any, sr: int) -> None:
+    for extractor in opened:
+        extractor(y, sr)
+
+
+def _peak() -> int:
+    """Return the largest number of bytes that this process had resident."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _score(job: Mapping[str, Any]) -> dict[str, Any]:
+    from featx_bench.harness.protocols import find_protocol
+
+    protocol = find_protocol(job["protocol"])
+    return (_score_clips if protocol.clip is not None else _score_events)(protocol, job)
+
+
+def _score_clips(protocol: Protocol, job: Mapping[str, Any]) -> dict[str, Any]:
+    collection, total = read_fused(
+        Path(job["store"]), Path(job["manifest"]), [member["feature"] for member in job["members"]]
+    )
+    assert protocol.clip is not None
+    scores = protocol.clip(collection, **_options(job))
+    return {
+        "metrics": {name: metric.to_json() for name, metric in scores.items()},
+        "tracks": total,
+        "failed": total - len(collection),
+        "bytes_per_track": sum(v.shape[1] * v.itemsize for v in collection.features.values()),
+    }
+
+
+def read_fused(store: Path, manifest: Path, features: list[str]) -> tuple[Collection, int]:
+    """Return the tracks that have all features, with one matrix, and the number of all tracks.
+
+    Several features are each centred on the collection and scaled to unit length, as search does,
+    and stand side by side. ``origin["aspects"]`` holds the parts of a single one.
+    """
+    import dataclasses
+
+    import numpy as np
+
+    import featx
+    from featx.index import unit_rows
+    from featx_bench.collection import read_collection
+
+    with manifest.open(encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    known = ("path", "track_id", "artist", "album", "title", "tags", "split", "tempo")
+    columns = [name for name in header if name not in (*known, "annotation")]
+    collection = read_collection(store, manifest, features, columns=columns)
+    matrices = list(collection.features.values())
+    aspects: dict[str, Any] = {}
+    if len(matrices) == 1:
+        extractor, _, feature = features[0].rpartition(".")
+        with featx.open_store(store) as opened:
+            found = opened[extractor][feature].spec.aspects
+        aspects = {name: list(part) for name, part in found.items()}
+        (vectors,) = matrices
+    else:
+        parts = [unit_rows(values - values.mean(axis=0)) for values in matrices]
+        vectors = np.concatenate(parts, axis=1)
+    fused = dataclasses.replace(
+        collection,
+        features={"+".join(features): vectors},
+        origin={**collection.origin, "aspects": aspects},
+    )
+    return fused, len(rows)
+
+
+def _score_events(protocol: Protocol, job: Mapping[str, Any]) -> dict[str, Any]:
+    import featx
+    from featx.annotations import read_events
+    from featx.manifest import read_manifest
+    from featx_bench.harness.protocols import scores_of_tracks
+
+    assert protocol.track is not None
+    manifest = Path(job["manifest"])
+    (member,) = job["members"]
+    tracks: dict[str, Mapping[str, float] | None] = {}
+    size = 0
+    with featx.open_store(Path(job["store"])) as store:
+        views = {name: store[member["extractor"]][name] for name in member["outputs"]}
+        for row in read_manifest(manifest):
+            if not all(row.track_id in view for view in views.values()):
+                tracks[row.track_id] = None
+                continue
+            truth = read_events(manifest.parent / row.tags["annotation"])
+            outputs = {name: _output(view, row.track_id) for name, view in views.items()}
+            size += sum(view[row.track_id].nbytes for view in views.values())
+            tracks[row.track_id] = protocol.track(truth, outputs, **_options(job))
+    scores = scores_of_tracks(tracks, protocol.metrics)
+    return {
+        "metrics": {name: metric.to_json() for name, metric in scores.items()},
+        "tracks": len(tracks),
+        "failed": sum(found is None for found in tracks.values()),
+        "bytes_per_track": size / max(1, sum(found is not None for found in tracks.values())),
+    }
+
+
+def _output(view: Any, track: str) -> Any:
+    from featx_bench.harness.events import contour_of
+
+    if view.spec.kind == "frames":
+        return contour_of(view.spec, view.times(track), view[track])
+    return view.events(track)
+
+
+def _options(job: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in job["options"].items()
+    }

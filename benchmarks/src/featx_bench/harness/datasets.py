@@ -1,0 +1,235 @@
+"""Data of the tasks that come with featx: each function writes a manifest and returns its path.
+
+Paths are absolute and ids say where a file comes from, so that one feature store holds a data set.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.annotations import midi_to_hz
+from featx.manifest import ManifestRow, read_manifest
+from featx_bench.harness.specs import MissingDataError, Sources
+
+#: (artists to train by, to validate, to test), songs of each, seconds of each.
+_BANDS = ((24, 4, 20), 2, 30.0)
+_SOLOS = ((60, 10, 30), 2, 10.0)
+_COPIES = 1  # seed of degraded copies
+
+
+def esc10(sources: Sources) -> Path:
+    """Return sounds of the environment: column ``sound``."""
+    rows = list(_listed(sources, "general/esc10/"))
+    return _write(
+        sources, "esc10", [_row(row, sound=Path(row.path).parent.name[4:]) for row in rows]
+    )
+
+
+def digits(sources: Sources) -> Path:
+    """Return spoken digits: columns ``digit`` and ``speaker``."""
+    rows = list(_listed(sources, "general/fsdd/"))
+    return _write(
+        sources,
+        "digits",
+        [_row(row, digit=row.tags["title"], speaker=row.tags["artist"]) for row in rows],
+    )
+
+
+def music(sources: Sources) -> Path:
+    """Return clips of real music: columns ``artist`` and ``song``; a song has one clip or two."""
+    return _write(sources, "music", _clips(sources))
+
+
+def degraded_music(sources: Sources) -> Path:
+    """Return clips of real music and degraded copies: columns ``variant``, ``own``, ``song``."""
+    from featx_bench.robustness import write_copies
+
+    manifest = music(sources)
+    rows = list(read_manifest(manifest, columns=["song"]))
+    folder = sources.work / "degraded"
+    copies = write_copies(rows, folder, "song", seed=_COPIES)
+    table = [
+        {
+            "path": row.path,
+            "track_id": f"degraded/{row.tags['variant']}/{Path(row.path).name}",
+            "variant": row.tags["variant"],
+            "own": row.tags["own"],
+            "song": row.tags["group"],
+        }
+        for row in read_manifest(copies, columns=["variant", "own", "group"])
+    ]
+    return _write(sources, "degraded", table)
+
+
+def annotated_beats(sources: Sources) -> Path:
+    """Return recordings with annotated beats."""
+    folder = sources.under("beats")
+    rows = []
+    for truth in sorted(folder.rglob("*.beats")):
+        audio = truth.with_suffix(".flac")
+        if audio.is_file():
+            rows.append(_track(audio, sources, annotation=str(truth)))
+    return _write(sources, "beats", rows)
+
+
+def drum_strokes(sources: Sources) -> Path:
+    """Return mixes with annotated strokes of the drums."""
+    folder = sources.under("beats", "mdbdrums")
+    rows = []
+    for audio in sorted(folder.glob("*_MIX.flac")):
+        table = audio.with_name(audio.name.replace("_MIX.flac", "_class.txt"))
+        lines = table.read_text(encoding="utf-8").split("\n")
+        times = sorted({float(line.split()[0]) for line in lines if line.strip()})
+        truth = _table(sources, "drums", audio.stem, ["time"], [[time] for time in times])
+        rows.append(_track(audio, sources, annotation=str(truth)))
+    return _write(sources, "drums", rows)
+
+
+def singing(sources: Sources) -> Path:
+    """Return solo singing with annotated notes."""
+    folder = sources.under("singing", "ssvd_train_valid")
+    rows = []
+    for table in sorted(folder.glob("*.txt")):
+        notes = np.loadtxt(table, ndmin=2)
+        notes[:, 2] = midi_to_hz(notes[:, 2])
+        truth = _table(sources, "singing", table.stem, ["time", "end", "frequency"], notes)
+        rows.append(_track(table.with_suffix(".flac"), sources, annotation=str(truth)))
+    return _write(sources, "singing", rows)
+
+
+def rendered(sources: Sources) -> Path:
+    """Return rendered bands with exact labels of everything, by virtual artists."""
+    return _render(sources, "rendered", *_BANDS)
+
+
+def rendered_test(sources: Sources) -> Path:
+    """Return the test split of `rendered`: other songs, artists and another sound font."""
+    manifest = rendered(sources)
+    rows = [row for row in read_manifest(manifest) if row.tags["split"] == "test"]
+    return _write(
+        sources,
+        "rendered-test",
+        [_row(row, annotation=str(manifest.parent / row.tags["annotation"])) for row in rows],
+    )
+
+
+def solos(sources: Sources) -> Path:
+    """Return rendered lines of one instrument: column ``lead``."""
+    return _render(sources, "solos", *_SOLOS, parts=("lead",))
+
+
+def game_music(sources: Sources) -> Path:
+    """Return real game music, excerpts of 60 s of the test split: columns ``artist``, ``album``."""
+    manifest = sources.work / "game-music" / "excerpts.csv"
+    if not manifest.is_file():
+        raise MissingDataError(
+            f"{manifest} must exist, but it does not. Run "
+            f"'python benchmarks/game_music.py {manifest.parent} --excerpt 60' (870 MB of Debian's "
+            "packages), or link a folder that it wrote before."
+        )
+    rows = [row for row in read_manifest(manifest) if row.tags.get("split") == "test"]
+    return _write(sources, "game-music-test", [_row(row) for row in rows])
+
+
+def _listed(sources: Sources, *prefixes: str) -> Iterator[ManifestRow]:
+    """Yield the rows of the data folder's own manifest whose ids begin so."""
+    found = 0
+    for row in read_manifest(sources.under("tracks.csv")):
+        if row.track_id.startswith(prefixes):
+            found += 1
+            yield row
+    if not found:
+        raise MissingDataError(f"{sources.data} must list files under {prefixes[0]}, got none.")
+
+
+def _clips(sources: Sources) -> list[dict[str, Any]]:
+    return [
+        _row(row, song=_without_part(Path(row.path).stem)) for row in _listed(sources, "music/")
+    ]
+
+
+def _without_part(stem: str) -> str:
+    """Return the name of the song of which a clip is the first or the second part."""
+    return stem[:-2] if stem.endswith(("-0", "-1")) else stem
+
+
+def _row(row: ManifestRow, **columns: str) -> dict[str, Any]:
+    tags = {key: value for key, value in row.tags.items() if key != "annotation"}
+    return {"path": row.path, "track_id": row.track_id, **tags, **columns}
+
+
+def _track(audio: Path, sources: Sources, **columns: str) -> dict[str, Any]:
+    assert sources.data is not None
+    return {
+        "path": str(audio),
+        "track_id": audio.relative_to(sources.data).as_posix(),
+        **columns,
+    }
+
+
+def _table(
+    sources: Sources, name: str, stem: str, header: Sequence[str], rows: Sequence[Any] | Any
+) -> Path:
+    """Write an annotation as CSV."""
+    lines = [",".join(header), *(",".join(f"{value:.6f}" for value in row) for row in rows)]
+    return _save(sources.work / name / "truth" / f"{stem}.csv", "\n".join(lines) + "\n")
+
+
+def _write(sources: Sources, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write a manifest, unless it is there already with the same content."""
+    if not rows:
+        raise MissingDataError(f"data of {name!r} must hold tracks, got none.")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    path = sources.work / name / "manifest.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    if path.is_file() and path.read_bytes() == part.read_bytes():
+        part.unlink()
+    else:
+        part.replace(path)
+    return path
+
+
+def _save(path: Path, text: str) -> Path:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _render(
+    sources: Sources,
+    name: str,
+    artists: tuple[int, int, int],
+    songs: int,
+    seconds: float,
+    *,
+    parts: tuple[str, ...] = ("lead", "second", "comp", "bass", "drums"),
+) -> Path:
+    from featx_bench.render import RenderOptions, render
+
+    folder = sources.work / name
+    midi = sources.under("midi", "pop909")
+    if shutil.which("fluidsynth") is None and not (folder / "manifest.csv").is_file():
+        raise MissingDataError(
+            "fluidsynth must be installed to render music, but it is not. On Debian: apt install "
+            "fluidsynth fluid-soundfont-gm timgm6mb-soundfont"
+        )
+    options = RenderOptions(
+        artists=artists,
+        songs_per_artist=songs,
+        duration=seconds,
+        seed=7,
+        parts=parts,
+    )
+    return render(folder, midi, options).manifest

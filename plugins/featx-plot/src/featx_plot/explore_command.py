@@ -1,0 +1,180 @@
+"""``featx explore``: a collection as one page for the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from featx.commands import (
+    counted,
+    gone_option,
+    overwrite_option,
+    parse_size,
+    progress,
+    replacing,
+    split_names,
+)
+from featx.errors import ParameterError, listed
+
+if TYPE_CHECKING:
+    from featx.store import Store
+
+
+@click.command("explore")
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Page to write.  [default: STORE's name with .html, here]",
+)
+@click.option(
+    "--feature",
+    "features",
+    metavar="NAME[,NAME]",
+    multiple=True,
+    help="Clip features that are compared, such as 'mfcc.summary'. May be repeated.  "
+    "[default: one of every extractor]",
+)
+@click.option(
+    "--zscore",
+    is_flag=True,
+    help="Scale every dimension to mean 0 and standard deviation 1 over all tracks first.",
+)
+@click.option(
+    "--column",
+    "columns",
+    metavar="EXTRACTOR.FEATURE:COLUMN",
+    multiple=True,
+    help="Column of a clip feature, or of the first event, to colour by. May be repeated; labels "
+    "such as artist are there anyway.",
+)
+@click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Table whose columns can be coloured by, too.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["tsne", "umap", "pca"]),
+    default="tsne",
+    show_default=True,
+    help="Projection into the plane.",
+)
+@click.option(
+    "--perplexity",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    help="Number of neighbours that the projection considers.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--embed-audio",
+    "preview",
+    type=click.FloatRange(min=1, max=600),
+    is_flag=False,
+    flag_value=10.0,
+    metavar="[SECONDS]",
+    help="Put the middle of every track into the page, 10 s if no number is given, instead of the "
+    "path of its file.",
+)
+@click.option(
+    "--max-size",
+    type=parse_size,
+    default="128M",
+    show_default=True,
+    help="Largest page.",
+)
+@click.option("--title", help="Heading.  [default: STORE's name]")
+@gone_option
+@overwrite_option
+def command(
+    store: Path,
+    output: Path | None,
+    features: tuple[str, ...],
+    zscore: bool,
+    columns: tuple[str, ...],
+    manifest: Path | None,
+    method: str,
+    perplexity: float,
+    seed: int,
+    preview: float | None,
+    max_size: int,
+    title: str | None,
+    gone: bool,
+    overwrite: bool,
+) -> None:
+    """Write the tracks of STORE as one page: a map to listen to, with search and sliders.
+
+    The page needs no server and loads nothing from the network. It plays the files at their paths
+    relative to the page, or what --embed-audio puts into it.
+
+    \b
+    featx explore features/ -o songs.html
+    featx explore features/ --feature artist-joint.embedding,mfcc.summary --embed-audio
+    """  # noqa: D301  (click reads the backspace)
+    from featx.index import Gallery
+    from featx.store import open_store, refuse_existing
+    from featx_plot.explore import explore_page
+
+    output = output or Path(f"{store.resolve().stem}.html")
+    refuse_existing([output], overwrite=overwrite)
+    with open_store(store, gone=gone) as opened:
+        names = split_names("--feature", features) or default_features(opened)
+        gallery = Gallery(opened, feature=names if len(names) > 1 else names[0], zscore=zscore)
+        with progress("previews") as advance:
+            text, missing = explore_page(
+                gallery,
+                output,
+                title=store.resolve().stem if title is None else title,
+                method=method,
+                perplexity=perplexity,
+                seed=seed,
+                columns=columns,
+                manifest=manifest,
+                preview=preview,
+                max_bytes=max_size,
+                progress=advance,
+            )
+        left_out = len(opened.tracks) - len(gallery)
+    with replacing(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    size = output.stat().st_size
+    click.echo(
+        f"{output}: {counted(len(gallery), 'track')} by {listed(names)}, {size / 1e6:.1f} MB"
+    )
+    if left_out:
+        click.echo(f"{counted(left_out, 'track')} without these features left out", err=True)
+    if missing:
+        codes = listed(f"{code} ({number})" for code, number in missing.items())
+        click.echo(f"{counted(sum(missing.values()), 'track')} without audio: {codes}", err=True)
+
+
+def default_features(store: Store) -> list[str]:
+    """Return a clip feature of every extractor: ``embedding``, or the only one, or ``summary``.
+
+    Random networks do not count beside others.
+
+    Raises
+    ------
+    ParameterError
+        If no extractor has one.
+    """
+    chosen: list[str] = []
+    untrained: list[str] = []
+    for name in store.current:
+        views = store[name]
+        clips = [key for key, view in views.items() if view.spec.kind == "clip" and len(view)]
+        preferred = [key for key in ("embedding", "summary") if key in clips] or clips
+        if preferred and (len(clips) == 1 or preferred[0] in ("embedding", "summary")):
+            random = views.recipe.weights.startswith("untrained")
+            (untrained if random else chosen).append(f"{name}.{preferred[0]}")
+    if not chosen + untrained:
+        raise ParameterError(
+            f"{store.path} must hold a clip feature (one vector per track), got none that is the "
+            "only one of its extractor. Name one with --feature."
+        )
+    return chosen or untrained
