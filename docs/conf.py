@@ -35,6 +35,7 @@ templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"featx {version}"
 html_static_path = ["_static"]
+html_css_files = ["featx.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_nav_level": 1,

@@ -330,9 +330,23 @@ def heights(figure, axes) -> set[float]:
     }
 
 
-@pytest.mark.parametrize(("count", "covered"), [(20, 1.0), (300, 0.08)])
+@pytest.mark.parametrize(("count", "covered"), [(20, 1.0), (300, 0.07)])
 def test_dense_events_are_ticks_at_the_edge(count: int, covered: float) -> None:
     events = [Events(name="onsets", starts=np.linspace(0.01, 0.99, count))]
     figure = render(y=tone(1.0), sr=SR, events=events)
     (axes,) = panels_of(figure)
     assert heights(figure, axes) == {covered}
+
+
+def test_ticks_of_two_groups_do_not_cover_each_other() -> None:
+    times = np.linspace(0, 10, 200)
+    groups = [Events(name=name, starts=times + shift) for name, shift in (("a", 0), ("b", 0.01))]
+    figure = render(y=np.zeros(8000, np.float32), sr=800, events=groups)
+    heights = [
+        sorted({float(y) for path in drawn.get_paths() for y in path.vertices[:, 1]})
+        for drawn in figure.axes[0].collections
+        if len(drawn.get_paths()) > 100
+    ]
+    (low, high), (lower, higher) = heights
+    assert high == 1.0
+    assert lower < higher < low

@@ -217,10 +217,13 @@ def notes(axes: Axes, events: Events, frequencies: DoubleArray, colour: str) -> 
     return _outlined(bars, 3.6)
 
 
-def instants(targets: Sequence[Axes], events: Events, colour: str, *, labelled: bool) -> Any:
+def instants(
+    targets: Sequence[Axes], events: Events, colour: str, *, labelled: bool, row: int = 0
+) -> Any:
     """Draw events as vertical lines over every panel, their labels above the first of these.
 
-    Many events are ticks at the upper edge: lines would hide what is below.
+    Many events are ticks at the upper edge: lines would hide what is below. ``row`` puts those of
+    several groups below each other.
     """
     from matplotlib.lines import Line2D
 
@@ -231,13 +234,19 @@ def instants(targets: Sequence[Axes], events: Events, colour: str, *, labelled: 
         (~strong, 0.9, (0, (4, 2)) if few else "-"),
     ):
         starts = events.starts[chosen]
-        bottom = 0.0 if len(starts) <= MAX_LABELS else 1 - _TICK
+        low, high = (0.0, 1.0) if len(starts) <= MAX_LABELS else _tick(row)
         for axes in targets:
             across = axes.get_xaxis_transform()
-            axes.vlines(starts, bottom, 1, transform=across, color=colour, lw=width, ls=style)
+            axes.vlines(starts, low, high, transform=across, color=colour, lw=width, ls=style)
     if labelled and len(events.starts) <= MAX_LABELS:
         _write_above(targets[0], events)
     return Line2D([], [], color=colour, linewidth=1.4, label=_literal(events.name))
+
+
+def _tick(row: int) -> tuple[float, float]:
+    """Return where the ticks of a group begin and end, in heights of a panel."""
+    top = 1.0 - (row % 4) * _TICK
+    return top - 0.9 * _TICK, top
 
 
 def _write_above(axes: Axes, events: Events) -> None:

@@ -200,6 +200,7 @@ def _overlay(
             keys.append(draw.contour(hertz[0], frames, hertz[1], colour))
         else:
             keys.append(draw.twin(_widest(all_axes, plan), frames, colour))
+    rows = 0  # of ticks
     for group in events:
         if draw.is_strip(group):
             continue
@@ -208,7 +209,9 @@ def _overlay(
             if hertz is not None:
                 keys.append(draw.notes(hertz[0], group, hertz[1], colour))
             continue
-        keys.append(draw.instants(targets, group, colour, labelled=group is labelled))
+        drawn = draw.instants(targets, group, colour, labelled=group is labelled, row=rows)
+        keys.append(drawn)
+        rows += len(group.starts) > draw.MAX_LABELS
     if keys:
         figure.legend(
             handles=keys,
