@@ -125,7 +125,7 @@ class CrepeExtractor(NetworkExtractor):
         """Return the bins of the frames that are decided."""
         inside = logits[:, self._range]
         if self.context.params.decoder == "argmax":
-            return inside.argmax(axis=1) + self._range.start
+            return np.asarray(inside.argmax(axis=1) + self._range.start)
         largest = inside.max(axis=1, keepdims=True)
         observed = inside - largest
         observed -= np.log(np.exp(observed).sum(axis=1, keepdims=True))

@@ -62,7 +62,9 @@ def features_of(
     made: dict[str, Array] = dict(others or {})
     made["f0"] = np.where(found.voiced, found.pitch, 0.0)
     made["pitch"], made["confidence"] = found.pitch, found.confidence
-    made = {name: np.float32(values.reshape(len(levels), -1)) for name, values in made.items()}
+    made = {
+        name: values.reshape(len(levels), -1).astype(np.float32) for name, values in made.items()
+    }
     if "notes" in wanted:
         notes = find_notes(found.pitch, found.voiced, levels, shortest=shortest)
         spans = notes[:, :2].astype(np.int64)
