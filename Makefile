@@ -83,6 +83,7 @@ tamper: $(STAMP)
 N ?= 200
 kills: $(STAMP)
 	$(BIN)/python benchmarks/reliability/kills.py $(N)
+	$(BIN)/python benchmarks/reliability/command_kills.py 5
 	$(BIN)/python benchmarks/reliability/training_kills.py
 
 # 100,000 tiny tracks: throughput, store, memory of the supervising process

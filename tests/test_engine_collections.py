@@ -7,6 +7,8 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +367,37 @@ def test_second_ids_are_asked_for_first(music: Path, tmp_path: Path) -> None:
     assert go(music, store).computed == 0
 
 
+@pytest.mark.parametrize(("answer", "code", "tracks"), [("y\n", 0, 8), ("n\n", 2, 4)])
+def test_second_ids_are_asked_for_on_a_terminal(
+    music: Path, tmp_path: Path, site: Path, answer: str, code: int, tracks: int
+) -> None:
+    import pty
+
+    store = tmp_path / "s"
+    go(music, store)
+    (tmp_path / "more").mkdir()
+    words = ["run", "-p", "cheap", "-o", store, "-j", "1", music, tmp_path / "more"]
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "featx.cli", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        stdin=inside,
+        stdout=subprocess.PIPE,
+        stderr=inside,
+    )
+    os.close(inside)
+    output = b""
+    while b"[y/N]" not in output:
+        output += os.read(terminal, 1024)
+    assert b"Give them second ids?" in output
+    os.write(terminal, answer.encode())
+    process.communicate(timeout=120)
+    os.close(terminal)
+    assert process.returncode == code
+    with open_store(store) as opened:
+        assert len(opened.tracks) == tracks
+
+
 def test_a_moved_collection_may_get_other_ids_without_being_asked(
     music: Path, tmp_path: Path
 ) -> None:
@@ -466,6 +499,7 @@ def test_prune_forgets_failures_and_single_tracks(music: Path, tmp_path: Path) -
     go(music, store)
     said = call("prune", store, "--failed", "--track", "a/0000.wav", "--yes").stdout
     assert "forgotten: 1 track, 0 recipes, 1 result, 1 failure" in said
+    assert "1 of these results in shards with others: their bytes stay" in said
     counts = plan(music, store, extractors="cheap").counts()
     assert dict(counts.states["cheap"]) == {"new": 2, "fresh": 3}
     summary = go(music, store)

@@ -12,6 +12,7 @@ import pytest
 from engine_tools import install_faulty
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks/reliability/kills.py"
+COMMANDS = SCRIPT.with_name("command_kills.py")
 TRIALS = 20
 
 
@@ -34,3 +35,19 @@ def test_twenty_kills_lose_nothing(tmp_path: Path) -> None:
     assert sum(summary["struck"].values()) == TRIALS
     assert min(summary["struck"].values()) >= TRIALS // 3
     assert summary["lost_or_damaged"] == summary["orphans"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["repair", "prune"])
+def test_killed_commands_lose_nothing_and_can_be_repeated(tmp_path: Path, name: str) -> None:
+    """At some changes of files; the script takes all of them, and all commands."""
+    report = tmp_path / "report.json"
+    arguments = ["0", "--only", name, "--stride", "5", "--json", os.fspath(report)]
+    done = subprocess.run(
+        [sys.executable, COMMANDS, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (trials,) = json.loads(report.read_text()).values()
+    assert len(trials) > 1
+    assert all(trial["struck"] and trial["good"] for trial in trials)

@@ -200,8 +200,11 @@ def test_folder_takes_a_file_per_feature(store: Store, tmp_path: Path) -> None:
     written = export(store, tmp_path / "out", format="csv")
     assert sorted(path.name for path in written) == [
         "toy.frames.csv",
+        "toy.frames.csv-metadata.json",
         "toy.notes.csv",
+        "toy.notes.csv-metadata.json",
         "toy.summary.csv",
+        "toy.summary.csv-metadata.json",
     ]
     assert all(path.is_file() for path in written)
 
@@ -249,7 +252,7 @@ def test_export_to_one_file_does_not_replace_it(store: Store, tmp_path: Path) ->
 
 
 def test_projector_lines_of_vectors_and_metadata_match(store: Store, tmp_path: Path) -> None:
-    vectors, metadata = export(store, tmp_path / "out", format="projector")
+    vectors, metadata, _ = export(store, tmp_path / "out", format="projector")
     assert vectors.read_text().splitlines() == ["0.1\t0.0", "0.1\t1.0"]
     lines = metadata.read_text().splitlines()
     assert lines[0] == "track_id\tartist\talbum\ttitle\tnotes"
@@ -428,7 +431,11 @@ def test_merge_and_export_commands_write_files(folder: Path, tmp_path: Path) -> 
 def test_commands_take_their_output_as_others_do(folder: Path, tmp_path: Path) -> None:
     run(merge_command, folder, "-o", tmp_path / "out.h5")
     run(export_command, folder, "--output", tmp_path / "x.csv", "--features", "toy.summary")
-    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["out.h5", "x.csv"]
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == [
+        "out.h5",
+        "x.csv",
+        "x.csv-metadata.json",
+    ]
     for given in ((), (tmp_path / "a.h5", "-o", tmp_path / "b.h5")):
         done = run(merge_command, folder, *given)
         assert (done.exit_code, "-o OUT" in done.output) == (2, True)
@@ -514,7 +521,8 @@ def _parquet_ids(path: Path) -> list[str]:
     ],
 )
 def test_ids_are_one_to_one_in_tables(odd_store: Store, tmp_path: Path, kind: str, read) -> None:
-    names = read(export(odd_store, tmp_path / "out", format=kind)[-1])
+    written = export(odd_store, tmp_path / "out", format=kind)
+    names = read([path for path in written if path.suffix != ".json"][-1])
     assert len(set(names)) == len(ODD_IDS)
     assert {read_exported_id(name) for name in names} == set(ODD_IDS)
     assert not any(name[0] in "=+-@" for name in names)
@@ -555,7 +563,9 @@ def test_events_of_one_track_may_go_to_one_file(
     out = tmp_path / f"song.{suffix}"
     run(export_command, folder, out, "--track", "two.wav", "--features", "toy.notes")
     assert out.is_file()
-    (same,) = export(store, tmp_path / "all", format=kind, tracks=["two.wav"])
+    same, *about = export(store, tmp_path / "all", format=kind, tracks=["two.wav"])
+    names = [] if kind == "jams" else [f"{kind}-metadata.json"]
+    assert [path.name for path in about] == names
     assert same.read_bytes() == out.read_bytes()
     with pytest.raises(ParameterError, match=r"holds one track, got 2. Choose one with --track,"):
         export(store, tmp_path / f"x.{suffix}", format=kind)
@@ -563,7 +573,7 @@ def test_events_of_one_track_may_go_to_one_file(
 
 
 def test_export_of_some_tracks(store: Store, tmp_path: Path) -> None:
-    (path,) = export(
+    path, _ = export(
         store, tmp_path / "x.csv", format="csv", features=["toy.summary"], tracks=["two.wav"]
     )
     assert _csv_ids(path) == ["two.wav"]
@@ -578,11 +588,11 @@ def test_export_takes_the_current_recipe_unless_asked_for_all(folder: Path, tmp_
     with StoreWriter(folder, provenance={}) as writer:
         writer.write_shard(newer, [CLIP], [track], values, [8000])
     run(export_command, folder, "-o", tmp_path / "current", "-f", "csv")
-    assert [path.name for path in (tmp_path / "current").iterdir()] == ["toy.summary.csv"]
+    assert [path.name for path in (tmp_path / "current").glob("*.csv")] == ["toy.summary.csv"]
     run(export_command, folder, "-o", tmp_path / "all", "-f", "csv", "--all-recipes")
-    assert len(list((tmp_path / "all").iterdir())) == 4
+    assert len(list((tmp_path / "all").glob("*.csv"))) == 4
     run(export_command, folder, "-o", tmp_path / "one", "-f", "csv", "--features", f"toy@{TOY.id}")
-    assert len(list((tmp_path / "one").iterdir())) == 3
+    assert len(list((tmp_path / "one").glob("*.csv"))) == 3
 
 
 def test_show_counts_events_and_labels(folder: Path, tmp_path: Path) -> None:
@@ -603,3 +613,63 @@ def test_show_counts_events_and_labels(folder: Path, tmp_path: Path) -> None:
     assert "odd.chords: 3 events; chord: C:maj 2, N 1" in run(show_command, folder, "a").stdout
     (item,) = json.loads(run(show_command, folder, "a", "--json").stdout)["features"]
     assert item["labels"] == {"chord": {"C:maj": 2, "N": 1}}
+
+
+# ----------------------------------------------------------------------------- licences
+def _described(written: list[Path]) -> list[dict[str, Any]]:
+    """Return what the files of one export say of the feature ``toy.notes`` or ``toy.summary``."""
+    told = []
+    for path in written:
+        if path.suffix == ".npz":
+            with np.load(path) as data:
+                told.append(json.loads(str(data["about"])))
+        elif path.suffix == ".parquet":
+            parquet = pytest.importorskip("pyarrow.parquet")
+            told.append(json.loads(parquet.read_schema(path).metadata[b"about"]))
+        elif path.suffix == ".jams":
+            told.append(json.loads(path.read_text())["annotations"][0]["sandbox"])
+        elif path.suffix == ".json":
+            (feature,) = json.loads(path.read_text())["features"].values()
+            told.append(feature)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("kind", "feature"),
+    [
+        *(("npz", "toy.summary"), ("csv", "toy.summary"), ("parquet", "toy.summary")),
+        *(("json", "toy.summary"), ("projector", "toy.summary"), ("jams", "toy.notes")),
+        *(("lab", "toy.notes"), ("audacity", "toy.notes"), ("midi", "toy.notes")),
+    ],
+)
+def test_every_export_says_licences_shape_and_units(
+    folder: Path, tmp_path: Path, kind: str, feature: str
+) -> None:
+    licences = {"extractor": "MIT", "weights": "CC-BY-4.0"}
+    track = TrackRecord(track_id="a", path="a", content="aa", size=1, mtime_ns=1)
+    notes = np.array([[0.0, 0.5, 440.0, 1.0]])
+    values = [{"summary": np.zeros(2, np.float32), "notes": notes}]
+    with StoreWriter(folder, provenance={"licences": {TOY.extractor: licences}}) as writer:
+        writer.write_shard(TOY, [CLIP, NOTES], [track], values, [8000])
+    merged = tmp_path / "merged.h5"
+    run(merge_command, folder, merged)
+    for path in (folder, merged):
+        with open_store(path) as store:
+            out = tmp_path / f"{path.name}-out"
+            told = _described(export(store, out, format=kind, features=[feature]))
+            assert told
+            for item in told:
+                assert item["licences"] == licences
+                spec = CLIP if feature == "toy.summary" else NOTES
+                assert item["spec"] == json.loads(json.dumps(spec.to_json()))
+                assert item["shape"] == ([2] if spec is CLIP else [None, 4])
+        summary = json.loads(run(ls_command, path, "--json").output)
+        (toy,) = (item for item in summary["extractors"] if item["name"] == "toy")
+        assert toy["licences"] == licences
+
+
+def test_metadata_of_an_export_is_not_replaced_unasked(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "x.csv-metadata.json").write_text("mine")
+    with pytest.raises(ParameterError, match=r"x\.csv-metadata\.json, which exists"):
+        export(store, tmp_path / "x.csv", format="csv", features=["toy.summary"])
+    assert not (tmp_path / "x.csv").exists()

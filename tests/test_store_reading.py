@@ -134,7 +134,7 @@ def test_a_store_verifies_merges_and_exports_itself(store, tmp_path: Path) -> No
     assert info.n_tracks == 3
     with open_store(tmp_path / "one.h5") as merged:
         assert merged.digest() == store.digest()
-    (path,) = store.export(tmp_path / "t.csv", format="csv", features=["net.summary"])
+    path, _ = store.export(tmp_path / "t.csv", format="csv", features=["net.summary"])
     assert path.read_text().splitlines()[0] == "track_id,tempo,level"
     with pytest.raises(ParameterError, match="overwrite"):
         store.export(tmp_path / "t.csv", format="csv", features=["net.summary"])

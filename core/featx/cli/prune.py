@@ -58,6 +58,11 @@ def command(
         f"{counted(report.failures, 'failure')}; {counted(report.shards, 'shard')} "
         f"{'deleted' if yes else 'to delete'}, {report.bytes / 1e6:.1f} MB"
     )
+    if report.shared:
+        click.echo(
+            f"{report.shared} of these results in shards with others: their bytes stay on the disk "
+            "until the others are forgotten, too"
+        )
     if not yes and report.shown:
         click.echo(
             f"{counted(report.shown, 'track')} of these went since the last run: exports and "

@@ -159,7 +159,7 @@ def run(
     null : bool
         NUL bytes end the names on stdin, not line breaks.
     exclude : iterable of str
-        Patterns of files and folders to leave out, see `featx.engine.Inputs`.
+        Patterns of files and folders to ignore, see `featx.engine.Inputs`.
     where : mapping or pairs of column and value
         Only tracks to which a manifest, or what the store knows of them, gives these values, such
         as ``{"artist": "Bach"}``; in ``tags`` it is one of the values between semicolons.
@@ -366,4 +366,11 @@ def _provenance(extractors: Sequence[PreparedExtractor], threads: int) -> Mappin
         "threads": threads,
         "devices": {extractor.name: extractor.device for extractor in extractors},
         "packages": versions,
+        "licences": {extractor.full_name: _licences(extractor) for extractor in extractors},
     }
+
+
+def _licences(extractor: PreparedExtractor) -> Mapping[str, str]:
+    """Return the licences of an extractor and, where it has trained ones, of its weights."""
+    weights = extractor.spec.weights if extractor.weights else None
+    return {"extractor": extractor.spec.licence, "weights": weights.licence if weights else ""}

@@ -82,7 +82,7 @@ class CommittedShard(NamedTuple):
 class LedgerView(CatalogueFile):
     """What the ledgers of a store say, as of the last `refresh`; memory does not grow with it.
 
-    A folder that is no store, and a damaged ledger, raise `StoreError`.
+    A folder that is not a store, and a damaged ledger, raise `StoreError`.
     """
 
     def track(self, track_id: str) -> TrackRecord | None:
@@ -205,6 +205,11 @@ class LedgerView(CatalogueFile):
         """
         return dict(self.query(schema.MAKERS, recipe))
 
+    def licences(self, recipe: str) -> dict[str, str]:
+        """Return the licences of an extractor and its weights as the newest shard has them."""
+        rows = self.query(schema.LICENCES, recipe)
+        return dict(json.loads(rows[0][0])) if rows else {}
+
     def costs(self) -> list[StoredCost]:
         """Return what shards took and hold; those whose writers did not measure are left out."""
         return [
@@ -221,8 +226,11 @@ class LedgerView(CatalogueFile):
         """Return the number of values of each feature of a recipe."""
         return dict(self.query(schema.COUNT_FEATURES, recipe))
 
-    def forgetting(self, forgotten: Mapping[str, Any]) -> tuple[int, list[CommittedShard]]:
-        """Return how many values would be forgotten, and the shards that nothing needs then."""
+    def forgetting(self, forgotten: Mapping[str, Any]) -> tuple[int, int, list[CommittedShard]]:
+        """Return how many values would be forgotten, and the shards that nothing needs then.
+
+        The second number is that of values in other shards: their bytes stay on the disk.
+        """
         with self.lock:
             before = self.query(schema.COUNT_VALUES)[0][0]
             with contextlib.suppress(_TakenBack), self.transaction():
@@ -230,7 +238,9 @@ class LedgerView(CatalogueFile):
                 after = self.query(schema.COUNT_VALUES)[0][0]
                 freed = [CommittedShard(*row) for row in self.query(schema.UNUSED_SHARDS)]
                 raise _TakenBack
-        return before - after, freed
+        results = before - after
+        in_freed = sum(self.query(schema.COUNT_VALUES_IN, shard.sid)[0][0] for shard in freed)
+        return results, results - in_freed, freed
 
     def descriptions(self, recipe: str) -> list[FeatureSpec]:
         """Return every description that the outputs of a recipe ever had, the newest last."""

@@ -17,6 +17,7 @@ from featx.annotations.writing import (
     lab_text,
 )
 from featx.folders import replacing
+from featx.store.descriptions import about
 from featx.store.filenames import exported_id, safe_name, text_file, track_file
 from featx.store.reading import Store
 from featx.store.views import FeatureView
@@ -80,7 +81,7 @@ def _annotation(view: FeatureView, track_id: str) -> dict[str, Any]:
             "version": view.recipe.version,
             "annotation_tools": f"featx {view.recipe.extractor}",
         },
-        sandbox={"feature": view.spec.name, "recipe": view.recipe.id},
+        sandbox={"feature": view.spec.name, **about(view)},
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import ParameterError, StoreError, listed
+from featx.store.descriptions import metadata_file, write_metadata
 from featx.store.event_files import (
     AUDACITY,
     LAB,
@@ -41,6 +42,8 @@ class Format:
     Of its kinds of features it holds those that it ``fits``; ``needs`` says what these have. A file
     with ``several`` features is possible in some.
 
+    One that does not ``describes`` its features gets a file beside it that does.
+
     ``write`` gets the store, the chosen features by label and the target: a file for formats of
     tables (one feature each), a folder for the others, for which ``files`` lists beforehand what
     will be written.
@@ -52,6 +55,7 @@ class Format:
     files: Callable[[dict[str, FeatureView], Path], list[Path]] | None = None
     fits: Callable[[FeatureSpec], bool] = lambda _: True
     needs: str = ""
+    describes: bool = False
     several: bool = False
 
 
@@ -81,7 +85,8 @@ def export(
         one file per track, and ``midi`` only notes: events with a pitch and an end; ``jams`` also
         takes frames of one column in Hz, as a pitch contour; ``lab`` and
         ``audacity`` take events, one file per track and feature. ``projector`` takes clip features
-        for TensorBoard.
+        for TensorBoard. Formats that cannot say where a feature comes from, and with which
+        licences, shape and units, get a file beside them whose name ends in ``-metadata.json``.
     features : sequence of str
         ``extractor`` or ``extractor.feature``; none means all that the format can hold, of the
         recipe that each extractor's short name means.
@@ -123,24 +128,33 @@ def export(
         if kind.files is not None:
             if out.suffix == kind.suffix and kind.suffix != ".tsv" and not out.is_dir():
                 return _one_of_many(store, kind, chosen, out, overwrite=overwrite)
-            refuse_existing(kind.files(chosen, out), overwrite=overwrite)
+            beside = [] if kind.describes else [out / format]
+            refuse_existing(
+                [*kind.files(chosen, out), *map(metadata_file, beside)], overwrite=overwrite
+            )
             out.mkdir(parents=True, exist_ok=True)
-            return kind.write(store, chosen, out)
+            written = kind.write(store, chosen, out)
+            return [*written, *(write_metadata(chosen, path) for path in beside)]
         if out.suffix == kind.suffix:
             if len(chosen) != 1 and not kind.several:
                 raise ParameterError(
                     f"a {format} file holds one feature, got {list(chosen)}. "
                     "Choose one, or give a folder."
                 )
-            refuse_existing([out], overwrite=overwrite)
+            beside = [] if kind.describes else [out]
+            refuse_existing([out, *map(metadata_file, beside)], overwrite=overwrite)
             out.parent.mkdir(parents=True, exist_ok=True)
-            return kind.write(store, chosen, out)
+            written = kind.write(store, chosen, out)
+            return [*written, *(write_metadata(chosen, path) for path in beside)]
         targets = {label: out / f"{safe_name(label)}{kind.suffix}" for label in chosen}
-        refuse_existing(targets.values(), overwrite=overwrite)
+        beside = [] if kind.describes else [*targets.values()]
+        refuse_existing([*targets.values(), *map(metadata_file, beside)], overwrite=overwrite)
         out.mkdir(parents=True, exist_ok=True)
         written = []
         for label, view in chosen.items():
             written += kind.write(store, {label: view}, targets[label])
+            if not kind.describes:
+                written.append(write_metadata({label: view}, targets[label]))
     except OSError as error:
         raise StoreError(f"{out} cannot be written: {error.strerror or error}.") from error
     return written
@@ -150,7 +164,8 @@ def _one_of_many(
     store: Store, kind: Format, chosen: dict[str, FeatureView], out: Path, *, overwrite: bool
 ) -> list[Path]:
     """Write the one file that a format of a file per track makes, under the name ``out``."""
-    refuse_existing([out], overwrite=overwrite)
+    beside = [] if kind.describes else [out]
+    refuse_existing([out, *map(metadata_file, beside)], overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".featx-", dir=out.parent) as folder:
         assert kind.files is not None
@@ -159,7 +174,7 @@ def _one_of_many(
             raise ParameterError(_too_many(kind, chosen, len(names)))
         (path,) = kind.write(store, chosen, Path(folder))
         path.replace(out)
-    return [out]
+    return [out, *(write_metadata(chosen, path) for path in beside)]
 
 
 def _too_many(kind: Format, chosen: dict[str, FeatureView], files: int) -> str:
@@ -176,10 +191,10 @@ def _too_many(kind: Format, chosen: dict[str, FeatureView], files: int) -> str:
 
 
 FORMATS: dict[str, Format] = {
-    "npz": Format(".npz", ("clip", "frames", "events"), write_npz),
+    "npz": Format(".npz", ("clip", "frames", "events"), write_npz, describes=True),
     "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
-    "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet),
-    "json": Format(".json", ("clip", "frames", "events"), write_json, several=True),
+    "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet, describes=True),
+    "json": Format(".json", ("clip", "frames", "events"), write_json, several=True, describes=True),
     "jams": Format(
         ".jams",
         ("events", "frames"),
@@ -187,6 +202,7 @@ FORMATS: dict[str, Format] = {
         jams_files,
         fit_jams,
         "one column in Hz, if frames",
+        describes=True,
     ),
     "lab": Format(".lab", ("events",), LAB.write, LAB.files),
     "audacity": Format(".txt", ("events",), AUDACITY.write, AUDACITY.files),

@@ -110,6 +110,7 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
             _text(entry.get("maker", "")),
             stamp,
             *_cost(entry.get("cost")),
+            _licences(entry.get("licences", {})),
         ),
     ).fetchone()
     status, held = (schema.LOST, None) if revoked > stamp else (0, sid)
@@ -207,6 +208,12 @@ def _recipe(
 def _feature(database: sqlite3.Connection, name: str) -> int:
     row = database.execute(schema.PUT_FEATURE, (_text(name),)).fetchone()
     return int(row[0])
+
+
+def _licences(value: Any) -> str:
+    if not all(isinstance(text, str) for item in value.items() for text in item):
+        raise TypeError(f"licences must be texts, got {value!r:.100}")
+    return json.dumps(value)
 
 
 def _cost(value: Any) -> Cost:

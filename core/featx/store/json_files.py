@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.store.descriptions import JSON_FORMAT, JSON_VERSION, about
 from featx.store.event_files import by_track
 from featx.store.filenames import exported_id, text_file
 from featx.store.reading import Store
@@ -14,23 +15,6 @@ from featx.store.views import FeatureView
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
-
-JSON_FORMAT, JSON_VERSION = "featx-export", 1
-
-
-def about(view: FeatureView) -> dict[str, Any]:
-    """Return what an export says of a feature: where it comes from, and its description."""
-    recipe, spec = view.recipe, view.spec
-    lengths: dict[str, list[Any]] = {"clip": [], "frames": [None], "events": [None]}
-    return {
-        "extractor": recipe.extractor,
-        "version": recipe.version,
-        "recipe": recipe.id,
-        "params": dict(recipe.params),
-        "weights": recipe.weights,
-        "shape": [*lengths[spec.kind], spec.dim],
-        "spec": spec.to_json(),
-    }
 
 
 def write_json(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[Path]:

@@ -79,6 +79,9 @@ class MergedSource(Source):
             self._file = h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE, locking=False)
             listed = json.loads(self._file["recipes"][:].tobytes())
             self._recipes = [Recipe.from_json(item["recipe"]) for item in listed]
+            self._licences = {
+                r.id: item["licences"] for r, item in zip(self._recipes, listed, strict=True)
+            }
             self._groups = [self._file["extractors"][item["name"]]["features"] for item in listed]
             tracks = self._file["tracks"]
             self._columns = {
@@ -103,6 +106,10 @@ class MergedSource(Source):
             (recipe, {name: self._specs(group[name])[0] for name in group})
             for recipe, group in zip(self._recipes, self._groups, strict=True)
         ]
+
+    def licences(self, recipe: str) -> dict[str, str]:
+        """See `Source`."""
+        return dict(self._licences[recipe])
 
     def _specs(self, group: Any) -> list[FeatureSpec]:
         return [FeatureSpec.from_json(item) for item in json.loads(group["spec"][:].tobytes())]

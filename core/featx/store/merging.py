@@ -68,7 +68,7 @@ def merge(
     Raises
     ------
     ParameterError
-        If ``out`` exists or ``store`` is no folder.
+        If ``out`` exists or ``store`` is not a folder.
     StoreError
         If the store is damaged, or the file cannot be written.
     """
@@ -128,7 +128,10 @@ def _write_content(file: h5py.File, opened: Store, source: FolderSource) -> None
         file,
         "recipes",
         canonical_json(
-            [{"name": name, "recipe": recipe.to_json()} for name, recipe in labels.items()]
+            [
+                {"name": name, "recipe": item.to_json(), "licences": source.licences(item.id)}
+                for name, item in labels.items()
+            ]
         ),
     )
     rows = _write_tracks(file.create_group("tracks"), list(opened.tracks.records()))

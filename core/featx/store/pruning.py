@@ -24,14 +24,15 @@ class PruneReport:
     """What `prune` forgets, or would: ids of tracks and recipes, numbers of results and failures.
 
     Of the tracks, exports and searches still show ``shown``, whose files went since the last run.
-    ``shards`` and ``bytes`` are freed. Values in a shard that holds others as well stay on the disk
-    until those are forgotten, too.
+    ``shards`` and ``bytes`` are freed. ``shared`` results lie in shards with others that are
+    needed; their bytes stay on the disk until those are forgotten, too.
     """
 
     tracks: tuple[str, ...]
     recipes: tuple[str, ...]
     results: int
     failures: int
+    shared: int
     shards: int
     bytes: int
     done: bool
@@ -89,13 +90,14 @@ def prune(
                 "recipes": [opened.recipe(name).id for name in recipes],
                 "units": _failed(view) if failed else [],
             }
-            results, freed = view.forgetting(entry)
+            results, shared, freed = view.forgetting(entry)
             shown = len(set(entry["tracks"]) - view.gone()) if gone else 0
         report = PruneReport(
             tracks=tuple(entry["tracks"]),
             recipes=tuple(entry["recipes"]),
             results=results,
             failures=len(entry["units"]),
+            shared=shared,
             shards=len(freed),
             bytes=sum(shard.size for shard in freed),
             done=not dry_run,
@@ -125,10 +127,13 @@ def _failed(view: LedgerView) -> list[list[str]]:
 
 
 def _forget(folder: Path, entry: dict[str, Any], freed: Iterable[CommittedShard]) -> None:
-    """Commit first, then delete: a kill in between leaves files that no ledger commits."""
+    """Commit first, then delete: a kill in between leaves files that no ledger commits.
+
+    Shards are revoked before their tracks are forgotten, so that the same command can be repeated.
+    """
     with StoreWriter(folder, provenance={}) as writer:
-        writer.forget(**entry)
         writer.revoke([(shard.recipe, shard.sha256) for shard in freed])
+        writer.forget(**entry)
     for shard in freed:
         path = folder / shard.path
         regular_file(folder, shard.path)

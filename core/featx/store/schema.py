@@ -12,7 +12,7 @@ from __future__ import annotations
 from featx.store.records import STATUSES
 
 #: A catalogue of another version is made again.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 #: Status of values whose shard was revoked; the others count in STATUSES.
 LOST = len(STATUSES)
@@ -39,7 +39,8 @@ TABLES = (
     # the version of the distribution that it comes from, and the last four are a Cost
     """CREATE TABLE shards (sid INTEGER PRIMARY KEY, sha256 TEXT, rid INTEGER, size INTEGER,
         seal TEXT, listing TEXT, stamp INTEGER, revoked INTEGER, rows INTEGER DEFAULT 0,
-        maker TEXT DEFAULT '', audio REAL DEFAULT 0, timed REAL DEFAULT 0,
+        maker TEXT DEFAULT '', licences TEXT DEFAULT '{}',
+        audio REAL DEFAULT 0, timed REAL DEFAULT 0,
         extracting REAL DEFAULT 0, decoding REAL DEFAULT 0, UNIQUE (rid, sha256))""",
     # which of the specs a shard follows
     """CREATE TABLE described (sid INTEGER, fid INTEGER, key TEXT,
@@ -79,12 +80,12 @@ PUT_FEATURE = """INSERT INTO features (name) VALUES (?)
 PUT_SPEC = "INSERT OR IGNORE INTO specs VALUES (?, ?, ?, ?, ?, -1)"
 TOUCH_SPEC = "UPDATE specs SET stamp = max(stamp, ?) WHERE rid = ? AND fid = ? AND key = ?"
 PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker, stamp, audio,
-    timed, extracting, decoding, revoked)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
+    timed, extracting, decoding, licences, revoked)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, -1) ON CONFLICT (rid, sha256) DO UPDATE SET
     size = excluded.size, seal = excluded.seal, listing = excluded.listing,
     rows = excluded.rows, maker = excluded.maker, stamp = max(stamp, excluded.stamp),
     audio = excluded.audio, timed = excluded.timed, extracting = excluded.extracting,
-    decoding = excluded.decoding
+    decoding = excluded.decoding, licences = excluded.licences
     RETURNING sid, revoked"""
 COMMITTED_SHARD = "SELECT sid, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
 PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
@@ -182,9 +183,11 @@ LENGTHS = """SELECT path, size, duration FROM tracks
     WHERE duration IS NOT NULL AND size > 0 AND path IS NOT NULL"""
 MAKERS = f"""SELECT s.maker, count(DISTINCT u.tid) FROM units u JOIN shards s ON s.sid = u.sid
     WHERE u.rid = {_RID} GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
+LICENCES = f"SELECT licences FROM shards WHERE rid = {_RID} ORDER BY stamp DESC LIMIT 1"
 COUNT_FEATURES = f"""SELECT f.name, count(*) FROM units u JOIN features f ON f.fid = u.fid
     WHERE u.rid = {_RID} AND u.status = 0 GROUP BY f.name"""
 COUNT_VALUES = "SELECT count(*) FROM units WHERE status = 0"
+COUNT_VALUES_IN = f"{COUNT_VALUES} AND sid = ?"
 SHARD = "SELECT r.id, s.sha256 FROM shards s JOIN recipes r ON r.rid = s.rid WHERE s.sid = ?"
 VERIFIED = "SELECT sid, size, mtime_ns, ino FROM verified"
 PUT_VERIFIED = "INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)"

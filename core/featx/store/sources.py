@@ -135,7 +135,7 @@ class Source(ABC):
 
     @functools.cached_property
     def hidden(self) -> frozenset[str]:
-        """Ids of tracks that readers do not see: those whose file is gone, unless asked for."""
+        """Ids of tracks that readers omit: those whose file is gone, unless requested."""
         return frozenset() if self._gone else self.gone()
 
     @abstractmethod
@@ -166,6 +166,10 @@ class Source(ABC):
     def costs(self) -> list[StoredCost]:
         """Return what shards took and hold; those whose writers did not measure are left out."""
         return []
+
+    @abstractmethod
+    def licences(self, recipe: str) -> dict[str, str]:
+        """Return the licences of the ``extractor`` and its ``weights``, as far as known."""
 
     def labels(self, spec: FeatureSpec, containers: Iterable[int]) -> Vocabularies:
         """Return the texts of the label columns of several blocks of one feature."""
@@ -265,6 +269,10 @@ class FolderSource(Source):
     def costs(self) -> list[StoredCost]:
         """See `Source`."""
         return self.view.costs()
+
+    def licences(self, recipe: str) -> dict[str, str]:
+        """See `Source`."""
+        return self.view.licences(recipe)
 
     def gone(self) -> frozenset[str]:
         """See `Source`."""

@@ -301,7 +301,10 @@ def inspect_merged(file: h5py.File, size: int) -> dict[str, Any]:
     require(isinstance(listed, list), "recipes must be a list")
     names = []
     for item in listed:
-        require(isinstance(item, dict) and set(item) == {"name", "recipe"}, "recipes are damaged")
+        fits = isinstance(item, dict) and set(item) == {"name", "recipe", "licences"}
+        require(fits and isinstance(item["licences"], dict), "recipes are damaged")
+        pairs = item["licences"].items()
+        require(all(isinstance(text, str) for pair in pairs for text in pair), "no licences")
         Recipe.from_json(item["recipe"])
         names.append(item["name"])
     require(len(set(names)) == len(names), "recipes must differ in name")

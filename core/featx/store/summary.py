@@ -83,6 +83,7 @@ def summarise(store: Store) -> dict[str, Any]:
                 "recipe": recipe.to_json(),
                 "differs": recipe_differences(recipe, others),
                 "makers": store.source.makers(recipe.id),
+                "licences": store.source.licences(recipe.id),
                 "features": features,
             }
         )

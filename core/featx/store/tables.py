@@ -12,6 +12,7 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.folders import replacing
+from featx.store.descriptions import about
 from featx.store.filenames import exported_id, safe_name, text_file
 from featx.store.reading import Store
 from featx.store.views import FeatureView
@@ -100,6 +101,7 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
     fields += map(pa.field, names, kinds or [kind] * len(names))
     metadata = {
         "featx": json.dumps(view.spec.to_json()),
+        "about": json.dumps(about(view)),
         "recipe": view.recipe.id,
         "notes": json.dumps(_notes(store, view)),
     }
@@ -123,7 +125,8 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
     """Write ``ids``, ``values``, ``offsets``, ``sr`` and ``spec`` (JSON), readable without pickle.
 
     Track i has ``values[offsets[i]:offsets[i + 1]]``. ``notes`` are those of decoding, codes and
-    texts by track id (JSON). For frames there is also ``times``: the
+    texts by track id (JSON), ``about`` says where the feature comes from, with licences (JSON). For
+    frames there is also ``times``: the
     centre of every row in seconds. Events with labels have a field of ``values`` per column.
     """
     (view,) = chosen.values()
@@ -138,6 +141,7 @@ def write_npz(store: Store, chosen: dict[str, FeatureView], path: Path) -> list[
         offsets=offsets,
         sr=np.array([view.sr(track_id) for track_id in view.ids], np.int64),
         spec=np.array(json.dumps(view.spec.to_json())),
+        about=np.array(json.dumps(about(view))),
         notes=np.array(json.dumps(_notes(store, view))),
         **axis,
     )

@@ -79,6 +79,11 @@ class FeatureView:
         """Return this feature of some tracks only."""
         return FeatureView(self._source, self.recipe, self.spec, among=frozenset(track_ids))
 
+    @property
+    def licences(self) -> dict[str, str]:
+        """Licences of the ``extractor`` and of its ``weights``, as far as the store knows them."""
+        return self._source.licences(self.recipe.id)
+
     @functools.cached_property
     def ids(self) -> tuple[str, ...]:
         """Track ids, sorted by their UTF-8 bytes; row i of `values` belongs to ``ids[i]``."""

@@ -128,6 +128,7 @@ class StoreWriter:
             "size": size,
             "seal": seal(self._key, path, sha256, path.stat()),
             "maker": self._maker(recipe),
+            "licences": dict(self._provenance.get("licences", {}).get(recipe.extractor, {})),
             "described": {spec.name: spec_key(spec.to_json()) for spec in specs},
             "units": [[track.track_id, track.content] for track in tracks],
         }

@@ -25,7 +25,7 @@ class ArtistConfig(NetworkConfig):
     n_frames, n_bands : int > 0
         Shape of one input segment, time by mel band.
     filters, kernels, pools : tuples of int > 0, of one length
-        Output channels, kernel and pooling size of every layer; pooling 1 is none.
+        Output channels, kernel and pooling size of every layer; a pooling size of 1 means none.
     bn_eps : float > 0
         Added to the variance in batch normalisation.
     dropout : float in [0, 1)
