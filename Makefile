@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers peers docs tamper kills scale render beats game-music checkpoints singing trends clean
+.PHONY: demo quick test test-oldest bench bench-peers peers docs tamper kills scale render beats game-music checkpoints singing trends contrastive clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -114,6 +114,13 @@ checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
 
+# weights of contrastive: 27 packages of Debian (3.5 GB), what two teachers give for them, training; about an hour on
+# one core (weights first: featx weights import artist-siamese and musicnn; sound fonts: fluid-soundfont-gm
+# opl3-soundfont)
+CONTRASTIVE ?= contrastive
+contrastive: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/contrastive.py $(CONTRASTIVE) --midi $(MIDI)
+
 # the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
 SINGING ?= plugins/featx-onset/src/featx_onset/weights
 singing: $(STAMP)
@@ -130,6 +137,23 @@ chords: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/featx train -p chord-net --method frames -m $(CHORDS)/rendered/manifest.csv \
 	    -o $(CHORDS)/checkpoint --threads 1
 	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
+
+.PHONY: csn
+# the network of csn and the comparison of its objectives: renders 144 clips of a minute (sound fonts as for
+# chords), takes the real music of game-music, trains for a minute or two and compares 17 models in ten
+CSN ?= csn
+csn: $(STAMP)
+	$(BIN)/featx bench render $(CSN)/rendered --midi $(MIDI) --artists 24 --valid-artists 2 --test-artists 10 \
+	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont OPL-3_FM_128M.sf2
+	$(BIN)/python benchmarks/game_music.py $(GAME) --excerpt 60
+	$(BIN)/python benchmarks/csn.py songs $(CSN)/songs.csv $(CSN)/rendered/manifest.csv $(GAME)/excerpts.csv
+	$(BIN)/featx run $(CSN)/songs.csv -p melspectrogram --set front_end=fe-csn --features frames -o $(CSN)/store
+	$(BIN)/featx run $(CSN)/songs.csv -p vqmfcc -p mfcc -o $(CSN)/store
+	$(BIN)/featx train -p csn --method triplets -m $(CSN)/songs.csv --store $(CSN)/store -o $(CSN)/checkpoint --threads 1 \
+	    --set backbone=small --set batch_size=24 --set steps=600 --set lr=0.003 --set lr_decay=0.004 --set margin=0.2 \
+	    --set schedule=constant --set early_stop=0 --set augment_eq_db=2 --set augment_share=0.3 --set export_dtype=float16
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/csn.py tables $(CSN)/songs.csv $(CSN)/store $(CSN)/figures.json
+	$(BIN)/python benchmarks/csn_weights.py $(CSN)/songs.csv $(CSN)/store $(FEATX_TEST_DATA)/music
 
 trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels

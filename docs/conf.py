@@ -37,6 +37,8 @@ html_title = f"featx {version}"
 html_static_path = ["_static"]
 html_css_files = ["featx.css"]
 html_show_sourcelink = False
+# pages that have no others below them need no navigation of a section
+html_sidebars = {"*": []}
 html_theme_options = {
     "show_nav_level": 1,
     "navigation_with_keys": False,

@@ -29,7 +29,7 @@ HEAVY = ("h5py", "numba", "numpy", "scipy", "torch")
 GROUND = frozenset(
     {
         *("_version", "errors", "types", "params", "annotations", "manifest", "progress"),
-        *("folders", "guarded", "notebook"),
+        *("environments", "folders", "guarded", "notebook"),
     }
 )
 SPECS = GROUND | {"interfaces", "hookspecs", "registry"}
@@ -57,7 +57,16 @@ ALL_ROOMS = ENGINE | {
 ROOMS = {
     **{
         name: Room(rooms=GROUND)
-        for name in ("_version", "errors", "types", "params", "manifest", "notebook", "folders")
+        for name in (
+            "_version",
+            "errors",
+            "types",
+            "params",
+            "manifest",
+            "notebook",
+            "folders",
+            "environments",
+        )
     },
     "annotations": room("numpy"),
     "progress": room("rich"),

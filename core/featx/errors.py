@@ -1,4 +1,4 @@
-"""Everything featx raises on purpose, and the codes under which failures are recorded.
+"""The exceptions of featx, and the codes under which failures are recorded.
 
 Messages follow one template: *name must be rule, got value. What to do next.*
 """
@@ -133,11 +133,11 @@ def is_exhaustion(error: BaseException) -> bool:
 
 
 class FeatxError(Exception):
-    """Base class of every error that featx raises on purpose."""
+    """Base class of all exceptions of featx."""
 
 
 class ParameterError(FeatxError, ValueError):
-    """An argument breaks its rule."""
+    """An argument is invalid."""
 
 
 class PluginError(FeatxError):

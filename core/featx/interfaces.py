@@ -33,7 +33,7 @@ class Resolved:
     outputs : tuple of FeatureSpec
         Every output, in the order in which they are listed.
     front_ends : tuple of FrontEnd or str
-        Presets (by name) or derived presets that `Track.spectra` will be asked for.
+        Presets (by name) or derived presets that will be requested from `Track.spectra`.
     """
 
     sr: int | None

@@ -266,7 +266,7 @@ class FeatureSpec:
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Names of the columns; empty where there are none."""
+        """Names of the columns; empty if there are none."""
         return tuple(column.name for column in self.columns)
 
     @property

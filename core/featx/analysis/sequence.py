@@ -101,7 +101,7 @@ def link_beats(
     period : float > 0
         Frames between two beats, at least 2.
     tightness : float > 0
-        How dear it is to stray from the period.
+        Penalty for deviations from the period.
 
     Returns
     -------

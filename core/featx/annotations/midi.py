@@ -87,7 +87,7 @@ def _messages(group: Events) -> Iterator[tuple[int, int, str, int, int]]:
 def read_midi(path: Path) -> list[Events]:
     """Return the notes of every track that has some, with the column ``velocity`` (0..1).
 
-    What is no MIDI file raises `ParameterError`.
+    Files that are not MIDI files raise `ParameterError`.
     """
     mido = import_mido()
     try:

@@ -192,7 +192,7 @@ def decode(
     downmix: str = "mean",
     fingerprint: bool = False,
 ) -> Decoded:
-    """Decode a file once and give its mono waveform at every rate asked for.
+    """Decode a file once and return its mono waveform at every requested rate.
 
     Decoding, down-mix and resampling go block by block: memory holds the waveforms asked for and
     one block. The result equals a whole-file computation bitwise.

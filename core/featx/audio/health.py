@@ -33,7 +33,7 @@ class Health:
     duration : float
         Decoded seconds, 0 for a failing file.
     content, fingerprint : str
-        Hashes of bytes and of samples, "" for a failing file or where not asked for.
+        Hashes of bytes and of samples, "" for a failing file or if not requested.
     """
 
     path: str

@@ -139,7 +139,7 @@ class Decoded:
     container : str
         Recognised by content.
     fingerprint : str
-        Hash of rate and mono samples in 16 bits, "" unless asked for.
+        Hash of rate and mono samples in 16 bits, "" unless requested.
     """
 
     waveforms: Mapping[int, FloatArray]

@@ -28,14 +28,14 @@ _FIRST = 1 << 16
 
 
 def check_quality(quality: str) -> str:
-    """Return ``quality``, or raise `ParameterError` when it is none of `QUALITIES`."""
+    """Return ``quality``, or raise `ParameterError` if it is not one of `QUALITIES`."""
     if quality not in QUALITIES:
         raise ParameterError(f"quality must be one of {listed(QUALITIES)}, got {quality!r}.")
     return quality
 
 
 def check_downmix(downmix: str) -> str:
-    """Return ``downmix``, or raise `ParameterError` when it is none of `DOWNMIXES`."""
+    """Return ``downmix``, or raise `ParameterError` if it is not one of `DOWNMIXES`."""
     if downmix not in DOWNMIXES:
         raise ParameterError(f"downmix must be one of {listed(DOWNMIXES)}, got {downmix!r}.")
     return downmix

@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("featx.cli.doctor", "Check this installation and every plugin."),
     "check": ("featx.cli.check", "Check whether a plugin follows the rules."),
     "new": ("featx.cli.new", "Write a new plugin from the template."),
+    "env": ("featx.cli.env", "Give plugins with conflicting requirements an environment."),
 }
 
 #: first-party commands that come with other distributions: command -> (distribution, help)

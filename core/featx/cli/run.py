@@ -75,6 +75,9 @@ def command(
     limits = parse_limits(
         **{name: options.pop(name) for name in ("max_hours", "max_size", "max_channels")}
     )
+    elsewhere = _hand_over(context, options)
+    if elsewhere is not None and not options["plugins"]:
+        context.exit(elsewhere)
     arguments = parse_run_options(**options)
     signal.signal(signal.SIGTERM, _interrupt)
     arguments |= {"jobs": jobs, "timeout": timeout, "memory": memory, "limits": limits}
@@ -99,7 +102,21 @@ def command(
     else:
         _show(summary)
         click.echo(summary.line)
-    context.exit(EXIT_FAILURES if summary.failed else 0)
+    context.exit(EXIT_FAILURES if summary.failed else elsewhere or 0)
+
+
+def _hand_over(context: click.Context, options: dict[str, Any]) -> int | None:
+    """Run the extractors of other environments there, and take them out of ``options``.
+
+    Returns their exit code, None if there are none.
+    """
+    from featx.environments import environments_folder
+
+    if not environments_folder().is_dir():
+        return None
+    from featx.cli.elsewhere import run_elsewhere
+
+    return run_elsewhere(context, options)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

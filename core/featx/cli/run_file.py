@@ -95,20 +95,25 @@ def _settings(value: Any) -> Iterator[str]:
 
 def write_run_file(context: click.Context, path: Path) -> None:
     """Write the inputs and options of this command line, from where ``-c`` reads them."""
-    lines = []
+    values = run_file_values(context, path.absolute().parent)
+    lines = [f"{key} = {json.dumps(item, ensure_ascii=False)}\n" for key, item in values.items()]
+    with replacing(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def run_file_values(context: click.Context, folder: Path) -> dict[str, Any]:
+    """Return the inputs and options of this command line, paths relative to ``folder``."""
+    values: dict[str, Any] = {}
     for name, item in _by_name(context.command).items():
         source = context.get_parameter_source(str(item.name))
         if source not in (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP):
             continue
         value = context.params[str(item.name)]
         if name in _PATHS:
-            folder = path.absolute().parent
             items = [_from_folder(folder, part) for part in value] if item.nargs == -1 else None
             value = _from_folder(folder, value) if items is None else items
-        plain = list(value) if isinstance(value, tuple) else value
-        lines.append(f"{name} = {json.dumps(plain, ensure_ascii=False)}\n")
-    with replacing(path) as temporary:
-        temporary.write_text("".join(lines), encoding="utf-8")
+        values[name] = list(value) if isinstance(value, tuple) else value
+    return values
 
 
 def _from_folder(folder: Path, item: str | Path) -> str:

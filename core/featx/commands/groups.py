@@ -116,7 +116,7 @@ def load_command(name: str, claims: list[InstalledEntry]) -> click.Command:
     Raises
     ------
     PluginError
-        If it cannot be loaded, is no command, or two plugins claim its name.
+        If it cannot be loaded, is not a command, or two plugins use its name.
     """
     if len(claims) > 1:
         full = " and ".join(f"'{claim.distribution}:{claim.name}'" for claim in claims)

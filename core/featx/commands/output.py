@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def echo_json(value: Any) -> None:
-    """Write ``value`` as indented JSON to stdout; names that are no UTF-8 are escaped."""
+    """Write ``value`` as indented JSON to stdout; names that are not UTF-8 are escaped."""
     import json
 
     text = json.dumps(value, indent=2, ensure_ascii=False)

@@ -159,7 +159,7 @@ def run(
     null : bool
         NUL bytes end the names on stdin, not line breaks.
     exclude : iterable of str
-        Patterns of files and folders to leave out, see `featx.engine.Inputs`.
+        Patterns of files and folders to ignore, see `featx.engine.Inputs`.
     where : mapping or pairs of column and value
         Only tracks to which a manifest, or what the store knows of them, gives these values, such
         as ``{"artist": "Bach"}``; in ``tags`` it is one of the values between semicolons.

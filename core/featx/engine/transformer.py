@@ -39,7 +39,7 @@ class ClipTransformer:
     params, weights, device, threads
         As for `featx.open_extractor`.
     sr : int, optional
-        Rate in Hz of waveforms; files bring their own.
+        Rate in Hz of waveforms; files have their own.
 
     Examples
     --------

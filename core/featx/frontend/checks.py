@@ -101,6 +101,6 @@ def check_out(out: AnyArray | None, shape: tuple[int, ...], dtype: Any = np.floa
 
 
 def check_threads(threads: int) -> None:
-    """Raise unless so many threads can be used."""
+    """Raise unless this number of threads can be used."""
     if threads < 1:
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")

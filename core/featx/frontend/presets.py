@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
 
 
 def preset(front_end: FrontEnd | str) -> FrontEnd:
-    """Return the front end of that name; a `FrontEnd` is handed back as it is.
+    """Return the front end with this name; a `FrontEnd` is returned unchanged.
 
     Raises
     ------

@@ -367,7 +367,7 @@ def statistics(
     Returns
     -------
     float32 array, shape (n_statistics, dim) or (channels, n_statistics, dim)
-        One row per statistic, in the order asked for, in the unit of the representation. Zeros
+        One row per statistic, in the given order, in the unit of the representation. Zeros
         where there are no frames, and for differences where there is only one.
 
     Raises

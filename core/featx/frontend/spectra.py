@@ -28,7 +28,7 @@ class Spectra:
     Parameters
     ----------
     waveforms : mapping of int to float32 array (n_samples,)
-        The track at every rate in Hz that may be asked for.
+        The track at every rate in Hz that may be requested.
     native_sr : int > 0
         Rate for front ends without one of their own.
     """

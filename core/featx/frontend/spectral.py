@@ -189,7 +189,7 @@ def mfcc(
     n_mfcc : int > 0
         Coefficients, the zeroth included.
     lifter : float >= 0
-        Cepstral lifter; 0 is none.
+        Cepstral lifter; 0 for none.
     deltas : {0, 1, 2}
         First and second derivatives over 9 frames (`deltas`) that follow the coefficients.
     mel_norm : {'slaney', 'area', None}

@@ -78,7 +78,6 @@ class ExactIndex(Index):
     def __init__(self) -> None:
         self._ids: list[str] = []
         self._unit: FloatArray = np.zeros((0, 1), np.float32)
-        self._lengths: DoubleArray = np.zeros(0)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -205,7 +204,6 @@ class ExactIndex(Index):
 
     def _take(self, unit: FloatArray, ids: list[str]) -> None:
         self._unit, self._ids = unit, ids
-        self._lengths = _lengths(unit)
 
     def _nearest(
         self, query: FloatArray, rough: FloatArray, k: int
@@ -227,21 +225,14 @@ class ExactIndex(Index):
 
     def _cosines(self, query: FloatArray, rows: Any) -> DoubleArray:
         wide = query.astype(np.float64)
-        products: DoubleArray = (self._unit[rows] * wide).sum(axis=1)
-        length = self._lengths[rows] * np.sqrt((wide * wide).sum())
+        vectors = self._unit[rows].astype(np.float64)
+        products: DoubleArray = (vectors * wide).sum(axis=1)
+        # float32 does not hold vectors of length 1 exactly
+        length = np.sqrt((vectors * vectors).sum(axis=1)) * np.sqrt((wide * wide).sum())
         cosines: DoubleArray = np.divide(
             products, length, out=np.zeros_like(products), where=length > 0
         )
         return cosines
-
-
-def _lengths(unit: FloatArray) -> DoubleArray:
-    """Return what float32 made of length 1, in float64."""
-    lengths = np.zeros(len(unit))
-    for start in range(0, len(unit), _ROWS):
-        wide = unit[start : start + _ROWS].astype(np.float64)
-        lengths[start : start + _ROWS] = np.sqrt((wide * wide).sum(axis=1))
-    return lengths
 
 
 def _matrix(name: str, values: FloatArray) -> FloatArray:

@@ -171,14 +171,14 @@ class Gallery:
 
     @functools.cached_property
     def index(self) -> HostedIndex:
-        """The index of whole vectors, built or loaded when first asked for."""
+        """The index of whole vectors, built or loaded on first use."""
         if self._saved is not None:
             return self._saved.load(self.choice, WHOLE, self.view.ids)
         return self.choice.build(self.vectors, self.view.ids)
 
     @functools.cached_property
     def aspects(self) -> AspectIndex:
-        """The index of the feature's aspects, built or loaded when first asked for."""
+        """The index of the feature's aspects, built or loaded on first use."""
         slices, dim = self.view.spec.aspects, self.view.spec.dim
         if self._saved is not None and slices:
             index = self._saved.load(self.choice, ASPECTS, self.view.ids)

@@ -66,7 +66,7 @@ def frames_of(store: Store, views: Iterable[FeatureView], name: str | None = Non
     Raises
     ------
     ParameterError
-        If ``name`` is no frames feature.
+        If ``name`` is not a frames feature.
     """
     if name is not None:
         extractor, _, feature = name.rpartition(".")

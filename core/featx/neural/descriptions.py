@@ -90,7 +90,7 @@ class Segments:
     length : int > 0
         Samples or frames in a segment; a multiple of ``ratio``.
     ratio : int >= 0
-        Samples or frames of input per output frame; 0 where there are none.
+        Samples or frames of input per output frame; 0 if there are no output frames.
     context : int >= 0
         Samples or frames on either side of a segment whose output is discarded; a multiple of
         ``ratio``, less than half of ``length``.

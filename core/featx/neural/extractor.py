@@ -72,7 +72,7 @@ class NetworkExtractor(Extractor):
     def inputs(self, track: Track) -> FloatArray:
         """Return what the network reads of a track, ``(n, ...)``, time first.
 
-        By default the one front end of `Resolved`, or the waveform where there is none.
+        By default the only front end of `Resolved`, or the waveform if there is none.
         """
         front_ends = self.context.resolved.front_ends
         if len(front_ends) > 1:
@@ -95,7 +95,7 @@ class NetworkExtractor(Extractor):
         return outputs
 
     def open(self, context: Context) -> None:
-        """Build the network from weights, or from ``context.seed`` where there are none.
+        """Build the network from weights, or from ``context.seed`` if there are none.
 
         Raises
         ------

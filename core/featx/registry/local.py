@@ -30,7 +30,7 @@ def local_extractor(cls: type[Extractor]) -> Registered[ExtractorSpec]:
     Raises
     ------
     ParameterError
-        If ``cls`` is no such class, or declares something wrong.
+        If ``cls`` is not such a class, or has an invalid declaration.
     PluginError
         If no other process could define it.
     """

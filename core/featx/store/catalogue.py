@@ -82,7 +82,7 @@ class CommittedShard(NamedTuple):
 class LedgerView(CatalogueFile):
     """What the ledgers of a store say, as of the last `refresh`; memory does not grow with it.
 
-    A folder that is no store, and a damaged ledger, raise `StoreError`.
+    A folder that is not a store, and a damaged ledger, raise `StoreError`.
     """
 
     def track(self, track_id: str) -> TrackRecord | None:

@@ -113,7 +113,7 @@ def verify(
     Raises
     ------
     StoreError
-        If ``path`` is no store at all, or ``clean`` or ``repair`` meets a run that is going on.
+        If ``path`` is not a store, or ``clean`` or ``repair`` meets a run that is going on.
     ParameterError
         If ``clean`` or ``repair`` is asked of a merged file.
     """

@@ -68,7 +68,7 @@ def merge(
     Raises
     ------
     ParameterError
-        If ``out`` exists or ``store`` is no folder.
+        If ``out`` exists or ``store`` is not a folder.
     StoreError
         If the store is damaged, or the file cannot be written.
     """

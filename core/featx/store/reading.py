@@ -236,8 +236,8 @@ def open_store(path: str | os.PathLike[str], *, gone: bool = False) -> Store:
     Raises
     ------
     StoreError
-        If it is no store, or damaged. Shards that this user did not write here are checked first,
-        as ``featx verify`` does, once.
+        If it is not a store, or damaged. Shards that this user did not write here are checked once,
+        as by ``featx verify``.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise ParameterError(f"path must be a store folder or a merged file, got {path!r}.")

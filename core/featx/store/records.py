@@ -84,7 +84,7 @@ class Recipe:
     params : mapping
         Plain JSON values.
     weights : str
-        SHA-256 of the weights file, ``untrained:seed=0``, or empty where there are none.
+        SHA-256 of the weights file, ``untrained:seed=0``, or empty if there are none.
     front_ends : tuple of mapping
         `FrontEnd.to_json` of each front end, without the name.
     frontend_version, resampler, downmix : str

@@ -135,7 +135,7 @@ class Source(ABC):
 
     @functools.cached_property
     def hidden(self) -> frozenset[str]:
-        """Ids of tracks that readers do not see: those whose file is gone, unless asked for."""
+        """Ids of tracks that readers omit: those whose file is gone, unless requested."""
         return frozenset() if self._gone else self.gone()
 
     @abstractmethod

@@ -64,7 +64,7 @@ def tag(
     ParameterError
         If the manifest has wrong lines, or no row names a track of the store.
     StoreError
-        If ``store`` is no store folder, is in use by a run, or cannot be written.
+        If ``store`` is not a store folder, is in use by a run, or cannot be written.
     """
     folder = Path(store)
     store_id(folder)

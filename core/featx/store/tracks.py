@@ -90,7 +90,7 @@ class TrackTable(Mapping[str, TrackRecord]):
         Raises
         ------
         ParameterError
-            If there is no such track; the message lists the values or columns that there are.
+            If there is no such track; the message lists the known values or columns.
         """
         records = list(self.records())
         left = [record for record in records if among is None or record.track_id in among]
@@ -115,7 +115,7 @@ class TrackTable(Mapping[str, TrackRecord]):
 
 
 def gone_error(track_id: str) -> ParameterError:
-    """Return the error for a track whose file is gone, where such tracks are not asked for."""
+    """Return the error for a track whose file is gone, if such tracks are not requested."""
     return ParameterError(
         f"track_id must be a track whose file exists, got {track_id!r}, which is gone. Its "
         "results are kept: use --gone, or open_store(path, gone=True)."

@@ -41,7 +41,7 @@ class Artist:
     Parameters
     ----------
     name, genre : str
-        As they stand in the tags.
+        As in the tags.
     melody, chords, bass : Timbre
         The instruments.
     tempo : (float, float)

@@ -32,7 +32,7 @@ def make_loss(name: str, *, registry: Registry | None = None, **settings: Any) -
     Raises
     ------
     PluginError
-        If no plugin brings it, or its factory gives no `featx.Loss`.
+        If no plugin provides it, or its factory does not return a `featx.Loss`.
     ParameterError
         For a setting that it does not have or that breaks its rule.
     """

@@ -22,7 +22,7 @@ def roc_auc(scores: AnyArray, truth: AnyArray) -> DoubleArray:
     Returns
     -------
     float64 array, shape (n_classes,)
-        In [0, 1]; NaN where there are no positives, or no negatives.
+        In [0, 1]; NaN if there are no positives or no negatives.
     """
     scores, truth = np.asarray(scores, np.float64), np.asarray(truth, bool)
     positive = truth.sum(axis=0).astype(np.float64)

@@ -96,7 +96,7 @@ UNCHANGED: AugmentParams = parse_params(AugmentParams, {})
 class TrainingParams(AugmentParams):
     """What can be set about every training: validation songs, log, checkpoints, seed.
 
-    A method may bring other defaults (`featx.MethodSpec`); ``--set`` overrides both.
+    A method may have other defaults (`featx.MethodSpec`); ``--set`` overrides both.
     """
 
     split_by: str = param(

@@ -77,7 +77,7 @@ class Songs(Sequence[Song]):
         return f" of split {self.split!r}" if self.split else ""
 
     def column(self, name: str) -> tuple[str, ...]:
-        """Return one label of every song, empty where there is none."""
+        """Return one label of every song, empty if it has none."""
         return tuple(song.labels.get(name, "") for song in self._songs)
 
     def groups(self, name: str) -> dict[str, npt.NDArray[np.int64]]:

@@ -52,7 +52,7 @@ class Trainable(Protocol):
 
 
 def cached_path(spec: WeightsSpec, value: object = "") -> Path:
-    """Return where ``spec`` lies in the cache, whether it is there or not.
+    """Return the path of ``spec`` in the cache, whether it exists or not.
 
     ``value`` is that of the parameter `WeightsSpec.slot`, where there is one.
     """
@@ -102,7 +102,7 @@ def locate(
     Returns
     -------
     Path or None
-        None where there are none; `missing_message` says what to do.
+        None if there are none; `missing_message` returns the remedy.
 
     Raises
     ------
@@ -386,7 +386,7 @@ def fetch(
     Raises
     ------
     WeightsError
-        If there is no URL, ``FEATX_OFFLINE=1`` forbids it, or none gives a file of the right size
+        If there is no URL, ``FEATX_OFFLINE=1`` forbids it, or none returns a file of the right size
         and hash (each with its reason).
     """
     target = cached_path(spec)

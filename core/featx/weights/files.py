@@ -73,7 +73,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, AnyArray], dict[str, Any]]
     Raises
     ------
     WeightsError
-        If the file is missing, is no safetensors file, contradicts its header, or its content
+        If the file is missing, is not a safetensors file, contradicts its header, or its content
         does not match its hash.
     """
     with _opened(path) as file:

@@ -46,7 +46,7 @@ def read_keras_h5(path: str | Path, *, max_bytes: int = MAX_BYTES) -> dict[str, 
     Raises
     ------
     WeightsError
-        If the file is no HDF5, holds nothing, or holds something that is refused.
+        If the file is not HDF5, is empty, or contains something that is refused.
     """
     import h5py
 

@@ -5,5 +5,5 @@ from __future__ import annotations
 from featx.testing import check_extractor
 
 
-def test_extractor_conforms() -> None:
-    check_extractor("featx-csn:csn", params={"backbone": "small"})
+def test_extractor_conforms_with_what_it_ships() -> None:
+    check_extractor("featx-csn:csn")

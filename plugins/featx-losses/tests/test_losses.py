@@ -393,3 +393,28 @@ def test_parts_are_composed_as_objects() -> None:
     loss = CrossEntropy(Sum())
     value = loss(embeddings=torch.zeros(2, 4), labels=torch.tensor([0, 3]))
     assert value.item() == pytest.approx(2 * math.log(4))
+
+
+def test_proxies_see_their_block_alone(rng: np.random.Generator) -> None:
+    loss: Any = make_loss("proxy-bce", dim=5, n_classes=3, sizes=(2, 3), blocks=(1, 0, 1))
+    x = torch.from_numpy(rng.standard_normal((4, 5)).astype(np.float32))
+    scores = loss.scores(x)
+    first = x[:, :2] / x[:, :2].norm(dim=1, keepdim=True)
+    torch.testing.assert_close(scores[:, 1], first @ loss.proxies[1, :2])
+    changed = x.clone()
+    changed[:, :2] += 1
+    torch.testing.assert_close(loss.scores(changed)[:, [0, 2]], scores[:, [0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sizes": (2, 2), "blocks": (0, 1, 1)}, "sizes must be"),
+        ({"sizes": (2, 3), "blocks": (0, 1)}, "blocks must number"),
+        ({"sizes": (2, 3), "blocks": (0, 1, 2)}, "blocks must number"),
+        ({"blocks": (0, 0, 0)}, "blocks must number"),
+    ],
+)
+def test_blocks_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        make_loss("proxy-bce", dim=5, n_classes=3, **settings)

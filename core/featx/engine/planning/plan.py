@@ -191,7 +191,7 @@ class Plan(Iterable[PlannedTrack]):
             return Rates.read(views)
 
     def estimate(self, *, workers: int = 1) -> Estimate:
-        """Walk the whole plan and return what it would take with so many workers."""
+        """Evaluate the whole plan and return the estimated time with this number of workers."""
         work = WorkCount(self.extractors, self.rates())
         for track in self:
             work.add(track)

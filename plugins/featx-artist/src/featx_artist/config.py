@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from featx import FeatureSpec, NoParams, ParameterError, Resolved
-from featx.neural import NetworkConfig
+from featx.frontend import frames_spec
+from featx.neural import NetworkConfig, pooled_spec
 
 FRONT_END = "fe-artist"
 SR = 22050
@@ -25,7 +26,7 @@ class ArtistConfig(NetworkConfig):
     n_frames, n_bands : int > 0
         Shape of one input segment, time by mel band.
     filters, kernels, pools : tuples of int > 0, of one length
-        Output channels, kernel and pooling size of every layer; pooling 1 is none.
+        Output channels, kernel and pooling size of every layer; a pooling size of 1 means none.
     bn_eps : float > 0
         Added to the variance in batch normalisation.
     dropout : float in [0, 1)
@@ -76,6 +77,13 @@ def _resolved(config: ArtistConfig) -> Resolved:
                 kind="clip",
                 dim=config.filters[-1],
                 description="Last activation (not negative), mean over segments of 129 frames.",
+            ),
+            pooled_spec(
+                frames_spec("mel", FRONT_END),
+                ratio=config.n_frames,
+                name="segments",
+                dim=config.filters[-1],
+                description="The embedding of every segment.",
             ),
         ),
     )

@@ -107,7 +107,7 @@ class BarPointer:
         Parameters
         ----------
         activation : float32 array, shape (n_frames, 2)
-            Probability of a beat that is no downbeat, and of a downbeat.
+            Probability of a beat that is not a downbeat, and of a downbeat.
         """
         path = self._path(_log_observed(activation))
         if len(path) == 0:

@@ -91,7 +91,7 @@ def parse_chord(label: str) -> tuple[int, int, frozenset[int]] | None:
     Raises
     ------
     ParameterError
-        If it is no chord in the notation of Harte; ``X`` (unknown) is none either.
+        If it is not a chord in Harte notation, or is ``X`` (unknown).
 
     Examples
     --------

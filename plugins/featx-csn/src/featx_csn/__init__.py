@@ -21,7 +21,12 @@ def featx_extractors() -> list[ExtractorSpec]:
             resolve="featx_csn.config:resolve",
             api=API_VERSION,
             params=CSNParams,
-            weights=WeightsSpec(name="csn", required=False, licence="MIT"),
+            weights=WeightsSpec(
+                name="csn",
+                resource="featx_csn:weights/csn.safetensors",
+                required=False,
+                licence="MIT",
+            ),
             short_input=(
                 "The spectrogram of input shorter than 129 frames (3 s) is repeated to fill one "
                 "segment; silence is an input like any other."

@@ -37,7 +37,7 @@ class CSNConfig(NetworkConfig):
     level : {'kept', 'free'}
         Whether magnitudes are divided by the mean of their segment.
     sizes : tuple of int > 0
-        Dimensions of every notion; a single one where there are no notions.
+        Dimensions of every notion; a single one if there are no notions.
     n_tags : int >= 0
         Rows of the table that tags are computed from.
     scores : {'none', 'linear', 'unit', 'cosine'}
@@ -139,7 +139,7 @@ class CSNParams(BackboneParams):
 
 
 def resolve(params: CSNParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Return what ``csn`` needs and gives; the file's own rate plays no part."""
+    """Return the input and outputs of ``csn``; they do not depend on the rate of the file."""
     dim = params.config().dim
     aspects = blocks_of(params.sizes)
     outputs = [

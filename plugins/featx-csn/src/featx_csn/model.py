@@ -55,16 +55,14 @@ def standardised(x: Tensor, *, level: str) -> Tensor:
         return (x - INPUT_MEAN) / INPUT_STD
     S = torch.expm1(x * math.log(10.0))  # magnitudes times the gain, which falls out
     mean = S.mean(dim=(1, 2), keepdim=True)
-    relative = torch.where(mean > 0, S / mean.clamp(min=torch.finfo(S.dtype).tiny), 0.0)
-    return (torch.log10(1.0 + FREE_GAIN * relative) - FREE_MEAN) / FREE_STD
+    scale = torch.where(mean > 0, FREE_GAIN / mean.clamp(min=torch.finfo(S.dtype).tiny), 0.0)
+    return (torch.log1p(S * scale) * (1 / math.log(10.0)) - FREE_MEAN) / FREE_STD
 
 
 class Convolution(nn.Sequential):
     """Convolution that keeps the size up to its stride, normalisation, ReLU."""
 
-    def __init__(
-        self, n_in: int, n_out: int, kernel: int, stride: int | tuple[int, int] = 1
-    ) -> None:
+    def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1) -> None:
         super().__init__(
             nn.Conv2d(n_in, n_out, kernel, stride=stride, padding=kernel // 2),
             nn.BatchNorm2d(n_out),
@@ -135,37 +133,41 @@ class Inception(nn.Module):
 
 # ------------------------------------------------------------------------------- small
 class SmallBackbone(nn.Module):
-    """Two paths, one that averages the spectrum over time and one that correlates it with itself.
+    """Three paths side by side: shapes in the spectrum, its statistics, and its rhythm.
 
-    The first is a stack of convolutions by strides, of which the mean and the maximum over time
-    remain. The second learns a few onset curves; their autocorrelation says how often something
-    recurs, and not when.
+    The first is a stack of convolutions by strides over bands and frames in pairs, of which the
+    mean and the maximum over time remain. The second reads mean and variance of every band. The
+    third learns a few onset curves; their autocorrelation says how often something recurs, and not
+    when.
     """
 
     def __init__(self, config: CSNConfig) -> None:
         super().__init__()
         c, hidden = config.channels, config.hidden
-        self.spectrum = nn.Sequential(
-            Convolution(1, c, 5, 2),
-            Convolution(c, 2 * c, 3, 2),
-            Convolution(2 * c, 4 * c, 3, 2),
-            Convolution(4 * c, 4 * c, 3, (2, 1)),
+        self.shapes = nn.Sequential(
+            Convolution(1, c, 5, 2), Convolution(c, 2 * c, 3, 2), Convolution(2 * c, 4 * c, 3, 2)
         )
         self.over_time = nn.Conv1d(4 * c * (N_BANDS // 16), hidden, 3, padding=1)
         self.over_time_norm = nn.BatchNorm1d(hidden)
+        self.statistics = nn.Linear(2 * N_BANDS, hidden)
         self.onsets = nn.Conv1d(N_BANDS, config.onsets, 5, padding=2)
         self.onsets_norm = nn.BatchNorm1d(config.onsets)
         self.rhythm = nn.Linear(config.onsets * (LAST_LAG - FIRST_LAG), hidden)
-        self.n_out = 3 * hidden
+        self.n_out = 4 * hidden
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(batch, time, band)`` to ``(batch, 3 hidden)``."""
-        bands = x.transpose(1, 2)  # (batch, band, time)
-        onsets = functional.relu(self.onsets_norm(self.onsets(bands)))  # (batch, onsets, time)
+        """Map ``(batch, time, band)`` to ``(batch, 4 hidden)``."""
+        shapes = self.shapes(functional.avg_pool2d(x.unsqueeze(1), 2))  # (batch, 4 c, time, band)
+        shapes = shapes.transpose(2, 3).flatten(1, 2)  # (batch, 4 c * 8, 8)
+        shapes = functional.relu(self.over_time_norm(self.over_time(shapes)))
+        mean = x.mean(dim=1)  # (batch, band)
+        spread = ((x * x).mean(dim=1) - mean * mean).clamp(min=0)
+        statistics = functional.relu(self.statistics(torch.cat([mean, spread], dim=1)))
+        onsets = functional.relu(
+            self.onsets_norm(self.onsets(x.transpose(1, 2)))
+        )  # (batch, onsets, time)
         rhythm = functional.relu(self.rhythm(autocorrelation(onsets).flatten(1)))
-        spectrum = self.spectrum(bands.unsqueeze(1)).flatten(1, 2)  # (batch, 4 c * bands, time / 8)
-        spectrum = functional.relu(self.over_time_norm(self.over_time(spectrum)))
-        return torch.cat([spectrum.mean(dim=2), spectrum.amax(dim=2), rhythm], dim=1)
+        return torch.cat([shapes.mean(dim=2), shapes.amax(dim=2), statistics, rhythm], dim=1)
 
 
 def autocorrelation(x: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def read_notions(name: str) -> tuple[Notion, ...]:
     Raises
     ------
     ParameterError
-        If there is no such file, or it says something else.
+        If there is no such file, or its content is invalid.
     """
     try:
         if name in BUILTIN:

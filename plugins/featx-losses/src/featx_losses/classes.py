@@ -116,7 +116,7 @@ class ProxyBCE(ComposedLoss):
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator | None = None) -> None:
-        """Draw the proxies anew: normal numbers, as long as 1 on average."""
+        """Initialise the proxies with normal numbers, with an average length of 1."""
         self.proxies.normal_(0.0, self.proxies.shape[1] ** -0.5, generator=generator)
 
     def compute(self, *tensors: Tensor) -> Tensor:

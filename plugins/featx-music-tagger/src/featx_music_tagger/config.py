@@ -113,7 +113,7 @@ class MusicTaggerParams:
 
 
 def resolve(params: MusicTaggerParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Say what the extractor needs and gives; the file's own rate plays no part."""
+    """Return the input and outputs; they do not depend on the rate of the file."""
     return Resolved(
         sr=FRONT_END.sr,
         front_ends=(FRONT_END,),

@@ -105,7 +105,7 @@ def with_clicks(y: FloatArray, sr: int, groups: Sequence[Events], *, level: floa
     FeatxError
         If mir_eval is not installed.
     ParameterError
-        If spans have a label that is no chord.
+        If spans have a label that is not a chord.
     """
     import numpy as np
 

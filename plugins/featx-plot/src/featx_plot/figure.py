@@ -45,7 +45,7 @@ def render(
     title : str
         Above everything; taken literally, also with ``$``.
     y : float32 array, shape (n_samples,), optional
-        Waveform; without it there is no such panel.
+        Waveform; if it is None, the panel is omitted.
     sr : int
         Rate of ``y`` in Hz.
     offset : float >= 0
@@ -113,7 +113,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     Raises
     ------
     ParameterError
-        If the suffix is none of these, or the folder does not exist.
+        If the suffix is not one of these, or the folder does not exist.
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -23,7 +23,7 @@ _BN = ("weight", "bias", "running_mean", "running_var")
 
 
 def checkpoint(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
-    """Convert a checkpoint of this family, whoever wrote it.
+    """Convert a checkpoint of this family, from any of the known sources.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def checkpoint(path: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     Raises
     ------
     WeightsError
-        If it is none of these.
+        If it is not one of these.
     """
     suffix = path.suffix.lower()
     if suffix in (".h5", ".hdf5"):

@@ -73,7 +73,7 @@ class MLMSParams:
 
 
 def resolve(params: MLMSParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Say which rate and which output ``params`` lead to; the file's own rate plays no part."""
+    """Return the rate and output for ``params``; they do not depend on the rate of the file."""
     members = params.members()
     aspects: dict[str, tuple[int, int]] = {}
     front_ends: dict[FrontEnd, None] = {}

@@ -90,7 +90,7 @@ class SampleCNNParams(ModelParams):
 
 
 def resolve(params: SampleCNNParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Say which rate and which outputs ``params`` lead to; the file's own rate plays no part."""
+    """Return the rate and outputs for ``params``; they do not depend on the rate of the file."""
     config = params.config()
     front_end = config.front_end
     return Resolved(
