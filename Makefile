@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench bench-peers peers docs tamper kills scale render beats game-music checkpoints singing trends clean
+.PHONY: demo quick test test-oldest bench bench-peers peers docs tamper kills scale render beats game-music checkpoints singing trends contrastive clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -63,10 +63,10 @@ bench-peers: $(STAMP)
 
 # the systems behind the adapters in contrib, and the check of every extractor of theirs: about 20 minutes
 PEERS := librosa-onset librosa-beat librosa-chords librosa-key librosa-mfcc opensmile-egemaps opensmile-compare \
-	essentia-onset essentia-beat essentia-key essentia-melodia swift-f0
+	essentia-onset essentia-beat essentia-key essentia-melodia aubio-onset aubio-beat swift-f0
 peers: $(STAMP)
 	$(BIN)/pip install --quiet -c .ci/constraints.txt -e 'contrib/featx-opensmile[peer]' -e 'contrib/featx-essentia[peer]' \
-		-e 'contrib/featx-onnx[peer]'
+		-e 'contrib/featx-onnx[peer]' -e 'contrib/featx-aubio[peer]'
 	set -e; for name in $(PEERS); do $(BIN)/featx check --timeout 1200 $$name; done
 	$(BIN)/featx check --timeout 1200 librosa-pyin --expect 'alignment=clicks have no pitch'
 	$(BIN)/featx weights import basic-pitch $(FEATX_TEST_DATA)/weights/basic_pitch/nmp.onnx
@@ -113,6 +113,13 @@ CHECKPOINTS ?= checkpoints
 checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
+
+# weights of contrastive: 27 packages of Debian (3.5 GB), what two teachers give for them, training; about an hour on
+# one core (weights first: featx weights import artist-siamese and musicnn; sound fonts: fluid-soundfont-gm
+# opl3-soundfont)
+CONTRASTIVE ?= contrastive
+contrastive: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/contrastive.py $(CONTRASTIVE) --midi $(MIDI)
 
 # the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
 SINGING ?= plugins/featx-onset/src/featx_onset/weights

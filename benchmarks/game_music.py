@@ -20,7 +20,7 @@ import hashlib
 import json
 import subprocess
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
@@ -110,10 +110,10 @@ ALIASES = {
 }
 
 
-def download(folder: Path) -> None:
+def download(folder: Path, packages: Iterable[str]) -> None:
     """Fetch the packages that are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in RULES if not any(folder.glob(f"{name}_*.deb"))]
+    missing = [name for name in packages if not any(folder.glob(f"{name}_*.deb"))]
     if missing:
         subprocess.run(["apt-get", "download", *missing], cwd=folder, check=True)
 
@@ -198,15 +198,9 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def main() -> None:
-    """Download, unpack, write the manifest."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--debs", type=Path, help="folder of packages; default OUT/packages")
-    parser.add_argument("--excerpt", type=float, metavar="SECONDS", help="cut songs, too")
-    options = parser.parse_args()
-    out, debs = options.out, options.debs or options.out / "packages"
-    download(debs)
+def collect(out: Path, debs: Path) -> list[dict[str, str]]:
+    """Download and unpack what is missing; return the lines of the manifest, no song twice."""
+    download(debs, RULES)
     rows = []
     for package in RULES:
         unpack(next(debs.glob(f"{package}_*.deb")), out / package)
@@ -220,7 +214,18 @@ def main() -> None:
         seen.add(content)
     split = splits({row["artist"] for row in unique if row["artist"]})
     # nobody knows whether songs without a composer are by one of the test split
-    unique = [{**row, "split": split.get(row["artist"], "test")} for row in unique]
+    return [{**row, "split": split.get(row["artist"], "test")} for row in unique]
+
+
+def main() -> None:
+    """Download, unpack, write the manifest."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--debs", type=Path, help="folder of packages; default OUT/packages")
+    parser.add_argument("--excerpt", type=float, metavar="SECONDS", help="cut songs, too")
+    options = parser.parse_args()
+    out = options.out
+    unique = collect(out, options.debs or out / "packages")
     write(out / "manifest.csv", unique)
     if options.excerpt:
         write(out / "excerpts.csv", excerpts(out, unique, options.excerpt))

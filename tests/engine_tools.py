@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 PLUGIN = Path(__file__).parent / "faulty_plugin"
@@ -21,6 +22,14 @@ def install_faulty(site: Path) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: featx-faulty\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[featx]\nfaulty = featx_faulty\n")
+    return site
+
+
+def use_faulty(factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let this process import the faulty plugin, with a cache of its own; return its folder."""
+    site = install_faulty(factory.mktemp("site"))
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("FEATX_CACHE", str(factory.mktemp("cache")))
     return site
 
 

@@ -21,7 +21,7 @@ from featx.audio import (
     tags_and_error,
     to_mono,
 )
-from featx.errors import AudioError, ParameterError
+from featx.errors import NOTE_CODES, AudioError, ParameterError
 
 LOSSLESS = ["wav", "wav24", "wavfloat", "flac", "aiff", "au", "caf"]
 LOSSY = ["wavalaw", "wavadpcm", "ogg", "opus", "mp3"]
@@ -498,6 +498,22 @@ def test_what_is_no_audio_is_named(put, head, reason):
     with pytest.raises(AudioError) as caught:
         decode(put("x.ogg", head), rates=[8000])
     assert (caught.value.code, caught.value.reason) == ("not-audio", reason)
+
+
+@pytest.mark.parametrize(("declared", "code"), [(True, "truncated"), (False, "cut-off")])
+def test_mp3_without_a_length_that_is_cut_says_that_more_may_be_missing(
+    put, sources, declared, code
+):
+    data = sources["mp3"]
+    if not declared:
+        data = data.replace(b"Xing", b"\0" * 4).replace(b"Info", b"\0" * 4)
+    path = put("x.mp3", data[: len(data) // 10 * 6 + 7])
+    if declared:
+        assert code_of(path) == code
+        return
+    (note, *_) = (note for note in decode(path, rates=[]).notes if note.code == code)
+    assert note.text.startswith("the last frame lacks ")
+    assert "an unknown part" in NOTE_CODES[code]
 
 
 # ---------------------------------------------------------------- tags

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.shell_completion import ShellComplete
-from engine_tools import install_faulty
+from engine_tools import use_faulty
 
 from featx.cli import main
 from featx.store import Recipe, StoreWriter, TrackRecord
@@ -16,10 +16,7 @@ from featx.types import FeatureSpec
 
 @pytest.fixture(autouse=True)
 def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = install_faulty(tmp_path_factory.mktemp("site"))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    return site
+    return use_faulty(tmp_path_factory, monkeypatch)
 
 
 @pytest.fixture

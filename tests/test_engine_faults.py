@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_tools import install_faulty, write_folder, write_wav
+from engine_tools import use_faulty, write_folder, write_wav
 
 from featx import Features, FeatureSpec, open_store
 from featx.engine import Inputs, RunSummary, run
@@ -25,10 +25,7 @@ GARBAGE, CLOSE, DAEMON, DESCRIPTORS = range(1014, 1018)
 
 @pytest.fixture(autouse=True)
 def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = install_faulty(tmp_path_factory.mktemp("site"))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    return site
+    return use_faulty(tmp_path_factory, monkeypatch)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_tools import install_faulty, write_wav
+from engine_tools import use_faulty, write_wav
 
 import featx
 from featx import AudioError, ExtractionError, ParameterError, PluginError
@@ -24,10 +24,7 @@ from featx.registry import load_registry
 
 @pytest.fixture(autouse=True)
 def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = install_faulty(tmp_path_factory.mktemp("site"))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    return site
+    return use_faulty(tmp_path_factory, monkeypatch)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from engine_tools import install_faulty, write_folder, write_wav
+from engine_tools import use_faulty, write_folder, write_wav
 
 import featx
 from featx import ParameterError, PluginError, StoreError, WeightsError, open_store
@@ -27,10 +27,7 @@ from featx.store import lock_store, verify
 
 @pytest.fixture(autouse=True)
 def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = install_faulty(tmp_path_factory.mktemp("site"))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    return site
+    return use_faulty(tmp_path_factory, monkeypatch)
 
 
 @pytest.fixture

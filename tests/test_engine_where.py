@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from engine_tools import install_faulty, write_folder
+from engine_tools import use_faulty, write_folder
 
 from featx import ParameterError, open_store
 from featx.cli import main
@@ -17,10 +17,7 @@ from featx.engine import plan, run
 
 @pytest.fixture(autouse=True)
 def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    site = install_faulty(tmp_path_factory.mktemp("site"))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
-    return site
+    return use_faulty(tmp_path_factory, monkeypatch)
 
 
 @pytest.fixture

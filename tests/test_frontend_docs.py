@@ -71,7 +71,8 @@ def bank(fe: FrontEnd) -> str:
 def before_the_bank(fe: FrontEnd) -> str:
     if isinstance(fe.bank, Samples):
         return "–"
-    steps = [f"× {fe.spectrum_gain:g}"] if fe.spectrum_gain != 1 else []
+    steps = [f"level {fe.level.dbfs:g} dBFS"] if fe.level is not None else []
+    steps += [f"× {fe.spectrum_gain:g}"] if fe.spectrum_gain != 1 else []
     if fe.framing is not None:
         steps += ["DC removed"] if fe.framing.remove_dc else []
         steps += [f"pre-emphasis {fe.framing.preemphasis:g}"] if fe.framing.preemphasis else []

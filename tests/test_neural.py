@@ -195,3 +195,19 @@ def test_pooled_frames_are_centred_on_what_they_stand_for() -> None:
 def test_pooled_frames_need_frames() -> None:
     with pytest.raises(ParameterError, match="must be of kind 'frames'"):
         pooled_spec(FeatureSpec(name="a", kind="clip", dim=1), ratio=2)
+
+
+def test_device_that_is_not_there_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from featx.neural.tensors import check_device
+
+    check_device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ParameterError, match=r"one of cpu, got 'cuda'\. featx doctor lists them"):
+        check_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    check_device("cuda:0")
+    with pytest.raises(ParameterError, match="one of cpu, cuda:0, got 'cuda:1'"):
+        check_device("cuda:1")

@@ -318,15 +318,18 @@ def test_raw_crops_finish_as_they_are_read(song: Song, law: Any) -> None:
     np.testing.assert_allclose(reader.finish(reader.raw(crop)), reader.read(crop), atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"level": Level()}, {"compression": Decibel(reference="mean")}],
-    ids=["level", "mean"],
-)
-def test_front_ends_without_level_are_changed_as_samples(changes: Any) -> None:
-    front_end = PRESETS[FE].but(**changes)
+def test_front_ends_relative_to_their_mean_are_changed_as_samples() -> None:
+    front_end = PRESETS[FE].but(compression=Decibel(reference="mean"))
     reader = AudioCrops(CropSpec(front_end=front_end, length=0), params(eq_db=1.0))
     assert isinstance(reader.augmentation, WaveformAugmentation)
+
+
+def test_bands_of_a_levelled_recording_finish_as_they_are_read(song: Song) -> None:
+    front_end = PRESETS[FE].but(level=Level())
+    reader = AudioCrops(CropSpec(front_end=front_end, length=0), params(eq_db=1.0))
+    assert isinstance(reader.augmentation, BandAugmentation)
+    crop = Crop(song, 0)
+    np.testing.assert_allclose(reader.finish(reader.raw(crop)), reader.read(crop), atol=1e-4)
 
 
 def test_gain_of_bands_is_gain_of_the_recording(song: Song, tmp_path: Path) -> None:

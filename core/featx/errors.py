@@ -74,6 +74,8 @@ NOTE_CODES: Mapping[str, str] = MappingProxyType(
         "cancelled-mix": "the channels cancel each other: mixed to mono, most of the sound is gone",
         "side-mix": "the difference of the channels is used, which is louder than their mean",
         "short": "slightly shorter than declared, within the tolerance of the format",
+        "cut-off": "the file ends inside a frame, and its format declares no length: an unknown "
+        "part of the audio is missing",
         "starts-late": "the sound begins after the start of the file, following silence",
         "damaged-frames": "parts of the stream were skipped or repaired by the decoder",
         "more-frames": "more audio than the header declares, such as two files joined; all is read",

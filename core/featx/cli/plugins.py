@@ -56,7 +56,7 @@ def command(context: click.Context, /, as_json: bool) -> None:
 
 
 def _commands(context: click.Context) -> dict[tuple[str, str], list[str]]:
-    """Return the commands of every distribution that is not switched off, not imported."""
+    """Return the commands of every distribution that is not disabled, without importing them."""
     commands: dict[tuple[str, str], list[str]] = {}
     for name, claims in plugin_commands(context).items():
         for claim in claims if ":" not in name else ():

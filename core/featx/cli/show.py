@@ -31,7 +31,8 @@ def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
     facts = {name: value for name, value in description["track"].items() if name not in mappings}
     for name, value in {**facts, **description["track"]["tags"]}.items():
         if value not in {None, ""}:
-            click.echo(f"{printable(name):10} {printable(str(value))}")
+            text = f"{value:.3f}" if isinstance(value, float) else str(value)
+            click.echo(f"{printable(name):10} {printable(text)}")
     for code, text in description["track"]["notes"].items():
         click.echo(f"{'note':10} {printable(f'{code}: {text}')}")
     if description["features"]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from featx.errors import ParameterError, WeightsError
+from featx.errors import ParameterError, WeightsError, listed
 from featx.types import AnyArray, FloatArray
 
 if TYPE_CHECKING:
@@ -190,4 +190,23 @@ def load_tensors(
         for key, value in tensors.items()
     }
     model.load_state_dict(state, strict=True, assign=True)
+    check_device(device)
     return model.requires_grad_(False).to(device).eval()
+
+
+def check_device(device: str) -> None:
+    """Raise `ParameterError` unless torch can use ``device`` here."""
+    import torch
+
+    kind, _, number = device.partition(":")
+    count = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(kind, 1)
+    if int(number or 0) >= count:
+        there = ["cpu", *(f"cuda:{n}" for n in range(count) if kind == "cuda")]
+        raise ParameterError(
+            f"device must be one that torch {torch.__version__} can use here, one of "
+            f"{listed(there)}, got {device!r}. featx doctor lists them; install a torch for CUDA "
+            "if this machine has such a device."
+        )

@@ -101,7 +101,7 @@ class Registry:
         ------
         PluginError
             If the name is unknown (near names are listed), claimed by several plugins (all are
-            listed), or belongs to a plugin that is broken or switched off (the reason is given).
+            listed), or belongs to a plugin that is broken or disabled (the reason is given).
         """
         return self._find("extractor", self.extractors, name)
 

@@ -334,7 +334,8 @@ def without_compression(fe: FrontEnd) -> FrontEnd | None:
     """Return the bands of ``fe`` before compression; None where more follows than compression.
 
     Cepstra, derivatives, norms of frames, a range below the loudest value of the recording and a
-    reference to its mean are more; so is a bank that is no sum of bins.
+    reference to its mean are more; so is a bank that is no sum of bins. The level of the recording
+    comes before the bands and stays as it is.
     """
     law = fe.compression
     if (
@@ -343,7 +344,6 @@ def without_compression(fe: FrontEnd) -> FrontEnd | None:
         or (isinstance(fe.bank, FilterBank) and fe.bank.tuned)
         or not (law is None or isinstance(law, Logarithm | PowerLaw))
         or (isinstance(law, Decibel) and (law.top_db is not None or law.reference != "one"))
-        or fe.level is not None
         or fe.cepstrum is not None
         or fe.deltas > 0
         or fe.frame_norm != "none"

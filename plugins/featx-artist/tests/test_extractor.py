@@ -77,7 +77,7 @@ def test_embedding_has_the_resolved_shape(
     weights: dict[str, np.ndarray], rng: np.random.Generator
 ) -> None:
     (found,) = opened(weights).extract([frames(rng, 300)])
-    (spec,) = resolve(NoParams(), None).outputs
+    spec = resolve(NoParams(), None).output("embedding")
     assert found[spec.name].shape == (spec.dim,) == (256,)
     assert found[spec.name].dtype == np.float32
     assert np.all(found["embedding"] >= 0)

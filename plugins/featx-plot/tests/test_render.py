@@ -147,6 +147,25 @@ def test_chords_are_a_labelled_strip_with_equal_colours_for_equal_labels() -> No
     assert first == last != none
 
 
+def test_tempi_of_one_span_are_written_into_it() -> None:
+    tempo = Events(name="tempo", starts=[0, 0], ends=[3, 3], columns={"tempo": [136.89, 68.445]})
+    strip, _ = panels_of(render(y=tone(3.0), sr=SR, events=[tempo]))
+    assert [text.get_text() for text in strip.texts] == ["136.9 / 68.44"]
+    assert len(strip.patches) == 1
+
+
+def test_downbeats_stand_out_among_many_beats() -> None:
+    count = 400
+    beats = Events(name="beats", starts=np.arange(count) * 0.01, labels=["1", "2", "3", "4"] * 100)
+    (axes,) = panels_of(render(y=tone(4.0), sr=SR, events=[beats]))
+    strong, weak = axes.collections[-2:]
+    lengths = [
+        lines.get_segments()[0][1][1] - lines.get_segments()[0][0][1] for lines in (strong, weak)
+    ]
+    assert len(strong.get_segments()) == 100
+    assert lengths[0] == pytest.approx(2 * lengths[1])
+
+
 def test_notes_lie_over_the_frequency_axis() -> None:
     frequencies = np.linspace(0, 4000, 41)
     notes = Events(name="notes", starts=[0.2], ends=[0.6], frequencies=[1000.0])

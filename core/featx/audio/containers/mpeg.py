@@ -163,9 +163,10 @@ def inspect_mpeg(source: SourceFile, start: int) -> Structure:
     if skipped:
         text = f"{skipped} bytes between frames that belong to none"
         notes.append(Note(code="damaged-frames", text=text))
-    if short:
-        notes.append(Note(code="short", text=f"the last frame lacks {short} bytes"))
     known = declared is not None and declared > 0
+    if short:  # without a declared length nobody knows how much went with these bytes
+        text = f"the last frame lacks {short} bytes"
+        notes.append(Note(code="short" if known else "cut-off", text=text))
     if known and count > (declared or 0) + TOLERANCE_FRAMES:  # such as two files joined
         text = f"{declared} frames declared, {count} found and read"
         notes.append(Note(code="more-frames", text=text))

@@ -102,7 +102,8 @@ def click_positions(spec: FeatureSpec, n: int) -> list[int]:
     """Return samples at which clicks are put: beside frame centres, at all distances up to a hop.
 
     Averaged over them, the centres of the frames that hold a click are where the click is. The
-    clicks are nearer to the beginning than to the end.
+    clicks are nearer to the beginning than to the end. Distances do not grow with time: of frames
+    that do not overlap, the errors would look like a drift.
     """
     hop, length = spec.hop or Fraction(1), spec.frame_length or 1
     spacing = Fraction(n, N_CLICKS + 1)

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 from featx import FeatureSpec, NoParams, ParameterError, Resolved
-from featx.neural import NetworkConfig
+from featx.frontend import frames_spec
+from featx.neural import NetworkConfig, pooled_spec
 
 FRONT_END = "fe-artist"
 SR = 22050
@@ -76,6 +77,13 @@ def _resolved(config: ArtistConfig) -> Resolved:
                 kind="clip",
                 dim=config.filters[-1],
                 description="Last activation (not negative), mean over segments of 129 frames.",
+            ),
+            pooled_spec(
+                frames_spec("mel", FRONT_END),
+                ratio=config.n_frames,
+                name="segments",
+                dim=config.filters[-1],
+                description="The embedding of every segment.",
             ),
         ),
     )

@@ -30,10 +30,10 @@ class ArtistExtractor(NetworkExtractor):
         """Return the configuration of the trunk."""
         return self.architecture.to_json()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map segments of ``fe-artist`` to embeddings."""
+    def forward(self, x: Tensor) -> Mapping[str, Tensor]:
+        """Map segments of ``fe-artist`` to embeddings, which are also those of the segments."""
         embeddings: Tensor = self.model(normalised(x))
-        return embeddings
+        return {"embedding": embeddings, "segments": embeddings}
 
 
 class JointExtractor(ArtistExtractor):

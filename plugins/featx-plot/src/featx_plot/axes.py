@@ -132,8 +132,11 @@ def strip(axes: Axes, events: Events, shown: float) -> None:
     """
     ends = events.starts if events.ends is None else events.ends
     tints: dict[str, str] = {}
-    names = events.labels or [""] * len(events.starts)
-    for index, (start, end, label) in enumerate(zip(events.starts, ends, names, strict=True)):
+    spans: dict[tuple[float, float], list[str]] = {}
+    for start, end, name in zip(events.starts, ends, _span_texts(events), strict=True):
+        spans.setdefault((start, end), []).append(name)
+    for index, ((start, end), several) in enumerate(spans.items()):
+        label = " / ".join(filter(None, several))  # candidates of one span, such as tempi
         key = label or str(index % 2)
         tint = "#E5E9F0" if key in ("N", "X") else tints.setdefault(key, _tint(len(tints)))
         axes.axvspan(start, end, facecolor=tint, edgecolor="white", linewidth=1.0)
@@ -158,6 +161,17 @@ def strip(axes: Axes, events: Events, shown: float) -> None:
     )
     for side in axes.spines.values():
         side.set_visible(False)
+
+
+def _span_texts(events: Events) -> list[str]:
+    """Return labels, or where there are none the numbers of the first further column."""
+    if events.labels:
+        return list(events.labels)
+    columns = (np.asarray(column) for column in events.columns.values())
+    numbers = next((column for column in columns if column.dtype.kind == "f"), None)
+    if numbers is None:
+        return [""] * len(events)
+    return [f"{number:.4g}" for number in numbers.tolist()]
 
 
 def _label_size(label: str, share: float) -> float:
@@ -222,8 +236,8 @@ def instants(
 ) -> Any:
     """Draw events as vertical lines over every panel, their labels above the first of these.
 
-    Many events are ticks at the upper edge: lines would hide what is below. ``row`` puts those of
-    several groups below each other.
+    Many events are ticks at the upper edge, strong ones twice as long: lines would hide what is
+    below. ``row`` puts those of several groups below each other.
     """
     from matplotlib.lines import Line2D
 
@@ -234,7 +248,10 @@ def instants(
         (~strong, 0.9, (0, (4, 2)) if few else "-"),
     ):
         starts = events.starts[chosen]
-        low, high = (0.0, 1.0) if len(starts) <= MAX_LABELS else _tick(row)
+        low, high = (0.0, 1.0)
+        if len(starts) > MAX_LABELS:
+            shorter = chosen is not strong and strong.any()
+            low, high = _tick(row, share=0.45 if shorter else 0.9)
         for axes in targets:
             across = axes.get_xaxis_transform()
             axes.vlines(starts, low, high, transform=across, color=colour, lw=width, ls=style)
@@ -243,10 +260,10 @@ def instants(
     return Line2D([], [], color=colour, linewidth=1.4, label=_literal(events.name))
 
 
-def _tick(row: int) -> tuple[float, float]:
-    """Return where the ticks of a group begin and end, in heights of a panel."""
+def _tick(row: int, *, share: float) -> tuple[float, float]:
+    """Return where the ticks of a group, in a share of its row, begin and end in a panel."""
     top = 1.0 - (row % 4) * _TICK
-    return top - 0.9 * _TICK, top
+    return top - share * _TICK, top
 
 
 def _write_above(axes: Axes, events: Events) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from featx import API_VERSION, ExtractorSpec, hookimpl
-from featx_spectral.config import ChromaParams, MelParams, MfccParams, SpectralParams
+from featx_spectral.config import (
+    ChromaParams,
+    DynamicsParams,
+    MelParams,
+    MfccParams,
+    SpectralParams,
+)
 
 __all__ = ["featx_extractors"]
 
@@ -14,16 +20,18 @@ _SHORT = (
 )
 
 
-def _spec(name: str, summary: str, factory: str, params: type, reference: str) -> ExtractorSpec:
+def _spec(
+    name: str, summary: str, factory: str, params: type, reference: str, *, short: str = _SHORT
+) -> ExtractorSpec:
     return ExtractorSpec(
         name=name,
         summary=summary,
         version="1",
-        factory=f"featx_spectral.extractor:{factory}",
+        factory=f"featx_spectral.{factory}",
         resolve=f"featx_spectral.config:resolve_{name}",
         api=API_VERSION,
         params=params,
-        short_input=_SHORT,
+        short_input=short,
         licence="MIT",
         reference=reference,
     )
@@ -31,12 +39,12 @@ def _spec(name: str, summary: str, factory: str, params: type, reference: str) -
 
 @hookimpl
 def featx_extractors() -> list[ExtractorSpec]:
-    """Return the four extractors."""
+    """Return the five extractors."""
     return [
         _spec(
             "melspectrogram",
             "Log-compressed mel bands by any mel preset",
-            "FrontEndExtractor",
+            "extractor:FrontEndExtractor",
             MelParams,
             "Stevens, Volkmann, Newman. A scale for the measurement of the psychological "
             "magnitude pitch. JASA 8, 1937",
@@ -44,7 +52,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         _spec(
             "mfcc",
             "Mel-frequency cepstral coefficients, with derivatives on demand",
-            "FrontEndExtractor",
+            "extractor:FrontEndExtractor",
             MfccParams,
             "Davis, Mermelstein. Comparison of parametric representations for monosyllabic word "
             "recognition. IEEE TASSP 28(4), 1980",
@@ -52,7 +60,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         _spec(
             "chroma",
             "Energy of the twelve pitch classes, tuning corrected",
-            "FrontEndExtractor",
+            "extractor:FrontEndExtractor",
             ChromaParams,
             "Bartsch, Wakefield. To catch a chorus: using chroma-based representations for audio "
             "thumbnailing. WASPAA 2001",
@@ -60,10 +68,22 @@ def featx_extractors() -> list[ExtractorSpec]:
         _spec(
             "spectral",
             "Centroid, bandwidth, rolloff, flatness, contrast, flux, zero crossings and RMS",
-            "SpectralExtractor",
+            "extractor:SpectralExtractor",
             SpectralParams,
             "Tzanetakis, Cook. Musical genre classification of audio signals. IEEE TSAP 10(5), "
             "2002; contrast: Jiang et al. Music type classification by spectral contrast feature. "
             "ICME 2002",
+        ),
+        _spec(
+            "dynamics",
+            "Derivatives, modulation and shape over time of cepstral coefficients, free of level",
+            "dynamics:DynamicsExtractor",
+            DynamicsParams,
+            "Eyben. Real-time speech and music classification by large audio feature space "
+            "extraction. Springer, 2016",
+            short=(
+                "Input of any length has frames and is padded as the front end specifies; bands of "
+                "modulation that it does not resolve are zero, and so is everything for silence."
+            ),
         ),
     ]

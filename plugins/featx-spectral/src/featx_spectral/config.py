@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from featx import Column, FeatureSpec, FrontEnd, ParameterError, Resolved, param, params_class
 from featx.frontend import (
     PRESETS,
     Bins,
+    Cepstrum,
     Chroma,
     Decibel,
     Framing,
+    Level,
     LibrosaChroma,
     Ln,
     Log10,
@@ -41,6 +44,11 @@ SPECTRAL_COLUMNS: tuple[tuple[str, str], ...] = (
     ("zero_crossing_rate", "1"),
     ("rms", "1"),
 )
+
+#: Bands of modulation in Hz: phrases, beats, syllables, tremolo, roughness.
+MODULATION_BANDS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+#: Orders of the cosines that describe how a coefficient moves over the recording.
+SHAPE_ORDERS = (1, 2, 3)
 
 _PLAIN_MEL = tuple(
     name for name, fe in PRESETS.items() if isinstance(fe.bank, Mel) and fe.cepstrum is None
@@ -119,6 +127,13 @@ class SpectralParams:
     roll_percent: float = param(0.85, "Share of the magnitude below the rolloff, 0..1.", gt=0, lt=1)
 
 
+@params_class
+class DynamicsParams:
+    """Parameters of ``dynamics``."""
+
+    n_mfcc: int = param(13, "Number of coefficients, including the zeroth, 1..40.", ge=1, le=40)
+
+
 def resolve_melspectrogram(params: MelParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``melspectrogram`` needs and gives."""
     fe = _derive(params.front_end, _changes(params, ("n_mels", "n_bands"), skip=("front_end",)))
@@ -160,6 +175,47 @@ def resolve_spectral(params: SpectralParams, native_sr: int | None) -> Resolved:
     base = frames_spec("frames", fe, description="Scalar descriptors, one column each.")
     frames = dataclasses.replace(base, dim=len(columns), columns=columns)
     return Resolved(sr=fe.sr, outputs=(summary_spec(frames), frames), front_ends=(fe,))
+
+
+def dynamics_front_end(params: DynamicsParams) -> FrontEnd:
+    """Return cepstral coefficients and two derivatives every 16 ms, of the levelled recording."""
+    return FrontEnd(
+        name="dynamics",
+        sr=16000,
+        level=Level(),
+        framing=Framing(n_fft=512, hop_length=256),
+        bank=Mel(n_bands=40),
+        compression=Decibel(amin=1e-6),
+        cepstrum=Cepstrum(n_mfcc=params.n_mfcc),
+        deltas=2,
+    )
+
+
+def resolve_dynamics(params: DynamicsParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``dynamics`` needs and gives."""
+    fe = dynamics_front_end(params)
+    names = [f"mfcc_{index}" for index in range(params.n_mfcc)]
+    groups = {
+        "derivatives": [f"{name}_{item}_std" for item in ("delta", "delta2") for name in names],
+        "modulation": [
+            f"{name}_{low:g}_{high:g}_hz"
+            for low, high in pairwise(MODULATION_BANDS)
+            for name in names
+        ],
+        "shape": [f"{name}_shape_{order}" for order in SHAPE_ORDERS for name in names],
+    }
+    ends = [0, *accumulate(map(len, groups.values()))]
+    summary = FeatureSpec(
+        name="summary",
+        kind="clip",
+        columns=tuple(Column(name) for group in groups.values() for name in group),
+        aspects={name: (ends[i], ends[i + 1]) for i, name in enumerate(groups)},
+        description=(
+            "Of every cepstral coefficient: deviation of derivatives, strength of modulation by "
+            "band, and shape over the recording."
+        ),
+    )
+    return Resolved(sr=fe.sr, outputs=(summary,), front_ends=(fe,))
 
 
 def _changes(params: Any, *renamed: tuple[str, str], skip: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class SongMap {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const ratio = window.devicePixelRatio || 1;
     Object.assign(this, { width, height, ratio });
+    this.stretched = this.stretch();
     this.canvas.width = Math.max(1, Math.round(width * ratio));
     this.canvas.height = Math.max(1, Math.round(height * ratio));
     this.draw();
@@ -39,7 +40,7 @@ class SongMap {
 
   /* Pixels of a point: the longer side of the canvas stretches the map by a half at most. */
   place(row) {
-    const [wide, high] = this.stretch();
+    const [wide, high] = this.stretched;
     return [
       this.width / 2 + (this.points[2 * row] - this.view.x) * this.scale * wide,
       this.height / 2 + (this.points[2 * row + 1] - this.view.y) * this.scale * high,
@@ -175,21 +176,29 @@ class SongMap {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
     const radius = this.radius();
-    const paths = new Map();
+    const side = Math.round(2 * radius);
+    const groups = new Map();
     for (let row = 0; row < this.n; row++) {
       const [x, y] = this.place(row);
       if (x < -9 || y < -9 || x > this.width + 9 || y > this.height + 9) continue;
       const key = look.dimmed[row] ? -1 : look.codes[row];
-      if (!paths.has(key)) paths.set(key, new Path2D());
-      const path = paths.get(key);
-      path.moveTo(x + radius, y);
-      path.arc(x, y, radius, 0, 2 * Math.PI);
+      if (!groups.has(key)) groups.set(key, []);
+      groups.get(key).push(x, y);
     }
-    const order = [...paths.keys()].sort((a, b) => a - b);
-    for (const key of order) {
+    const round = [...groups.values()].reduce((sum, places) => sum + places.length / 2, 0) < 4000;
+    for (const key of [...groups.keys()].sort((a, b) => a - b)) {
       context.globalAlpha = key < 0 ? 0.13 : 0.88;
       context.fillStyle = key < 0 ? ink : look.palette[key];
-      context.fill(paths.get(key));
+      const places = groups.get(key);
+      context.beginPath();
+      for (let i = 0; i < places.length; i += 2) {
+        const [x, y] = [places[i], places[i + 1]];
+        if (round) {
+          context.moveTo(x + radius, y);
+          context.arc(x, y, radius, 0, 2 * Math.PI);
+        } else context.fillRect(Math.round(x - radius), Math.round(y - radius), side, side); // fast
+      }
+      if (round) context.fill();
     }
     context.globalAlpha = 1;
     const home = marks.query.map((row) => this.place(row));

@@ -103,9 +103,14 @@ class Ranking {
   /* The k tracks of highest score without those in `omitted`; equal ones in the order of rows. */
   nearest(scores, k, omitted) {
     const rows = [];
-    for (let row = 0; row < this.n; row++) if (!omitted.has(row)) rows.push(row);
-    rows.sort((a, b) => scores[b] - scores[a] || a - b);
-    return rows.slice(0, k);
+    for (let row = 0; row < this.n; row++) {
+      if ((rows.length === k && scores[row] <= scores[rows[k - 1]]) || omitted.has(row)) continue;
+      let place = rows.length;
+      while (place > 0 && scores[row] > scores[rows[place - 1]]) place--;
+      rows.splice(place, 0, row);
+      if (rows.length > k) rows.pop();
+    }
+    return rows;
   }
 }
 
