@@ -63,10 +63,10 @@ bench-peers: $(STAMP)
 
 # the systems behind the adapters in contrib, and the check of every extractor of theirs: about 20 minutes
 PEERS := librosa-onset librosa-beat librosa-chords librosa-key librosa-mfcc opensmile-egemaps opensmile-compare \
-	essentia-onset essentia-beat essentia-key essentia-melodia swift-f0
+	essentia-onset essentia-beat essentia-key essentia-melodia aubio-onset aubio-beat swift-f0
 peers: $(STAMP)
 	$(BIN)/pip install --quiet -c .ci/constraints.txt -e 'contrib/featx-opensmile[peer]' -e 'contrib/featx-essentia[peer]' \
-		-e 'contrib/featx-onnx[peer]'
+		-e 'contrib/featx-onnx[peer]' -e 'contrib/featx-aubio[peer]'
 	set -e; for name in $(PEERS); do $(BIN)/featx check --timeout 1200 $$name; done
 	$(BIN)/featx check --timeout 1200 librosa-pyin --expect 'alignment=clicks have no pitch'
 	$(BIN)/featx weights import basic-pitch $(FEATX_TEST_DATA)/weights/basic_pitch/nmp.onnx

@@ -32,6 +32,7 @@ def features(name: str, y: Any) -> Any:
         return extractor(y, SR)
 
 
+@pytest.mark.slow
 def test_extractor_conforms(standard: Any) -> None:
     check_extractor("featx-essentia:essentia-key")
 

@@ -10,6 +10,7 @@ import pytest
 
 import featx
 from featx import ParameterError
+from featx.testing import check_extractor
 
 SETTINGS = {"module": "fake_hear", "dim": 6}
 SR = 16000
@@ -73,3 +74,8 @@ def test_weights_are_given_to_the_module(tmp_path: Path) -> None:
 def test_wrong_parameters_are_explained(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         featx.open_extractor("hear", params={**SETTINGS, **params})
+
+
+@pytest.mark.slow
+def test_extractor_conforms() -> None:
+    check_extractor("featx-hear:hear", params=SETTINGS)

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from featx.testing import check_extractor
 
 
+@pytest.mark.slow
 def test_extractor_conforms() -> None:
     check_extractor("featx-librosa:librosa-onset")

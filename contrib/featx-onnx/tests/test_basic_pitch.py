@@ -102,6 +102,7 @@ def test_piano_has_its_notes(weights: Path, data_dir: Path) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_extractor_conforms(weights: Path) -> None:
     check_extractor("featx-onnx:basic-pitch", weights=weights)
 

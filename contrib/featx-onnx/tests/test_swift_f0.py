@@ -13,6 +13,7 @@ from featx.errors import PluginError
 from featx.testing import check_extractor
 
 
+@pytest.mark.slow
 def test_extractor_conforms() -> None:
     pytest.importorskip("swift_f0", reason="swift-f0 is not installed")
     check_extractor("featx-onnx:swift-f0")

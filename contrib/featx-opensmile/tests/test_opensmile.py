@@ -13,6 +13,7 @@ from featx.errors import PluginError
 from featx.testing import check_extractor
 
 
+@pytest.mark.slow
 def test_extractor_conforms() -> None:
     pytest.importorskip("opensmile", reason="opensmile is not installed")
     check_extractor("featx-opensmile:opensmile-egemaps")
