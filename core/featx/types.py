@@ -274,6 +274,11 @@ class FeatureSpec:
         """Whether a column holds labels: values are then structured arrays."""
         return any(column.is_label for column in self.columns)
 
+    @property
+    def is_contour(self) -> bool:
+        """Whether it is one frequency per frame, such as the pitch of a voice."""
+        return self.kind == "frames" and self.dim == 1 and self.unit == "Hz"
+
     def aspect(self, notion: str) -> slice:
         """Return the slice of ``notion``, one of the keys of ``aspects``."""
         if notion not in self.aspects:

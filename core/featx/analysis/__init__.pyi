@@ -4,8 +4,10 @@ from .onset import peak_pick as peak_pick
 from .onset import spectral_flux as spectral_flux
 from .onset import superflux as superflux
 from .pitch import yin as yin
+from .pitch import yin_blocks as yin_blocks
 from .pitch import yin_difference as yin_difference
 from .pitch import yin_normalised_difference as yin_normalised_difference
+from .pitch import yin_periods as yin_periods
 from .separation import hpss as hpss
 from .separation import median_filter as median_filter
 from .sequence import link_beats as link_beats

@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.frontend.checks import check_finite, check_waveform, frozen
-from featx.types import FloatArray
+from featx.types import DoubleArray, FloatArray
 
 #: Frames computed together; what they share is computed once.
 _BLOCK = 64
@@ -110,6 +110,41 @@ def yin_normalised_difference(
     return d
 
 
+def yin_blocks(
+    y: FloatArray, *, max_lag: int, win_length: int, hop_length: int, block: int = 8192
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield the normalised difference functions of a long signal, some thousand frames at a time.
+
+    Frame t is centred on sample ``t * hop_length``, and compares ``win_length`` samples with the
+    ``max_lag`` that follow, zeros beyond the ends of the signal.
+
+    Parameters
+    ----------
+    y : float32 array, shape (n_samples,)
+        Mono waveform.
+    max_lag, win_length, hop_length, block : int > 0
+        Samples, and frames at a time.
+
+    Yields
+    ------
+    first : int
+        The number of the first of these frames; there are ``1 + n_samples // hop_length`` in all.
+    d : float32 array, shape (n_frames, max_lag + 1), >= 0
+        As `yin_normalised_difference` returns it.
+    """
+    n_frames, length = 1 + len(y) // hop_length, win_length + max_lag
+    for first in range(0, n_frames, block):
+        last = min(first + block, n_frames) - 1
+        samples = np.zeros((last - first) * hop_length + length, np.float32)
+        start = first * hop_length - length // 2
+        inner = y[max(start, 0) : start + len(samples)]
+        samples[max(-start, 0) :][: len(inner)] = inner
+        yield first, yin_normalised_difference(
+            samples, max_lag=max_lag, frame_length=length, win_length=win_length,
+            hop_length=hop_length, center=False,
+        )  # fmt: skip
+
+
 def yin(
     y: FloatArray,
     *,
@@ -187,6 +222,42 @@ def yin(
     out = np.empty(len(d), np.float32)
     yin_kernel(d, int(sr // fmax), np.float32(trough_threshold), float(sr), out)
     return out
+
+
+def yin_periods(
+    d: FloatArray, *, min_lag: int, trough_threshold: float
+) -> tuple[DoubleArray, FloatArray]:
+    """Return the period of every frame and how aperiodic it is, as the second half of YIN.
+
+    Parameters
+    ----------
+    d : float32 array, shape (n_frames, max_lag + 1)
+        Normalised difference functions.
+    min_lag : int > 0
+        Shortest period in samples, below ``max_lag``.
+    trough_threshold : float > 0
+        The first trough below it is the period; where there is none, the lowest place.
+
+    Returns
+    -------
+    lags : float64 array, shape (n_frames,)
+        In samples, refined by a parabola.
+    aperiodicity : float32 array of the same shape
+        About 0 for tones, about 1 for noise; 1 for silence.
+    """
+    inside = d[:, min_lag:-1]
+    trough = (
+        (inside < trough_threshold)
+        & (inside < d[:, min_lag - 1 : -2])
+        & (inside <= d[:, min_lag + 1 :])
+    )
+    first = np.where(trough.any(axis=1), trough.argmax(axis=1), inside.argmin(axis=1))
+    lags, rows = first + min_lag, np.arange(len(d))
+    before, here, after = (d[rows, lags + k].astype(np.float64) for k in (-1, 0, 1))
+    bend, slope = before + after - 2 * here, 0.5 * (after - before)
+    bent = np.abs(slope) < np.abs(bend)
+    shift = np.divide(slope, bend, out=np.zeros(len(d)), where=bent)
+    return lags - shift, here.astype(np.float32)
 
 
 def _sizes(

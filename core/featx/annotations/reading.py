@@ -178,7 +178,7 @@ def _jams_annotation(annotation: dict[str, Any]) -> Events:
     return Events(
         name=name,
         starts=starts,
-        ends=starts + lengths if spans else None,
+        ends=_array(extras.get("ends", starts + lengths)) if spans else None,
         labels=labels if any(labels) else [],
         frequencies=frequencies,
         confidences=_array(sure) if confident else None,

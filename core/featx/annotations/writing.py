@@ -112,6 +112,8 @@ def jams_annotation(
         extras["name"] = events.name
     if namespace == "tempo":
         extras["confidence"] = events.confidences is not None
+    if events.ends is not None and (events.starts + np.array(lengths) != events.ends).any():
+        extras["ends"] = events.ends.tolist()  # no duration gives them back
     if rest:
         extras["columns"] = {name: np.asarray(column).tolist() for name, column in rest.items()}
     if events.labels and namespace not in _LABELLED:

@@ -33,6 +33,11 @@ def are_notes(spec: FeatureSpec) -> bool:
     return events.frequencies is not None and events.ends is not None
 
 
+def fit_jams(spec: FeatureSpec) -> bool:
+    """Return whether a feature is events or, for ``pitch_contour``, a frequency per frame."""
+    return spec.kind == "events" or spec.is_contour
+
+
 def jams_files(chosen: _Chosen, folder: Path) -> list[Path]:
     """Return the files that `write_jams` writes."""
     return [track_file(folder, track_id, ".jams") for track_id, _ in by_track(chosen)]
@@ -61,8 +66,17 @@ def write_jams(store: Store, chosen: _Chosen, folder: Path) -> list[Path]:
 
 
 def _annotation(view: FeatureView, track_id: str) -> dict[str, Any]:
+    events = (
+        Events(
+            name=view.spec.name,
+            starts=view.times(track_id),
+            frequencies=view[track_id][:, 0],
+        )
+        if view.spec.is_contour
+        else view.events(track_id)
+    )
     return jams_annotation(
-        view.events(track_id),
+        events,
         metadata={
             "version": view.recipe.version,
             "annotation_tools": f"featx {view.recipe.extractor}",

@@ -14,6 +14,7 @@ from featx.store.event_files import (
     AUDACITY,
     LAB,
     are_notes,
+    fit_jams,
     jams_files,
     midi_files,
     write_jams,
@@ -81,7 +82,8 @@ def export(
     format : {'npz', 'csv', 'parquet', 'json', 'jams', 'lab', 'audacity', 'midi', 'projector'}
         Tables hold one row per track (clip), frame or event. ``json`` holds any number of features
         with all that is known of them. ``jams`` and ``midi`` take events,
-        one file per track, and ``midi`` only notes: events with a pitch and an end; ``lab`` and
+        one file per track, and ``midi`` only notes: events with a pitch and an end; ``jams`` also
+        takes frames of one column in Hz, as a pitch contour; ``lab`` and
         ``audacity`` take events, one file per track and feature. ``projector`` takes clip features
         for TensorBoard. Formats that cannot say where a feature comes from, and with which
         licences, shape and units, get a file beside them whose name ends in ``-metadata.json``.
@@ -193,7 +195,15 @@ FORMATS: dict[str, Format] = {
     "csv": Format(".csv", ("clip", "frames", "events"), write_csv),
     "parquet": Format(".parquet", ("clip", "frames", "events"), write_parquet, describes=True),
     "json": Format(".json", ("clip", "frames", "events"), write_json, several=True, describes=True),
-    "jams": Format(".jams", ("events",), write_jams, jams_files, describes=True),
+    "jams": Format(
+        ".jams",
+        ("events", "frames"),
+        write_jams,
+        jams_files,
+        fit_jams,
+        "one column in Hz, if frames",
+        describes=True,
+    ),
     "lab": Format(".lab", ("events",), LAB.write, LAB.files),
     "audacity": Format(".txt", ("events",), AUDACITY.write, AUDACITY.files),
     "midi": Format(".mid", ("events",), write_midi, midi_files, are_notes, "pitch and end"),

@@ -109,3 +109,11 @@ def test_the_threshold_can_be_set():
 def test_noise_has_no_notes():
     y = noise(rng=np.random.default_rng(3), duration=5, sr=SR)
     assert len(featx.open_extractor("singonset")(y, SR)["notes"]) == 0
+
+
+def test_a_note_ends_where_its_activation_falls_below_the_threshold():
+    p = np.zeros((60, 3), np.float32)
+    p[10, 0] = 1.0
+    p[10:50, 1] = np.linspace(1.0, 0.0, 40)
+    ends = [decide(p, threshold=0.3, sounding=level)[0, 1] for level in (0.25, 0.75)]
+    np.testing.assert_allclose(ends, [10 + 39 * 0.75, 10 + 39 * 0.25], atol=0.01)

@@ -154,10 +154,5 @@ def resolve_salonset(params: SalonsetParams, native_sr: int | None) -> Resolved:
     bands = frames_spec(
         "df", SALIENCE_FRONT_END, description="Saliency, averaged over bands and maps"
     )
-    saliency = dataclasses.replace(
-        bands,
-        dim=1,
-        columns=(Column("saliency", "1"),),
-        frame_length=1024 + 2 * 24 * 221,  # the slowest contrast looks 24 frames back
-    )
+    saliency = dataclasses.replace(bands, dim=1, columns=(Column("saliency", "1"),))
     return Resolved(sr=22050, outputs=(ONSETS, saliency), front_ends=(SALIENCE_FRONT_END,))

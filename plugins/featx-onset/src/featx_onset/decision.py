@@ -66,7 +66,7 @@ def _convolve(x: Array, kernel: Array, dilation: int) -> Array:
     return out
 
 
-def decide(p: Array, *, threshold: float, reach: int = 5) -> Array:
+def decide(p: Array, *, threshold: float, reach: int = 5, sounding: float = _SOUNDING) -> Array:
     """Return the notes that activations amount to.
 
     An onset is a peak of the smoothed activation. A note ends where the next begins, or before that
@@ -80,6 +80,8 @@ def decide(p: Array, *, threshold: float, reach: int = 5) -> Array:
         Activation that an onset exceeds.
     reach : int
         Frames to either side that have no higher activation.
+    sounding : float
+        Activation of a sounding note below which it ends.
 
     Returns
     -------
@@ -97,13 +99,13 @@ def decide(p: Array, *, threshold: float, reach: int = 5) -> Array:
     ends = np.empty(len(peaks))
     limits = np.append(starts[1:], len(p))
     for k, peak in enumerate(peaks):
-        ends[k] = min(_fall(p[:, 1], peak, int(np.ceil(limits[k]))), limits[k])
+        ends[k] = min(_fall(p[:, 1], peak, int(np.ceil(limits[k])), sounding), limits[k])
     return np.stack([starts, np.maximum(ends, starts), here], axis=1)
 
 
-def _fall(sounding: Array, first: int, stop: int) -> float:
+def _fall(sounding: Array, first: int, stop: int, threshold: float) -> float:
     """Return where the activation falls too low for the first time since it was high enough."""
-    inside = sounding[first:stop] >= _SOUNDING
+    inside = sounding[first:stop] >= threshold
     if not inside.any():
         return float(stop)
     rise = int(np.argmax(inside))
@@ -112,4 +114,4 @@ def _fall(sounding: Array, first: int, stop: int) -> float:
         return float(stop)
     t = first + rise + int(low[0])
     high, below = float(sounding[t - 1]), float(sounding[t])
-    return t - 1 + (high - _SOUNDING) / (high - below)
+    return t - 1 + (high - threshold) / (high - below)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from featx.analysis import yin_normalised_difference
+from featx.analysis import yin_blocks, yin_periods
 from featx_onset.config import SR
 
 Array = npt.NDArray[Any]
@@ -21,8 +21,6 @@ _WINDOW, _LONGEST = 512, math.ceil(SR / LOWEST)
 _TROUGH = 0.15
 #: Frames with more aperiodicity have no pitch.
 VOICED = 0.3
-#: Frames that are looked at together.
-_BLOCK = 8192
 
 
 def pitch_track(y: Array) -> tuple[Array, Array]:
@@ -40,36 +38,14 @@ def pitch_track(y: Array) -> tuple[Array, Array]:
     aperiodicity : float64 array of the same shape
         About 0 for tones, about 1 for noise; 1 for silence.
     """
-    n_frames = 1 + len(y) // HOP
-    length = _WINDOW + _LONGEST
-    f0, aperiodicity = np.empty((2, n_frames))
-    padded = np.zeros((n_frames - 1) * HOP + length, np.float32)
-    inner = padded[length // 2 :][: len(y)]
-    inner[:] = y[: len(inner)]
-    for first in range(0, n_frames, _BLOCK):
-        last = min(first + _BLOCK, n_frames) - 1
-        d = yin_normalised_difference(
-            padded[first * HOP : last * HOP + length], max_lag=_LONGEST, frame_length=length,
-            win_length=_WINDOW, hop_length=HOP, center=False,
-        )  # fmt: skip
-        f0[first : last + 1], aperiodicity[first : last + 1] = _periods(d)
+    f0, aperiodicity = np.empty((2, 1 + len(y) // HOP))
+    for first, d in yin_blocks(y, max_lag=_LONGEST, win_length=_WINDOW, hop_length=HOP):
+        rows = slice(first, first + len(d))
+        lags, aperiodicity[rows] = yin_periods(
+            d, min_lag=int(SR // HIGHEST), trough_threshold=_TROUGH
+        )
+        f0[rows] = SR / lags
     return f0, aperiodicity
-
-
-def _periods(d: Array) -> tuple[Array, Array]:
-    """Return frequency and depth of the first deep trough of every row, or of the deepest place."""
-    shortest = int(SR // HIGHEST)
-    inside = d[:, shortest:-1]
-    trough = (
-        (inside < _TROUGH) & (inside < d[:, shortest - 1 : -2]) & (inside <= d[:, shortest + 1 :])
-    )
-    first = np.where(trough.any(axis=1), trough.argmax(axis=1), inside.argmin(axis=1))
-    lags, rows = first + shortest, np.arange(len(d))
-    before, here, after = (d[rows, lags + k].astype(np.float64) for k in (-1, 0, 1))
-    bend, slope = before + after - 2 * here, 0.5 * (after - before)
-    bent = np.abs(slope) < np.abs(bend)
-    shift = np.divide(slope, bend, out=np.zeros(len(d)), where=bent)
-    return SR / (lags - shift), here
 
 
 def held_pitch(f0: Array, voiced: Array) -> Array:

@@ -79,7 +79,8 @@ def saliency_map(power: Array) -> Array:
     out = np.zeros(len(power))
     for seconds in _TIMES:
         width = max(1, round(seconds * _RATE))
-        later, earlier = _running_mean(masked, 0, width), _running_mean(masked, -2 * width, 0)
+        # one frame back: an analysis window holds a sound before its centre does
+        later, earlier = _running_mean(masked, -1, width - 1), _running_mean(masked, -2 * width, 0)
         rise = np.maximum(later - earlier, 0)
         for bands in _BANDS:
             sides = _running_mean(rise.T, -2 * bands, 2 * bands + 1).T

@@ -136,7 +136,9 @@ def command(
     named = {name.rpartition(".")[0] for name in (*features, *over)}
     for plugin, values in extracted.items():
         if plugin not in named:
-            _add_extracted(values, f"{plugin}.{_first(values)}", panels, events)
+            name = _first(values)
+            place = lines if values.specs[name].is_contour else panels
+            _add_extracted(values, f"{plugin}.{name}", place, events)
     for names, target in ((features, panels), (over, lines)):
         for name in names:
             plugin = name.rpartition(".")[0]
