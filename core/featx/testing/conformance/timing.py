@@ -156,11 +156,11 @@ def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *
     change: DoubleArray = np.linalg.norm(difference - np.median(difference, axis=0), axis=1)
     centres: DoubleArray = float(spec.first) + float(hop) * np.arange(len(change), dtype=float)
     errors = np.array([_error(change, centres, position, spec, n) for position in positions])
-    seen = errors[np.isfinite(errors)]
-    if len(seen) < _FEWEST:
+    seen = np.isfinite(errors)
+    if seen.sum() < _FEWEST:
         return f"{spec.name} does not answer to single clicks"
     allowed = _SHARE * length
-    late, drift = float(np.median(seen)), float(seen[-2:].mean() - seen[:2].mean())
+    late, drift = float(np.median(errors[seen])), _drift(np.array(positions)[seen], errors[seen])
     if abs(drift) > allowed:
         raise CheckFailed(
             f"{spec.name}: frames must keep step with the sound, but over {n / sr:.0f} s they move "
@@ -173,6 +173,16 @@ def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *
             f"{1000 * length / sr:.0f} ms). Is first ({spec.first} samples) the centre of frame 0?"
         )
     return ""
+
+
+def _drift(positions: AnyArray, errors: DoubleArray) -> float:
+    """Return by how much errors grow from the first click to the last, in samples.
+
+    The median of the slopes between all pairs, which single odd answers do not move (Theil, Sen).
+    """
+    first, second = np.triu_indices(len(errors), 1)
+    slopes = (errors[second] - errors[first]) / (positions[second] - positions[first])
+    return float(np.median(slopes) * (positions[-1] - positions[0]))
 
 
 def _error(
