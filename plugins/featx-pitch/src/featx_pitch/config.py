@@ -77,7 +77,9 @@ class CrepeParams(PitchParams):
         "viterbi", "The best path through the frames, or the highest bin of each.",
         choices=("viterbi", "argmax"),
     )  # fmt: skip
-    voicing: float = param(0.5, "Confidence from which a frame is voiced, 0..1.", ge=0, le=1)
+    voicing: float = param(
+        0.5, "Activation at the pitch from which a frame is voiced, 0..1.", ge=0, le=1
+    )
 
 
 NOTES = FeatureSpec(
@@ -138,7 +140,7 @@ def resolve_pyin(params: PyinParams, native_sr: int | None) -> Resolved:  # noqa
 def resolve_crepe(params: CrepeParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``crepe`` needs and gives."""
     outputs = (
-        *_outputs(CREPE_FRAME, "Activation of the network at the pitch, 0..1."),
+        *_outputs(CREPE_FRAME, "Highest activation of the network, 0..1."),
         _frames(
             "activation", length=CREPE_FRAME, dim=CREPE_BINS,
             description="Activation of 360 bins of 20 cents from 31.7 Hz on.",

@@ -93,6 +93,7 @@ class CrepeExtractor(NetworkExtractor):
         levels = frame_levels(np.asarray(track.y))
         loud, n = audible(levels), len(frames)
         pitch, confidence = np.empty((2, n))
+        voiced = np.empty(n, np.bool_)
         others: dict[str, list[Array]] = {name: [] for name in ("activation", "embedding")}
         path = PiecewisePath(self._transitions)
         done, logits = 0, np.empty((0, CREPE_BINS), np.float32)
@@ -107,7 +108,12 @@ class CrepeExtractor(NetworkExtractor):
             bins = self._bins(logits, path, final=last == n)
             activation = 1.0 / (1.0 + np.exp(-logits[: len(bins)]))
             rows = slice(done, done + len(bins))
-            pitch[rows], confidence[rows] = frequencies(activation, bins)
+            on_path, strength = frequencies(activation, bins)
+            # the path through frames without a pitch depends on what is far away
+            own = activation[:, self._range].argmax(axis=1) + self._range.start
+            local, confidence[rows] = frequencies(activation, own)
+            voiced[rows] = strength >= self.context.params.voicing
+            pitch[rows] = np.where(voiced[rows], on_path, local)
             done, logits = rows.stop, logits[len(bins) :]
             if "activation" in wanted:
                 others["activation"].append(activation)
@@ -115,9 +121,7 @@ class CrepeExtractor(NetworkExtractor):
                 others["embedding"].append(outputs["embedding"])
         params = self.context.params
         confidence *= loud
-        found = PitchTrack(
-            np.clip(pitch, params.fmin, params.fmax), confidence >= params.voicing, confidence
-        )
+        found = PitchTrack(np.clip(pitch, params.fmin, params.fmax), voiced & loud, confidence)
         joined = {name: np.concatenate(parts) for name, parts in others.items() if parts}
         return features_of(found, levels, track.duration, wanted, params.shortest, joined)
 
