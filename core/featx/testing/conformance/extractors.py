@@ -377,7 +377,7 @@ class _Battery:
         changes += ["the random state of torch (read or reseeded)"] * drawn
         if changes:
             raise CheckFailed(
-                "global state must not change, but the extractor changes {listed(changes[:5])}. "
+                f"global state must not change, but the extractor changes {listed(changes[:5])}. "
                 "Use a separate generator for random numbers."
             )
 
