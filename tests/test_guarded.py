@@ -287,6 +287,7 @@ ALONE = {
     "train": ["train", "--help"],
     "weights": ["weights", "list"],
     "new": ["new", "shadowed", "--dir", "{out}"],
+    "env": ["env", "list"],
 }
 _RUN = """
 import json, sys

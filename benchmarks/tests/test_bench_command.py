@@ -104,7 +104,7 @@ def test_retrieval_leaves_out_the_own_song(tones, tmp_path):
     store, manifest = tones
     run("retrieval", store, "-m", manifest, "--features", "mfcc", "--label", "song",
         "-o", tmp_path / "a.json")  # fmt: skip
-    with pytest.raises(ParameterError, match="queries"):
+    with pytest.raises(ParameterError, match="at least one query"):
         run("retrieval", store, "-m", manifest, "--features", "mfcc", "--label", "song",
             "--exclude", "song")  # fmt: skip
 

@@ -127,7 +127,7 @@ def external_storage(file: h5py.File) -> None:
         (other_head, "has the unknown array 'dense_1/dense_1/kernel:0'"),
         (external_link, "bias:0' is a link"),
         (soft_link, "'model_weights' is a link"),
-        (external_storage, "lies in other files"),
+        (external_storage, "is in other files"),
     ],
 )
 def test_another_file_is_refused(

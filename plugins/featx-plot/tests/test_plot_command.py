@@ -218,7 +218,7 @@ def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) ->
         ("toy.nothing", "nothing"),
         ("mfcc.frames", "mfcc"),
         ("toy.pair:middle", "centre, level"),
-        ("toy.beats:nonsense", "columns must be left out of an events feature"),
+        ("toy.beats:nonsense", "columns must be omitted for an events feature"),
     ],
 )
 def test_features_that_cannot_be_drawn_are_explained(

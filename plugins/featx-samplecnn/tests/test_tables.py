@@ -232,8 +232,14 @@ def test_table_3_4_lists_eight_models_of_one_rate() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "rese-2-multi", "widths": "code"}, "widths and first_padding must be left"),
-        ({"model": "rese-2-multi", "first_padding": True}, "widths and first_padding must be left"),
+        (
+            {"model": "rese-2-multi", "widths": "code"},
+            "widths and first_padding must have their defaults",
+        ),
+        (
+            {"model": "rese-2-multi", "first_padding": True},
+            "widths and first_padding must have their defaults",
+        ),
         ({"model": "mel-729-729", "first_padding": True}, "first_padding must be false for 'mel"),
         ({"model": "raw-729-243", "first_padding": True}, "first_padding must be false for 'raw"),
     ],

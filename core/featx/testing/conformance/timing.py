@@ -160,8 +160,8 @@ def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *
     if seen.sum() < _FEWEST:
         return f"{spec.name} does not answer to single clicks"
     allowed = _SHARE * length
-    late, drift = float(np.median(errors[seen])), _drift(np.array(positions)[seen], errors[seen])
-    if abs(drift) > allowed:
+    late, (drift, scatter) = float(np.median(errors[seen])), _drift(positions, errors)
+    if abs(drift) > allowed + scatter:
         raise CheckFailed(
             f"{spec.name}: frames must keep step with the sound, but over {n / sr:.0f} s they move "
             f"by {1000 * drift / sr:+.0f} ms against it. Is hop ({hop} samples) right?"
@@ -175,14 +175,20 @@ def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *
     return ""
 
 
-def _drift(positions: AnyArray, errors: DoubleArray) -> float:
-    """Return by how much errors grow from the first click to the last, in samples.
+def _drift(positions: list[int], errors: DoubleArray) -> tuple[float, float]:
+    """Return by how much errors grow from the first click to the last, and how they scatter.
 
-    The median of the slopes between all pairs, which single odd answers do not move (Theil, Sen).
+    Both in samples. The growth is the median of the slopes between all pairs, which single odd
+    answers do not move (Theil, Sen); the scatter is 1.48 times the median deviation from the line,
+    which is the standard error of the growth over twelve clicks.
     """
-    first, second = np.triu_indices(len(errors), 1)
-    slopes = (errors[second] - errors[first]) / (positions[second] - positions[first])
-    return float(np.median(slopes) * (positions[-1] - positions[0]))
+    seen = np.isfinite(errors)
+    places, found = np.array(positions, np.float64)[seen], errors[seen]
+    first, second = np.triu_indices(len(found), 1)
+    slope = float(np.median((found[second] - found[first]) / (places[second] - places[first])))
+    rest = found - slope * places
+    scatter = 1.48 * float(np.median(np.abs(rest - np.median(rest))))
+    return slope * float(places[-1] - places[0]), scatter
 
 
 def _error(
