@@ -123,7 +123,7 @@ def run_table(
                 for name, spec in tasks.items()
             },
             "competitors": {entry.text: entry.slug for entry in entries},
-            **table.licences(entries),
+            **table.licences(),
             "machine": machine(),
             "featx": featx.__version__,
             "jobs": table.jobs,
@@ -145,6 +145,8 @@ class _Table:
     meter: Meter | None
     done: int = 0
     manifests: dict[str, str] = field(default_factory=dict)
+    #: The members of every entry, or why it cannot take part.
+    prepared: dict[str, list[PreparedExtractor] | str] = field(default_factory=dict)
 
     def report(self, text: str) -> None:
         """Say what is being computed."""
@@ -155,8 +157,8 @@ class _Table:
         """Measure costs, then cell by cell, one data set after the other."""
         if self.meter is not None:
             self.meter.begin(len(self.tasks) * len(entries))
-        prepared = {entry.text: self._prepare(entry) for entry in entries}
-        self._measure_costs(entries, prepared)
+        self.prepared = {entry.text: self._prepare(entry) for entry in entries}
+        self._measure_costs(entries)
         places = dict.fromkeys(spec.data for spec in self.tasks.values())
         for place in places:
             self.report(f"data of {place.rpartition(':')[2]}")
@@ -166,19 +168,18 @@ class _Table:
             for entry in entries:
                 for name, spec in chosen.items():
                     self.report(f"{entry.text} on {name}")
-                    cell = self._cell(name, spec, entry, prepared[entry.text], dataset)
+                    cell = self._cell(name, spec, entry, self.prepared[entry.text], dataset)
                     self.results.save_cell(entry.slug, cell)
                     self.done += 1
 
-    def licences(self, entries: Sequence[Entry]) -> dict[str, dict[str, str]]:
+    def licences(self) -> dict[str, dict[str, str]]:
         """Return ``licences`` and ``weights``, the licences of code and of weights, by entry."""
         code, weights = {}, {}
-        for entry in entries:
-            members = self._prepare(entry)
+        for text, members in self.prepared.items():
             if isinstance(members, str):
                 continue
-            code[entry.text] = _joined(member.spec.licence for member in members)
-            weights[entry.text] = _joined(
+            code[text] = _joined(member.spec.licence for member in members)
+            weights[text] = _joined(
                 member.spec.weights.licence
                 for member in members
                 if member.spec.weights is not None and member.weights
@@ -192,14 +193,12 @@ class _Table:
         except FeatxError as error:
             return str(error)
 
-    def _measure_costs(
-        self, entries: Sequence[Entry], prepared: Mapping[str, list[PreparedExtractor] | str]
-    ) -> None:
+    def _measure_costs(self, entries: Sequence[Entry]) -> None:
         """Measure those whose recipe or machine differs from that of a stored cost."""
         here = machine()
         jobs, keys = {}, {}
         for entry in entries:
-            members = prepared[entry.text]
+            members = self.prepared[entry.text]
             if isinstance(members, str):
                 continue
             key = _hash({"recipes": [m.recipe.id for m in members], "machine": here})
