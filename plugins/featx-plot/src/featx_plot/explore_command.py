@@ -17,6 +17,7 @@ from featx.commands import (
     split_names,
 )
 from featx.errors import ParameterError, listed
+from featx_plot.map_command import projection_options
 
 if TYPE_CHECKING:
     from featx.store import Store
@@ -56,21 +57,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Table whose columns can be coloured by, too.",
 )
-@click.option(
-    "--method",
-    type=click.Choice(["tsne", "umap", "pca"]),
-    default="tsne",
-    show_default=True,
-    help="Projection into the plane.",
-)
-@click.option(
-    "--perplexity",
-    type=click.FloatRange(min=1),
-    default=30.0,
-    show_default=True,
-    help="Number of neighbours that the projection considers.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@projection_options
 @click.option(
     "--embed-audio",
     "preview",

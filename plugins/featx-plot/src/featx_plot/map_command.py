@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +15,32 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from featx.store import Store
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def projection_options(function: Decorated) -> Decorated:
+    """Add ``--method``, ``--perplexity`` and ``--seed``: how vectors become points of a plane."""
+    options = [
+        click.option(
+            "--method",
+            type=click.Choice(["tsne", "umap", "pca"]),
+            default="tsne",
+            show_default=True,
+            help="Projection into the plane.",
+        ),
+        click.option(
+            "--perplexity",
+            type=click.FloatRange(min=1),
+            default=30.0,
+            show_default=True,
+            help="Number of neighbours that the projection considers.",
+        ),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 @click.command("map")
@@ -42,21 +69,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read the column from this file instead of the store.",
 )
-@click.option(
-    "--method",
-    type=click.Choice(["tsne", "umap", "pca"]),
-    default="tsne",
-    show_default=True,
-    help="Projection into the plane.",
-)
-@click.option(
-    "--perplexity",
-    type=click.FloatRange(min=1),
-    default=30.0,
-    show_default=True,
-    help="Number of neighbours that the projection considers.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@projection_options
 @click.option("--labels", is_flag=True, help="Label points with track ids.")
 @click.option(
     "-o",
