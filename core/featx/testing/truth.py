@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,13 +193,13 @@ def read_truth(path: Path) -> Truth:
     notes = [
         Note(
             onset=item["time"],
-            offset=item["time"] + item["duration"],
+            offset=end,
             pitch=item["value"],
             velocity=item["confidence"],
             instrument=annotation["sandbox"]["instrument"],
         )
         for annotation in found.get("note_midi", [])
-        for item in annotation["data"]
+        for item, end in _with_ends(annotation)
     ]
     meta = document["file_metadata"]
     return Truth(
@@ -212,8 +212,8 @@ def read_truth(path: Path) -> Truth:
         downbeats=np.array([item["time"] for item in beats if item["value"] == 1]),
         onsets=np.array([item["time"] for item in found["onset"][0]["data"]]),
         chords=tuple(
-            Chord(start=item["time"], end=item["time"] + item["duration"], label=item["value"])
-            for item in found["chord"][0]["data"]
+            Chord(start=item["time"], end=end, label=item["value"])
+            for item, end in _with_ends(found["chord"][0])
         ),
         notes=tuple(sorted(notes, key=lambda note: (note.onset, note.pitch))),
         hits=tuple(
@@ -221,10 +221,17 @@ def read_truth(path: Path) -> Truth:
             for item in found.get("tag_open", [{"data": []}])[0]["data"]
         ),
         sections=tuple(
-            Section(start=item["time"], end=item["time"] + item["duration"], label=item["value"])
-            for item in found["segment_open"][0]["data"]
+            Section(start=item["time"], end=end, label=item["value"])
+            for item, end in _with_ends(found["segment_open"][0])
         ),
     )
+
+
+def _with_ends(annotation: dict[str, Any]) -> Iterable[tuple[dict[str, Any], float]]:
+    """Return the items with their ends, exact also where no duration gives an end back."""
+    items = annotation["data"]
+    written = annotation["sandbox"].get("featx", {}).get("ends")
+    return zip(items, written or [item["time"] + item["duration"] for item in items], strict=True)
 
 
 def _group(namespace: str, *, name: str = "", **fields: Any) -> Events:
