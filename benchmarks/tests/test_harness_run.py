@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_misbehaving_competitors_spoil_only_their_own_cells(site, tmp_path):
     bad = {deed: f"levels:deed={deed}" for deed in ("crash", "hang", "eat")}
     table = run(tmp_path / "out", "levels", *bad.values(), "levels:deed=raise", "no-such")
     rows = {row.competitor: row for row in table.rows("same-tone")}
-    assert rows["levels"].status == "ok"
+    assert rows["levels"].status == "ok", rows["levels"].reason
     assert rows["levels"].value == 1.0
     assert rows["levels"].speed > 1
     for deed, cause in (("crash", "crash"), ("hang", "timeout"), ("eat", "memory")):
@@ -267,12 +268,14 @@ def test_page_holds_text_as_data_and_asks_nothing_of_the_network(site, tmp_path)
 def test_competitor_is_read(text, extractor, feature, params, weights):
     (member,) = parse_competitor(text).members
     read = (member.extractor, member.feature, member.params, member.weights)
-    assert read == (extractor, feature, params, weights)
+    # environments run in folders of their own
+    assert read == (extractor, feature, params, weights and str(Path(weights).absolute()))
+    assert not member.environment
 
 
-@pytest.mark.parametrize("text", ["", "mfcc:", "mfcc+", "mfcc:n_mfcc=3:x"])
+@pytest.mark.parametrize("text", ["", "mfcc:", "mfcc+", "mfcc:n_mfcc=3:x", "old/"])
 def test_wrong_competitor_is_refused(text):
-    with pytest.raises(Exception, match=r"a competitor must be EXTRACTOR"):
+    with pytest.raises(Exception, match=r"a competitor must be \[ENVIRONMENT/\]EXTRACTOR"):
         parse_competitor(text)
 
 
