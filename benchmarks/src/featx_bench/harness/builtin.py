@@ -9,7 +9,7 @@ _DATA = "featx_bench.harness.datasets"
 
 @hookimpl
 def featx_bench_tasks() -> list[TaskSpec]:
-    """Return the tasks on real recordings, then those on rendered music."""
+    """Return the tasks on real recordings, on rendered music, and on sets that users own."""
     return [
         TaskSpec(
             name="composers",
@@ -169,4 +169,41 @@ def featx_bench_tasks() -> list[TaskSpec]:
             protocol="keys",
             metric="weighted",
         ),
+        *_of_public_sets(),
     ]
+
+
+#: Name, summary, protocol, metric, options; the set is the name up to the last hyphen.
+_PUBLIC = (
+    ("gtzan-genres", "Genres of GTZAN, fault-filtered split", "probe", "softmax", "genre"),
+    ("magnatagatune-tags", "50 tags of MagnaTagATune by prototypes", "tagging", "ROC-AUC", ""),
+    ("fma-genres", "Top genres of FMA in the published split", "probe", "softmax", "genre"),
+    ("fma-artists", "Tracks of the same artist in FMA", "retrieval", "MAP", "artist"),
+    ("ballroom-beats", "Beats of Ballroom", "beats", "F", ""),
+    ("giantsteps-key-keys", "Keys of GiantSteps", "keys", "weighted", ""),
+    ("giantsteps-tempo-tempi", "Tempi of GiantSteps, second version", "tempo", "Acc1", ""),
+    ("guitarset-notes", "Notes of GuitarSet", "notes", "COnP F", ""),
+    ("guitarset-beats", "Beats of GuitarSet", "beats", "F", ""),
+    ("guitarset-chords", "Chords of GuitarSet", "chords", "majmin", ""),
+    ("vocadito-notes", "Notes of solo singing in vocadito", "notes", "COnP F", ""),
+    ("vocadito-pitch", "Pitch of solo singing in vocadito", "pitch", "RPA", ""),
+)
+
+
+def _of_public_sets() -> list[TaskSpec]:
+    """Return the tasks on sets that 'featx bench prepare' reads."""
+    tasks = []
+    for name, summary, protocol, metric, label in _PUBLIC:
+        needs = name.rpartition("-")[0]
+        tasks.append(
+            TaskSpec(
+                name=name,
+                summary=summary,
+                data=f"{_DATA}:{needs.replace('-', '_')}",
+                protocol=protocol,
+                metric=metric,
+                options={"label": label} if label else {},
+                needs=needs,
+            )
+        )
+    return tasks

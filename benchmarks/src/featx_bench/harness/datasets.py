@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from featx.annotations import midi_to_hz
 from featx.folders import replacing
 from featx.manifest import ManifestRow, read_manifest
 from featx_bench.harness.specs import MissingDataError, Sources
+from featx_bench.sets import prepared_manifest
 
 # Sizes are chosen so that all tasks with all installed extractors take less than an hour.
 #: (artists to train by, to validate, to test), songs of each, seconds of each.
@@ -159,6 +160,31 @@ def game_music(sources: Sources) -> Path:
         cut = _excerpt(sources, "game-music-test", audio, offset, offset + _COMPOSER_SECONDS)
         rows.append({**_row(row), "path": str(cut)})
     return _write(sources, "game-music-test", rows)
+
+
+def _prepared(name: str) -> Callable[[Sources], Path]:
+    """Return a function that gives the manifest of a set that the user has prepared."""
+
+    def read(sources: Sources) -> Path:
+        manifest = prepared_manifest(name, sources.work)
+        if not manifest.is_file():
+            raise MissingDataError(
+                f"the set {name!r} must be prepared first. Run: featx bench prepare {name} FOLDER "
+                f"-o {sources.work.parent}"
+            )
+        return manifest
+
+    return read
+
+
+gtzan = _prepared("gtzan")
+magnatagatune = _prepared("magnatagatune")
+fma = _prepared("fma")
+ballroom = _prepared("ballroom")
+giantsteps_key = _prepared("giantsteps-key")
+giantsteps_tempo = _prepared("giantsteps-tempo")
+guitarset = _prepared("guitarset")
+vocadito = _prepared("vocadito")
 
 
 def _listed(sources: Sources, *prefixes: str) -> Iterator[ManifestRow]:
