@@ -127,6 +127,8 @@ def test_misbehaving_competitors_spoil_only_their_own_cells(site, tmp_path):
     assert rows["levels"].status == "ok", rows["levels"].reason
     assert rows["levels"].value == 1.0
     assert rows["levels"].speed > 1
+    assert rows["levels"].all_cores > 1
+    assert rows["levels"].licence == "MIT"
     for deed, cause in (("crash", "crash"), ("hang", "timeout"), ("eat", "memory")):
         assert rows[bad[deed]].status == "failed"
         assert rows[bad[deed]].reason.startswith(cause)
@@ -236,6 +238,15 @@ def test_files_hold_the_table(site, tmp_path):
     assert table[0].startswith("task,competitor,status,metric,value,low,high")
     assert table[1].startswith("same-tone,levels,ok,MAP,1.0,")
     assert "| levels" in (tmp_path / "out/table.md").read_text()
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n<!-- featx bench: begin -->\nold\n<!-- featx bench: end -->\nrest\n")
+    words = ["show", "-o", str(tmp_path / "out"), "--into", str(page)]
+    assert CliRunner().invoke(command, words).exit_code == 0
+    text = page.read_text()
+    assert text.startswith("# Title\n<!-- featx bench: begin -->\n\n2")
+    assert text.endswith("<!-- featx bench: end -->\nrest\n")
+    assert "old" not in text
+    assert "| levels | 1.000" in " ".join(text.split())
 
 
 def test_page_holds_text_as_data_and_asks_nothing_of_the_network(site, tmp_path):

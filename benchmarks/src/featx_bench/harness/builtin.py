@@ -13,7 +13,7 @@ def featx_bench_tasks() -> list[TaskSpec]:
     return [
         TaskSpec(
             name="composers",
-            summary="Game music of the same composer (real, 12 composers kept apart)",
+            summary="Game music of the same composer (real, composers kept apart)",
             data=f"{_DATA}:game_music",
             protocol="retrieval",
             metric="MAP",
@@ -89,14 +89,14 @@ def featx_bench_tasks() -> list[TaskSpec]:
         ),
         TaskSpec(
             name="singing-onsets",
-            summary="Onsets of 66 recordings of solo singing (real)",
+            summary="Onsets at the beginning of 66 recordings of solo singing (real)",
             data=f"{_DATA}:singing",
             protocol="onsets",
             metric="F 50 ms",
         ),
         TaskSpec(
             name="singing-notes",
-            summary="Notes of 66 recordings of solo singing (real)",
+            summary="Notes at the beginning of 66 recordings of solo singing (real)",
             data=f"{_DATA}:singing",
             protocol="notes",
             metric="COnP F",
@@ -115,6 +115,14 @@ def featx_bench_tasks() -> list[TaskSpec]:
             protocol="retrieval",
             metric="MAP",
             options={"label": "artist", "exclude": "album", "cluster": "artist"},
+        ),
+        TaskSpec(
+            name="rendered-holdout",
+            summary="A clip of the same virtual artist against four of others, other albums",
+            data=f"{_DATA}:rendered",
+            protocol="holdout",
+            metric="hold-out",
+            options={"concept": "artist", "exclude": "album", "cluster": "artist"},
         ),
         TaskSpec(
             name="rendered-tags",
@@ -150,21 +158,21 @@ def featx_bench_tasks() -> list[TaskSpec]:
         ),
         TaskSpec(
             name="rendered-beats",
-            summary="Beats of 40 rendered songs",
+            summary="Beats of 36 rendered songs",
             data=f"{_DATA}:rendered_test",
             protocol="beats",
             metric="F",
         ),
         TaskSpec(
             name="rendered-chords",
-            summary="Chords of 40 rendered songs",
+            summary="Chords of 36 rendered songs",
             data=f"{_DATA}:rendered_test",
             protocol="chords",
             metric="majmin",
         ),
         TaskSpec(
             name="rendered-keys",
-            summary="Keys of 40 rendered songs",
+            summary="Keys of 36 rendered songs",
             data=f"{_DATA}:rendered_test",
             protocol="keys",
             metric="weighted",

@@ -180,15 +180,22 @@ def prepare_command(
 
 @click.command("show")
 @click.argument("names", metavar="[TASK]...", nargs=-1)
+@click.option(
+    "--into",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write the table into a Markdown file, between its two marks 'featx bench'.",
+)
 @_OUT
 @json_option
-def show_command(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
+def show_command(names: tuple[str, ...], into: Path | None, folder: Path, as_json: bool) -> None:
     """Show results that 'featx bench run' has stored, and write the page again."""
     from featx_bench.harness.cells import Results
     from featx_bench.harness.page import write_page
-    from featx_bench.harness.tables import read_table
+    from featx_bench.harness.tables import read_table, write_into
 
     table = read_table(Results(folder)).only(names)
+    if into is not None:
+        write_into(into, table)
     if as_json:
         echo_json(table.to_json())
         return
