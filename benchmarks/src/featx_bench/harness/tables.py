@@ -198,7 +198,8 @@ class Table:
         columns = [
             "task", "competitor", "status", "metric", "value", "low", "high", "n", "chance",
             "difference_to_best", "difference_low", "difference_high", "speed", "all_cores",
-            "start_up", "peak", "bytes_per_track", "failed", "weights", "licence", "command", "reason",
+            "start_up", "peak", "bytes_per_track", "failed", "weights", "licence", "command",
+            "reason",
         ]  # fmt: skip
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
