@@ -149,8 +149,8 @@ MIRDATA = {
                     "annotations": [
                         {
                             "data": [
-                                {"time": 0, "duration": 1, "value": 70.0, "confidence": 0.2},
-                                {"time": 0, "duration": 1, "value": 140.0, "confidence": 0.8},
+                                {"time": 0.0, "duration": 30.0, "value": 70.0, "confidence": 0.2},
+                                {"time": 0.0, "duration": 30.0, "value": 140.0, "confidence": 0.8},
                             ]
                         }
                     ]
