@@ -41,6 +41,11 @@ EXTRACTORS = """
         return Resolved(sr=8000, outputs=(SPEC,))
 
     class Levels(Extractor):
+        def open(self, context):
+            super().open(context)
+            if context.params.deed == "lack":
+                import no_such_library
+
         def extract(self, tracks):
             return [self._one(track.y, self.context.params.deed) for track in tracks]
 
@@ -122,7 +127,14 @@ def run(folder, *competitors, **more):
 
 def test_misbehaving_competitors_spoil_only_their_own_cells(site, tmp_path):
     bad = {deed: f"levels:deed={deed}" for deed in ("crash", "hang", "eat")}
-    table = run(tmp_path / "out", "levels", *bad.values(), "levels:deed=raise", "no-such")
+    table = run(
+        tmp_path / "out",
+        "levels",
+        *bad.values(),
+        "levels:deed=raise",
+        "levels:deed=lack",
+        "no-such",
+    )
     rows = {row.competitor: row for row in table.rows("same-tone")}
     assert rows["levels"].status == "ok", rows["levels"].reason
     assert rows["levels"].value == 1.0
@@ -134,6 +146,8 @@ def test_misbehaving_competitors_spoil_only_their_own_cells(site, tmp_path):
         assert rows[bad[deed]].reason.startswith(cause)
     assert rows["levels:deed=raise"].status == "partial"
     assert rows["levels:deed=raise"].failed == 1
+    assert rows["levels:deed=lack"].status == "skipped"
+    assert "no_such_library" in rows["levels:deed=lack"].reason
     assert rows["no-such"].status == "skipped"
     assert "no-such" in rows["no-such"].reason
 

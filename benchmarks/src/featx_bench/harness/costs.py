@@ -85,7 +85,7 @@ def measure_costs(
         processes), ``speed`` (seconds of
         music per second of processor time; the median over rounds), ``all_cores`` (seconds of music
         of all processes per second of the clock; the better of two rounds) and ``peak`` (bytes
-        resident); or ``status`` (crash, timeout, memory, error) and ``reason``.
+        resident); or ``status`` (crash, timeout, memory, error, unopened) and ``reason``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     waveform = folder / "waveform.npy"
@@ -161,8 +161,8 @@ class _Competing:
         }
         child.send(Request(values=job), seconds=self.timeout)
         answer = child.receive(seconds=self.timeout).values
-        if "error" in answer:
-            self.failure = {"status": "error", "reason": answer["error"]}
+        if "status" in answer:
+            self.failure = dict(answer)
             return
         self.starts.append(time.monotonic() - began)
         self.children.append(child)

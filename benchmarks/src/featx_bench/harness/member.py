@@ -69,7 +69,7 @@ def answer(channel: Channel) -> None:
 def measure(channel: Channel) -> None:
     """Open extractors, extract once, then as often as asked; answers with seconds and memory.
 
-    An exception of an extractor is an answer as well: ``error``.
+    An exception of an extractor is an answer as well: ``status`` (unopened, error) and ``reason``.
     """
     import numpy as np
 
@@ -78,6 +78,7 @@ def measure(channel: Channel) -> None:
     job = channel.wait(Request).values
     sr, seconds = job["sr"], job["seconds"]
     y = np.load(job["waveform"])
+    step = "unopened"
     try:
         opened: list[Any] = [
             featx.open_extractor(
@@ -88,9 +89,11 @@ def measure(channel: Channel) -> None:
             )
             for member in job["members"]
         ]
+        step = "error"
         _extract(opened, y[: int(seconds * sr / 10)], sr)
     except Exception as error:  # of a plugin, which may raise anything; it is reported
-        channel.send(Answer(values={"error": f"{type(error).__name__}: {error}"}))
+        reason = f"{type(error).__name__}: {error}"
+        channel.send(Answer(values={"status": step, "reason": reason}))
         return
     channel.send(Answer(values={}, last=False))
     for number in range(job["rounds"]):

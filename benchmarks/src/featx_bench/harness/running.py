@@ -354,6 +354,8 @@ class _Table:
         if "speed" not in cost:
             if cost["status"] == "error":  # it may do better with the tracks of the task
                 return None
+            if cost["status"] == "unopened":  # what it needs is not installed
+                return "skipped", cost["reason"]
             return "failed", f"{cost['status']}: {cost['reason']}"
         expected = dataset.seconds / cost["speed"] / self.jobs
         if expected > self.limits.cell:
