@@ -86,10 +86,10 @@ class PartTable:
 
     def rows(self, estimate: Estimate) -> list[dict[str, int | float | None]]:
         """Return number, files, files to do and seconds of every part; None for unknown seconds."""
-        total, seconds = estimate.audio, estimate.seconds
-        known = total is not None and seconds is not None
+        seconds = estimate.seconds if estimate.audio else None  # those of all parts
         shares = [
-            seconds * (audio or 0.0) / total if known and total else None for audio in self._audio
+            None if seconds is None or audio is None else seconds * audio / (estimate.audio or 1.0)
+            for audio in self._audio
         ]
         numbers = range(1, len(self._files) + 1)
         return [

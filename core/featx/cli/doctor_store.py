@@ -34,7 +34,7 @@ def examine_store(store: Path) -> Iterator[Finding]:
     yield from _damage(report, is_folder=is_folder)
     if is_folder:
         holders = lock_holders(store)
-        yield from map(_lock, holders or [None])
+        yield from map(_lock, holders) if holders else [_lock(None)]
         yield from _leftovers(store, report, in_use=any(holder["held"] for holder in holders))
         yield _space(store)
     yield from _tracks(store, report, gone)

@@ -10,14 +10,14 @@ from featx.store.records import encode_text
 
 
 class Part(NamedTuple):
-    """One of ``count`` parts; ``number`` counts from 1.
+    """One of ``total`` parts; ``number`` counts from 1.
 
     A hash of its id decides to which part a track belongs. It is the same on every machine, and
     does not depend on which other tracks there are.
     """
 
     number: int
-    count: int
+    total: int
 
     @classmethod
     def parse(cls, text: str) -> Part:
@@ -29,17 +29,17 @@ class Part(NamedTuple):
 
     @classmethod
     def checked(cls, part: tuple[int, int]) -> Part:
-        """Return ``(number, count)`` as a part; numbers out of range raise `ParameterError`."""
-        number, count = part
-        if not 1 <= number <= count:
+        """Return ``(number, total)`` as a part; numbers out of range raise `ParameterError`."""
+        number, total = part
+        if not 1 <= number <= total:
             raise ParameterError(
-                f"part must be from 1/{count} to {count}/{count}, got {number}/{count}."
+                f"part must be from 1/{total} to {total}/{total}, got {number}/{total}."
             )
-        return cls(number, count)
+        return cls(number, total)
 
     def holds(self, track_id: str) -> bool:
         """Return whether a track belongs to this part."""
-        return part_of(track_id, self.count) == self.number
+        return part_of(track_id, self.total) == self.number
 
 
 def part_of(track_id: str, count: int) -> int:
