@@ -179,7 +179,8 @@ def test_a_level_makes_quieter_copies_equal_and_is_part_of_the_recipe(
             assert np.array_equal(cheap.file(path)["stats"], stored)
             assert cheap.file(copies / path.name)["stats"] == pytest.approx(stored, rel=1e-5)
     (found,) = featx.search(store, str(copies / "0000.wav"), extractor="cheap", k=1, exclude=())
-    assert found.track_id.endswith("0000.wav") and found.distance < 1e-6
+    assert found.track_id.endswith("0000.wav")
+    assert found.distance < 1e-6
     assert "0 differ" in call("verify", store, "--recompute", "9").stdout
 
 
