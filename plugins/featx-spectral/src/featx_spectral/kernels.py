@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from featx.kernels import kernel
 
 
 @kernel
-def weighted_energies(y, sections, step, energies):
+def weighted_energies(y: Any, sections: Any, step: int, energies: Any) -> None:
     """Write the mean square of every ``step`` samples of ``y``, filtered by two sections.
 
     ``sections`` is (2, 5): b0 b1 b2 a1 a2 of direct form II transposed. The last step, which may

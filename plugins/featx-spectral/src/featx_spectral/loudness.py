@@ -53,7 +53,8 @@ def decibels(energies: Array, *, offset: float = _OFFSET) -> Array:
 def windows(steps: Array, length: int) -> Array:
     """Return the means of every ``length`` steps in a row; missing steps are silent."""
     steps = np.concatenate([steps, np.zeros(max(length - len(steps), 0))])
-    return np.lib.stride_tricks.sliding_window_view(steps, length).mean(axis=1)
+    means: Array = np.lib.stride_tricks.sliding_window_view(steps, length).mean(axis=1)
+    return means
 
 
 def gated(energies: Array, *, below: float) -> Array:
