@@ -59,11 +59,13 @@ def plan(
     rehash: bool = False,
     quality: str = "HQ",
     downmix: str = "mean",
+    level: float | None = None,
     disabled: Iterable[str] = (),
     stdin: BinaryIO | None = None,
     null: bool = False,
     exclude: Iterable[str] = (),
     where: Conditions = (),
+    part: tuple[int, int] | None = None,
 ) -> Plan:
     """Return what `run` with the same arguments would do; it is computed while it is walked.
 
@@ -78,9 +80,16 @@ def plan(
         device=device,
         quality=quality,
         downmix=downmix,
+        level=level,
     )
     found = Inputs(
-        _listed(inputs), stdin=stdin, null=null, exclude=exclude, where=where, store=store
+        _listed(inputs),
+        stdin=stdin,
+        null=null,
+        exclude=exclude,
+        where=where,
+        store=store,
+        part=part,
     )
     return Plan(found, store, prepared, failed=failed, rehash=rehash)
 
@@ -101,6 +110,7 @@ def run(
     limits: Limits | None = None,
     quality: str = "HQ",
     downmix: str = "mean",
+    level: float | None = None,
     timeout: float = 1800.0,
     memory: int | None = None,
     disabled: Iterable[str] = (),
@@ -109,6 +119,7 @@ def run(
     null: bool = False,
     exclude: Iterable[str] = (),
     where: Conditions = (),
+    part: tuple[int, int] | None = None,
     new_ids: bool = False,
 ) -> RunSummary:
     """Extract features from audio files into a store, except those that it has already.
@@ -146,6 +157,8 @@ def run(
         Of resampling, one of `featx.audio.QUALITIES`.
     downmix : str
         Of several channels, one of `featx.audio.DOWNMIXES`; see `featx.to_mono`.
+    level : float, optional
+        RMS in dBFS that every waveform is scaled to, such as -20; by default none is scaled.
     timeout : float > 0
         Seconds that decoding a track may take, and each extractor on it.
     memory : int >= 0, optional
@@ -163,6 +176,9 @@ def run(
     where : mapping or pairs of column and value
         Only tracks to which a manifest, or what the store knows of them, gives these values, such
         as ``{"artist": "Bach"}``; in ``tags`` it is one of the values between semicolons.
+    part : tuple of int, optional
+        ``(3, 100)`` takes the tracks of the third of a hundred parts. Runs over different parts
+        need not know of each other and may write into one store at once.
     new_ids : bool
         Give files a second id that the store has under another one, as it happens where another
         folder is given than before. Their results are taken over by content.
@@ -180,7 +196,7 @@ def run(
     OtherIdsError
         Before any file is decoded, if the store has some under other ids, without ``new_ids``.
     StoreError
-        If another run works on the store, or it cannot be written.
+        If another run works on the store, or on this part, or it cannot be written.
     KeyboardInterrupt
         After what was finished has been committed; the same call resumes there.
     """
@@ -201,11 +217,13 @@ def run(
         rehash=rehash,
         quality=quality,
         downmix=downmix,
+        level=level,
         disabled=disabled,
         stdin=stdin,
         null=null,
         exclude=exclude,
         where=where,
+        part=part,
     )
     with planned.inputs:
         settings = _run_settings(
@@ -214,19 +232,20 @@ def run(
             limits=limits or Limits(),
             quality=quality,
             downmix=downmix,
+            level=level,
             timeout=timeout,
             memory=memory,
         )
         _report_untrained(planned.extractors, progress)
         survey = planned.survey()
-        if survey.files == 0:
+        if survey.files == 0 and not survey.left_out.get("in other parts"):
             raise ParameterError(
                 f"inputs must hold at least one audio file, got none in "
                 f"{', '.join(planned.inputs.names)}."
             )
         if survey.elsewhere and not new_ids:
             raise OtherIdsError(f"{survey.elsewhere_note} {_NEW_IDS}")
-        with lock_store(store):
+        with lock_store(store, part=planned.inputs.part):
             dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
             dispatcher.summary.left_out = survey.left_out
             dispatcher.note(
@@ -272,6 +291,7 @@ def measure(
             "null": False,
             "exclude": (),
             "where": (),
+            "part": None,
             "failed": False,
         }
         run(**{**arguments, **others}, jobs=workers)
@@ -284,6 +304,7 @@ def _run_settings(
     limits: Limits,
     quality: str,
     downmix: str,
+    level: float | None,
     timeout: float,
     memory: int | None,
 ) -> RunSettings:
@@ -299,6 +320,7 @@ def _run_settings(
         limits=limits,
         quality=quality,
         downmix=downmix,
+        level=level,
         threads=threads,
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),
