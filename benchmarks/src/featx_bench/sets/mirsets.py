@@ -127,7 +127,11 @@ def _chords(value: Any) -> Events:
 def _key(value: Any) -> Events:
     tonic, _, mode = str(value).strip().partition(" ")
     return Events(
-        name="key", starts=[0.0], ends=[1.0], labels=[f"{tonic}:{mode}"], namespace="key_mode"
+        name="key",
+        starts=np.zeros(1),
+        ends=np.ones(1),
+        labels=[f"{tonic}:{mode}"],
+        namespace="key_mode",
     )
 
 
@@ -136,7 +140,12 @@ def _tempo(value: Any) -> Events:
     tempo = value
     if not isinstance(value, int | float):
         tempo = value.value[int(np.argmax(value.confidence))]
-    return Events(name="tempo", starts=[0.0], columns={"tempo": [float(tempo)]}, namespace="tempo")
+    return Events(
+        name="tempo",
+        starts=np.zeros(1),
+        columns={"tempo": np.array([float(tempo)])},
+        namespace="tempo",
+    )
 
 
 def _notes(value: Any) -> Events:
