@@ -22,7 +22,7 @@ _TOO_LITTLE, _LITTLE = 100e6, 2e9
 def examine_store(store: Path) -> Iterator[Finding]:
     """Check ledgers, every shard, leftovers, lock, space, and what became of the tracks."""
     from featx.store import verify
-    from featx.store.locking import lock_holder
+    from featx.store.locking import lock_holders
     from featx.store.paths import is_store_folder
 
     with progress("shards") as advance:
@@ -33,9 +33,9 @@ def examine_store(store: Path) -> Iterator[Finding]:
     yield _content(report)
     yield from _damage(report, is_folder=is_folder)
     if is_folder:
-        holder = lock_holder(store)
-        yield _lock(holder)
-        yield from _leftovers(store, report, in_use=holder is not None and holder["held"])
+        holders = lock_holders(store)
+        yield from map(_lock, holders) if holders else [_lock(None)]
+        yield from _leftovers(store, report, in_use=any(holder["held"] for holder in holders))
         yield _space(store)
     yield from _tracks(store, report, gone)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from featx.cli.array import PartTable, write_array
 from featx.cli.run_file import write_run_file
 from featx.cli.run_options import jobs_option, parse_run_options, run_options
 from featx.commands import counted, duration_text, echo_json, echo_table, printable, size_text
@@ -29,6 +30,18 @@ _COLUMNS = ("fresh", "reused", "new", "stale", "retry", "failed", "skipped")
     metavar="N",
     help="First extract N files into a temporary store, to estimate what never ran here.",
 )
+@click.option(
+    "--parts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Cut the run into N parts for featx run --part, and show how large they are.",
+)
+@click.option(
+    "--array",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write the parts that have work as a SLURM array and a Kubernetes Job.",
+)
 @click.option("--list", "listing", is_flag=True, help="List every track that is not fresh.")
 @click.option(
     "--write-config",
@@ -45,6 +58,8 @@ def command(
     write_config: Path | None,
     jobs: int | None,
     sample: int | None,
+    parts: int | None,
+    array: Path | None,
     **options: Any,
 ) -> None:
     """Show what a run would do over INPUTS, without doing it.
@@ -61,6 +76,10 @@ def command(
         write_run_file(context, write_config)
         click.echo(f"Wrote {write_config}. Next: featx run -c {write_config}")
         return
+    if array is not None and (parts is None or as_json):
+        raise click.UsageError("--array requires --parts N, and no --json.")
+    if parts is not None and options["part"] is not None:
+        raise click.UsageError("--parts cuts all tracks into parts: leave out --part.")
     from featx.engine import PlanCounts, plan
     from featx.engine.planning.estimating import WorkCount
     from featx.engine.running import worker_count
@@ -73,16 +92,24 @@ def command(
         survey = planned.survey(gone=True)
         rates = _sampled(planned, sample, jobs, arguments) if sample else planned.rates()
         work = WorkCount(planned.extractors, rates)
+        table = PartTable(parts, rates) if parts is not None else None
         for track in planned:
             counts.add(track)
             work.add(track)
+            if table is not None:
+                table.add(track)
             if listing and not as_json:
                 _list(planned, track)
     estimate = work.estimate(workers)
     if as_json:
-        echo_json(_as_json(planned, counts, survey, estimate))
-    else:
-        _show(planned, counts, survey, estimate)
+        by_part = {} if table is None else {"parts": table.rows(estimate)}
+        echo_json(_as_json(planned, counts, survey, estimate) | by_part)
+        return
+    _show(planned, counts, survey, estimate)
+    if table is not None:
+        click.echo(table.line(estimate))
+        if array is not None:
+            write_array(context, array, table.rows(estimate), jobs or 1)
 
 
 def _sampled(planned: Plan, tracks: int, jobs: int | None, arguments: dict[str, Any]) -> Rates:

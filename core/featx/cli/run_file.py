@@ -22,7 +22,10 @@ _OF_RUNS = ("timeout", "memory", "max-hours", "max-size", "max-channels", "new-i
 #: what names files; paths in a run file are relative to its folder
 _PATHS = ("inputs", "output")
 #: what says how a command answers
-_NOT_IN_FILES = ("config", "write-config", "sample", "json", "list", "no-plugin", "help")
+_NOT_IN_FILES = (
+    *("config", "write-config", "sample", "json", "list", "no-plugin", "help"),
+    *("parts", "array"),
+)
 
 
 def config_option(function: Decorated) -> Decorated:

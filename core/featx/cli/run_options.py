@@ -100,6 +100,11 @@ def run_options(function: Decorated) -> Decorated:
             "(one vector per track) and events.",
         ),
         where_option,
+        click.option(
+            "--part",
+            metavar="K/N",
+            help="Only the tracks of part K of N, such as 3/100. Parts may run at once.",
+        ),
         set_option,
         click.option(
             "--weights",
@@ -138,13 +143,16 @@ def parse_run_options(
     settings: tuple[str, ...],
     weights: tuple[str, ...],
     where: tuple[str, ...],
+    part: str | None,
     **others: Any,
 ) -> dict[str, Any]:
     """Return the options of `run_options` as arguments of `featx.engine.plan` and `run`.
 
-    Raises `ParameterError` for ``--set``, ``--features``, ``--weights`` or ``--where`` of a wrong
-    form.
+    Raises `ParameterError` for ``--set``, ``--features``, ``--weights``, ``--where`` or ``--part``
+    of a wrong form.
     """
+    from featx.engine.planning.parts import Part
+
     by_name = _extractors(plugins)
     return {
         **others,
@@ -153,6 +161,7 @@ def parse_run_options(
         "params": parse_settings(settings, list(by_name)),
         "weights": parse_weights(weights),
         "where": parse_pairs("--where", where),
+        "part": None if part is None else Part.parse(part),
         "disabled": session().disabled,
     }
 

@@ -64,6 +64,7 @@ def plan(
     null: bool = False,
     exclude: Iterable[str] = (),
     where: Conditions = (),
+    part: tuple[int, int] | None = None,
 ) -> Plan:
     """Return what `run` with the same arguments would do; it is computed while it is walked.
 
@@ -80,7 +81,13 @@ def plan(
         downmix=downmix,
     )
     found = Inputs(
-        _listed(inputs), stdin=stdin, null=null, exclude=exclude, where=where, store=store
+        _listed(inputs),
+        stdin=stdin,
+        null=null,
+        exclude=exclude,
+        where=where,
+        store=store,
+        part=part,
     )
     return Plan(found, store, prepared, failed=failed, rehash=rehash)
 
@@ -109,6 +116,7 @@ def run(
     null: bool = False,
     exclude: Iterable[str] = (),
     where: Conditions = (),
+    part: tuple[int, int] | None = None,
     new_ids: bool = False,
     isolate: bool = False,
 ) -> RunSummary:
@@ -165,6 +173,9 @@ def run(
     where : mapping or pairs of column and value
         Only tracks to which a manifest, or what the store knows of them, gives these values, such
         as ``{"artist": "Bach"}``; in ``tags`` it is one of the values between semicolons.
+    part : tuple of int, optional
+        ``(3, 100)`` takes the tracks of the third of a hundred parts. Runs over different parts
+        need not know of each other and may write into one store at once.
     new_ids : bool
         Give files a second id that the store has under another one, as it happens where another
         folder is given than before. Their results are taken over by content.
@@ -185,7 +196,7 @@ def run(
     OtherIdsError
         Before any file is decoded, if the store has some under other ids, without ``new_ids``.
     StoreError
-        If another run works on the store, or it cannot be written.
+        If another run works on the store, or on this part, or it cannot be written.
     KeyboardInterrupt
         After what was finished has been committed; the same call resumes there.
     """
@@ -211,6 +222,7 @@ def run(
         null=null,
         exclude=exclude,
         where=where,
+        part=part,
     )
     with planned.inputs:
         settings = _run_settings(
@@ -225,14 +237,14 @@ def run(
         )
         _report_untrained(planned.extractors, progress)
         survey = planned.survey()
-        if survey.files == 0:
+        if survey.files == 0 and not survey.left_out.get("in other parts"):
             raise ParameterError(
                 f"inputs must hold at least one audio file, got none in "
                 f"{', '.join(planned.inputs.names)}."
             )
         if survey.elsewhere and not new_ids:
             raise OtherIdsError(f"{survey.elsewhere_note} {_NEW_IDS}")
-        with lock_store(store):
+        with lock_store(store, part=planned.inputs.part):
             dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
             dispatcher.summary.left_out = survey.left_out
             dispatcher.note(
@@ -278,6 +290,7 @@ def measure(
             "null": False,
             "exclude": (),
             "where": (),
+            "part": None,
             "failed": False,
         }
         run(**{**arguments, **others}, jobs=workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -166,17 +167,20 @@ def next_run(folder: Path) -> int:
     return highest + 1
 
 
-def read_announcement(folder: Path) -> dict[str, Any]:
-    """Return what the holder of the run lock says of itself; empty if nobody does."""
-    if not (folder / LOCK).exists():
-        return {}
-    size = regular_file(folder, LOCK).st_size
+def read_announcement(folder: Path, name: str = LOCK) -> dict[str, Any]:
+    """Return what the holder of a lock file says of itself; empty if nobody does."""
     try:
-        announced = json.loads((folder / LOCK).read_bytes()) if 0 < size < 4096 else {}
+        size = regular_file(folder, name).st_size
+    except StoreError:
+        if os.path.lexists(folder / name):
+            raise
+        return {}
+    try:
+        announced = json.loads((folder / name).read_bytes()) if 0 < size < 4096 else {}
     except (FileNotFoundError, ValueError):
         return {}
     except OSError as error:
-        raise StoreError(f"{folder / LOCK} cannot be read: {error.strerror}.") from error
+        raise StoreError(f"{folder / name} cannot be read: {error.strerror}.") from error
     return announced if isinstance(announced, dict) else {}
 
 
@@ -190,16 +194,26 @@ def in_parts(items: Iterable[Any]) -> Iterator[list[Any]]:
 class LedgerWriter:
     """Appends transactions to a new ledger file; a line is durable when `append` returns.
 
-    The file appears with the first line, so that idle workers leave no trace.
+    The file appears with the first line, so that idle workers leave no trace. Its name begins with
+    the number of the run, which is taken then: it is not smaller than that of any ledger which the
+    line may refer to, and catalogues read ledgers in the order of their names.
     """
 
-    def __init__(self, folder: Path, *, run: int, provenance: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, provenance: Mapping[str, Any]) -> None:
         self.folder = folder
-        self.run = run
-        self.name = f"{run:06d}-{os.getpid()}-{uuid.uuid4().hex[:12]}{LEDGER_SUFFIX}"
         self._provenance = dict(provenance)
         self._descriptor: int | None = None
         self._broken = ""
+
+    @functools.cached_property
+    def run(self) -> int:
+        """The number of the run that it belongs to."""
+        return current_run(self.folder)
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The name of the file."""
+        return f"{self.run:06d}-{os.getpid()}-{uuid.uuid4().hex[:12]}{LEDGER_SUFFIX}"
 
     @property
     def path(self) -> Path:

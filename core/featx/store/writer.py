@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import ParameterError, StoreError
-from featx.store.ledger import LedgerWriter, current_run, in_parts, next_stamp
+from featx.store.ledger import LedgerWriter, in_parts, next_stamp
 from featx.store.paths import (
     LEDGERS,
     SHARDS,
@@ -60,9 +60,7 @@ class StoreWriter:
         plain_folder(self.folder, SHARDS)
         plain_folder(self.folder, LEDGERS)
         self._provenance = dict(provenance)
-        self._ledger = LedgerWriter(
-            self.folder, run=current_run(self.folder), provenance=self._provenance
-        )
+        self._ledger = LedgerWriter(self.folder, provenance=self._provenance)
         self._key = user_key()
         self._pid = os.getpid()
         self._announced: set[tuple[str, str]] = set()

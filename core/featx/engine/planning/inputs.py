@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, TypeAlias
 
 from featx.audio import AUDIO_SUFFIXES
+from featx.engine.planning.parts import Part
 from featx.errors import ParameterError, listed, near, some
 from featx.manifest import MANIFEST_SUFFIXES, read_manifest
 from featx.store.catalogue import LedgerView
@@ -52,8 +53,8 @@ class Inputs(Iterable[InputTrack]):
     are patterns such as ``*.wav``, ``live`` or ``demos/*``: files and folders are left out whose
     name, or whose path as in an id, one of them matches; rows of manifests are not. With ``where``,
     columns and values as in `TrackTable.where`, only tracks are taken to which the manifest, or
-    what ``store`` knows of them, gives these values. An input that does not exist raises
-    `ParameterError`.
+    what ``store`` knows of them, gives these values. With ``part``, a number from 1 and a count,
+    only the tracks of this part are taken. An input that does not exist raises `ParameterError`.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Inputs(Iterable[InputTrack]):
         exclude: Iterable[str] = (),
         where: Conditions = (),
         store: str | os.PathLike[str] | None = None,
+        part: tuple[int, int] | None = None,
     ) -> None:
         #: Why files of the folders were left out in the last walk, and how many.
         self.left_out: Counter[str] = Counter()
         self._where = tuple(where.items()) if isinstance(where, Mapping) else tuple(where)
         self._store = store
+        self.part = None if part is None else Part.checked(part)
         self._exclude = [pattern.rstrip("/") for pattern in exclude]
         self._lines: IO[bytes] | None = None
         names = [os.fspath(item) for item in inputs]
@@ -113,7 +116,11 @@ class Inputs(Iterable[InputTrack]):
         has the wanted labels.
         """
         self.left_out.clear()
-        yield from self._labelled() if self._where else self._unique()
+        for track in self._labelled() if self._where else self._unique():
+            if self.part is None or self.part.holds(track.track_id):
+                yield track
+            else:
+                self.left_out["in other parts"] += 1
 
     def _labelled(self) -> Iterator[InputTrack]:
         """Yield the tracks that have the wanted labels."""

@@ -183,7 +183,9 @@ class Plan(Iterable[PlannedTrack]):
         """Yield the tracks of the store whose file was in a given folder and is gone."""
         if is_store_folder(self.store):
             with LedgerView(self.store) as view:
-                yield from gone_tracks(view, self.inputs.folders)
+                for record in gone_tracks(view, self.inputs.folders):
+                    if self.inputs.part is None or self.inputs.part.holds(record.track_id):
+                        yield record
 
     def rates(self, *others: str | os.PathLike[str]) -> Rates:
         """Return what earlier runs took, by the ledgers of ``others`` and of this store."""
