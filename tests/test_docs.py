@@ -135,11 +135,11 @@ def test_help_holds_no_marks_of_layout(name: str) -> None:
 
 @pytest.mark.slow
 def test_documentation_builds_without_a_warning(tmp_path: Path) -> None:
-    words = "-m sphinx -W --keep-going -q -b html -t plain".split()
     done = subprocess.run(
         [
-            *(sys.executable, *words, "-d", str(tmp_path / "doctrees")),
-            *(str(ROOT / "docs"), str(tmp_path / "html")),
+            *(sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"),
+            *("-t", "plain", "-d", str(tmp_path / "doctrees"), str(ROOT / "docs")),
+            str(tmp_path / "html"),
         ],
         capture_output=True,
         text=True,

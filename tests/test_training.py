@@ -87,7 +87,7 @@ def test_songs_on_both_sides_are_counted_before_it_starts(manifest: Path) -> Non
     reporter = Silent()
     summary = run(manifest, "out", steps=1, reporter=reporter)
     data = json.loads((Path(summary.out) / "card.json").read_text("utf-8"))["data"]
-    told = f"{data['train_songs']} songs train, {data['valid_songs']} validate."
+    told = f"{data['train_songs']} songs to train on, {data['valid_songs']} to validate."
     assert told in reporter.notes[:2]
     assert data["valid_songs"] > 0
 
@@ -393,7 +393,7 @@ def test_lines_without_the_label_are_skipped_and_reported(manifest: Path) -> Non
     manifest.write_text(text, encoding="utf-8")
     reporter = Silent()
     run(manifest, "out", steps=2, reporter=reporter)
-    assert "1 lines have no artist and are skipped (line 5)." in reporter.notes
+    assert "1 line without artist skipped (line 5)." in reporter.notes
 
 
 def test_column_that_is_missing_is_reported_once(manifest: Path) -> None:
