@@ -29,6 +29,8 @@ from featx.training import (
     CropSpec,
     Song,
     StoreCrops,
+    TrainingParams,
+    read_songs,
     train,
 )
 from featx.training.checkpoints import State, save_state
@@ -394,6 +396,15 @@ def test_lines_without_the_label_are_skipped_and_reported(manifest: Path) -> Non
     reporter = Silent()
     run(manifest, "out", steps=2, reporter=reporter)
     assert "1 line without artist skipped (line 5)." in reporter.notes
+
+
+def test_columns_that_no_training_reads_are_named(manifest: Path) -> None:
+    text = manifest.read_text("utf-8").replace("path,artist,tags", "path,artist,mood")
+    manifest.write_text(text, encoding="utf-8")
+    split = read_songs(manifest, length_of=lambda *_: 1000, options=TrainingParams())
+    assert split.notes[0] == (
+        "Columns that no training reads: mood. Labels of any kind fit in 'tags'."
+    )
 
 
 def test_column_that_is_missing_is_reported_once(manifest: Path) -> None:
