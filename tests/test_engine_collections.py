@@ -22,7 +22,7 @@ from featx import ParameterError, StoreError, open_store
 from featx.engine import UntrainedWarning, plan
 from featx.engine.scan import scan
 from featx.store import LedgerView, StoreWriter, verify
-from featx.store.records import StoredValue
+from featx.store.records import Recipe, StoredValue
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +141,41 @@ def test_an_unknown_downmix_is_refused(music: Path, tmp_path: Path) -> None:
     for command in (["run", "-p", "cheap", "-o", tmp_path / "s", music], ["scan", music]):
         result = call(*command, "--downmix", "loud", code=2)
         assert "downmix must be one of mean, left, right, mid-side, got 'loud'" in result.output
+
+
+# --------------------------------------------------------------------------------- level
+def test_a_level_makes_quieter_copies_equal_and_is_part_of_the_recipe(
+    music: Path, tmp_path: Path
+) -> None:
+    store, copies = tmp_path / "s", tmp_path / "quieter"
+    copies.mkdir()
+    for path in music.rglob("*.wav"):
+        y, sr = soundfile.read(path, dtype="float32")
+        soundfile.write(copies / path.name, y * 0.25, sr, subtype="FLOAT")
+    go(music, store)
+    assert dict(plan(music, store, extractors=["cheap"], level=-20).counts().stale["cheap"]) == {
+        "level (as recorded) -> -20 dBFS": 4
+    }
+    call("run", "-p", "cheap", "-o", store, music, "--level", "-20", "-j", "1")
+    opened = open_store(store)
+    assert opened["cheap"].recipe.level == -20.0
+    assert Recipe.from_json(opened["cheap"].recipe.to_json()) == opened["cheap"].recipe
+    assert "level=None" in call("ls", store).stdout
+    with featx.open_extractor("cheap", level=-20) as cheap:
+        for path in music.rglob("*.wav"):
+            stored = opened["cheap"]["stats"][path.relative_to(music).as_posix()]
+            assert np.array_equal(cheap.file(path)["stats"], stored)
+            assert cheap.file(copies / path.name)["stats"] == pytest.approx(stored, rel=1e-5)
+    (found,) = featx.search(store, str(copies / "0000.wav"), extractor="cheap", k=1, exclude=())
+    assert found.track_id.endswith("0000.wav")
+    assert found.distance < 1e-6
+    assert "0 differ" in call("verify", store, "--recompute", "9").stdout
+
+
+@pytest.mark.parametrize("level", ["nan", "200", "-300"])
+def test_an_impossible_level_is_refused(level: str, music: Path, tmp_path: Path) -> None:
+    result = call("run", "-p", "cheap", "-o", tmp_path / "s", music, "--level", level, code=2)
+    assert "level must be a number within -200..100 (dBFS), got" in result.output
 
 
 # -------------------------------------------------------------------------------- labels

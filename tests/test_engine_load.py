@@ -178,6 +178,7 @@ def worker(*plugins: str) -> _Worker:
             limits=featx.audio.Limits(),
             quality="HQ",
             downmix="mean",
+            level=None,
             threads=1,
             memory=0,
             seed=0,

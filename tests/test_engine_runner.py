@@ -90,6 +90,7 @@ def trial(
         limits=Limits(),
         quality="HQ",
         downmix="mean",
+        level=None,
         threads=1,
         timeout=1.0,
         open_timeout=1.0,

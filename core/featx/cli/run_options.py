@@ -127,6 +127,12 @@ def run_options(function: Decorated) -> Decorated:
             help="Resampling quality (soxr): QQ, LQ, MQ, HQ or VHQ.",
         ),
         downmix_option,
+        click.option(
+            "--level",
+            type=float,
+            metavar="DBFS",
+            help="Scale every waveform to this RMS, such as -20; by default none is scaled.",
+        ),
         config_option,
         no_plugin_option,
         json_option,

@@ -16,6 +16,7 @@ from featx.engine.running import UntrainedWarning
 from featx.engine.work.opening import OpenExtractor
 from featx.errors import ParameterError
 from featx.frontend import Spectra
+from featx.frontend.level import levelled
 from featx.registry import load_registry
 from featx.types import Features
 
@@ -34,6 +35,7 @@ class LoadedExtractor:
         self._open = OpenExtractor(prepared, threads=threads, seed=0)
         self._quality = prepared.recipe.resampler.partition(":")[2]
         self._downmix = prepared.recipe.downmix
+        self._level = prepared.recipe.level
         self._limits = limits
         #: Full name, ``<distribution>:<name>``.
         self.name = prepared.full_name
@@ -126,6 +128,7 @@ class LoadedExtractor:
         reason = self._open.too_short(waveforms, duration=duration)
         if reason:
             raise ParameterError(f"y must be long enough for {self.name}, got {reason}.")
+        waveforms = levelled(waveforms, dbfs=self._level)
         for y in waveforms.values():
             y.flags.writeable = False
         outputs = self._open.extract(
@@ -148,6 +151,7 @@ def open_extractor(
     threads: int = 1,
     quality: str = "HQ",
     downmix: str = "mean",
+    level: float | None = None,
     limits: Limits | None = None,
     disabled: Iterable[str] = (),
 ) -> LoadedExtractor:
@@ -171,6 +175,8 @@ def open_extractor(
         Of resampling.
     downmix : str
         Of several channels, as for `featx.to_mono`.
+    level : float, optional
+        RMS in dBFS that waveforms are scaled to, such as -20; by default they are not scaled.
     limits : Limits, optional
         What one file may cost.
     disabled : iterable of str
@@ -202,6 +208,7 @@ def open_extractor(
         device=device,
         quality=quality,
         downmix=downmix,
+        level=level,
     )
     if features is None:
         outputs = tuple(spec.name for spec in prepared.resolved.outputs)

@@ -141,6 +141,7 @@ def _options(recipe: Recipe, features: list[str]) -> dict[str, Any]:
         "weights": UNTRAINED if recipe.weights.startswith(UNTRAINED) else None,
         "quality": recipe.resampler.partition(":")[2] or "HQ",
         "downmix": recipe.downmix,
+        "level": recipe.level,
     }
 
 

@@ -59,6 +59,7 @@ def plan(
     rehash: bool = False,
     quality: str = "HQ",
     downmix: str = "mean",
+    level: float | None = None,
     disabled: Iterable[str] = (),
     stdin: BinaryIO | None = None,
     null: bool = False,
@@ -79,6 +80,7 @@ def plan(
         device=device,
         quality=quality,
         downmix=downmix,
+        level=level,
     )
     found = Inputs(
         _listed(inputs),
@@ -108,6 +110,7 @@ def run(
     limits: Limits | None = None,
     quality: str = "HQ",
     downmix: str = "mean",
+    level: float | None = None,
     timeout: float = 1800.0,
     memory: int | None = None,
     disabled: Iterable[str] = (),
@@ -155,6 +158,8 @@ def run(
         Of resampling, one of `featx.audio.QUALITIES`.
     downmix : str
         Of several channels, one of `featx.audio.DOWNMIXES`; see `featx.to_mono`.
+    level : float, optional
+        RMS in dBFS that every waveform is scaled to, such as -20; by default none is scaled.
     timeout : float > 0
         Seconds that decoding a track may take, and each extractor on it.
     memory : int >= 0, optional
@@ -217,6 +222,7 @@ def run(
         rehash=rehash,
         quality=quality,
         downmix=downmix,
+        level=level,
         disabled=disabled,
         stdin=stdin,
         null=null,
@@ -231,6 +237,7 @@ def run(
             limits=limits or Limits(),
             quality=quality,
             downmix=downmix,
+            level=level,
             timeout=timeout,
             memory=memory,
             isolate=isolate,
@@ -303,6 +310,7 @@ def _run_settings(
     limits: Limits,
     quality: str,
     downmix: str,
+    level: float | None,
     timeout: float,
     memory: int | None,
     isolate: bool,
@@ -320,6 +328,7 @@ def _run_settings(
         limits=limits,
         quality=quality,
         downmix=downmix,
+        level=level,
         threads=threads,
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),

@@ -200,6 +200,7 @@ def scan(
         limits=limits or Limits(),
         quality="HQ",
         downmix=check_downmix(downmix),
+        level=None,
         threads=1,
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),

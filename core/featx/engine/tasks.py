@@ -122,6 +122,7 @@ class RunSettings:
     limits: Limits
     quality: str
     downmix: str
+    level: float | None
     threads: int
     timeout: float
     open_timeout: float

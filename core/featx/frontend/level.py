@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,28 @@ class Level(Part, id="rms"):
     dbfs: float = -20.0
 
     def __post_init__(self) -> None:
-        value: Any = self.dbfs
-        if not isinstance(value, int | float) or not -200 <= value <= 100:
-            raise ParameterError(f"dbfs must be a number within -200..100, got {value!r}.")
+        _check("dbfs", self.dbfs)
+
+
+def check_level(level: float | None) -> float | None:
+    """Return the dBFS that waveforms are scaled to, or None; `ParameterError` beyond -200..100."""
+    return None if level is None else float(_check("level", level))
+
+
+def _check(name: str, dbfs: Any) -> Any:
+    if isinstance(dbfs, bool) or not isinstance(dbfs, int | float) or not -200 <= dbfs <= 100:
+        raise ParameterError(f"{name} must be a number within -200..100 (dBFS), got {dbfs!r}.")
+    return dbfs
+
+
+def levelled(waveforms: Mapping[int, FloatArray], *, dbfs: float | None) -> dict[int, FloatArray]:
+    """Return waveforms by rate, each scaled to an RMS of ``dbfs``, or as they are for None."""
+    import numpy as np
+
+    if dbfs is None:
+        return dict(waveforms)
+    level = Level(dbfs=dbfs)
+    return {rate: y * np.float32(level_gain(level, y)) for rate, y in waveforms.items()}
 
 
 def level_gain(level: Level | None, source: FloatArray | Iterable[FloatArray]) -> float:

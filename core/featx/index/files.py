@@ -95,6 +95,7 @@ class FileVectors:
                     weights=UNTRAINED if untrained and self._weights is None else self._weights,
                     quality=recipe.resampler.partition(":")[2] or "HQ",
                     downmix=recipe.downmix,
+                    level=recipe.level,
                     params=recipe.params,
                     disabled=self._disabled,
                 )

@@ -90,6 +90,8 @@ class Recipe:
     frontend_version, resampler, downmix : str
         Version of the front-end code; resampler and quality, such as ``soxr:HQ``; the way from
         several channels to one, see `featx.audio.to_mono`.
+    level : float or None
+        RMS in dBFS that waveforms are scaled to; None if they are taken as they are.
     """
 
     extractor: str
@@ -100,6 +102,7 @@ class Recipe:
     frontend_version: str = ""
     resampler: str = ""
     downmix: str = "mean"
+    level: float | None = None
 
     def __post_init__(self) -> None:
         if not self.extractor or any(mark in self.extractor for mark in "/@\0"):
@@ -132,15 +135,19 @@ class Recipe:
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         plain["params"] = dict(self.params)
         plain["front_ends"] = [dict(front_end) for front_end in self.front_ends]
+        if self.level is None:
+            del plain["level"]
         return plain
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Recipe:
         """Read what `to_json` wrote; anything else raises `StoreError` or `ParameterError`."""
         names = {item.name for item in dataclasses.fields(cls)}
-        if set(plain) != names:
+        if {*plain, "level"} != names:
             raise StoreError(f"recipe must have the fields {sorted(names)}.")
         values = dict(plain)
+        if "level" in values and type(values["level"]) not in (int, float):
+            raise StoreError(f"level must be a number, got {values['level']!r:.100}.")
         texts = ("extractor", "version", "weights", "frontend_version", "resampler", "downmix")
         fits = all(isinstance(values[name], str) for name in texts)
         fits = (

@@ -32,7 +32,7 @@ def recipe_differences(recipe: Recipe, others: Sequence[Recipe]) -> list[str]:
             differences.append(f"{name}={value}")
     differences += [
         f"{label}={getattr(recipe, label)}"
-        for label in ("resampler", "downmix", "frontend_version")
+        for label in ("resampler", "downmix", "level", "frontend_version")
         if any(getattr(other, label) != getattr(recipe, label) for other in others)
     ]
     if not differences and any(other.front_ends != recipe.front_ends for other in others):

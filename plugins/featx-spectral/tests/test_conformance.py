@@ -7,6 +7,8 @@ import pytest
 from featx.testing import check_extractor
 
 
-@pytest.mark.parametrize("name", ["melspectrogram", "mfcc", "chroma", "spectral", "dynamics"])
+@pytest.mark.parametrize(
+    "name", ["melspectrogram", "mfcc", "chroma", "spectral", "dynamics", "loudness"]
+)
 def test_extractor_conforms(name: str) -> None:
     check_extractor(f"featx-spectral:{name}")

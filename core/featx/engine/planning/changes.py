@@ -108,6 +108,8 @@ def recipe_changes(old: Recipe, new: Recipe) -> str:
         changes.append(f"resampler {old.resampler} -> {new.resampler}")
     if old.downmix != new.downmix:
         changes.append(f"downmix {old.downmix} -> {new.downmix}")
+    if old.level != new.level:
+        changes.append(f"level {_level(old.level)} -> {_level(new.level)}")
     return "; ".join(changes)
 
 
@@ -123,6 +125,10 @@ def _front_end_changes(
         if before.get(name) != after.get(name)
     }
     return f"front end ({', '.join(sorted(names))})"
+
+
+def _level(dbfs: float | None) -> str:
+    return "(as recorded)" if dbfs is None else f"{dbfs:g} dBFS"
 
 
 def _short(weights: str) -> str:

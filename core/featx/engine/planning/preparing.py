@@ -20,6 +20,7 @@ from featx.engine.planning.selecting import (
 from featx.engine.tasks import PreparedExtractor
 from featx.errors import ParameterError, WeightsError, listed
 from featx.frontend import FRONTEND_VERSION, preset
+from featx.frontend.level import check_level
 from featx.interfaces import ExtractorSpec, Resolved
 from featx.params import parse_params
 from featx.registry import Registry
@@ -46,6 +47,7 @@ def prepare_extractors(
     device: str = "cpu",
     quality: str = "HQ",
     downmix: str = "mean",
+    level: float | None = None,
     seed: int = 0,
 ) -> tuple[PreparedExtractor, ...]:
     """Return one `PreparedExtractor` per extractor; nothing is opened and no audio is read.
@@ -58,17 +60,24 @@ def prepare_extractors(
     """
     check_quality(quality)
     check_downmix(downmix)
+    level = check_level(level)
     selection = select_extractors(
         registry, extractors, params=params, features=features, weights=weights, device=device
     )
     return tuple(
-        _prepare(number, selected, quality=quality, downmix=downmix, seed=seed)
+        _prepare(number, selected, quality=quality, downmix=downmix, level=level, seed=seed)
         for number, selected in enumerate(selection)
     )
 
 
 def _prepare(
-    number: int, selected: Selected, *, quality: str, downmix: str, seed: int
+    number: int,
+    selected: Selected,
+    *,
+    quality: str,
+    downmix: str,
+    level: float | None,
+    seed: int,
 ) -> PreparedExtractor:
     name, registered = selected.name, selected.registered
     spec = registered.spec
@@ -95,6 +104,7 @@ def _prepare(
             frontend_version=FRONTEND_VERSION if resolved.front_ends else "",
             resampler=f"{RESAMPLER}:{quality}",
             downmix=downmix,
+            level=level,
         ),
         weights=weights_path,
         device=selected.device,

@@ -172,18 +172,20 @@ class _Worker:
         from featx.engine.work.messages import Begin, Failed, Result, Skipped
         from featx.errors import ExtractionError
         from featx.frontend import Spectra
+        from featx.frontend.level import levelled
 
-        spectra = Spectra(decoded.waveforms, decoded.native_sr)
+        waveforms = levelled(decoded.waveforms, dbfs=self.request.level)
+        spectra = Spectra(waveforms, decoded.native_sr)
         for step in steps:
             extractor = self.extractors[step]
-            if reason := extractor.too_short(decoded.waveforms, duration=decoded.duration):
+            if reason := extractor.too_short(waveforms, duration=decoded.duration):
                 yield Skipped(key=key, step=step, code="too-short", reason=reason)
                 continue
             yield Begin(key=key, step=step)
             began = time.perf_counter()
             try:
                 outputs = extractor.extract(
-                    decoded.waveforms,
+                    waveforms,
                     native_sr=decoded.native_sr,
                     duration=decoded.duration,
                     spectra=spectra,

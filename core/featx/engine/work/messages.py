@@ -23,6 +23,7 @@ class Open:
     limits: Limits
     quality: str
     downmix: str
+    level: float | None
     threads: int
     memory: int
     seed: int

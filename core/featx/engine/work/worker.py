@@ -32,6 +32,7 @@ class Worker:
             limits=settings.limits,
             quality=settings.quality,
             downmix=settings.downmix,
+            level=settings.level,
             threads=settings.threads,
             memory=settings.memory,
             seed=settings.seed,

@@ -152,7 +152,8 @@ def _extractors(summary: Mapping[str, Any], registry: Registry) -> str:
             for name, part in item["features"].items()
         ]
         params = ", ".join(f"{key}={value}" for key, value in recipe["params"].items())
-        ways = ", ".join(filter(None, (recipe["resampler"], recipe["downmix"])))
+        level = f"level {recipe['level']:g} dBFS" if "level" in recipe else ""
+        ways = ", ".join(filter(None, (recipe["resampler"], recipe["downmix"], level)))
         code = f"<code>{_text(params or 'no parameters')}<br>{_text(ways)}</code>"
         version = f"{recipe['version']}, distribution {makers}" if makers else recipe["version"]
         rows.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featx import API_VERSION, ExtractorSpec, hookimpl
+from featx import API_VERSION, ExtractorSpec, NoParams, hookimpl
 from featx_spectral.config import (
     ChromaParams,
     DynamicsParams,
@@ -39,7 +39,7 @@ def _spec(
 
 @hookimpl
 def featx_extractors() -> list[ExtractorSpec]:
-    """Return the five extractors."""
+    """Return the six extractors."""
     return [
         _spec(
             "melspectrogram",
@@ -84,6 +84,17 @@ def featx_extractors() -> list[ExtractorSpec]:
             short=(
                 "Input of any length has frames and is padded as the front end specifies; bands of "
                 "modulation that it does not resolve are zero, and so is everything for silence."
+            ),
+        ),
+        _spec(
+            "loudness",
+            "Integrated loudness, loudness range, true peak, and loudness over time (EBU R 128)",
+            "loudness:LoudnessExtractor",
+            NoParams,
+            "EBU R 128, 2023; ITU-R BS.1770-5, 2023; EBU Tech 3342, 2023",
+            short=(
+                "Input shorter than a window counts as followed by silence; silence is -70 LUFS "
+                "with a range of 0."
             ),
         ),
     ]

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any
 
-from featx import Column, FeatureSpec, FrontEnd, ParameterError, Resolved, param, params_class
+from featx import (
+    Column,
+    FeatureSpec,
+    FrontEnd,
+    NoParams,
+    ParameterError,
+    Resolved,
+    param,
+    params_class,
+)
 from featx.frontend import (
     PRESETS,
     Bins,
@@ -216,6 +226,49 @@ def resolve_dynamics(params: DynamicsParams, native_sr: int | None) -> Resolved:
         ),
     )
     return Resolved(sr=fe.sr, outputs=(summary,), front_ends=(fe,))
+
+
+#: The loudness meter works at this rate, in steps of 100 ms.
+LOUDNESS_SR = 48000
+STEP = LOUDNESS_SR // 10
+MOMENTARY_STEPS, SHORT_TERM_STEPS = 4, 30
+#: What is quieter counts as silent, LUFS: the absolute gate of BS.1770.
+SILENCE_LUFS = -70.0
+
+LOUDNESS_COLUMNS = (
+    ("integrated", "LUFS"),
+    ("range", "LU"),
+    ("momentary_max", "LUFS"),
+    ("short_term_max", "LUFS"),
+    ("true_peak", "dBTP"),
+)
+
+
+def resolve_loudness(params: NoParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+    """Return what ``loudness`` needs and gives, whatever rate a file has."""
+    summary = FeatureSpec(
+        name="summary",
+        kind="clip",
+        columns=tuple(Column(*column) for column in LOUDNESS_COLUMNS),
+        description="Integrated loudness, loudness range, highest loudness, true peak.",
+    )
+    outputs = [summary]
+    for name, steps, seconds in (
+        ("momentary", MOMENTARY_STEPS, "400 ms"),
+        ("short_term", SHORT_TERM_STEPS, "3 s"),
+    ):
+        spec = FeatureSpec(
+            name=name,
+            kind="frames",
+            dim=1,
+            unit="LUFS",
+            hop=Fraction(STEP),
+            frame_length=steps * STEP,
+            first=Fraction(steps * STEP, 2),
+            description=f"Loudness of {seconds}, every 100 ms.",
+        )
+        outputs.append(spec)
+    return Resolved(sr=LOUDNESS_SR, outputs=tuple(outputs))
 
 
 def _changes(params: Any, *renamed: tuple[str, str], skip: tuple[str, ...] = ()) -> dict[str, Any]:

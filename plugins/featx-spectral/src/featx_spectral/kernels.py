@@ -1,0 +1,30 @@
+"""The kernel of the loudness meter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featx.kernels import kernel
+
+
+@kernel
+def weighted_energies(y: Any, sections: Any, step: int, energies: Any) -> None:
+    """Write the mean square of every ``step`` samples of ``y``, filtered by two sections.
+
+    ``sections`` is (2, 5): b0 b1 b2 a1 a2 of direct form II transposed. The last step, which may
+    be incomplete, is divided by ``step`` like all others.
+    """
+    first, second = sections[0], sections[1]
+    s0 = s1 = t0 = t1 = 0.0
+    for number in range(len(energies)):
+        total = 0.0
+        for i in range(number * step, min((number + 1) * step, len(y))):
+            x = float(y[i])
+            v = first[0] * x + s0
+            s0 = first[1] * x - first[3] * v + s1
+            s1 = first[2] * x - first[4] * v
+            w = second[0] * v + t0
+            t0 = second[1] * v - second[3] * w + t1
+            t1 = second[2] * v - second[4] * w
+            total += w * w
+        energies[number] = total / step
