@@ -304,7 +304,7 @@ class _Battery:
 
     def _output_of(self, extractor: OpenExtractor, name: str, y: FloatArray) -> AnyArray:
         """Return one output for a signal that may be asked for again, for another output."""
-        key = hashlib.blake2b(y, digest_size=16).digest()
+        key = hashlib.blake2b(y.tobytes(), digest_size=16).digest()
         if key not in self._timed:
             self._timed[key] = self.one(extractor, y)
         return self._timed[key][name]
