@@ -88,7 +88,7 @@ docs: $(STAMP)
 tamper: $(STAMP)
 	$(BIN)/python tests/tampering.py
 
-# N extractions killed at random moments, resumed and compared (the suite runs 20), and 10 trainings
+# N extractions killed at random moments, resumed and compared (the suite runs nine), and 10 trainings
 N ?= 200
 kills: $(STAMP)
 	$(BIN)/python benchmarks/reliability/kills.py $(N)
