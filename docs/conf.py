@@ -32,20 +32,23 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
 templates_path = ["_templates"]
-html_theme = "pydata_sphinx_theme"
+# the test of the pages (sphinx -t plain) needs no pages that look well, which take half of the time
+plain = tags.has("plain")  # noqa: F821  (Sphinx defines it)
+html_theme = "basic" if plain else "pydata_sphinx_theme"
 html_title = f"featx {version}"
 html_static_path = ["_static"]
 html_css_files = ["featx.css"]
 html_show_sourcelink = False
 # pages that have no others below them need no navigation of a section
 html_sidebars = {"*": []}
-html_theme_options = {
-    "show_nav_level": 1,
-    "navigation_with_keys": False,
-    "show_toc_level": 2,
-    "footer_start": ["copyright"],
-    "footer_end": [],
-}
+if not plain:
+    html_theme_options = {
+        "show_nav_level": 1,
+        "navigation_with_keys": False,
+        "show_toc_level": 2,
+        "footer_start": ["copyright"],
+        "footer_end": [],
+    }
 
 
 def skip_public(app, what, name, obj, skip, options):

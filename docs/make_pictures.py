@@ -31,7 +31,7 @@ run --plugin chroma --plugin spectral --features chroma.frames,spectral.frames
     music -o features
 plot music/mira-voss/01-hollow-road.flac -o road.png --dpi 80
     --events music/mira-voss/01-hollow-road.jams#beat,chord
-    --store features --feature chroma.frames --over spectral.frames:centroid
+    --store features --features chroma.frames --over spectral.frames:centroid
 """
 MAP = """
 run --plugin mfcc music/manifest.csv -o features

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.folders import cache_folder
+
 SEED = 20_240_229
 
 #: In a fixed order: librosa's own EAGER_IMPORT follows the hash seed, into a circle now and then.
@@ -27,11 +29,13 @@ _CALLS_LIBROSA = re.compile(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have librosa compiled before several workers import it.
+    """Compile once: keep kernels in one folder, and compile librosa before workers import it.
 
+    Tests with a cache or a home folder of their own would otherwise compile all kernels again.
     numba mixes up the files of two processes that compile one function for two types at the same
     time (docs/decisions/0091), and a ufunc of the wrong type crashes.
     """
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
     alone = hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
     if not alone and importlib.util.find_spec("librosa"):
         subprocess.run([sys.executable, "-c", _EVERY_MODULE], check=True)

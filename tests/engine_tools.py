@@ -7,10 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner, Result
+
+from featx.cli import main
+from featx.engine import RunSummary, run
 
 PLUGIN = Path(__file__).parent / "faulty_plugin"
 
@@ -46,6 +51,18 @@ def write_folder(folder: Path, count: int) -> Path:
     for number in range(count):
         write_wav(folder / f"{'ab'[number % 2]}/{number:04d}.wav", seed=number)
     return folder
+
+
+def go(music: Any, store: Path, *plugins: str, **more: Any) -> RunSummary:
+    """Run these extractors over the music with one worker."""
+    return run(music, store, extractors=plugins or ("cheap",), jobs=1, **more)
+
+
+def call(*arguments: str | Path, code: int = 0) -> Result:
+    """Run the command line in this process."""
+    result = CliRunner().invoke(main, [*map(str, arguments)], prog_name="featx")
+    assert result.exit_code == code, result.output
+    return result
 
 
 def featx(*arguments: str | Path, site: Path, **more: object) -> subprocess.CompletedProcess[str]:

@@ -61,16 +61,15 @@ def test_names_are_completed(words: tuple[str, ...], expected: list[str] | None)
 
 @pytest.mark.parametrize("command", [("search",), ("export",), ("index", "build")], ids=" ".join)
 def test_features_of_a_store_are_completed(command: tuple[str, ...], store: Path) -> None:
-    option = "--features" if command == ("export",) else "--feature"
-    assert completed(*command, store, option, "") == ["toy.level", "toy.mean"]
-    assert completed(*command, store, option, "toy.m") == ["toy.mean"]
-    assert completed(*command, store.parent, option, "") == []
+    assert completed(*command, store, "--features", "") == ["toy.level", "toy.mean"]
+    assert completed(*command, store, "--features", "toy.m") == ["toy.mean"]
+    assert completed(*command, store.parent, "--features", "") == []
 
 
 def test_damaged_store_completes_nothing(store: Path) -> None:
     (ledger,) = store.glob("ledger/*")
     ledger.write_bytes(ledger.read_bytes().replace(b'"units"', b'"stinu"', 1))
-    assert completed("search", store, "--feature", "") == []
+    assert completed("search", store, "--features", "") == []
 
 
 @pytest.mark.parametrize("command", ["ls", "show", "verify", "search", "export", "doctor", "tag"])

@@ -138,7 +138,8 @@ def test_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"),
-            *("-d", str(tmp_path / "doctrees"), str(ROOT / "docs"), str(tmp_path / "html")),
+            *("-t", "plain", "-d", str(tmp_path / "doctrees"), str(ROOT / "docs")),
+            str(tmp_path / "html"),
         ],
         capture_output=True,
         text=True,

@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
-from engine_tools import use_faulty, write_folder, write_wav
+from engine_tools import call, go, use_faulty, write_folder, write_wav
 
 import featx
 from featx import ParameterError, StoreError, open_store
-from featx.cli import main
-from featx.engine import RunSummary, UntrainedWarning, plan, run
+from featx.engine import UntrainedWarning, plan
 from featx.engine.scan import scan
 from featx.store import LedgerView, StoreWriter, verify
 from featx.store.records import Recipe, StoredValue
@@ -35,16 +33,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def music(tmp_path: Path) -> Path:
     return write_folder(tmp_path / "music", 4)
-
-
-def go(music: Any, store: Path, *plugins: str, **more: Any) -> RunSummary:
-    return run(music, store, extractors=plugins or ("cheap",), jobs=1, **more)
-
-
-def call(*arguments: str | Path, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, [*map(str, arguments)], prog_name="featx")
-    assert result.exit_code == code, result.output
-    return result
 
 
 def write_inverted(path: Path) -> Path:
@@ -379,6 +367,41 @@ def test_files_outside_the_folders_given_are_not_gone(music: Path, tmp_path: Pat
     (music / "a/0000.wav").unlink()
     go(write_wav(tmp_path / "other/x.wav", seed=8), store)
     assert len(open_store(store).tracks) == 5
+
+
+def test_equal_files_that_are_new_are_extracted_once(music: Path, tmp_path: Path) -> None:
+    for name in ("copy.wav", "more/again.wav"):
+        (music / name).parent.mkdir(exist_ok=True)
+        shutil.copy(music / "a/0000.wav", music / name)
+    (music / "bad.wav").write_bytes(b"no audio")
+    shutil.copy(music / "bad.wav", music / "worse.wav")
+    write_wav(music / "z.wav", seed=50)  # of the same size, with other sound
+    summary = go(music, tmp_path / "s", "cheap", "native")
+    for name in ("cheap", "native"):
+        counts = {state: count for state, count in summary.units[name].items() if count}
+        assert counts == {"ok": 5, "reused": 2, "failed": 1, "known": 1}
+    assert summary.line == "9 in = 7 ok + 2 failed + 0 skipped"
+    with open_store(tmp_path / "s") as store:
+        stats = store["cheap"]["stats"]
+        assert np.array_equal(stats["copy.wav"], stats["a/0000.wav"])
+        assert not np.array_equal(stats["z.wav"], stats["a/0000.wav"])
+    assert go(music, tmp_path / "s", "cheap", "native").computed == 0
+
+
+def test_equal_files_wait_for_no_result_that_does_not_come(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two equal files has changed when its turn comes."""
+    import featx.engine.work.dispatch as module
+
+    shutil.copy(music / "a/0000.wav", music / "copy.wav")
+
+    def run_shard(task: Any, original: Any = module.run_shard) -> Any:
+        write_wav(music / "a/0000.wav", seed=77, samples=5000)
+        return original(task)
+
+    monkeypatch.setattr(module, "run_shard", run_shard)
+    assert go(music, tmp_path / "s").units["cheap"]["ok"] == 5
 
 
 # ----------------------------------------------------------------------------- other ids

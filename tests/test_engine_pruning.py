@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from engine_tools import use_faulty, write_folder
+from engine_tools import call, go, use_faulty, write_folder
 
 from featx import open_store
-from featx.cli import main
-from featx.engine import RunSummary, plan, run
+from featx.engine import plan
 from featx.store import LedgerView, lock_store, prune, verify
 
 
@@ -24,16 +22,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def music(tmp_path: Path) -> Path:
     return write_folder(tmp_path / "music", 4)
-
-
-def go(music: Any, store: Path, *plugins: str, **more: Any) -> RunSummary:
-    return run(music, store, extractors=plugins or ("cheap",), jobs=1, **more)
-
-
-def call(*arguments: str | Path, code: int = 0) -> Result:
-    result = CliRunner().invoke(main, [*map(str, arguments)], prog_name="featx")
-    assert result.exit_code == code, result.output
-    return result
 
 
 def digest(store: Path) -> str:

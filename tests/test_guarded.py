@@ -19,6 +19,7 @@ from tampering import make_store
 
 from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx.guarded.clock import WAITING_FACTOR, StepClock
+from featx.guarded.limits import thread_settings
 from featx.guarded.messages import MessageError, encode
 
 SUBJECTS = Path(__file__).parent / "subjects"
@@ -106,6 +107,17 @@ def test_crash_is_named_in_time(program: str, reason: str) -> None:
     assert reason in death.value.reason
     assert time.monotonic() - started < 20
     assert not psutil.pid_exists(child.pid)
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, chosen: str | None, used: str
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    settings = thread_settings(2)
+    assert (settings["OMP_NUM_THREADS"], settings["OMP_WAIT_POLICY"]) == ("2", used)
 
 
 def test_memory_hog_is_ended() -> None:

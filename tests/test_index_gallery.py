@@ -265,7 +265,7 @@ def test_command_writes_json(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [("c.ogg",), ("--from", "mood=d.ogg"), ("--feature", "tags", "--tag", "piano")]
+    "query", [("c.ogg",), ("--from", "mood=d.ogg"), ("--features", "tags", "--tag", "piano")]
 )
 def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], store: Path) -> None:
     found = json.loads(run(store, *query, "--where", "artist=Cyd", "--json"))
@@ -286,7 +286,7 @@ def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], st
         (("a.ogg", "--where", "artist=Bob", "--where", "artist=Cyd"), "Values of artist: Bob."),
         (("a.ogg", "--where", "artist"), "--where must look like name=value"),
         (
-            ("--feature", "tags", "--tag", "piano", "--zscore"),
+            ("--features", "tags", "--tag", "piano", "--zscore"),
             "--tag cannot be combined with QUERY",
         ),
     ],
@@ -348,7 +348,7 @@ def test_command_knows_all_kinds_of_queries(store: Path) -> None:
         signed=True,
     )
     assert mixed["neighbours"] == [item.to_json() for item in expected]
-    tagged = json.loads(run(store, "--feature", "tags", "--tag", "piano", "-k", "1", "--json"))
+    tagged = json.loads(run(store, "--features", "tags", "--tag", "piano", "-k", "1", "--json"))
     assert len(tagged["neighbours"]) == 1
 
 

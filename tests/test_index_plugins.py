@@ -196,7 +196,7 @@ def test_a_saved_index_is_loaded_and_not_built_again(
 
 
 def test_an_index_beside_the_store_is_reported(store: Path, log: Path, tmp_path: Path) -> None:
-    words = ["index", "build", str(store), "--feature", "net.embedding", "-o", str(tmp_path / "x")]
+    words = ["index", "build", str(store), "--features", "net.embedding", "-o", str(tmp_path / "x")]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0
     assert f"It lies outside of {store / 'indexes'}" in result.stderr
@@ -204,7 +204,7 @@ def test_an_index_beside_the_store_is_reported(store: Path, log: Path, tmp_path:
 
 
 def test_the_commands_build_list_and_search(store: Path, log: Path) -> None:
-    out = invoke("index", "build", store, "--feature", "net.embedding", "--index", "spy",
+    out = invoke("index", "build", store, "--features", "net.embedding", "--index", "spy",
                  "--set", "shrink=3")  # fmt: skip
     folder = store / "indexes" / "net.embedding-spy"
     assert "outside" not in out
@@ -288,7 +288,7 @@ def test_another_state_of_the_store_is_refused(
     log.write_text("")
     write(store, vectors + 1)
     remedy = (
-        f"featx index build {store} --feature net.embedding --index dummy-spy:spy "
+        f"featx index build {store} --features net.embedding --index dummy-spy:spy "
         f"--set shrink=1.0 --zscore -o {folder}"
     )
     with pytest.raises(DigestError, match=re.escape(remedy)):
@@ -409,7 +409,7 @@ def test_an_index_in_the_folder_of_another_store_is_named(
         featx.search(store, "007.ogg", index=folder)
     assert f"belongs to the store {tmp_path / 'other'}, not to {store}" in str(caught.value)
     assert str(caught.value).endswith(
-        f"featx index build {store} --feature net.embedding --index featx:exact"
+        f"featx index build {store} --features net.embedding --index featx:exact"
     )
     invoke(*str(caught.value).rpartition(": featx ")[2].split())
 

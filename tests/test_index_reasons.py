@@ -166,13 +166,13 @@ def test_command_compares_by_one_aspect_only(store: Path) -> None:
 
 
 def test_command_fuses_features_and_shows_reasons(store: Path) -> None:
-    out = run(store, "artist:Bob", "--feature", ",".join(FUSED), "--weight", "net.embedding=2",
+    out = run(store, "artist:Bob", "--features", ",".join(FUSED), "--weight", "net.embedding=2",
               "--weight", "other.summary=1", "-k", "3")  # fmt: skip
     head, first, *_ = out.splitlines()
     assert head.split()[-1] == "reasons"
     assert "net.embedding" in first
     assert "other.summary" in first
-    described = json.loads(run(store, "c.ogg", "--feature", ",".join(FUSED), "--json"))
+    described = json.loads(run(store, "c.ogg", "--features", ",".join(FUSED), "--json"))
     assert [item["feature"] for item in described["features"]] == ["embedding", "summary"]
 
 
@@ -181,7 +181,7 @@ def test_features_without_a_weight_weigh_one(store: Path) -> None:
         store, "c.ogg", feature=FUSED, weights={"net.embedding": 2.0, "other.summary": 1.0}
     )
     assert search(store, "c.ogg", feature=FUSED, weights={"net": 2.0}) == expected
-    words = ("c.ogg", "--feature", ",".join(FUSED), "--json")
+    words = ("c.ogg", "--features", ",".join(FUSED), "--json")
     found = json.loads(run(store, *words, "--weight", "net=2"))
     assert found["neighbours"] == [item.to_json() for item in expected]
     alone = json.loads(run(store, *words, "--only", "net"))

@@ -148,7 +148,7 @@ def test_an_audio_file_is_extracted_once_for_vector_and_frames(
 
 # ------------------------------------------------------------------------------ command line
 def test_command_shows_and_writes_segments(store: Path) -> None:
-    words = (store, "--feature", "net.embedding", "a.ogg")
+    words = (store, "--features", "net.embedding", "a.ogg")
     assert "0:25 like 0:10 (1.00)" in invoke(*words).output
     plain = json.loads(invoke(*words, "--json").stdout)["neighbours"]
     pairs = {item["track_id"]: item["segments"] for item in plain}
@@ -159,7 +159,7 @@ def test_command_shows_and_writes_segments(store: Path) -> None:
 
 def test_command_writes_a_playlist(store: Path, tmp_path: Path) -> None:
     path = tmp_path / "list.m3u8"
-    words = (store, "--feature", "net.embedding", "a.ogg", "-o", path)
+    words = (store, "--features", "net.embedding", "a.ogg", "-o", path)
     assert invoke(*words, "--json").exit_code == 0
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#EXTM3U"
@@ -173,7 +173,7 @@ def test_command_writes_a_playlist(store: Path, tmp_path: Path) -> None:
 
 
 def test_a_query_is_mixed_with_others(store: Path) -> None:
-    words = (store, "--feature", "net.embedding", "a.ogg", "--from", "second=b.ogg", "--json")
+    words = (store, "--features", "net.embedding", "a.ogg", "--from", "second=b.ogg", "--json")
     mixed = {"first": "a.ogg", "second": "b.ogg"}
     for more, options in (
         ((), {}),

@@ -163,7 +163,7 @@ def test_exports_read_back_equal(store: Path, tmp_path: Path, kind: str, file: s
 
 def test_picture_shows_the_labels(store: Path, folder: Path, tmp_path: Path) -> None:
     picture = tmp_path / "song.svg"
-    arguments = ["plot", folder / "song.wav", "--store", store, "--feature", "triads.chords"]
+    arguments = ["plot", folder / "song.wav", "--store", store, "--features", "triads.chords"]
     arguments += ["--events", folder / "truth.lab", "-o", picture]
     done = CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
     assert done.exit_code == 0, done.output

@@ -29,6 +29,8 @@ from featx.training import (
     CropSpec,
     Song,
     StoreCrops,
+    TrainingParams,
+    read_songs,
     train,
 )
 from featx.training.checkpoints import State, save_state
@@ -87,7 +89,7 @@ def test_songs_on_both_sides_are_counted_before_it_starts(manifest: Path) -> Non
     reporter = Silent()
     summary = run(manifest, "out", steps=1, reporter=reporter)
     data = json.loads((Path(summary.out) / "card.json").read_text("utf-8"))["data"]
-    told = f"{data['train_songs']} songs train, {data['valid_songs']} validate."
+    told = f"{data['train_songs']} songs to train on, {data['valid_songs']} to validate."
     assert told in reporter.notes[:2]
     assert data["valid_songs"] > 0
 
@@ -96,7 +98,7 @@ def test_reason_why_nothing_validates_is_given(manifest: Path) -> None:
     reporter = Silent()
     run(manifest, "out", steps=1, valid_fraction=0.0, reporter=reporter)
     assert reporter.notes[-1].endswith(
-        "0 validate: valid_fraction is 0, and no line says split=valid."
+        "0 to validate: valid_fraction is 0, and no line says split=valid."
     )
     lines = manifest.read_text("utf-8").splitlines()
     alone = [lines[0], *(line for line in lines if "artist 0" in line)]
@@ -393,7 +395,16 @@ def test_lines_without_the_label_are_skipped_and_reported(manifest: Path) -> Non
     manifest.write_text(text, encoding="utf-8")
     reporter = Silent()
     run(manifest, "out", steps=2, reporter=reporter)
-    assert "1 lines have no artist and are skipped (line 5)." in reporter.notes
+    assert "1 line without artist skipped (line 5)." in reporter.notes
+
+
+def test_columns_that_no_training_reads_are_named(manifest: Path) -> None:
+    text = manifest.read_text("utf-8").replace("path,artist,tags", "path,artist,mood")
+    manifest.write_text(text, encoding="utf-8")
+    split = read_songs(manifest, length_of=lambda *_: 1000, options=TrainingParams())
+    assert split.notes[0] == (
+        "Columns that no training reads: mood. Labels of any kind fit in 'tags'."
+    )
 
 
 def test_column_that_is_missing_is_reported_once(manifest: Path) -> None:

@@ -25,7 +25,14 @@ def folder(tmp_path_factory) -> Path:
     for number, name in enumerate(names):
         slug = f"c{number}"
         results.save_cost(
-            slug, {"speed": 10.0 ** (number + 1), "start_up": 1.0, "peak": 2**28, "key": ""}
+            slug,
+            {
+                "speed": 10.0 ** (number + 1),
+                "all_cores": 2 * 10.0 ** (number + 1),
+                "start_up": 1.0,
+                "peak": 2**28,
+                "key": "",
+            },
         )
         for task in ("first", "second"):
             values = [0.9 - 0.2 * number, 0.8, 0.7 + 0.05 * number]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,11 @@ EXTRACTORS = """
         return Resolved(sr=8000, outputs=(SPEC,))
 
     class Levels(Extractor):
+        def open(self, context):
+            super().open(context)
+            if context.params.deed == "lack":
+                import no_such_library
+
         def extract(self, tracks):
             return [self._one(track.y, self.context.params.deed) for track in tracks]
 
@@ -121,16 +127,27 @@ def run(folder, *competitors, **more):
 
 def test_misbehaving_competitors_spoil_only_their_own_cells(site, tmp_path):
     bad = {deed: f"levels:deed={deed}" for deed in ("crash", "hang", "eat")}
-    table = run(tmp_path / "out", "levels", *bad.values(), "levels:deed=raise", "no-such")
+    table = run(
+        tmp_path / "out",
+        "levels",
+        *bad.values(),
+        "levels:deed=raise",
+        "levels:deed=lack",
+        "no-such",
+    )
     rows = {row.competitor: row for row in table.rows("same-tone")}
-    assert rows["levels"].status == "ok"
+    assert rows["levels"].status == "ok", rows["levels"].reason
     assert rows["levels"].value == 1.0
     assert rows["levels"].speed > 1
+    assert rows["levels"].all_cores > 1
+    assert rows["levels"].licence == "MIT"
     for deed, cause in (("crash", "crash"), ("hang", "timeout"), ("eat", "memory")):
         assert rows[bad[deed]].status == "failed"
         assert rows[bad[deed]].reason.startswith(cause)
     assert rows["levels:deed=raise"].status == "partial"
     assert rows["levels:deed=raise"].failed == 1
+    assert rows["levels:deed=lack"].status == "skipped"
+    assert "no_such_library" in rows["levels:deed=lack"].reason
     assert rows["no-such"].status == "skipped"
     assert "no-such" in rows["no-such"].reason
 
@@ -235,6 +252,15 @@ def test_files_hold_the_table(site, tmp_path):
     assert table[0].startswith("task,competitor,status,metric,value,low,high")
     assert table[1].startswith("same-tone,levels,ok,MAP,1.0,")
     assert "| levels" in (tmp_path / "out/table.md").read_text()
+    page = tmp_path / "page.md"
+    page.write_text("# Title\n<!-- featx bench: begin -->\nold\n<!-- featx bench: end -->\nrest\n")
+    words = ["show", "-o", str(tmp_path / "out"), "--into", str(page)]
+    assert CliRunner().invoke(command, words).exit_code == 0
+    text = page.read_text()
+    assert text.startswith("# Title\n<!-- featx bench: begin -->\n\n2")
+    assert text.endswith("<!-- featx bench: end -->\nrest\n")
+    assert "old" not in text
+    assert "| levels | 1.000" in " ".join(text.split())
 
 
 def test_page_holds_text_as_data_and_asks_nothing_of_the_network(site, tmp_path):
@@ -267,12 +293,14 @@ def test_page_holds_text_as_data_and_asks_nothing_of_the_network(site, tmp_path)
 def test_competitor_is_read(text, extractor, feature, params, weights):
     (member,) = parse_competitor(text).members
     read = (member.extractor, member.feature, member.params, member.weights)
-    assert read == (extractor, feature, params, weights)
+    # environments run in folders of their own
+    assert read == (extractor, feature, params, weights and str(Path(weights).absolute()))
+    assert not member.environment
 
 
-@pytest.mark.parametrize("text", ["", "mfcc:", "mfcc+", "mfcc:n_mfcc=3:x"])
+@pytest.mark.parametrize("text", ["", "mfcc:", "mfcc+", "mfcc:n_mfcc=3:x", "old/"])
 def test_wrong_competitor_is_refused(text):
-    with pytest.raises(Exception, match=r"a competitor must be EXTRACTOR"):
+    with pytest.raises(Exception, match=r"a competitor must be \[ENVIRONMENT/\]EXTRACTOR"):
         parse_competitor(text)
 
 

@@ -74,7 +74,7 @@ def _perfect(spec, rng):
         "split": tuple(("train", "valid", "test")[i // kinds % 3] for i in range(n)),
         **{
             name: tuple(f"c{mark}" for mark in marks)
-            for name in ("artist", "tags", "sound", "digit", "lead", "mode", "tempo_class")
+            for name in ("artist", "tags", "sound", "digit", "lead", "mode", "tempo_class", "genre")
         },
         "album": tuple(f"album {i // 2}" for i in range(n)),
         "speaker": tuple(f"s{i // kinds % 4}" for i in range(n)),
@@ -137,9 +137,10 @@ def _truth():
         hertz[(frames >= start) & (frames < start + 1.5)] = pitch
     contour = events.Contour(times=frames, frequencies=hertz, voiced=hertz > 0)
     truth = {"beats": [beats], "onsets": [notes], "notes": [notes], "chords": [chords]}
-    truth |= {"keys": [key], "pitch": [notes]}
+    tempo = Events(name="tempo", starts=[0.0], columns={"tempo": [120.0]}, namespace="tempo")
+    truth |= {"keys": [key], "pitch": [notes], "tempo": [tempo]}
     outputs = {"beats": beats, "onsets": notes, "notes": notes, "chords": chords}
-    return truth, outputs | {"key": key, "f0": contour}
+    return truth, outputs | {"key": key, "f0": contour, "tempo": tempo}
 
 
 @pytest.mark.parametrize("name", EVENT_TASKS)

@@ -102,6 +102,11 @@ def some(names: Iterable[object], *, most: int = 10) -> str:
     return listed(names[:most]) + more
 
 
+def counted(number: int, word: str) -> str:
+    """Return ``1 track`` or ``2 tracks``."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def near(name: str, known: Iterable[str], *, most: int = 1) -> list[str]:
     """Return the names that ``name`` probably means: similar ones, then those that contain it."""
     import difflib

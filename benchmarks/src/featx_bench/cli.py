@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.commands import echo_json, json_option, meter, parse_pairs, split_names
-from featx_bench.harness.command import diff_command, run_command, show_command, tasks_command
+from featx_bench.harness.command import (
+    diff_command,
+    prepare_command,
+    run_command,
+    show_command,
+    tasks_command,
+)
 from featx_bench.render.command import command as render_command
 
 if TYPE_CHECKING:
@@ -140,7 +146,7 @@ def command() -> None:
 
 
 command.add_command(render_command)
-for added in (tasks_command, run_command, show_command, diff_command):
+for added in (tasks_command, prepare_command, run_command, show_command, diff_command):
     command.add_command(added)
 
 

@@ -246,12 +246,13 @@ def write_copies(
     exclude: str,
     *,
     seed: int = 0,
+    duration: float | None = None,
     meter: Meter | None = None,
 ) -> Path:
     """Write the missing degraded copies of ``rows`` below ``work``, and a manifest of all.
 
     Its columns are ``variant``, ``group`` (the column ``exclude`` of the row) and ``own``, the
-    number of the row.
+    number of the row. ``duration`` is the number of seconds of each recording; all by default.
     """
     work.mkdir(parents=True, exist_ok=True)
     listing = work / "copies.csv"
@@ -263,14 +264,14 @@ def write_copies(
         for number, row in enumerate(rows):
             # the name follows from the file: a folder used again holds no copy of something else
             stat = Path(row.path).stat()
-            identity = f"{row.path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{seed}"
+            identity = f"{row.path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{seed}\0{duration}"
             stem = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
             copies = {
                 name: work / name / f"{stem}.{'mp3' if name == 'mp3-64k' else 'wav'}"
                 for name in PERTURBATIONS
             }
             if not all(path.is_file() for path in copies.values()):
-                audio = featx.Audio.load(row.path)
+                audio = featx.Audio.load(row.path, duration=duration)
                 for name, path in copies.items():
                     path.parent.mkdir(exist_ok=True)
                     part = path.with_suffix(f".{os.getpid()}.part")

@@ -37,7 +37,8 @@ def command() -> None:
 @command.command("build")
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--feature",
+    "--features",
+    "feature",
     metavar="NAME",
     shell_complete=complete_feature,
     help="Clip feature, such as 'mfcc.summary'; by default 'embedding' or the only one.",

@@ -47,6 +47,11 @@ _SHOWN_FAILURES = 20
     is_flag=True,
     help="Allow new ids for files that STORE has under other ids.",
 )
+@click.option(
+    "--isolate",
+    is_flag=True,
+    help="Run each distribution in a process of its own; files are decoded once for each.",
+)
 @limit_options
 @click.pass_context
 def command(
@@ -57,6 +62,7 @@ def command(
     timeout: float,
     memory: int | None,
     new_ids: bool,
+    isolate: bool,
     **options: Any,
 ) -> None:
     """Extract features from INPUTS into a store.
@@ -81,6 +87,7 @@ def command(
     arguments = parse_run_options(**options)
     signal.signal(signal.SIGTERM, _interrupt)
     arguments |= {"jobs": jobs, "timeout": timeout, "memory": memory, "limits": limits}
+    arguments["isolate"] = isolate
     events = EventProgress(echo_json_line) if as_json else None
     progress = events or choose_progress()
     try:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     help="Extractor whose vectors are compared. Needed if the store has several.",
 )
 @click.option(
-    "--feature",
+    "--features",
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
@@ -196,7 +196,7 @@ def command(
         if output.suffix.lower() not in (".m3u", ".m3u8"):
             raise ParameterError(f"-o must end in .m3u8 or .m3u, got {str(output)!r}.")
         refuse_existing([output], overwrite=overwrite)
-    names = split_names("--feature", features)
+    names = split_names("--features", features)
     with open_store(store, gone=gone) as opened:
         if tag is not None and not names:
             names = [clip_feature(opened, extractor, column=tag).spec.name]

@@ -27,7 +27,6 @@ from featx.commands.options import (
 )
 from featx.commands.output import (
     column_widths,
-    counted,
     duration_text,
     echo_json,
     echo_json_line,
@@ -47,6 +46,7 @@ from featx.commands.session import (
     registry,
     session,
 )
+from featx.errors import counted
 from featx.folders import replacing
 
 __all__ = [

@@ -70,11 +70,6 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None]]:
         yield advance
 
 
-def counted(number: int, word: str) -> str:
-    """Return ``1 track`` or ``2 tracks``."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 _MINUTE, _HOUR, _TENTHS = 60, 3600, 10.0
 
 

@@ -121,6 +121,7 @@ def run(
     where: Conditions = (),
     part: tuple[int, int] | None = None,
     new_ids: bool = False,
+    isolate: bool = False,
 ) -> RunSummary:
     """Extract features from audio files into a store, except those that it has already.
 
@@ -162,7 +163,8 @@ def run(
     timeout : float > 0
         Seconds that decoding a track may take, and each extractor on it.
     memory : int >= 0, optional
-        Bytes that one worker may hold; 0 for no limit. By default its share of 80 % of the machine.
+        Bytes that one child process may hold; 0 for no limit. By default its share of 80 % of the
+        machine.
     disabled : iterable of str
         Plugins that are not loaded.
     progress : Reporter, optional
@@ -182,6 +184,9 @@ def run(
     new_ids : bool
         Give files a second id that the store has under another one, as it happens where another
         folder is given than before. Their results are taken over by content.
+    isolate : bool
+        Run the extractors of each distribution in a child process of their own, which decodes the
+        files again.
 
     Returns
     -------
@@ -235,6 +240,7 @@ def run(
             level=level,
             timeout=timeout,
             memory=memory,
+            isolate=isolate,
         )
         _report_untrained(planned.extractors, progress)
         survey = planned.survey()
@@ -307,12 +313,14 @@ def _run_settings(
     level: float | None,
     timeout: float,
     memory: int | None,
+    isolate: bool,
 ) -> RunSettings:
     """Return the settings of all workers, with each worker's share of cores and memory."""
     token = uuid.uuid4().hex
     threads = max(1, available_cores() // workers)
     if memory is None:
-        memory = max(int(_MEMORY_SHARE * physical_memory()) // workers, _LEAST_MEMORY)
+        parts = len({item.distribution for item in planned.extractors}) if isolate else 1
+        memory = max(int(_MEMORY_SHARE * physical_memory()) // (workers * parts), _LEAST_MEMORY)
     return RunSettings(
         token=token,
         store=os.path.abspath(planned.store),  # noqa: PTH100  (workers may live elsewhere)
@@ -325,6 +333,7 @@ def _run_settings(
         timeout=timeout,
         open_timeout=max(timeout, _OPEN_SECONDS),
         memory=memory,
+        isolate=isolate,
         provenance=_provenance(planned.extractors, threads),
         stop_file=os.path.abspath(planned.store / f"{TEMPORARY}stop-{token}"),  # noqa: PTH100
     )
@@ -375,7 +384,7 @@ def _provenance(extractors: Sequence[PreparedExtractor], threads: int) -> Mappin
     from featx._version import __version__
 
     packages = ["numpy", "numba", "soxr", "soundfile", "h5py"]
-    packages += sorted({extractor.full_name.partition(":")[0] for extractor in extractors})
+    packages += sorted({extractor.distribution for extractor in extractors})
     versions = {}
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -44,6 +44,11 @@ class PreparedExtractor:
     module: LocalModule | None = None
 
     @property
+    def distribution(self) -> str:
+        """The distribution that it comes from; its own name where no package installs it."""
+        return self.full_name.partition(":")[0]
+
+    @property
     def output_specs(self) -> tuple[FeatureSpec, ...]:
         """The specs of ``features``, for files of the resolved rate."""
         return tuple(self.resolved.output(name) for name in self.features)
@@ -107,8 +112,8 @@ class RunSettings:
     opening all extractors, both in seconds. ``memory`` is in bytes of RSS per worker. A worker
     stops after its current track once ``stop_file``, which lies in the store, exists. Results are
     committed at the end of a shard and whenever ``commit_seconds`` or ``commit_bytes`` have
-    gathered. Without extractors the files are examined, for a scan, and ``fingerprint`` asks for
-    hashes of their samples.
+    gathered. ``isolate`` gives each distribution a child of its own. Without extractors the files
+    are examined, for a scan, and ``fingerprint`` asks for hashes of their samples.
     """
 
     token: str
@@ -124,6 +129,7 @@ class RunSettings:
     memory: int
     seed: int = 0
     fingerprint: bool = False
+    isolate: bool = False
     provenance: Mapping[str, Any] = field(default_factory=dict)
     stop_file: str = ""
     commit_seconds: float = 60.0

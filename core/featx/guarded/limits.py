@@ -87,5 +87,10 @@ def physical_memory() -> int:
 
 
 def thread_settings(threads: int) -> dict[str, str]:
-    """Return the environment that holds numerical libraries to ``threads`` threads."""
-    return dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    """Return the environment that holds numerical libraries to ``threads`` threads.
+
+    Threads of OpenMP that wait for each other sleep, unless the user has chosen otherwise. They
+    would keep a core busy that another worker, or a thread with work, needs.
+    """
+    waiting = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads)) | waiting

@@ -27,10 +27,7 @@ _FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>
 #: Whether a process can be seen to be dead without being reaped (not on macOS before Python 3.13).
 _CAN_LOOK = hasattr(os, "waitid")
 
-_MAIN = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from featx.guarded.child import main; main({program!r}, {pid})"
-)
+_MAIN = "from featx.guarded.child import main; main({program!r}, {pid})"
 
 
 class ChildDiedError(Exception):
@@ -64,6 +61,9 @@ class Child:
         Working folder of the child.
     body_bytes : int > 0
         Bytes of arrays that one message may hold.
+    python : path, optional
+        Interpreter of an environment that has this version of featx. It finds modules in its own
+        packages and in the folders of ``PYTHONPATH``.
     """
 
     def __init__(
@@ -75,15 +75,18 @@ class Child:
         environment: Mapping[str, str] | None = None,
         folder: str | os.PathLike[str] | None = None,
         body_bytes: int = BODY_BYTES,
+        python: str | os.PathLike[str] | None = None,
     ) -> None:
         self._answers = answers
         self._memory = memory
         self._tail = b""
         self._clock = StepClock()
         self._looked = 0.0
-        code = _MAIN.format(path=import_path(), program=program, pid=os.getpid())
+        code = _MAIN.format(program=program, pid=os.getpid())
+        if python is None:
+            code = f"import sys; sys.path[:] = {import_path()!r}; {code}"
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", code],
+            [python or sys.executable, "-P", "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

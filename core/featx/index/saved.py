@@ -197,7 +197,7 @@ class SavedIndex:
         if self._other_store(store) is not None:
             output = "" if store.path.is_dir() else " -o FOLDER"
         return (
-            f"featx index build {store.path} --feature {about.name} --index {about.index}"
+            f"featx index build {store.path} --features {about.name} --index {about.index}"
             f"{options}{' --zscore' if about.zscore else ''}{output}"
         )
 

@@ -86,7 +86,7 @@ def clip_feature(
         if len(names) != 1:
             raise ParameterError(
                 f"extractor must be named, one of {listed(names)}, got none. Add --plugin NAME or "
-                "--feature NAME.FEATURE (in Python extractor= or feature=)."
+                "--features NAME.FEATURE (in Python extractor= or feature=)."
             )
         (extractor,) = names
     views = store[extractor]

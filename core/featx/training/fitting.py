@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.errors import AudioError, PluginError, TrainingError, lines
+from featx.errors import AudioError, PluginError, TrainingError, counted, lines
 from featx.training.augmenting import Augmenter
 from featx.training.checkpoints import State
 from featx.training.crops import CropReader
@@ -228,7 +228,9 @@ def draw_vectors(
     if sample is None or count == 0:
         reasons = lines(f"{item.path}: {item.reason}" for item in failures)
         raise TrainingError(f"songs must give at least one vector, got none.{reasons}")
-    reporter.note(f"{count} vectors of {sample.shape[1]} numbers from {len(songs)} songs")
+    reporter.note(
+        f"{count} vectors of {sample.shape[1]} numbers from {counted(len(songs), 'song')}"
+    )
     sample = sample[:count]
     sample.flags.writeable = False
     return sample, failures

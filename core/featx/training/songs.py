@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.errors import AudioError, ParameterError, lines, listed, some
-from featx.manifest import ManifestRow, manifest_columns, read_manifest
+from featx.errors import AudioError, ParameterError, counted, lines, listed, some
+from featx.manifest import MANIFEST_COLUMNS, ManifestRow, manifest_columns, read_manifest
 from featx.store.records import split_tags
 from featx.training.options import TrainingParams
 
@@ -69,7 +69,7 @@ class Songs(Sequence[Song]):
         return iter(self._songs)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} songs>"
+        return f"<{counted(len(self), 'song')}>"
 
     @property
     def of_split(self) -> str:
@@ -238,7 +238,7 @@ def read_songs(
         train=Songs(sides["train"], split="train"),
         valid=Songs(sides["valid"], split="valid"),
         failures=tuple(failures),
-        notes=(*_notes(lacking, sides), _standing(sides, options, n_test)),
+        notes=(*_notes(columns, lacking, sides), _standing(sides, options, n_test)),
     )
     if not split.train:
         notes = "".join(f" {note}" for note in split.notes[:-1])
@@ -298,9 +298,15 @@ def _check_new(track_id: str, path: str, where: str, seen: dict[str, str]) -> No
         seen[key] = where
 
 
-def _notes(lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]) -> Iterator[str]:
+def _notes(
+    columns: Sequence[str], lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]
+) -> Iterator[str]:
+    known = {"path", "track_id", *MANIFEST_COLUMNS}
+    unused = [name for name in columns if name not in known and name.lower() != "path"]
+    if unused:
+        yield f"Columns that no training reads: {listed(unused)}. Labels of any kind fit in 'tags'."
     for name, places in sorted(lacking.items()):
-        yield f"{len(places)} lines have no {name} and are skipped ({some(places)})."
+        yield f"{counted(len(places), 'line')} without {name} skipped ({some(places)})."
     artists = [
         {song.labels["artist"] for song in sides[side] if song.labels.get("artist")}
         for side in ("train", "valid")
@@ -316,7 +322,7 @@ def _notes(lacking: Mapping[str, list[str]], sides: Mapping[str, list[Song]]) ->
 def _standing(sides: Mapping[str, list[Song]], options: TrainingParams, n_test: int) -> str:
     """Say how many songs train and validate, and why none does."""
     n_train, n_valid = len(sides["train"]), len(sides["valid"])
-    counts = f"{n_train} songs train, {n_valid} validate"
+    counts = f"{counted(n_train, 'song')} to train on, {n_valid} to validate"
     if n_test:
         counts += f", {n_test} of split 'test' are not used"
     if n_valid:
@@ -324,6 +330,6 @@ def _standing(sides: Mapping[str, list[Song]], options: TrainingParams, n_test: 
     if options.valid_fraction == 0:
         return f"{counts}: valid_fraction is 0, and no line says split=valid."
     return (
-        f"{counts}: {n_train} songs of one artist, or a single song, leave nothing to hold out. "
+        f"{counts}: songs of one artist, or a single song, leave nothing to hold out. "
         "Name songs in the column split, or set split_by=song."
     )

@@ -233,7 +233,7 @@ def test_tracks_without_audio_are_counted(collection: Path, tmp_path: Path) -> N
         (("--max-size", "2K"), "raise --max-size"),
         (("--column", "one.embedding"), "extractor.feature:column"),
         (("--column", "one.embedding:9"), "got '9'"),
-        (("--feature", "one.nothing"), "nothing"),
+        (("--features", "one.nothing"), "nothing"),
     ],
 )
 def test_wrong_options_are_refused(

@@ -127,7 +127,7 @@ def test_few_numbers_are_classes_in_their_order() -> None:
 
 def test_feature_may_name_its_extractor(store: Path, tmp_path: Path, drawn: list) -> None:
     out = tmp_path / "map.png"
-    invoke("map", store, "--feature", "test.embedding", "--method", "pca", "-o", out)
+    invoke("map", store, "--features", "test.embedding", "--method", "pca", "-o", out)
     assert drawn[0].get_suptitle().startswith("test.embedding")
 
 
@@ -170,7 +170,7 @@ def test_any_column_of_a_manifest_gives_the_colour(
         (("--color", "genre", "--manifest", "songs.csv"), "column must be one of"),
         (("--color", "artist", "--manifest", "songs.csv"), "hold tracks of the store"),
         (("--manifest", "songs.csv"), "--color must name"),
-        (("--feature", "tags"), "tags"),
+        (("--features", "tags"), "tags"),
     ],
 )
 def test_wrong_options_are_refused(

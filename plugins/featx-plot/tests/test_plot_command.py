@@ -57,11 +57,11 @@ def test_events_of_an_extractor_are_drawn_without_a_store(tmp_path: Path, drawn)
     soundfile.write(path, piece.y, piece.sr)
     pytest.importorskip("featx_beat")
     invoke(path, "--plugin", "onset-beats", "-o", tmp_path / "a.png")
-    invoke(path, "--plugin", "onset-beats", "--feature", "onset-beats.activation",
+    invoke(path, "--plugin", "onset-beats", "--features", "onset-beats.activation",
            "-o", tmp_path / "b.png")  # fmt: skip
     assert len(kinds(drawn[1])) == len(kinds(drawn[0])) + 1
     with pytest.raises(ParameterError, match="beats, tempo"):
-        invoke(path, "--plugin", "onset-beats", "--feature", "onset-beats.chords",
+        invoke(path, "--plugin", "onset-beats", "--features", "onset-beats.chords",
                "-o", tmp_path / "c.png")  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def test_groups_of_a_jams_file_can_be_chosen(tmp_path: Path, drawn) -> None:
     ("arguments", "message"),
     [
         (["-s", "fe-artits"], "Did you mean 'fe-artist'?"),
-        (["--feature", "mfcc.frames"], "--feature and --over need --store STORE"),
+        (["--features", "mfcc.frames"], "--features and --over need --store STORE"),
         (["--events", "missing.txt"], "missing.txt"),
         (["-o", "x.gif"], ".gif"),
     ],
@@ -183,7 +183,7 @@ def store(tmp_path: Path, wav: Path) -> Path:
 def test_stored_features_keep_their_axes(wav: Path, tmp_path: Path, store: Path, drawn) -> None:
     invoke(
         *(wav, "-o", tmp_path / "x.png", "-s", "none", "--store", store),
-        *("--feature", "toy.mel", "--feature", "toy.beats", "--over", "toy.f0"),
+        *("--features", "toy.mel", "--features", "toy.beats", "--over", "toy.f0"),
     )
     (figure,) = drawn
     panel = next(axes for axes in figure.axes if axes.get_title(loc="left") == "toy.mel")
@@ -200,7 +200,7 @@ def test_stored_features_keep_their_axes(wav: Path, tmp_path: Path, store: Path,
 def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) -> None:
     invoke(
         *(wav, "-o", tmp_path / "x.png", "-s", "fe-artist", "--store", store),
-        *("--feature", "toy.mel:3,7", "--feature", "toy.pair:level", "--over", "toy.pair:centre"),
+        *("--features", "toy.mel:3,7", "--features", "toy.pair:level", "--over", "toy.pair:centre"),
     )
     figure = drawn[0]
     assert kinds(figure) == ["waveform", "image", "lines", "lines"]
@@ -224,7 +224,7 @@ def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) ->
 def test_features_that_cannot_be_drawn_are_explained(
     wav: Path, store: Path, feature: str, message: str
 ) -> None:
-    arguments = ["plot", str(wav), "--store", str(store), "--feature", feature]
+    arguments = ["plot", str(wav), "--store", str(store), "--features", feature]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert message in result.output
@@ -235,7 +235,7 @@ def test_a_recording_that_is_not_in_the_store_can_be_named(
 ) -> None:
     other = tmp_path / "other.wav"
     soundfile.write(other, np.zeros(SR), SR)
-    arguments = ["plot", str(other), "--store", str(store), "--feature", "toy.f0"]
+    arguments = ["plot", str(other), "--store", str(store), "--features", "toy.f0"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "--track" in result.output

@@ -9,11 +9,11 @@ _DATA = "featx_bench.harness.datasets"
 
 @hookimpl
 def featx_bench_tasks() -> list[TaskSpec]:
-    """Return the tasks on real recordings, then those on rendered music."""
+    """Return the tasks on real recordings, on rendered music, and on sets that users own."""
     return [
         TaskSpec(
             name="composers",
-            summary="Game music of the same composer (real, 12 composers kept apart)",
+            summary="Game music of the same composer (real, composers kept apart)",
             data=f"{_DATA}:game_music",
             protocol="retrieval",
             metric="MAP",
@@ -89,14 +89,14 @@ def featx_bench_tasks() -> list[TaskSpec]:
         ),
         TaskSpec(
             name="singing-onsets",
-            summary="Onsets of 66 recordings of solo singing (real)",
+            summary="Onsets at the beginning of 66 recordings of solo singing (real)",
             data=f"{_DATA}:singing",
             protocol="onsets",
             metric="F 50 ms",
         ),
         TaskSpec(
             name="singing-notes",
-            summary="Notes of 66 recordings of solo singing (real)",
+            summary="Notes at the beginning of 66 recordings of solo singing (real)",
             data=f"{_DATA}:singing",
             protocol="notes",
             metric="COnP F",
@@ -115,6 +115,14 @@ def featx_bench_tasks() -> list[TaskSpec]:
             protocol="retrieval",
             metric="MAP",
             options={"label": "artist", "exclude": "album", "cluster": "artist"},
+        ),
+        TaskSpec(
+            name="rendered-holdout",
+            summary="A clip of the same virtual artist against four of others, other albums",
+            data=f"{_DATA}:rendered",
+            protocol="holdout",
+            metric="hold-out",
+            options={"concept": "artist", "exclude": "album", "cluster": "artist"},
         ),
         TaskSpec(
             name="rendered-tags",
@@ -150,23 +158,60 @@ def featx_bench_tasks() -> list[TaskSpec]:
         ),
         TaskSpec(
             name="rendered-beats",
-            summary="Beats of 40 rendered songs",
+            summary="Beats of 36 rendered songs",
             data=f"{_DATA}:rendered_test",
             protocol="beats",
             metric="F",
         ),
         TaskSpec(
             name="rendered-chords",
-            summary="Chords of 40 rendered songs",
+            summary="Chords of 36 rendered songs",
             data=f"{_DATA}:rendered_test",
             protocol="chords",
             metric="majmin",
         ),
         TaskSpec(
             name="rendered-keys",
-            summary="Keys of 40 rendered songs",
+            summary="Keys of 36 rendered songs",
             data=f"{_DATA}:rendered_test",
             protocol="keys",
             metric="weighted",
         ),
+        *_of_public_sets(),
     ]
+
+
+#: Name, summary, protocol, metric, options; the set is the name up to the last hyphen.
+_PUBLIC = (
+    ("gtzan-genres", "Genres of GTZAN, fault-filtered split", "probe", "softmax", "genre"),
+    ("magnatagatune-tags", "50 tags of MagnaTagATune by prototypes", "tagging", "ROC-AUC", ""),
+    ("fma-genres", "Top genres of FMA in the published split", "probe", "softmax", "genre"),
+    ("fma-artists", "Tracks of the same artist in FMA", "retrieval", "MAP", "artist"),
+    ("ballroom-beats", "Beats of Ballroom", "beats", "F", ""),
+    ("giantsteps-key-keys", "Keys of GiantSteps", "keys", "weighted", ""),
+    ("giantsteps-tempo-tempi", "Tempi of GiantSteps, second version", "tempo", "Acc1", ""),
+    ("guitarset-notes", "Notes of GuitarSet", "notes", "COnP F", ""),
+    ("guitarset-beats", "Beats of GuitarSet", "beats", "F", ""),
+    ("guitarset-chords", "Chords of GuitarSet", "chords", "majmin", ""),
+    ("vocadito-notes", "Notes of solo singing in vocadito", "notes", "COnP F", ""),
+    ("vocadito-pitch", "Pitch of solo singing in vocadito", "pitch", "RPA", ""),
+)
+
+
+def _of_public_sets() -> list[TaskSpec]:
+    """Return the tasks on sets that 'featx bench prepare' reads."""
+    tasks = []
+    for name, summary, protocol, metric, label in _PUBLIC:
+        needs = name.rpartition("-")[0]
+        tasks.append(
+            TaskSpec(
+                name=name,
+                summary=summary,
+                data=f"{_DATA}:{needs.replace('-', '_')}",
+                protocol=protocol,
+                metric=metric,
+                options={"label": label} if label else {},
+                needs=needs,
+            )
+        )
+    return tasks

@@ -1,11 +1,8 @@
-"""The process in which a cell is scored, or the cost of a competitor is measured."""
+"""The process in which cells are scored, one after the other."""
 
 from __future__ import annotations
 
 import csv
-import resource
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,60 +13,21 @@ if TYPE_CHECKING:
     from featx_bench.collection import Collection
     from featx_bench.harness.protocols import Protocol
 
-__all__ = ["measure", "score"]
+__all__ = ["score"]
 
 
 def score(channel: Channel) -> None:
-    """Score one cell: answers with ``metrics``, ``tracks`` and ``failed``."""
-    job = channel.wait(Request).values
-    channel.send(Answer(values=_score(job)))
-
-
-def measure(channel: Channel) -> None:
-    """Open extractors, extract once, then as often as asked; answers with seconds and memory.
-
-    An exception of an extractor is an answer as well: ``error``.
-    """
-    import numpy as np
-
-    import featx
-
-    job = channel.wait(Request).values
-    sr, seconds = job["sr"], job["seconds"]
-    y = np.load(job["waveform"])
-    opened: list[Any] = [
-        featx.open_extractor(
-            member["extractor"],
-            params=member["params"],
-            features=member["outputs"],
-            weights=member["weights"] or None,
-        )
-        for member in job["members"]
-    ]
-    try:
-        _extract(opened, y[: int(seconds * sr / 10)], sr)
-    except Exception as error:  # of a plugin, which may raise anything; it is reported
-        channel.send(Answer(values={"error": f"{type(error).__name__}: {error}"}))
-        return
-    channel.send(Answer(values={}, last=False))
-    for number in range(job["rounds"]):
-        channel.wait(Request)
-        began = time.process_time()
-        _extract(opened, y, sr)
-        spent = time.process_time() - began
-        last = number == job["rounds"] - 1
-        channel.send(Answer(values={"seconds": spent, "peak": _peak()}, last=last))
-
-
-def _extract(opened: list[Any], y: Any, sr: int) -> None:
-    for extractor in opened:
-        extractor(y, sr)
-
-
-def _peak() -> int:
-    """Return the largest number of bytes that this process had resident."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    """Score cell after cell: answers with ``metrics``, ``tracks`` and ``failed``, or ``error``."""
+    while True:
+        try:
+            job = channel.wait(Request).values
+        except EOFError:  # there is no further cell
+            return
+        try:
+            values = _score(job)
+        except Exception as error:  # protocols of other distributions may raise anything
+            values = {"error": f"{type(error).__name__}: {error}"}
+        channel.send(Answer(values=values))
 
 
 def _score(job: Mapping[str, Any]) -> dict[str, Any]:

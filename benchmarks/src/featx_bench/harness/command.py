@@ -48,7 +48,9 @@ def tasks_command(as_json: bool) -> None:
 
 @click.command("run")
 @click.argument("names", metavar="[TASK]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All tasks.")
+@click.option(
+    "--all", "everything", is_flag=True, help="All tasks but those on sets that are not prepared."
+)
 @click.option(
     "--with",
     "competitors",
@@ -100,18 +102,25 @@ def run_command(
     from featx_bench.harness.running import Limits, run_table
     from featx_bench.harness.specs import choose_tasks, load_tasks
     from featx_bench.harness.tables import read_table
+    from featx_bench.sets import prepared_manifest
 
     if not names and not everything:
         raise click.UsageError("name tasks (see 'featx bench tasks'), or give --all.")
     tasks, broken = load_tasks()
     for distribution, reason in broken.items():
         click.echo(f"{distribution} is BROKEN: {reason}", err=True)
+    if everything:
+        names = tuple(
+            name
+            for name, spec in tasks.items()
+            if not spec.needs or prepared_manifest(spec.needs, folder / "data").is_file()
+        )
     registry = load_registry()
     entries = [parse_competitor(text) for text in dict.fromkeys(competitors)]
     environment = os.environ.get("FEATX_TEST_DATA", "")
     with meter("cells") as shown:
         results = run_table(
-            choose_tasks(tasks, () if everything else names),
+            choose_tasks(tasks, names),
             entries or default_competitors(registry),
             folder,
             data=data or (Path(environment) if environment else None),
@@ -131,17 +140,62 @@ def run_command(
     click.echo(f"{counted(len(table.cells), 'cell')}: {page}")
 
 
-@click.command("show")
-@click.argument("names", metavar="[TASK]...", nargs=-1)
+@click.command("prepare")
+@click.argument("name", metavar="[SET]", required=False)
+@click.argument(
+    "place",
+    metavar="[FOLDER]",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option("--partial", is_flag=True, help="Use what is there if files are missing.")
 @_OUT
 @json_option
-def show_command(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
+def prepare_command(
+    name: str | None, place: Path | None, partial: bool, folder: Path, as_json: bool
+) -> None:
+    """Prepare a public set that you have in FOLDER for the tasks that need it.
+
+    Without arguments the sets are listed. Audio stays where it is. Files that are missing are
+    named.
+    """
+    from featx_bench.harness.specs import load_tasks
+    from featx_bench.sets import SETS, prepare_set
+
+    if name is None:
+        echo_table(("set", "what it is"), [(key, item.summary) for key, item in SETS.items()])
+        return
+    if place is None:
+        needs = f" Its folder holds {SETS[name].needs}." if name in SETS else ""
+        raise click.UsageError(f"name the folder of {name}.{needs}")
+    manifest, tracks = prepare_set(name, place, folder / "data", partial=partial)
+    tasks = [key for key, spec in load_tasks()[0].items() if spec.needs == name]
+    if as_json:
+        echo_json({"manifest": str(manifest), "tracks": tracks, "tasks": tasks})
+        return
+    click.echo(f"{counted(tracks, 'track')}: {manifest}")
+    if tasks:
+        click.echo(f"Run: featx bench run {' '.join(tasks)} -o {folder}")
+
+
+@click.command("show")
+@click.argument("names", metavar="[TASK]...", nargs=-1)
+@click.option(
+    "--into",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write the table into a Markdown file, between its two marks 'featx bench'.",
+)
+@_OUT
+@json_option
+def show_command(names: tuple[str, ...], into: Path | None, folder: Path, as_json: bool) -> None:
     """Show results that 'featx bench run' has stored, and write the page again."""
     from featx_bench.harness.cells import Results
     from featx_bench.harness.page import write_page
-    from featx_bench.harness.tables import read_table
+    from featx_bench.harness.tables import read_table, write_into
 
     table = read_table(Results(folder)).only(names)
+    if into is not None:
+        write_into(into, table)
     if as_json:
         echo_json(table.to_json())
         return

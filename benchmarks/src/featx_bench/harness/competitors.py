@@ -5,26 +5,83 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.engine.planning.preparing import prepare_extractors
+from featx.engine.planning.selecting import UNTRAINED
+from featx.environments import Environment, list_environments, split_by_environment
 from featx.errors import FeatxError, ParameterError, listed
+from featx.guarded import Answer, Child, ChildDiedError, Request
+from featx_bench.harness.member import describe
 from featx_bench.harness.protocols import Protocol
 
 if TYPE_CHECKING:
-    from featx.engine.tasks import PreparedExtractor
     from featx.registry import Registry
 
-__all__ = ["Competitor", "Entry", "NotApplicableError", "default_competitors", "parse_competitor"]
+__all__ = [
+    "Competitor",
+    "Entry",
+    "Member",
+    "NotApplicableError",
+    "default_competitors",
+    "in_environment",
+    "parse_competitor",
+]
 
 #: Features that are fused by default, where all of them are installed.
 FUSIONS = ("mfcc+melspectrogram+spectral+chroma", "artist-siamese+mfcc")
 
 
+#: Seconds of work in which an environment has to describe an extractor.
+_ANSWER_SECONDS = 60.0
+#: Name of the copy of member.py that environments import.
+_COPY = "featx_bench_member"
+
+
 class NotApplicableError(FeatxError):
     """A competitor has no output that a task could measure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """An extractor that is ready to be run.
+
+    Parameters
+    ----------
+    job : mapping
+        ``extractor``, ``params`` and ``weights`` as they were asked for.
+    name, full_name : str
+    outputs : mapping of name to kind
+    features : list of str
+        Outputs that are stored by default.
+    recipe : mapping
+        What changes the numbers.
+    recipe_id : str
+    licence, weights_licence : str
+    environment : Environment, optional
+        Where it is installed, if not here.
+    """
+
+    job: Mapping[str, Any]
+    name: str
+    full_name: str
+    outputs: Mapping[str, str]
+    features: Sequence[str]
+    recipe: Mapping[str, Any]
+    recipe_id: str
+    licence: str
+    weights_licence: str
+    environment: Environment | None = None
+
+    @property
+    def short_name(self) -> str:
+        """Name without the distribution."""
+        return self.full_name.rpartition(":")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +91,18 @@ class Competitor:
     Parameters
     ----------
     text : str
-        ``EXTRACTOR[.FEATURE][:KEY=VALUE...]``; the key ``weights`` is a path, all others are
-        parameters.
+        ``[ENVIRONMENT/]EXTRACTOR[.FEATURE][:KEY=VALUE...]``; the key ``weights`` is a path, all
+        others are parameters.
     """
 
     text: str
     extractor: str
+    environment: str = ""
     feature: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
     weights: str = ""
 
-    def prepare(self, registry: Registry, features: Sequence[str] = ()) -> PreparedExtractor:
+    def prepare(self, registry: Registry) -> Member:
         """Return the extractor with its parameters and weights; nothing is opened.
 
         Raises
@@ -52,16 +110,33 @@ class Competitor:
         FeatxError
             If it is not installed, its parameters are wrong, or its weights are missing.
         """
-        (prepared,) = prepare_extractors(
-            registry,
-            [self.extractor],
-            params=dict(self.params),
-            features=[f"{self.extractor}.{name}" for name in features] or None,
-            weights=self.weights or None,
-        )
-        return prepared
+        plain = {
+            "extractor": self.extractor,
+            "params": dict(self.params),
+            "weights": self.weights,
+        }
+        environment = self._find_environment(registry)
+        if environment is None:
+            return Member(job=plain, **describe(plain, registry))
+        answer = ask_environment(environment, plain)
+        if "error" in answer:
+            raise FeatxError(f"environment {environment.name!r}: {answer['error']}")
+        return Member(job=plain, environment=environment, **answer)
 
-    def outputs(self, protocol: Protocol, prepared: PreparedExtractor) -> tuple[str, ...]:
+    def _find_environment(self, registry: Registry) -> Environment | None:
+        """Return the environment that has the extractor; None if it is installed here."""
+        if not self.environment:
+            _, elsewhere = split_by_environment([self.extractor], registry.extractors)
+            return next(iter(elsewhere), None)
+        environments = {item.name: item for item in list_environments()}
+        if self.environment not in environments:
+            raise ParameterError(
+                f"environment must be one of {listed(environments) or 'none'}, got "
+                f"{self.environment!r}. Create it: featx env create {self.environment} PACKAGE"
+            )
+        return environments[self.environment]
+
+    def outputs(self, protocol: Protocol, member: Member) -> tuple[str, ...]:
         """Return the outputs that a protocol measures.
 
         Raises
@@ -69,7 +144,7 @@ class Competitor:
         NotApplicableError
             If there is none.
         """
-        kinds = {spec.name: spec.kind for spec in prepared.resolved.outputs}
+        kinds = member.outputs
         if protocol.clip is not None:
             return (self._clip_feature(kinds),)
         chosen = [name for name in protocol.outputs if name in kinds][:1]
@@ -106,7 +181,7 @@ class Entry:
 
 
 def parse_competitor(text: str) -> Entry:
-    """Read ``EXTRACTOR[.FEATURE][:KEY=VALUE...]``, or several of them joined by ``+``.
+    """Read ``[ENVIRONMENT/]EXTRACTOR[.FEATURE][:KEY=VALUE...]``, or several joined by ``+``.
 
     Examples
     --------
@@ -120,7 +195,10 @@ def parse_competitor(text: str) -> Entry:
 
 
 def _member(text: str) -> Competitor:
-    name, *settings = text.split(":")
+    environment, slash, rest = text.partition("/")
+    if not slash or ":" in environment:  # the slash of a path to weights
+        environment, rest = "", text
+    name, *settings = rest.split(":")
     # a full name, DISTRIBUTION:NAME, holds a colon as well
     if settings and settings[0] and "=" not in settings[0]:
         name = f"{name}:{settings.pop(0)}"
@@ -128,26 +206,77 @@ def _member(text: str) -> Competitor:
     wrong = [key for key, sign, _ in pairs if not sign or not key]
     if wrong or not name:
         raise ParameterError(
-            f"a competitor must be EXTRACTOR[.FEATURE][:KEY=VALUE...], got {text!r}."
+            f"a competitor must be [ENVIRONMENT/]EXTRACTOR[.FEATURE][:KEY=VALUE...], got {text!r}."
         )
     params = {key: value for key, _, value in pairs}
     weights = params.pop("weights", "")
+    if weights and weights != UNTRAINED:  # an environment may run in another folder
+        weights = str(Path(weights).absolute())
     extractor, _, feature = name.partition(".")
     return Competitor(
-        text=text, extractor=extractor, feature=feature, params=params, weights=weights
+        text=text,
+        environment=environment,
+        extractor=extractor,
+        feature=feature,
+        params=params,
+        weights=weights,
     )
 
 
 def default_competitors(registry: Registry) -> list[Entry]:
-    """Return all installed extractors as they come, and the fusions of `FUSIONS`."""
+    """Return all extractors as they come, those of environments, and the fusions of `FUSIONS`."""
     names = [registry.shortest_name(name) for name in registry.extractors]
+    names += [
+        f"{environment.name}/{full_name.partition(':')[2]}"
+        for environment in list_environments()
+        for full_name in environment.extractors
+        if full_name not in registry.extractors
+    ]
     fused = [
         text for text in FUSIONS if all(part.partition(".")[0] in names for part in text.split("+"))
     ]
     return [parse_competitor(text) for text in (*names, *fused)]
 
 
-def identity(prepared: PreparedExtractor, outputs: Sequence[str]) -> str:
+def identity(member: Member, outputs: Sequence[str]) -> str:
     """Return a hash of everything that changes the numbers of ``outputs``."""
-    plain: dict[str, Any] = {"recipe": prepared.recipe.id, "outputs": list(outputs)}
+    plain: dict[str, Any] = {"recipe": member.recipe_id, "outputs": list(outputs)}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def ask_environment(environment: Environment, member: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `featx_bench.harness.member.describe` says in an environment, or ``error``."""
+    with in_environment("answer", environment) as child:
+        try:
+            child.send(Request(values=member), seconds=_ANSWER_SECONDS)
+            values: dict[str, Any] = child.receive(seconds=_ANSWER_SECONDS).values
+        except ChildDiedError as error:
+            return {"error": f"{error.cause}: {error.reason}"}
+    return values
+
+
+@contextmanager
+def in_environment(
+    program: str,
+    environment: Environment | None,
+    *,
+    memory: int = 0,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Child]:
+    """Start a function of `featx_bench.harness.member` in an environment, or in this one."""
+    if environment is None:
+        place = f"featx_bench.harness.member:{program}"
+        with Child(place, answers=[Answer], memory=memory, environment=variables) as child:
+            yield child
+        return
+    with tempfile.TemporaryDirectory(prefix="featx-bench-") as folder:
+        # featx-bench and what it needs are not installed there
+        shutil.copy(Path(__file__).with_name("member.py"), Path(folder) / f"{_COPY}.py")
+        with Child(
+            f"{_COPY}:{program}",
+            answers=[Answer],
+            memory=memory,
+            environment={**(variables or {}), "PYTHONPATH": folder},
+            python=environment.python,
+        ) as child:
+            yield child

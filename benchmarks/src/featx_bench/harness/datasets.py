@@ -6,20 +6,27 @@ Paths are absolute and ids say where a file comes from, so that one feature stor
 from __future__ import annotations
 
 import csv
+import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from featx.annotations import midi_to_hz
+from featx.folders import replacing
 from featx.manifest import ManifestRow, read_manifest
 from featx_bench.harness.specs import MissingDataError, Sources
+from featx_bench.sets import prepared_manifest
 
+# Sizes are chosen so that all tasks with all installed extractors take less than an hour.
 #: (artists to train by, to validate, to test), songs of each, seconds of each.
-_BANDS = ((24, 4, 20), 2, 30.0)
-_SOLOS = ((60, 10, 30), 2, 10.0)
+_BANDS = ((12, 2, 18), 2, 20.0)
+_SOLOS = ((60, 10, 30), 2, 5.0)
+#: Seconds of excerpts: pieces by composers, other music, recordings to be degraded, singing.
+_COMPOSER_SECONDS, _MUSIC_SECONDS, _COPY_SECONDS, _SINGING_SECONDS = 20.0, 15.0, 6.0, 15.0
 _COPIES = 1  # seed of degraded copies
 
 
@@ -42,18 +49,20 @@ def digits(sources: Sources) -> Path:
 
 
 def music(sources: Sources) -> Path:
-    """Return clips of real music: columns ``artist`` and ``song``; a song has one clip or two."""
+    """Return beginnings of clips: columns ``artist`` and ``song``; a song has one or two."""
     return _write(sources, "music", _clips(sources))
 
 
 def degraded_music(sources: Sources) -> Path:
-    """Return clips of real music and degraded copies: columns ``variant``, ``own``, ``song``."""
+    """Return excerpts of songs and degraded copies: columns ``variant``, ``own``, ``song``."""
     from featx_bench.robustness import write_copies
 
     manifest = music(sources)
-    rows = list(read_manifest(manifest, columns=["song"]))
+    songs = {row.tags["song"]: row for row in read_manifest(manifest, columns=["song"])}
     folder = sources.work / "degraded"
-    copies = write_copies(rows, folder, "song", seed=_COPIES)
+    copies = write_copies(
+        list(songs.values()), folder, "song", seed=_COPIES, duration=_COPY_SECONDS
+    )
     table = [
         {
             "path": row.path,
@@ -92,14 +101,23 @@ def drum_strokes(sources: Sources) -> Path:
 
 
 def singing(sources: Sources) -> Path:
-    """Return solo singing with annotated notes."""
+    """Return beginnings of solo singing with annotated notes; none ends within a note."""
     folder = sources.under("singing", "ssvd_train_valid")
     rows = []
     for table in sorted(folder.glob("*.txt")):
         notes = np.loadtxt(table, ndmin=2)
+        whole = notes[:, 1] <= _SINGING_SECONDS
+        later = notes[~whole, 0].min(initial=_SINGING_SECONDS)
+        if not whole.any():
+            continue
+        end = (notes[whole, 1].max() + later) / 2  # before the first note that is cut off
+        notes = notes[whole]
         notes[:, 2] = midi_to_hz(notes[:, 2])
         truth = _table(sources, "singing", table.stem, ["time", "end", "frequency"], notes)
-        rows.append(_track(table.with_suffix(".flac"), sources, annotation=str(truth)))
+        audio = _excerpt(sources, "singing", table.with_suffix(".flac"), 0.0, float(end))
+        rows.append(
+            {"path": str(audio), "track_id": f"singing/{table.stem}", "annotation": str(truth)}
+        )
     return _write(sources, "singing", rows)
 
 
@@ -125,7 +143,7 @@ def solos(sources: Sources) -> Path:
 
 
 def game_music(sources: Sources) -> Path:
-    """Return real game music, excerpts of 60 s of the test split: columns ``artist``, ``album``."""
+    """Return real game music of the test split, the middle of each: ``artist``, ``album``."""
     manifest = sources.work / "game-music" / "excerpts.csv"
     if not manifest.is_file():
         raise MissingDataError(
@@ -133,8 +151,40 @@ def game_music(sources: Sources) -> Path:
             f"'python benchmarks/game_music.py {manifest.parent} --excerpt 60' (870 MB of Debian's "
             "packages), or link a folder that it wrote before."
         )
-    rows = [row for row in read_manifest(manifest) if row.tags.get("split") == "test"]
-    return _write(sources, "game-music-test", [_row(row) for row in rows])
+    rows = []
+    for row in read_manifest(manifest):
+        if row.tags.get("split") != "test":
+            continue
+        audio = Path(row.path)
+        offset = max(0.0, (soundfile.info(audio).duration - _COMPOSER_SECONDS) / 2)
+        cut = _excerpt(sources, "game-music-test", audio, offset, offset + _COMPOSER_SECONDS)
+        rows.append({**_row(row), "path": str(cut)})
+    return _write(sources, "game-music-test", rows)
+
+
+def _prepared(name: str) -> Callable[[Sources], Path]:
+    """Return a function that gives the manifest of a set that the user has prepared."""
+
+    def read(sources: Sources) -> Path:
+        manifest = prepared_manifest(name, sources.work)
+        if not manifest.is_file():
+            raise MissingDataError(
+                f"the set {name!r} must be prepared first. Run: featx bench prepare {name} FOLDER "
+                f"-o {sources.work.parent}"
+            )
+        return manifest
+
+    return read
+
+
+gtzan = _prepared("gtzan")
+magnatagatune = _prepared("magnatagatune")
+fma = _prepared("fma")
+ballroom = _prepared("ballroom")
+giantsteps_key = _prepared("giantsteps-key")
+giantsteps_tempo = _prepared("giantsteps-tempo")
+guitarset = _prepared("guitarset")
+vocadito = _prepared("vocadito")
 
 
 def _listed(sources: Sources, *prefixes: str) -> Iterator[ManifestRow]:
@@ -149,9 +199,26 @@ def _listed(sources: Sources, *prefixes: str) -> Iterator[ManifestRow]:
 
 
 def _clips(sources: Sources) -> list[dict[str, Any]]:
-    return [
-        _row(row, song=_without_part(Path(row.path).stem)) for row in _listed(sources, "music/")
-    ]
+    rows = []
+    for row in _listed(sources, "music/"):
+        cut = _excerpt(sources, "music", Path(row.path), 0.0, _MUSIC_SECONDS)
+        rows.append({**_row(row, song=_without_part(Path(row.path).stem)), "path": str(cut)})
+    return rows
+
+
+def _excerpt(sources: Sources, name: str, audio: Path, start: float, end: float) -> Path:
+    """Return a copy of the part of a recording between two times in seconds."""
+    state = audio.stat()
+    identity = f"{audio}\0{state.st_size}\0{state.st_mtime_ns}\0{start:.6f}\0{end:.6f}"
+    stem = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
+    path = sources.work / name / "audio" / f"{stem}.flac"
+    if not path.is_file():
+        rate = soundfile.info(audio).samplerate
+        samples, _ = soundfile.read(audio, start=round(start * rate), stop=round(end * rate))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            soundfile.write(part, samples, rate, format="FLAC")
+    return path
 
 
 def _without_part(stem: str) -> str:

@@ -1,4 +1,4 @@
-"""Scores of events by mir_eval: onsets, notes, beats, chords, keys, pitch; one track at a time.
+"""Scores of events by mir_eval: onsets, notes, beats, tempo, chords, keys, pitch; track by track.
 
 Every function takes the ground truth of a track and the outputs of a competitor, and returns its
 metrics; one that the outputs do not allow is absent.
@@ -20,7 +20,7 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["Contour", "beats", "chords", "keys", "notes", "onsets", "pitch"]
+__all__ = ["Contour", "beats", "chords", "keys", "notes", "onsets", "pitch", "tempo"]
 
 CHORD_MEASURES = ("root", "thirds", "triads", "majmin", "sevenths", "tetrads", "mirex")
 _MODES = {"maj": "major", "min": "minor"}
@@ -98,10 +98,14 @@ def beats(
                 mir_eval.beat.f_measure(true[true >= trim], down[down >= trim])
             )
     if len(annotated) > 1:
-        ratio = _tempo(outputs) * float(np.median(np.diff(annotated.starts))) / 60.0
-        for name, factors in (("tempo Acc1", _TEMPO_FACTORS[:1]), ("tempo Acc2", _TEMPO_FACTORS)):
-            scores[name] = float(any(abs(ratio / f - 1) <= _TEMPO_TOLERANCE for f in factors))
+        true_tempo = 60.0 / float(np.median(np.diff(annotated.starts)))
+        scores |= {f"tempo {name}": v for name, v in _accuracies(outputs, true_tempo).items()}
     return scores
+
+
+def tempo(truth: Sequence[Events], outputs: Mapping[str, Any]) -> dict[str, float]:
+    """Whether the tempo is right within 4 % (Acc1), also up to factors of 2 and 3 (Acc2)."""
+    return _accuracies(outputs, float(_group(truth, "tempo").columns["tempo"][0]))
 
 
 def chords(truth: Sequence[Events], outputs: Mapping[str, Any]) -> dict[str, float]:
@@ -239,6 +243,14 @@ def _downbeats(outputs: Mapping[str, Any]) -> DoubleArray | None:
     return first
 
 
+def _accuracies(outputs: Mapping[str, Any], true_tempo: float) -> dict[str, float]:
+    ratio = _tempo(outputs) / true_tempo
+    return {
+        name: float(any(abs(ratio / factor - 1) <= _TEMPO_TOLERANCE for factor in factors))
+        for name, factors in (("Acc1", _TEMPO_FACTORS[:1]), ("Acc2", _TEMPO_FACTORS))
+    }
+
+
 def _tempo(outputs: Mapping[str, Any]) -> float:
     """Return the likeliest tempo in beats per minute; 0 where there is none."""
     events: Events | None = outputs.get("tempo")
@@ -246,7 +258,7 @@ def _tempo(outputs: Mapping[str, Any]) -> float:
         tempi = next((np.asarray(c) for n, c in events.columns.items() if n == "tempo"), None)
         if tempi is not None:
             return float(tempi[0])  # the likeliest comes first
-    gaps = np.diff(outputs["beats"].starts)
+    gaps = np.diff(outputs["beats"].starts) if "beats" in outputs else np.empty(0)
     return 60.0 / float(np.median(gaps)) if len(gaps) else 0.0
 
 

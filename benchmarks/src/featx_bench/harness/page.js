@@ -32,6 +32,7 @@ function columns(rows) {
     { name: "to the best", of: (row) => (row.behind ? row.behind.difference : 0), show: difference },
     ...others.map((name) => ({ name, of: (row) => row.others[name] ?? null, show: (row) => number(row.others[name]) })),
     { name: "× real time", of: (row) => row.speed, show: (row) => number(row.speed, 0) },
+    { name: "on all cores", of: (row) => row.all_cores, show: (row) => number(row.all_cores, 0) },
     { name: "start, s", of: (row) => row.start_up, show: (row) => number(row.start_up, 1) },
     { name: "MB", of: (row) => row.peak, show: (row) => (row.peak ? (row.peak / 1e6).toFixed(0) : "") },
     { name: "bytes per track", of: (row) => row.bytes_per_track, show: (row) => number(row.bytes_per_track, 0) },

@@ -308,6 +308,12 @@ PROTOCOLS: Mapping[str, Protocol] = {
         outputs=("beats",),
         optional=("downbeats", "tempo"),
     ),
+    "tempo": Protocol(
+        summary="accuracy of the tempo",
+        metrics=("Acc1", "Acc2"),
+        track=events.tempo,
+        outputs=("tempo", "beats"),
+    ),
     "chords": Protocol(
         summary="weighted chord symbol recall",
         metrics=(*events.CHORD_MEASURES, "segmentation"),

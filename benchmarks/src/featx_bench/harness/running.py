@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import featx
 from featx.errors import FeatxError
-from featx.guarded import Answer, Child, ChildDiedError, Request
-from featx.guarded.limits import available_cores, thread_settings
+from featx.guarded.limits import available_cores
 from featx.manifest import read_manifest
 from featx.registry import Registry, load_registry
 from featx_bench.harness.cells import Cell, Results, data_digest
-from featx_bench.harness.competitors import Entry, NotApplicableError, identity
+from featx_bench.harness.competitors import Entry, Member, NotApplicableError, identity
 from featx_bench.harness.costs import machine, measure_costs
+from featx_bench.harness.extraction import Needed, extract
 from featx_bench.harness.protocols import find_protocol
+from featx_bench.harness.scoring import Scorer
 from featx_bench.harness.specs import MissingDataError, Sources, TaskSpec, resolve
 
 if TYPE_CHECKING:
-    from featx.engine.tasks import PreparedExtractor
     from featx.progress import Meter
 
 __all__ = ["Limits", "run_table"]
-
-_SCORE = "featx_bench.harness.child:score"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +131,16 @@ def run_table(
     return results
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Pending:
+    """A cell that is to be scored, with the outputs of each member that it needs."""
+
+    cell: Cell
+    entry: Entry
+    spec: TaskSpec
+    outputs: list[tuple[str, ...]]
+
+
 @dataclass(kw_only=True)
 class _Table:
     tasks: Mapping[str, TaskSpec]
@@ -146,7 +154,7 @@ class _Table:
     done: int = 0
     manifests: dict[str, str] = field(default_factory=dict)
     #: The members of every entry, or why it cannot take part.
-    prepared: dict[str, list[PreparedExtractor] | str] = field(default_factory=dict)
+    prepared: dict[str, list[Member] | str] = field(default_factory=dict)
 
     def report(self, text: str) -> None:
         """Say what is being computed."""
@@ -160,17 +168,63 @@ class _Table:
         self.prepared = {entry.text: self._prepare(entry) for entry in entries}
         self._measure_costs(entries)
         places = dict.fromkeys(spec.data for spec in self.tasks.values())
-        for place in places:
-            self.report(f"data of {place.rpartition(':')[2]}")
-            dataset = self._dataset(place)
-            chosen = {n: s for n, s in self.tasks.items() if s.data == place}
-            self.manifests |= dict.fromkeys(chosen, str(dataset.manifest or ""))
-            for entry in entries:
-                for name, spec in chosen.items():
-                    self.report(f"{entry.text} on {name}")
-                    cell = self._cell(name, spec, entry, self.prepared[entry.text], dataset)
-                    self.results.save_cell(entry.slug, cell)
-                    self.done += 1
+        scorer = Scorer(seconds=self.limits.cell, memory=self.limits.memory, threads=self.jobs)
+        with scorer:
+            for place in places:
+                self._run_dataset(place, entries, scorer)
+
+    def _run_dataset(self, place: str, entries: Sequence[Entry], scorer: Scorer) -> None:
+        """Extract what all tasks on one data set need, then score cell by cell."""
+        self.report(f"data of {place.rpartition(':')[2]}")
+        dataset = self._dataset(place)
+        chosen = {name: spec for name, spec in self.tasks.items() if spec.data == place}
+        self.manifests |= dict.fromkeys(chosen, str(dataset.manifest or ""))
+        pending: list[_Pending] = []
+        for entry in entries:
+            for name, spec in chosen.items():
+                cell, outputs = self._cell(name, spec, entry, dataset)
+                if outputs is None:
+                    self._save(entry, cell)
+                else:
+                    pending.append(_Pending(cell=cell, entry=entry, spec=spec, outputs=outputs))
+        if not pending:
+            return
+        assert dataset.manifest is not None
+        problems = extract(
+            [
+                Needed(member=member, outputs=chosen)
+                for work in pending
+                for member, chosen in zip(self._members(work.entry), work.outputs, strict=True)
+            ],
+            dataset.manifest,
+            self.results.store(dataset.name),
+            jobs=self.jobs,
+            timeout=self.limits.track,
+            memory=self.limits.memory,
+            failed=self.again,
+            report=lambda names: self.report(f"features of {dataset.name}: {names}"),
+        )
+        for work in pending:
+            self.report(f"{work.entry.text} on {work.cell.task}")
+            reasons = [
+                problems[member.recipe_id]
+                for member in self._members(work.entry)
+                if member.recipe_id in problems
+            ]
+            if reasons:
+                work.cell.status, work.cell.reason = "failed", reasons[0]
+            else:
+                self._score(work, dataset, scorer)
+            self._save(work.entry, work.cell)
+
+    def _save(self, entry: Entry, cell: Cell) -> None:
+        self.results.save_cell(entry.slug, cell)
+        self.done += 1
+        self.report(f"{entry.text} on {cell.task}")
+
+    def _members(self, entry: Entry) -> list[Member]:
+        members = self.prepared[entry.text]
+        return [] if isinstance(members, str) else members
 
     def licences(self) -> dict[str, dict[str, str]]:
         """Return ``licences`` and ``weights``, the licences of code and of weights, by entry."""
@@ -178,15 +232,11 @@ class _Table:
         for text, members in self.prepared.items():
             if isinstance(members, str):
                 continue
-            code[text] = _joined(member.spec.licence for member in members)
-            weights[text] = _joined(
-                member.spec.weights.licence
-                for member in members
-                if member.spec.weights is not None and member.weights
-            )
+            code[text] = _joined(member.licence for member in members)
+            weights[text] = _joined(member.weights_licence for member in members)
         return {"licences": code, "weights": weights}
 
-    def _prepare(self, entry: Entry) -> list[PreparedExtractor] | str:
+    def _prepare(self, entry: Entry) -> list[Member] | str:
         """Return the members of an entry, or why it cannot take part."""
         try:
             return [member.prepare(self.registry) for member in entry.members]
@@ -199,22 +249,27 @@ class _Table:
         jobs, keys = {}, {}
         for entry in entries:
             members = self.prepared[entry.text]
-            if isinstance(members, str):
+            if isinstance(members, str) or len({m.environment for m in members}) > 1:
                 continue
-            key = _hash({"recipes": [m.recipe.id for m in members], "machine": here})
+            key = _hash(
+                {
+                    "recipes": [m.recipe_id for m in members],
+                    "environment": members[0].environment and members[0].environment.name,
+                    "machine": here,
+                    "cores": self.jobs,
+                }
+            )
             known = self.results.cost(entry.slug)
             if known is not None and known.get("key") == key and not self.again:
                 continue
             keys[entry.text] = (entry.slug, key)
-            jobs[entry.text] = [
-                _member(member, competitor, ())
-                for member, competitor in zip(members, entry.members, strict=True)
-            ]
+            jobs[entry.text] = members
         for name, cost in measure_costs(
             jobs,
             self.results.work,
             timeout=self.limits.track,
             memory=self.limits.memory,
+            cores=self.jobs,
             report=lambda name: self.report(f"cost of {name}"),
         ):
             slug, key = keys[name]
@@ -241,63 +296,55 @@ class _Table:
         )
 
     def _cell(
-        self,
-        name: str,
-        spec: TaskSpec,
-        entry: Entry,
-        prepared: list[PreparedExtractor] | str,
-        dataset: _Dataset,
-    ) -> Cell:
+        self, name: str, spec: TaskSpec, entry: Entry, dataset: _Dataset
+    ) -> tuple[Cell, list[tuple[str, ...]] | None]:
+        """Return a cell, and the outputs of each member that are to be scored; None for none."""
         cell = Cell(
             task=name, competitor=entry.text, status="skipped", command=_command(name, entry)
         )
         known = self.results.cell(name, entry.slug)
+        members = self.prepared[entry.text]
         if dataset.manifest is None:  # what was measured when the data was there stays
             cell.reason = dataset.problem
-            return known if known is not None and known.measured else cell
-        if isinstance(prepared, str):
-            cell.reason = prepared
-            return cell
-        cell.recipes = [member.recipe.to_json() for member in prepared]
+            return (known if known is not None and known.measured else cell), None
+        if isinstance(members, str):
+            cell.reason = members
+            return cell, None
+        cell.recipes = [dict(member.recipe) for member in members]
         try:
             protocol = find_protocol(spec.protocol)
-            if protocol.track is not None and len(prepared) > 1:
+            if protocol.track is not None and len(members) > 1:
                 raise NotApplicableError("only clip features are fused.")
             outputs = [
                 competitor.outputs(protocol, member)
-                for competitor, member in zip(entry.members, prepared, strict=True)
+                for competitor, member in zip(entry.members, members, strict=True)
             ]
         except NotApplicableError as error:
             cell.status, cell.reason = "not applicable", str(error)
-            return cell
+            return cell, None
         except FeatxError as error:
             cell.status, cell.reason = "failed", str(error)
-            return cell
+            return cell, None
         cell.outputs = {
-            member.name: list(chosen) for member, chosen in zip(prepared, outputs, strict=True)
+            member.name: list(chosen) for member, chosen in zip(members, outputs, strict=True)
         }
         cell.key = _hash(
             {
                 "task": {**vars(spec), "options": dict(spec.options)},
                 "data": dataset.digest,
-                "features": [identity(m, o) for m, o in zip(prepared, outputs, strict=True)],
+                "features": [identity(m, o) for m, o in zip(members, outputs, strict=True)],
             }
         )
         kept = known is not None and (
             known.measured or (known.status == "failed" and not self.again)
         )
         if known is not None and kept and known.key == cell.key:
-            return known
+            return known, None
         refusal = self._refusal(entry, dataset)
         if refusal:
             cell.status, cell.reason = refusal
-            return cell
-        try:
-            self._extract(entry, outputs, dataset)
-            self._score(cell, spec, prepared, outputs, dataset)
-        except Exception as error:  # whatever it is, it is the state of this cell alone
-            cell.status, cell.reason = "failed", f"{type(error).__name__}: {error}"
-        return cell
+            return cell, None
+        return cell, outputs
 
     def _refusal(self, entry: Entry, dataset: _Dataset) -> tuple[str, str] | None:
         """Return the state of a competitor that died in the measurement of its cost, or is slow."""
@@ -307,6 +354,8 @@ class _Table:
         if "speed" not in cost:
             if cost["status"] == "error":  # it may do better with the tracks of the task
                 return None
+            if cost["status"] == "unopened":  # what it needs is not installed
+                return "skipped", cost["reason"]
             return "failed", f"{cost['status']}: {cost['reason']}"
         expected = dataset.seconds / cost["speed"] / self.jobs
         if expected > self.limits.cell:
@@ -315,62 +364,28 @@ class _Table:
             return "skipped", reason
         return None
 
-    def _extract(
-        self,
-        entry: Entry,
-        outputs: Sequence[Sequence[str]],
-        dataset: _Dataset,
-    ) -> None:
-        assert dataset.manifest is not None
-        for competitor, chosen in zip(entry.members, outputs, strict=True):
-            featx.run(
-                dataset.manifest,
-                self.results.store(dataset.name),
-                extractors=[competitor.extractor],
-                params=dict(competitor.params),
-                features=[f"{competitor.extractor}.{name}" for name in chosen],
-                weights=competitor.weights or None,
-                jobs=self.jobs,
-                timeout=self.limits.track,
-                memory=self.limits.memory,
-                failed=self.again,
-            )
-
-    def _score(
-        self,
-        cell: Cell,
-        spec: TaskSpec,
-        prepared: Sequence[PreparedExtractor],
-        outputs: Sequence[Sequence[str]],
-        dataset: _Dataset,
-    ) -> None:
+    def _score(self, work: _Pending, dataset: _Dataset, scorer: Scorer) -> None:
         began = time.monotonic()
-        job = {
-            "protocol": spec.protocol,
-            "options": dict(spec.options),
-            "store": str(self.results.store(dataset.name)),
-            "manifest": str(dataset.manifest),
-            "members": [
-                {
-                    "extractor": f"{member.spec.name}@{member.recipe.id}",
-                    "feature": f"{member.spec.name}@{member.recipe.id}.{chosen[0]}",
-                    "outputs": list(chosen),
-                }
-                for member, chosen in zip(prepared, outputs, strict=True)
-            ],
-        }
-        with Child(
-            _SCORE,
-            answers=[Answer],
-            memory=self.limits.memory,
-            environment=thread_settings(self.jobs),
-        ) as child:
-            try:
-                child.send(Request(values=job), seconds=self.limits.cell)
-                answer = child.receive(seconds=self.limits.cell).values
-            except ChildDiedError as error:
-                cell.status, cell.reason = "failed", f"scoring: {error.cause}: {error.reason}"
-                return
+        cell, spec = work.cell, work.spec
+        answer = scorer.score(
+            {
+                "protocol": spec.protocol,
+                "options": dict(spec.options),
+                "store": str(self.results.store(dataset.name)),
+                "manifest": str(dataset.manifest),
+                "members": [
+                    {
+                        "extractor": f"{member.short_name}@{member.recipe_id}",
+                        "feature": f"{member.short_name}@{member.recipe_id}.{chosen[0]}",
+                        "outputs": list(chosen),
+                    }
+                    for member, chosen in zip(self._members(work.entry), work.outputs, strict=True)
+                ],
+            }
+        )
+        if "error" in answer:
+            cell.status, cell.reason = "failed", f"scoring: {answer['error']}"
+            return
         cell.metrics = answer["metrics"]
         cell.tracks, cell.failed = answer["tracks"], answer["failed"]
         cell.bytes_per_track = answer["bytes_per_track"]
@@ -382,15 +397,6 @@ class _Table:
         elif cell.failed:
             cell.status = "partial"
             cell.reason = f"{cell.failed} of {cell.tracks} tracks have no features."
-
-
-def _member(prepared: PreparedExtractor, competitor: Any, outputs: Sequence[str]) -> dict[str, Any]:
-    return {
-        "extractor": competitor.extractor,
-        "params": dict(competitor.params),
-        "weights": competitor.weights,
-        "outputs": list(outputs or prepared.features),
-    }
 
 
 def _joined(texts: Iterable[str]) -> str:

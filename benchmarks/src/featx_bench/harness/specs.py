@@ -100,6 +100,8 @@ class TaskSpec:
         To be changed when scores change.
     licence, reference : str
         Of the data and the protocol.
+    needs : str
+        The set of `featx_bench.sets.SETS` that the user has to prepare first.
     """
 
     name: str
@@ -111,6 +113,7 @@ class TaskSpec:
     version: str = "1"
     licence: str = ""
     reference: str = ""
+    needs: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

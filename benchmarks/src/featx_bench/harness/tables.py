@@ -14,7 +14,7 @@ from featx.errors import ParameterError, listed
 from featx_bench.harness.cells import Cell, Results
 from featx_bench.harness.scores import paired_difference
 
-__all__ = ["Row", "Table", "read_table"]
+__all__ = ["Row", "Table", "read_table", "write_into"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Row:
     behind: dict[str, Any] | None
     others: dict[str, float | None]
     speed: float | None
+    all_cores: float | None
     start_up: float | None
     peak: int | None
     bytes_per_track: float | None
@@ -123,6 +124,7 @@ class Table:
                 if name != metric
             },
             speed=cost.get("speed"),
+            all_cores=cost.get("all_cores"),
             start_up=cost.get("start_up"),
             peak=cost.get("peak"),
             bytes_per_track=self.sizes.get((cell.task, cell.competitor)),
@@ -138,7 +140,7 @@ class Table:
 
     def to_markdown(self, *, plain: bool = False) -> str:
         """Return a Markdown table per task; ``plain`` for terminals."""
-        parts = []
+        parts = [] if plain else ["### Costs and licences\n", self._costs(), ""]
         for task, fields in self.tasks.items():
             rows = self.rows(task)
             shown = [row for row in rows if row.value is not None]
@@ -153,7 +155,36 @@ class Table:
                     missing.setdefault(f"{row.status}: {row.reason}", []).append(row.competitor)
             parts += [f"* {', '.join(names)}: {reason}" for reason, names in missing.items()]
             parts.append("")
+        if plain:
+            parts += ["costs and licences", self._costs(), ""]
         return "\n".join(parts)
+
+    def _costs(self) -> str:
+        """Return what every competitor costs, the fastest first."""
+        sizes: dict[str, list[float]] = {}
+        for (_, text), size in self.sizes.items():
+            sizes.setdefault(text, []).append(size)
+        speeds = ("× real time", "on all cores", "start, s")
+        lines = [["", *speeds, "MB", "bytes per track", "licence", "of weights"]]
+        order = sorted(
+            (text for text in self.summary["competitors"] if text in self.costs),
+            key=lambda text: -self.costs[text].get("speed", 0.0),
+        )
+        for text in order:
+            cost = self.costs[text]
+            stored = sizes.get(text, [])
+            lines.append(
+                [
+                    text,
+                    _whole(cost.get("speed")) or cost["status"],
+                    _whole(cost.get("all_cores")),
+                    _number(cost.get("start_up"), digits=1),
+                    _whole(cost["peak"] / 1e6 if "peak" in cost else None),
+                    _whole(max(stored) if stored else None),
+                    *reversed(self.licences[text]),
+                ]
+            )
+        return _lines(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -166,8 +197,9 @@ class Table:
         """Return one line per cell."""
         columns = [
             "task", "competitor", "status", "metric", "value", "low", "high", "n", "chance",
-            "difference_to_best", "difference_low", "difference_high", "speed", "start_up", "peak",
-            "bytes_per_track", "failed", "weights", "licence", "command", "reason",
+            "difference_to_best", "difference_low", "difference_high", "speed", "all_cores",
+            "start_up", "peak", "bytes_per_track", "failed", "weights", "licence", "command",
+            "reason",
         ]  # fmt: skip
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
@@ -191,6 +223,31 @@ class Table:
         (folder / "table.json").write_text(text + "\n", encoding="utf-8")
         (folder / "table.csv").write_text(self.to_csv(), encoding="utf-8")
         (folder / "table.md").write_text(self.to_markdown(), encoding="utf-8")
+
+
+def write_into(path: Path, table: Table) -> None:
+    """Replace what stands between two marks in a Markdown file by ``table``.
+
+    Raises
+    ------
+    ParameterError
+        If the file lacks one of the marks.
+    """
+    begin, end = "<!-- featx bench: begin -->", "<!-- featx bench: end -->"
+    text = path.read_text(encoding="utf-8")
+    before, first, rest = text.partition(begin)
+    _, second, after = rest.partition(end)
+    if not first or not second:
+        raise ParameterError(f"{path} must hold the lines {begin!r} and {end!r} for the table.")
+    machine = table.summary["machine"]
+    about = (
+        f"{table.summary['finished']}, featx {table.summary['featx']}, {machine['processor']}, "
+        f"{table.summary['jobs']} cores, Python {machine['python']}."
+    )
+    path.write_text(
+        f"{before}{begin}\n\n{about}\n\n{table.to_markdown().rstrip()}\n\n{end}{after}",
+        encoding="utf-8",
+    )
 
 
 def read_table(results: Results) -> Table:
@@ -232,7 +289,7 @@ def _value(cell: Cell, metric: str) -> float | None:
 
 def _markdown(rows: list[Row], chance: float | None) -> str:
     others = list(dict.fromkeys(name for row in rows for name in row.others))
-    header = ["", rows[0].metric, "to the best", *others, "× real time", "MB", "bytes per track"]
+    header = ["", rows[0].metric, "to the best", *others]
     table = [header]
     for row in rows:
         gap = "" if row.behind is None else f"{row.behind['difference']:+.3f}"
@@ -244,14 +301,16 @@ def _markdown(rows: list[Row], chance: float | None) -> str:
                 row.score,
                 gap,
                 *(_number(row.others.get(name)) for name in others),
-                "" if row.speed is None else f"{row.speed:.0f}",
-                "" if row.peak is None else f"{row.peak / 1e6:.0f}",
-                "" if row.bytes_per_track is None else f"{row.bytes_per_track:.0f}",
             ]
         )
     if chance is not None:
         table.append(["chance", f"{chance:.3f}", *[""] * (len(header) - 2)])
-    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
+    return _lines(table)
+
+
+def _lines(table: list[list[str]]) -> str:
+    """Return a Markdown table; the first line is the header."""
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     lines = [
         "| "
         + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -262,5 +321,9 @@ def _markdown(rows: list[Row], chance: float | None) -> str:
     return "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+def _number(value: float | None, *, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _whole(value: float | None) -> str:
+    return _number(value, digits=0)

@@ -142,7 +142,7 @@ def maker_notes(view: LedgerView, extractor: PreparedExtractor) -> list[str]:
 
     Its author may have changed numbers without a new version of the extractor.
     """
-    distribution = extractor.full_name.partition(":")[0]
+    distribution = extractor.distribution
     try:
         installed = importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

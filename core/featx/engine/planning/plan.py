@@ -12,7 +12,7 @@ from pathlib import Path
 from featx.engine.planning.changes import maker_notes, output_notes
 from featx.engine.planning.comparing import STATES, PlannedTrack, TrackComparer
 from featx.engine.planning.estimating import Estimate, Rates, WorkCount
-from featx.engine.planning.inputs import Inputs
+from featx.engine.planning.inputs import Inputs, InputTrack
 from featx.engine.planning.preparing import weights_notes
 from featx.engine.planning.survey import Survey, gone_tracks, survey
 from featx.engine.tasks import PreparedExtractor
@@ -129,6 +129,10 @@ class Plan(Iterable[PlannedTrack]):
         return html_table(title, ("extractor", "features", *STATES), rows, reasons)
 
     def __iter__(self) -> Iterator[PlannedTrack]:
+        return self.compare(self.inputs)
+
+    def compare(self, sources: Iterable[InputTrack]) -> Iterator[PlannedTrack]:
+        """Compare tracks with what the store holds now."""
         with contextlib.ExitStack() as stack:
             view = None
             if is_store_folder(self.store):
@@ -144,7 +148,7 @@ class Plan(Iterable[PlannedTrack]):
             comparer = TrackComparer(
                 view, self.extractors, retry_failed=self.failed, rehash=self.rehash
             )
-            for source in self.inputs:
+            for source in sources:
                 yield comparer.compare(source)
 
     def survey(self, *, gone: bool = False) -> Survey:

@@ -57,7 +57,7 @@ def serve(channel: Channel) -> None:
 
 def _open(request: Open) -> _Worker:
     worker = _Worker(request)
-    if request.memory and all(item.prepared.device == "cpu" for item in worker.extractors):
+    if request.memory and all(item.prepared.device == "cpu" for item in worker.extractors.values()):
         limit_data(request.memory)
     return worker
 
@@ -99,24 +99,23 @@ class _Worker:
         self.request = request
         #: steps that this process has done: the first time each waits for kernels and libraries
         self._warm: set[int] = set()
-        self.extractors = [
-            OpenExtractor(
-                PreparedExtractor.from_json(plain), threads=request.threads, seed=request.seed
-            )
-            for plain in request.extractors
-        ]
+        prepared = map(PreparedExtractor.from_json, request.extractors)
+        self.extractors = {
+            item.number: OpenExtractor(item, threads=request.threads, seed=request.seed)
+            for item in prepared
+        }
 
     def __enter__(self) -> _Worker:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for extractor in self.extractors:
+        for extractor in self.extractors.values():
             extractor.close()
 
     @property
     def computes_spectra(self) -> bool:
         """Whether an extractor asks for front ends."""
-        return any(extractor.prepared.resolved.front_ends for extractor in self.extractors)
+        return any(item.prepared.resolved.front_ends for item in self.extractors.values())
 
     def work(self, key: int, path: str, steps: tuple[int, ...]) -> Iterator[Message]:
         """Yield the answers for one track."""

@@ -119,11 +119,12 @@ class Collector(Outcomes):
         return self._audio
 
     def finish(self, track: PendingTrack) -> None:
-        """Count a track that has no steps left, and commit if enough has gathered."""
-        self._files[max(track.status, track.task.known, key=_WORST.__getitem__)] += 1
-        if track.properties is not None:
-            self._audio += track.properties.duration or 0.0
-            self._noted.update(track.properties.notes.keys())
+        """Count a track that no child has to do, and commit if enough has gathered."""
+        if not track.later:
+            self._files[max(track.status, track.task.known, key=_WORST.__getitem__)] += 1
+            if track.properties is not None:
+                self._audio += track.properties.duration or 0.0
+                self._noted.update(track.properties.notes.keys())
         age = time.monotonic() - self._since
         if age > self.settings.commit_seconds or self._bytes > self.settings.commit_bytes:
             self.commit()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from featx.audio import content_hash
 from featx.engine.planning.comparing import PlannedTrack
+from featx.engine.planning.inputs import InputTrack
 from featx.engine.planning.plan import Plan
 from featx.engine.reporting import RunSummary
 from featx.engine.tasks import Failure, RunSettings, ShardTask, TrackTask
+from featx.errors import AudioError
 from featx.store import StoreWriter
 from featx.store.records import StoredValue, TrackRecord, Unit
 
@@ -23,7 +29,8 @@ class ShardCutter:
 
     ``summary`` counts what is known already. ``writer`` records what changed without audio: paths,
     times, manifest columns, results of the same content under other ids, and failures to decode
-    that are known under other recipes. A shard has ``shard_tracks`` tracks at most.
+    that are known under other recipes. Of equal files that are new, all but the first wait for
+    `rest`, where they take over its results. A shard has ``shard_tracks`` tracks at most.
     ``report`` takes known failures.
     """
 
@@ -43,15 +50,38 @@ class ShardCutter:
         self._writer = writer
         self._report = report
         self._shard_tracks = min(SHARD_TRACKS, shard_tracks)
+        self._contents = _NewContents()
+        self._equal: list[InputTrack] = []
+        self._inputs = 0
+        self._number = -1
         self._records: list[TrackRecord] = []
         self._units: list[Unit] = []
         self._values: list[StoredValue] = []
 
     def __iter__(self) -> Iterator[ShardTask]:
-        tracks: list[TrackTask] = []
-        number = size = inputs = 0
+        with contextlib.closing(self._contents):
+            yield from self._cut(self._new_tracks())
+        self._summary.inputs = self._inputs  # files may have come or gone since they were counted
+
+    def rest(self) -> Iterator[ShardTask]:
+        """Compare the files put aside once more, when all other shards are committed."""
+        if self._equal:
+            yield from self._cut(self._plan.compare(self._equal))
+
+    def _new_tracks(self) -> Iterator[PlannedTrack]:
+        """Yield the tracks of the plan but those that equal another new one; put them aside."""
         for planned in self._plan:
-            inputs += 1
+            self._inputs += 1
+            new = planned.record is None and planned.moved is None
+            if new and self._contents.holds(planned.source.path, planned.size):
+                self._equal.append(planned.source)
+            else:
+                yield planned
+
+    def _cut(self, planned_tracks: Iterable[PlannedTrack]) -> Iterator[ShardTask]:
+        tracks: list[TrackTask] = []
+        size = 0
+        for planned in planned_tracks:
             task = planned.to_do()
             self._count_known(planned, whole_file=task is None)
             self._note_changes(planned)
@@ -60,14 +90,16 @@ class ShardCutter:
             tracks.append(task)
             size += max(task.size, 0)
             if len(tracks) >= self._shard_tracks or size >= SHARD_BYTES:
-                self._record_changes()  # what tracks take over counts before what they compute
-                yield ShardTask(number=number, settings=self._settings, tracks=tuple(tracks))
-                tracks = []
-                number, size = number + 1, 0
-        self._summary.inputs = inputs  # files may have come or gone since they were counted
+                yield self._shard(tracks)
+                tracks, size = [], 0
         self._record_changes()
         if tracks:
-            yield ShardTask(number=number, settings=self._settings, tracks=tuple(tracks))
+            yield self._shard(tracks)
+
+    def _shard(self, tracks: Sequence[TrackTask]) -> ShardTask:
+        self._record_changes()  # what tracks take over counts before what they compute
+        self._number += 1
+        return ShardTask(number=self._number, settings=self._settings, tracks=tuple(tracks))
 
     def _count_known(self, planned: PlannedTrack, *, whole_file: bool) -> None:
         """Count the units that need no work, and the file where none of them does."""
@@ -127,3 +159,38 @@ class ShardCutter:
         self._writer.record_all(self._records, self._units, recipes=recipes, values=self._values)
         for pending in (self._records, self._units, self._values):
             pending.clear()
+
+
+class _NewContents:
+    """The new files of a run by size and, where several have one size, by content.
+
+    They lie on disk: memory does not grow with their number.
+    """
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("CREATE TABLE sizes (size INTEGER PRIMARY KEY, path BLOB)")
+        self._database.execute("CREATE TABLE contents (content TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def close(self) -> None:
+        """Remove them."""
+        self._database.close()
+
+    def holds(self, path: str, size: int) -> bool:
+        """Return whether a file with these bytes was met before, and keep this one if not."""
+        run = self._database.execute
+        insertion = "INSERT OR IGNORE INTO sizes VALUES (?, ?)"
+        if size <= 0 or run(insertion, (size, os.fsencode(path))).rowcount:
+            return False
+        with contextlib.suppress(AudioError):  # the run finds out why it cannot be read
+            (first,) = run("SELECT path FROM sizes WHERE size = ?", (size,)).fetchone()
+            if first is not None:  # not hashed yet
+                self._is_new(os.fsdecode(first))
+                run("UPDATE sizes SET path = NULL WHERE size = ?", (size,))
+            return not self._is_new(path)
+        return False
+
+    def _is_new(self, path: str) -> bool:
+        insertion = "INSERT OR IGNORE INTO contents VALUES (?)"
+        return self._database.execute(insertion, (content_hash(path),)).rowcount == 1

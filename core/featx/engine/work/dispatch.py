@@ -98,12 +98,13 @@ class Dispatcher:
             shard_tracks=max(1, shard_tracks),
             report=lambda failures: self._failed(failures, known=True),
         )
-        for task in tasks:
-            while len(self.outstanding) > self.workers:
+        for shards in (tasks, tasks.rest()):
+            for task in shards:
+                while len(self.outstanding) > self.workers:
+                    self._gather()
+                self._submit(task)
+            while self.outstanding:
                 self._gather()
-            self._submit(task)
-        while self.outstanding:
-            self._gather()
         self._make_current(writer)
         self._note_gone(writer)
 

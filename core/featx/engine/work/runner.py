@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from weakref import WeakSet
 
 from featx.audio import Health
-from featx.engine.tasks import DECODE, RunSettings, ShardSummary, ShardTask
+from featx.engine.tasks import DECODE, PreparedExtractor, RunSettings, ShardSummary, ShardTask
 from featx.engine.work.collecting import Collector
 from featx.engine.work.supervising import Outcomes, PendingTrack, Supervisor
 from featx.store import StoreWriter
@@ -68,10 +69,10 @@ def close_runners(token: str, *, abort: bool = False) -> None:
     chosen = _of_run(token)
     if abort:
         for runner in chosen:
-            runner.supervisor.abort()
+            runner.abort()
         return
     for runner in chosen:
-        runner.supervisor.hang_up()
+        runner.hang_up()
     for runner in chosen:
         runner.close()
 
@@ -87,22 +88,41 @@ def _of_run(token: str) -> list[ShardRunner]:
 
 
 class ShardRunner:
-    """Owns a child process and a store writer, and runs shards one after the other."""
+    """Owns child processes and a store writer, and runs shards one after the other.
+
+    There is one child for all extractors or, where they are isolated, one for each distribution.
+    """
 
     def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
-        self.supervisor = Supervisor(settings, self._stopping)
+        self.supervisors = {
+            frozenset(extractor.number for extractor in part.extractors): Supervisor(
+                part, self._stopping
+            )
+            for part in _parts(settings)
+        }
         self.stopping = False
         self._writer: StoreWriter | None = None
         #: of the shard in work, or the last one
         self.collector: Collector | None = None
 
     def close(self) -> None:
-        """Let the child end and close the ledger."""
-        self.supervisor.close()
+        """Let the children end and close the ledger."""
+        for supervisor in self.supervisors.values():
+            supervisor.close()
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def abort(self) -> None:
+        """Kill the children, from another thread."""
+        for supervisor in self.supervisors.values():
+            supervisor.abort()
+
+    def hang_up(self) -> None:
+        """Let the idle children know that no more work will come."""
+        for supervisor in self.supervisors.values():
+            supervisor.hang_up()
 
     def run(self, task: ShardTask) -> ShardSummary:
         """Compute one shard; see `run_shard`."""
@@ -110,12 +130,22 @@ class ShardRunner:
             self._writer = StoreWriter(self.settings.store, provenance=self.settings.provenance)
         self.collector = Collector(self.settings, task.number, self._writer)
         tracks = [
-            PendingTrack(key=key, task=track, steps=[number for number, _ in track.missing])
+            PendingTrack(
+                key=key, task=track, steps=[], later=[number for number, _ in track.missing]
+            )
             for key, track in enumerate(task.tracks)
         ]
-        stopped = self.supervisor.work_off(tracks, self.collector)
+        for numbers, supervisor in self.supervisors.items():
+            for track in tracks:
+                track.steps += [number for number in track.later if number in numbers]
+                track.later = [number for number in track.later if number not in numbers]
+            supervisor.work_off([track for track in tracks if track.steps], self.collector)
+            if any(track.steps for track in tracks):
+                break
         self.collector.commit()
-        return self.collector.summary(stopped=stopped)
+        return self.collector.summary(
+            stopped=sum(1 for track in tracks if track.steps or track.later)
+        )
 
     def scan(self, task: ShardTask) -> list[Health]:
         """Examine one shard; see `scan_shard`."""
@@ -124,12 +154,25 @@ class ShardRunner:
             for key, track in enumerate(task.tracks)
         ]
         collector = _HealthCollector()
-        self.supervisor.work_off(tracks, collector)
+        (supervisor,) = self.supervisors.values()
+        supervisor.work_off(tracks, collector)
         return [collector.health[key] for key in sorted(collector.health)]
 
     def _stopping(self) -> bool:
         stop_file = self.settings.stop_file
         return self.stopping or bool(stop_file and os.path.exists(stop_file))  # noqa: PTH110
+
+
+def _parts(settings: RunSettings) -> list[RunSettings]:
+    """Return the settings of each child."""
+    if not settings.isolate:
+        return [settings]
+    by_distribution: dict[str, list[PreparedExtractor]] = {}
+    for extractor in settings.extractors:
+        by_distribution.setdefault(extractor.distribution, []).append(extractor)
+    return [
+        dataclasses.replace(settings, extractors=tuple(part)) for part in by_distribution.values()
+    ]
 
 
 class _HealthCollector(Outcomes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from featx.audio import Health
 from featx.engine.tasks import (
@@ -32,13 +32,15 @@ _OPEN_ATTEMPTS = 3
 class PendingTrack:
     """One track on its way through a child: which steps are left, how often one was tried.
 
-    ``steps`` are numbers of extractors; `DECODE` stands for examining the file, in a scan.
-    ``decoding`` is in seconds, None for the first file of a child.
+    ``steps`` are numbers of extractors; `DECODE` stands for examining the file, in a scan. Those
+    of ``later`` belong to other children. ``decoding`` is in seconds, None for the first file of a
+    child.
     """
 
     key: int
     task: TrackTask
     steps: list[int]
+    later: list[int] = field(default_factory=list)
     attempts: int = 0
     properties: FileProperties | None = None
     status: str = "ok"
@@ -71,7 +73,7 @@ class Outcomes:
         raise NotImplementedError
 
     def finish(self, track: PendingTrack) -> None:
-        """Take a track that has no steps left."""
+        """Take a track that has no steps left in this child."""
 
 
 class Supervisor:
@@ -89,8 +91,8 @@ class Supervisor:
         self._aborted = False
         self._worker: Worker | None = None
 
-    def work_off(self, tracks: Sequence[PendingTrack], outcomes: Outcomes) -> int:
-        """Work on ``tracks`` and return how many were not begun because the run stops."""
+    def work_off(self, tracks: Sequence[PendingTrack], outcomes: Outcomes) -> None:
+        """Work on ``tracks``; they have steps left where the run stops."""
         queue = deque(tracks[start : start + _BATCH] for start in range(0, len(tracks), _BATCH))
         try:
             while queue and not self._ending():
@@ -98,7 +100,6 @@ class Supervisor:
         except BaseException:
             self._discard()
             raise
-        return sum(map(len, queue))
 
     def abort(self) -> None:
         """Kill the child, from another thread; `work_off` then ends."""
@@ -186,7 +187,7 @@ class _Batch:
     ) -> None:
         self.pending = {track.key: track for track in tracks}
         self.out_of_memory = False
-        self._extractors = extractors
+        self._extractors = {extractor.number: extractor for extractor in extractors}
         self._outcomes = outcomes
         self._announced: tuple[int, int] | None = None
         self._in_step = False
@@ -280,8 +281,10 @@ class _Batch:
 
     def _fail(self, track: PendingTrack, step: int, code: str, reason: str) -> None:
         """Record a failure of one step; one of decoding costs every extractor that is left."""
-        for number in list(track.steps) if step == DECODE else [step]:
-            track.steps.remove(number)
+        numbers = [*track.steps, *track.later] if step == DECODE else [step]
+        track.steps = [number for number in track.steps if number not in numbers]
+        track.later = [number for number in track.later if number not in numbers]
+        for number in numbers:
             self._outcomes.failed(track, number, code, reason)
         track.attempts = 0
         self.out_of_memory |= code == "memory"

@@ -15,7 +15,7 @@ from featx.testing.conformance.recording import CheckFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from featx.types import AnyArray, DoubleArray, Features, FeatureSpec, FloatArray
+    from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
 
 #: Seconds of the signal: a hop that is off by one sample has drifted by several frames at its end.
 LONG = 60.0
@@ -38,7 +38,7 @@ _EVENT_TOLERANCE = 0.1
 
 # ---------------------------------------------------------------- how many
 def check_counts(
-    spec: FeatureSpec, count: Callable[[FloatArray], int], *, shortest: int, sr: int
+    spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *, shortest: int, sr: int
 ) -> None:
     """Hold the number of frames to length, ``hop`` and ``first``, and to nothing else.
 
@@ -52,15 +52,17 @@ def check_counts(
     least, step = max(length, shortest) + 1, math.ceil(hop)
     counts: dict[int, int] = {}
     for n in (least, least + 1, least + step - 1, least + step, 3 * least + 7, 5 * least + 1):
-        counts[n] = count(rng.uniform(-0.3, 0.3, n).astype(np.float32))
-        quiet = count(np.zeros(n, dtype=np.float32))
+        counts[n] = len(extract(rng.uniform(-0.3, 0.3, n).astype(np.float32)))
+        quiet = len(extract(np.zeros(n, dtype=np.float32)))
         if quiet != counts[n]:
             raise CheckFailed(
                 f"{spec.name}: the number of frames must depend on the length only, got "
                 f"{counts[n]} for noise and {quiet} for silence of {n} samples."
             )
     for n in _lengths(least, step, sr):
-        counts[n] = count(rng.uniform(-0.3, 0.3, n).astype(np.float32))
+        counts[n] = len(extract(rng.uniform(-0.3, 0.3, n).astype(np.float32)))
+    longest = background(max(_long(spec, sr), 8 * least))
+    counts[len(longest)] = len(extract(longest))
     for (n, n_frames), (more, others) in itertools.combinations(sorted(counts.items()), 2):
         fewest, most = math.floor((more - n) / hop), math.ceil((more - n) / hop)
         if not fewest <= others - n_frames <= most:
@@ -74,12 +76,17 @@ def check_counts(
 
 
 def _lengths(least: int, step: int, sr: int) -> list[int]:
-    """Return lengths in samples at which frames get lost: around hops, round numbers, a minute."""
+    """Return lengths in samples at which frames get lost: around hops, and round numbers."""
     base = -(-2 * least // step) * step
     around = [base - 1, base, base + 1, *(base + k * step // 6 for k in (1, 3, 5))]
     power = 1 << (2 * least).bit_length()
     round_numbers = [unit * math.ceil(2 * least / unit) for unit in (1000, sr)]
-    return [*around, power, *round_numbers, max(round(LONG * sr), 8 * least)]
+    return [*around, power, *round_numbers]
+
+
+def _long(spec: FeatureSpec, sr: int) -> int:
+    """Return the samples of the longest signal, in which clicks are four frame lengths apart."""
+    return max(round(LONG * sr), 4 * N_CLICKS * (spec.frame_length or 1))
 
 
 def _check_grid(spec: FeatureSpec, n: int, n_frames: int, hop: Fraction, length: int) -> None:
@@ -148,7 +155,7 @@ def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *
         If they stand elsewhere.
     """
     hop, length = spec.hop or Fraction(1), spec.frame_length or 1
-    n = round(max(LONG * sr, 4.0 * N_CLICKS * length))
+    n = _long(spec, sr)
     positions = click_positions(spec, n)
     quiet = background(n)
     clicked = add_clicks(quiet, positions, duration=max(1, min(round(0.005 * sr), length // 8)))
@@ -210,7 +217,7 @@ def _error(
     return float(np.average(where, weights=level[answering])) - position
 
 
-def check_events(spec: FeatureSpec, extract: Callable[[FloatArray], Features], *, sr: int) -> str:
+def check_events(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *, sr: int) -> str:
     """Hold the unit of events to clicks that come `DELAY` seconds later in a second recording.
 
     Returns ``''`` or why nothing can be said, and raises `CheckFailed`, as `check_frames`.
@@ -220,7 +227,7 @@ def check_events(spec: FeatureSpec, extract: Callable[[FloatArray], Features], *
     y = add_clicks(background(10 * sr), samples, duration=max(1, round(0.01 * sr)))
     later = np.concatenate([background(round(DELAY * sr)), y])
     column = next(i for i, item in enumerate(spec.columns) if item.unit == "s")
-    tables = [_times(extract(item)[spec.name], spec, column) for item in (y, later)]
+    tables = [_times(extract(item), spec, column) for item in (y, later)]
     parts = [values[values > 0] for values in tables]  # what begins with the recording is no click
     if not all(len(part) and np.ptp(part) for part in parts):
         return f"{spec.name} has no events at clicks"

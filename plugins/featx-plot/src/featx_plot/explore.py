@@ -203,7 +203,7 @@ def _check_size(size: int, limit: int, n: int, dim: int) -> None:
     if size > limit:
         raise ParameterError(
             f"page must have at most {limit:,} bytes, got {size:,} for {n:,} tracks with {dim:,} "
-            "numbers each. Choose fewer or smaller features with --feature, leave out "
+            "numbers each. Choose fewer or smaller features with --features, leave out "
             "--embed-audio, or raise --max-size."
         )
 

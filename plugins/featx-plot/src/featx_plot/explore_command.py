@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Page to write.  [default: STORE's name with .html, here]",
 )
 @click.option(
-    "--feature",
+    "--features",
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
@@ -101,7 +101,7 @@ def command(
 
     \b
     featx explore features/ -o songs.html
-    featx explore features/ --feature artist-joint.embedding,mfcc.summary --embed-audio
+    featx explore features/ --features artist-joint.embedding,mfcc.summary --embed-audio
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery
     from featx.store import open_store, refuse_existing
@@ -110,7 +110,7 @@ def command(
     output = output or Path(f"{store.resolve().stem}.html")
     refuse_existing([output], overwrite=overwrite)
     with open_store(store, gone=gone) as opened:
-        names = split_names("--feature", features) or default_features(opened)
+        names = split_names("--features", features) or default_features(opened)
         gallery = Gallery(opened, feature=names if len(names) > 1 else names[0], zscore=zscore)
         with progress("previews") as advance:
             text, missing = explore_page(
@@ -162,6 +162,6 @@ def default_features(store: Store) -> list[str]:
     if not chosen + untrained:
         raise ParameterError(
             f"{store.path} must hold a clip feature (one vector per track), got none that is the "
-            "only one of its extractor. Name one with --feature."
+            "only one of its extractor. Name one with --features."
         )
     return chosen or untrained

@@ -53,7 +53,8 @@ def projection_options(function: Decorated) -> Decorated:
     help="Extractor whose vectors are drawn. Needed if the store has several.",
 )
 @click.option(
-    "--feature",
+    "--features",
+    "feature",
     metavar="NAME",
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding' or the only "
     "one.",

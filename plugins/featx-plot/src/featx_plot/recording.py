@@ -54,7 +54,7 @@ def _complete_preset(
     "[default: librosa]",
 )
 @extractor_option(
-    "Extractor to run on AUDIO; its first events or frames are drawn, or those that --feature and "
+    "Extractor to run on AUDIO; its first events or frames are drawn, or those that --features and "
     "--over name. May be repeated."
 )
 @set_option
@@ -62,10 +62,10 @@ def _complete_preset(
     "--store",
     "store_path",
     type=click.Path(exists=True, path_type=Path),
-    help="Feature store, or merged file, that --feature and --over read.",
+    help="Feature store, or merged file, that --features and --over read.",
 )
 @click.option(
-    "--feature",
+    "--features",
     "features",
     multiple=True,
     metavar="EXTRACTOR.FEATURE[:COLUMNS]",
@@ -120,7 +120,7 @@ def command(
     featx plot song.flac
     featx plot song.flac --plugin beats --plugin chords
     featx plot song.flac --spectrogram fe-beatthis --events song.beats --offset 30 --duration 10
-    featx plot song.flac --store features/ --feature chroma.frames --over spectral.frames:centroid
+    featx plot song.flac --store features/ --features chroma.frames --over spectral.frames:centroid
     """  # noqa: D301  (click reads the backspace)
     from featx.audio import Audio
     from featx.store import refuse_existing
@@ -234,7 +234,7 @@ def _open(path: Path | None) -> Store:
     from featx.store import open_store
 
     if path is None:
-        raise ParameterError("--feature and --over need --store STORE, got none.")
+        raise ParameterError("--features and --over need --store STORE, got none.")
     return open_store(path)
 
 
