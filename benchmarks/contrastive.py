@@ -114,7 +114,8 @@ def songs(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 def features(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Compute what the network reads, and what its teachers say."""
     for name, (manifest, words, outputs) in FEATURES.items():
-        featx("run", out / manifest, "-p", *words, "--features", outputs, "-o", out / name)
+        command = ("run", out / manifest, "-p", *words, "--features", outputs, "-o", out / name)
+        featx(*command, unreadable=True)
 
 
 def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
@@ -165,6 +166,7 @@ def _train(
     featx(
         "train", "-p", "contrastive", "--method", "distil", "-m", out / manifest,
         "--store", out / "mel", "-o", out / folder, "--threads", 1, "--workers", 1, *words,
+        unreadable=True,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_ablation_leaves_out_what_its_rows_say(
     script: ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    monkeypatch.setattr(script, "featx", lambda *words: calls.append(list(map(str, words))))
+    monkeypatch.setattr(script, "featx", lambda *words, **_: calls.append(list(map(str, words))))
     script.ablation(out, Namespace())
     *trained, judged = calls
     assert len(trained) == len(script.ABLATION)
@@ -79,3 +80,13 @@ def test_ablation_leaves_out_what_its_rows_say(
         for name in ("no-renders", "renders-only")
     }
     assert paths == {"no-renders": ["a.ogg", "b.ogg"], "renders-only": ["c.ogg"]}
+
+
+def test_unreadable_files_end_only_what_does_not_expect_them(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    words = ("run", tmp_path / "broken.wav", "-p", "mfcc", "-o", tmp_path / "store")
+    script.featx(*words, unreadable=True)
+    with pytest.raises(subprocess.CalledProcessError):
+        script.featx(*words, "--failed")
