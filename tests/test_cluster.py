@@ -100,12 +100,12 @@ def test_second_attempt_computes_what_the_lost_worker_had_not_committed(
 
 
 # ---------------------------------------------------------------------------------- fitness
-def examine(store: Path, **changes: Any) -> str:
+def examine(folder: Path, **changes: Any) -> str:
     extractors = prepare_extractors(load_registry(), ["cheap"])
     needs = {
         "versions": clusters._versions(extractors),
-        "store": str(store),
-        "identity": store_id(store),
+        "store": str(folder),
+        "identity": store_id(folder),
         "extractors": extractors,
         **changes,
     }

@@ -269,7 +269,7 @@ def _reporter(name: str) -> Callable[..., Any]:
 
 def _examiner(needs: bytes, name: str) -> Any:
     """Return the plugin of Dask that examines every worker, also those that join later."""
-    from distributed import WorkerPlugin
+    from distributed import Status, WorkerPlugin
 
     class Examiner(WorkerPlugin):  # type: ignore[misc]  # Any for mypy
         async def setup(self, worker: Any) -> None:
@@ -292,6 +292,11 @@ def _examiner(needs: bytes, name: str) -> Any:
                 logging.getLogger("distributed.worker").error("featx: %s", fitness[0])
             else:
                 await worker.set_resources(**{name: threads})
+                if worker.status is Status.running:
+                    # the scheduler looks again at tasks that no worker could take when one resumes,
+                    # but not when one gains a resource
+                    worker.status = Status.paused
+                    worker.status = Status.running
             return fitness
 
         async def teardown(self, worker: Any) -> None:
