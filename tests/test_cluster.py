@@ -57,8 +57,10 @@ def shard(music: Path, tmp_path: Path) -> Iterator[ShardTask]:
         limits=Limits(),
         quality="HQ",
         downmix="mean",
+        level=None,
         timeout=60.0,
         memory=None,
+        isolate=False,
     )
     with lock_store(tmp_path / "s"):
         tracks = tuple(filter(None, (track.to_do() for track in planned)))

@@ -83,7 +83,9 @@ class Cluster(Executor):
     def settings(self, settings: RunSettings, memory: int | None) -> RunSettings:
         """Return settings with the cores and the memory that a shard has on every worker."""
         if memory is None:
+            children = len({item.distribution for item in settings.extractors})
             memory = min(item.memory for item in self.fit)
+            memory //= children if settings.isolate else 1
         self.resources = self._resources(memory)
         cores = min(item.cores for item in self.fit)
         provenance = {**settings.provenance, "threads": cores}
@@ -202,6 +204,7 @@ def _difference(
             weights=extractor.weights or ("untrained" if recipe.weights else None),
             quality=recipe.resampler.rpartition(":")[2],
             downmix=recipe.downmix,
+            level=recipe.level,
         )
         if own.recipe.id != recipe.id:
             return f"{extractor.full_name} differs: {recipe_changes(recipe, own.recipe)}"
@@ -210,7 +213,7 @@ def _difference(
 
 def _versions(extractors: Sequence[PreparedExtractor]) -> dict[str, str]:
     """Return the versions of featx and of the distributions of ``extractors``."""
-    names = {item.full_name.partition(":")[0] for item in extractors if item.module is None}
+    names = {item.distribution for item in extractors if item.module is None}
     versions = {"featx": __version__}
     for name in sorted(names):
         try:
