@@ -102,14 +102,15 @@ class TrackComparer:
 
     def compare_all(self, sources: Iterable[InputTrack]) -> Iterator[PlannedTrack]:
         """Yield what is to do for each track; those without work cost a batch one question."""
+        if self.view is None or self.rehash:
+            yield from map(self.compare, sources)
+            return
         wanted = [(extractor.recipe.id, extractor.features) for extractor in self.extractors]
         fresh = tuple(
             PlannedUnit(extractor=extractor.number, state="fresh") for extractor in self.extractors
         )
         for batch in batches(sources):
-            settled: dict[str, TrackRecord] = {}
-            if self.view is not None and not self.rehash:
-                settled = self.view.settled([source.track_id for source in batch], wanted)
+            settled = self.view.settled([source.track_id for source in batch], wanted)
             for source in batch:
                 record = settled.get(source.track_id)
                 if record is not None and self._is_unchanged(source, record):
