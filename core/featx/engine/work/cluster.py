@@ -253,12 +253,13 @@ def _by_value() -> Callable[[bytes], bytes]:
     return run_pickled
 
 
-def _caller() -> Callable[[bytes], None]:
-    def call_pickled(payload: bytes) -> None:
+def _caller() -> Callable[[bytes], Any]:
+    async def call_pickled(payload: bytes) -> None:
+        import asyncio
         import pickle
 
         function, args = pickle.loads(payload)  # noqa: S301
-        function(*args)
+        await asyncio.to_thread(function, *args)
 
     return call_pickled
 
