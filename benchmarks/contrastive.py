@@ -3,10 +3,10 @@
 Usage: python benchmarks/contrastive.py OUT --midi POP909 [--debs FOLDER] [STEP ...]
 
 The steps, in this order, are those of `STEPS`; all of them but the last two by default. Every step
-is one or more calls and resumes when it is called again. ``artist-siamese`` and ``musicnn`` must have
-their weights (``featx weights import``). ``FEATX_TEST_DATA`` names the folder of recordings, of
-which the single sounds, loops and three voices are used; its music, ESC-10 and spoken digits are
-for tests.
+is one or more calls and resumes when it is called again. ``artist-siamese`` and ``musicnn`` must
+have their weights (``featx weights import``). ``FEATX_TEST_DATA`` names the folder of recordings,
+of which the single sounds, loops and three voices are used; its music, ESC-10 and spoken digits
+are for tests.
 """
 
 from __future__ import annotations
@@ -183,9 +183,8 @@ def tags(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
         set(np.argsort(-a)[:5]) & set(np.argsort(-b)[:5]) for a, b in zip(ours, theirs, strict=True)
     ]
     shared = np.mean([len(both) for both in best])
-    print(
-        f"{len(ids)} songs, {len(areas)} tags: ROC-AUC {np.mean(areas):.3f}; {shared:.1f} of 5 tags shared"
-    )
+    print(f"{len(ids)} songs, {len(areas)} tags: ROC-AUC {np.mean(areas):.3f}")
+    print(f"{shared:.1f} of the five most probable tags are the same")
 
 
 def _train(
