@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
 	@echo "installing featx, its plugins and PyTorch into $(VENV): a few minutes and about 2 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 -c .ci/constraints.txt
-	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[augment,av,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
+	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[augment,av,dask,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
 	touch $@
 
 demo: $(STAMP)

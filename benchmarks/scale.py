@@ -5,11 +5,17 @@
 For each number of tracks: throughput of a fresh run, of the same command again and of the plan,
 size of the store and of its ledgers, seconds to open it, a random read of one track, and the peak
 memory of the supervising process.
+
+With ``--written`` the files of a folder are hard links to one, and the store is written without
+extracting anything. Only the command that finds nothing to do and the plan are measured, in seconds
+and in seconds of CPU, which depend less on other load.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import itertools
 import json
 import os
 import random
@@ -24,7 +30,8 @@ import numpy as np
 import psutil
 import soundfile
 
-from featx import open_store
+from featx import open_store, plan
+from featx.store import LedgerView, StoreWriter, TrackRecord
 
 READS = 200
 
@@ -127,12 +134,67 @@ def measure(base: Path, count: int, plugin: str) -> dict[str, Any]:
     }
 
 
+def write_store(music: Path, store: Path, plugin: str) -> None:
+    """Write a store that holds zeros for every file."""
+    planned = plan(music, store, extractors=plugin)
+    (extractor,) = planned.extractors
+    specs = extractor.output_specs
+    values = {spec.name: np.zeros(spec.dim, spec.dtype) for spec in specs}
+    with StoreWriter(store, provenance={}) as writer:
+        tracks = iter(planned.inputs)
+        while batch := list(itertools.islice(tracks, 256)):
+            records = []
+            for track in batch:
+                state = Path(track.path).stat()
+                content = hashlib.md5(track.track_id.encode(), usedforsecurity=False).hexdigest()
+                records.append(
+                    TrackRecord(
+                        track_id=track.track_id,
+                        path=track.path,
+                        content=content,
+                        size=state.st_size,
+                        mtime_ns=state.st_mtime_ns,
+                        duration=0.1,
+                        sr=8000,
+                        channels=1,
+                    )
+                )
+            count = len(records)
+            writer.write_shard(extractor.recipe, specs, records, [values] * count, [22050] * count)
+
+
+def measure_written(base: Path, count: int, plugin: str) -> dict[str, Any]:
+    """Return what run and plan take over ``count`` tracks without work."""
+    music, store = base / f"links-{count}", base / f"written-{count}"
+    for number in range(count):
+        path = music / f"{number // 1000:04d}" / f"{number:07d}.wav"
+        if number % 1000 == 0:
+            path.parent.mkdir(parents=True)
+            soundfile.write(path, np.zeros(800), 8000)
+            first = path  # file systems limit the links to one file
+        else:
+            path.hardlink_to(first)
+    write_store(music, store, plugin)
+    options = ["-p", plugin, "-o", str(store), str(music)]
+    LedgerView(store).close()  # the catalogue is made once
+    figures: dict[str, Any] = {"tracks": count}
+    for command in ("run", "plan"):
+        before = os.times()
+        seconds, peak, _ = watch([sys.executable, "-m", "featx.cli", command, *options])
+        after = os.times()
+        cpu = sum(after[2:4]) - sum(before[2:4])
+        figures |= {f"{command}_s": round(seconds, 2), f"{command}_cpu_s": round(cpu, 2)}
+        figures[f"{command}_peak_MB"] = round(peak / 1e6, 1)
+    return figures
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tracks", type=int, nargs="+", default=[1000, 100_000])
     parser.add_argument("--plugin", default="mfcc")
     parser.add_argument("--folder", type=Path, help="keep collections and stores here")
+    parser.add_argument("--written", action="store_true", help="measure runs without work only")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="featx-scale-") as temporary:
@@ -140,9 +202,11 @@ def main() -> None:
         os.environ["FEATX_CACHE"] = str(base / "cache")
         rows = []
         for count in options.tracks:
-            rows.append(measure(base, count, options.plugin))
+            way = measure_written if options.written else measure
+            rows.append(way(base, count, options.plugin))
             print(json.dumps(rows[-1], indent=1), flush=True)
-    ratio = rows[-1]["peak_MB"] / rows[0]["peak_MB"]
+    peak = "run_peak_MB" if options.written else "peak_MB"
+    ratio = rows[-1][peak] / rows[0][peak]
     print(f"peak memory of the supervising process: {ratio:.2f} x from first to last")
     if options.json:
         options.json.write_text(json.dumps({"rows": rows, "ratio": ratio}, indent=1))

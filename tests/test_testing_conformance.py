@@ -315,7 +315,7 @@ def test_check_is_documented(check):
 # ------------------------------------------------------------------ losses
 def weigh(spec, tmp_path) -> dict[str, Outcome]:
     reports: list[dict] = []
-    losses.run_battery(find_target("loss", spec, params={}), Recorder(reports.append), {})
+    losses.run_battery(find_target("loss", spec, params={}), Recorder(reports.append))
     return outcomes_of(reports)
 
 

@@ -98,7 +98,7 @@ def test_reason_why_nothing_validates_is_given(manifest: Path) -> None:
     reporter = Silent()
     run(manifest, "out", steps=1, valid_fraction=0.0, reporter=reporter)
     assert reporter.notes[-1].endswith(
-        "0 validate: valid_fraction is 0, and no line says split=valid."
+        "0 to validate: valid_fraction is 0, and no line says split=valid."
     )
     lines = manifest.read_text("utf-8").splitlines()
     alone = [lines[0], *(line for line in lines if "artist 0" in line)]

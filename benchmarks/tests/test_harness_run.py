@@ -56,8 +56,11 @@ EXTRACTORS = """
                 pass
             if deed == "eat":
                 self.held = [np.ones(2**24) for _ in range(64)]
-            if deed == "raise" and 0 < abs(np.diff(y)).max() < 0.02:  # the low, quiet tone
+            quiet = 0 < abs(np.diff(y)).max() < 0.02  # the low, quiet tone
+            if deed == "raise" and quiet:
                 raise ValueError("too quiet for me")
+            if deed == "fall" and quiet:
+                os.kill(os.getpid(), 11)
             level = [np.sqrt(np.mean(y**2)), np.mean(np.abs(np.diff(y)))]
             return Features({"level": np.array(level, np.float32)})
 
@@ -150,6 +153,13 @@ def test_misbehaving_competitors_spoil_only_their_own_cells(site, tmp_path):
     assert "no_such_library" in rows["levels:deed=lack"].reason
     assert rows["no-such"].status == "skipped"
     assert "no-such" in rows["no-such"].reason
+
+
+def test_crash_on_a_track_costs_no_other_extractor_of_the_group(site, tmp_path):
+    table = run(tmp_path / "out", "levels:deed=fall", "mfcc")
+    rows = {row.competitor: row for row in table.rows("same-tone")}
+    assert (rows["levels:deed=fall"].status, rows["levels:deed=fall"].failed) == ("partial", 1)
+    assert (rows["mfcc"].status, rows["mfcc"].failed) == ("ok", 0)
 
 
 def test_second_run_computes_nothing(site, tmp_path, monkeypatch):

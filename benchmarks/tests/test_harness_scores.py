@@ -206,6 +206,31 @@ def test_relative_key_scores_three_tenths():
     assert found == {"weighted": 0.3, "exact": 0.0}
 
 
+@pytest.mark.parametrize(("reference", "estimate", "score"), [("C", "G", 0.5), ("G", "C", 0.0)])
+def test_only_the_fifth_above_scores_a_half(reference, estimate, score):
+    truth, found = (
+        Events(name="key", starts=[0.0], ends=[9.0], labels=[f"{tonic}:major"], namespace=space)
+        for tonic, space in ((reference, "key_mode"), (estimate, ""))
+    )
+    assert events.keys([truth], {"key": found})["weighted"] == score
+
+
+def test_ties_of_triplets_count_nothing():
+    tracks = collection(np.ones((6, 2)), mode=("a", "b") * 3)
+    assert protocols.triplets(tracks, notions=("mode",), n=50)["mode"].values.mean() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("estimate", "scores"),
+    [(120.0, (1.0, 1.0)), (124.7, (1.0, 1.0)), (125.0, (0.0, 0.0)), (60.0, (0.0, 1.0))],
+)
+def test_tempo_is_right_within_four_percent(estimate, scores):
+    truth, outputs = _truth()
+    tempo = Events(name="tempo", starts=[0.0], columns={"tempo": [estimate]}, namespace="tempo")
+    found = events.tempo(truth["tempo"], outputs | {"tempo": tempo})
+    assert (found["Acc1"], found["Acc2"]) == scores
+
+
 def test_track_without_features_scores_zero():
     found = scores_of_tracks({"a": {"F": 1.0}, "b": None}, ["F", "CMLt"])
     assert list(found) == ["F"]

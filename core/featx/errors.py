@@ -159,6 +159,10 @@ class StoreError(FeatxError):
     """A feature store is damaged, foreign, or in use by another run."""
 
 
+class ClusterError(FeatxError):
+    """A cluster has no worker that fits a run, or its scheduler cannot be reached."""
+
+
 class TrainingError(FeatxError):
     """A training cannot continue: it diverged, its state is damaged, or its method failed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,6 +44,11 @@ _SHOWN_FAILURES = 20
     help="Limit per worker, such as 2G, 0 for none; default: 80 % of RAM divided by the workers.",
 )
 @click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Compute on the workers of the Dask cluster with this scheduler: tcp://host:8786.",
+)
+@click.option(
     "--new-ids",
     is_flag=True,
     help="Allow new ids for files that STORE has under other ids.",
@@ -63,6 +69,7 @@ def command(
     memory: int | None,
     new_ids: bool,
     isolate: bool,
+    scheduler: str | None,
     **options: Any,
 ) -> None:
     """Extract features from INPUTS into a store.
@@ -74,7 +81,7 @@ def command(
 
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
-    130 interrupted (run again to resume).
+    130 interrupted, or the scheduler was lost (run again to resume).
     """  # noqa: D301  (click reads the backspace)
     from featx.engine import EventProgress, OtherIdsError, choose_progress, run
 
@@ -90,19 +97,24 @@ def command(
     arguments["isolate"] = isolate
     events = EventProgress(echo_json_line) if as_json else None
     progress = events or choose_progress()
-    try:
-        summary = run(**arguments, new_ids=new_ids, progress=progress)
-    except OtherIdsError as error:
-        terminal = sys.stdin.isatty() and sys.stderr.isatty()
-        if as_json or "-" in arguments["inputs"] or not terminal:
+    with contextlib.ExitStack() as stack:
+        if scheduler is not None:
+            from featx.engine.work.cluster import connect
+
+            arguments["cluster"] = stack.enter_context(connect(scheduler))
+        try:
+            summary = run(**arguments, new_ids=new_ids, progress=progress)
+        except OtherIdsError as error:
+            terminal = sys.stdin.isatty() and sys.stderr.isatty()
+            if as_json or "-" in arguments["inputs"] or not terminal:
+                raise
+            if not click.confirm(f"{error}\nGive them second ids?", err=True):
+                raise
+            summary = run(**arguments, new_ids=True, progress=progress)
+        except KeyboardInterrupt:
+            if events is not None:
+                events.interrupted()
             raise
-        if not click.confirm(f"{error}\nGive them second ids?", err=True):
-            raise
-        summary = run(**arguments, new_ids=True, progress=progress)
-    except KeyboardInterrupt:
-        if events is not None:
-            events.interrupted()
-        raise
     if as_json:
         echo_json_line({"event": "finished", **summary.to_json()})
         click.echo(summary.line, err=True)

@@ -18,7 +18,10 @@ from featx.errors import ParameterError, listed, meant
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 #: options of `featx run` that `featx plan` does not have
-_OF_RUNS = ("timeout", "memory", "max-hours", "max-size", "max-channels", "new-ids", "isolate")
+_OF_RUNS = (
+    *("timeout", "memory", "max-hours", "max-size", "max-channels", "new-ids", "isolate"),
+    "scheduler",
+)
 #: what names files; paths in a run file are relative to its folder
 _PATHS = ("inputs", "output")
 #: what says how a command answers

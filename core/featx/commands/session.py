@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.errors import AudioError, ExtractionError, StoreError, TrainingError
+from featx.errors import AudioError, ClusterError, ExtractionError, StoreError, TrainingError
 
 if TYPE_CHECKING:
     from featx.registry import Registry
@@ -50,5 +50,7 @@ def exit_code(error: Exception) -> int:
     """Return the exit code of a command that ends with ``error``."""
     if isinstance(error, StoreError):
         return EXIT_DAMAGED
+    if isinstance(error, ClusterError):
+        return EXIT_INTERRUPTED
     failures = (AudioError, ExtractionError, TrainingError)
     return EXIT_FAILURES if isinstance(error, failures) else EXIT_USAGE

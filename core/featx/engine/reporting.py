@@ -43,6 +43,8 @@ class RunSummary:
         Seconds of audio decoded, and seconds the run took.
     peak_rss : int
         Bytes that the largest worker held.
+    workers : int, optional
+        Workers of the cluster when they were counted last; None without a cluster.
     noted : Counter
         Files with a note of decoding by its code, of this run or an earlier one.
     left_out : dict of str to int
@@ -64,6 +66,7 @@ class RunSummary:
     audio: float = 0.0
     seconds: float = 0.0
     peak_rss: int = 0
+    workers: int | None = None
     noted: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -190,6 +193,7 @@ class MeterProgress:
         state = f"{summary.audio / 60:.1f} min of audio"
         for count, word in ((summary.failed, "failed"), (summary.skipped, "skipped")):
             state += f", {count} {word}" if count else ""
+        state += "" if summary.workers is None else f", {summary.workers} workers"
         self._meter.update(summary.done, state)
 
     def end(self) -> None:
@@ -240,6 +244,7 @@ class EventProgress:
                 **counts,
                 "audio": round(summary.audio, 3),
                 "seconds": seconds,
+                **({} if summary.workers is None else {"workers": summary.workers}),
             }
         )
 

@@ -18,6 +18,7 @@ from featx.engine.planning.preparing import prepare_extractors, untrained_messag
 from featx.engine.planning.selecting import ExtractorChoice, ParamsChoice, WeightsChoice
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import PreparedExtractor, RunSettings
+from featx.engine.work.cluster import Cluster
 from featx.engine.work.dispatch import Dispatcher
 from featx.errors import ParameterError
 from featx.guarded.limits import available_cores, physical_memory
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _OPEN_SECONDS = 600.0
 _MEMORY_SHARE = 0.8
 _LEAST_MEMORY = 2**30
+#: Shards that a thread of a cluster has in work or waiting.
+_SHARDS_PER_THREAD = 2
 
 
 _NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results are taken over."
@@ -107,6 +110,7 @@ def run(
     failed: bool = False,
     rehash: bool = False,
     executor: Executor | None = None,
+    cluster: Any = None,
     limits: Limits | None = None,
     quality: str = "HQ",
     downmix: str = "mean",
@@ -152,6 +156,9 @@ def run(
         Compare contents by hash instead of trusting sizes and modification times.
     executor : concurrent.futures.Executor, optional
         Runs the shards, wherever that is; workers need the same paths and plugins.
+    cluster : distributed.Client, optional
+        Runs the shards on the workers of its Dask cluster that have the same versions, weights and
+        store. ``jobs``, ``memory`` and the number of cores then follow from these workers.
     limits : Limits, optional
         What one file may cost.
     quality : str
@@ -200,12 +207,16 @@ def run(
         and that is still there.
     OtherIdsError
         Before any file is decoded, if the store has some under other ids, without ``new_ids``.
+    ClusterError
+        If no worker of the cluster fits, or its scheduler is lost; the same call resumes.
     StoreError
         If another run works on the store, or on this part, or it cannot be written.
     KeyboardInterrupt
         After what was finished has been committed; the same call resumes there.
     """
     workers = worker_count(jobs, device)
+    if executor is not None and cluster is not None:
+        raise ParameterError("executor and cluster cannot both be given: leave out one.")
     if timeout <= 0:
         raise ParameterError(f"timeout must be > 0 seconds, got {timeout}.")
     if memory is not None and memory < 0:
@@ -252,10 +263,21 @@ def run(
         if survey.elsewhere and not new_ids:
             raise OtherIdsError(f"{survey.elsewhere_note} {_NEW_IDS}")
         with lock_store(store, part=planned.inputs.part):
+            unfit: list[str] = []
+            if cluster is not None:
+                executor = pool = Cluster(cluster, planned.store, planned.extractors)
+                workers = jobs or _SHARDS_PER_THREAD * pool.threads
+                settings = pool.settings(settings, memory)
+                unfit = [f"{name} is left out: {text}" for name, text in pool.unfit.items()]
             dispatcher = Dispatcher(planned, settings, workers, survey.files, executor, progress)
             dispatcher.summary.left_out = survey.left_out
             dispatcher.note(
-                [*_unfinished_notes(planned.extractors), *planned.notes(), *survey.notes()]
+                [
+                    *_unfinished_notes(planned.extractors),
+                    *planned.notes(),
+                    *survey.notes(),
+                    *unfit,
+                ]
             )
             return dispatcher.run()
 

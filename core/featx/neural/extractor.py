@@ -145,16 +145,8 @@ class NetworkExtractor(Extractor):
             else Statistics(self.statistics.get(spec.name, ("mean",)))
             for spec in specs
         }
-        outputs = self.context.resolved.outputs
-
-        def named(batch: torch.Tensor) -> Mapping[str, torch.Tensor]:
-            values = forward(batch)
-            if isinstance(values, Mapping):
-                return values
-            return {outputs[0].name: values}
-
         return run_segments(
-            named,
+            self._named(forward),
             x,
             collectors,
             segments=segments,
@@ -162,6 +154,31 @@ class NetworkExtractor(Extractor):
             batch_size=self.batch_size,
             device=self.context.device,
         )
+
+    def over_time(self, x: FloatArray, *names: str) -> dict[str, FloatArray]:
+        """Return outputs of `forward` over all of ``x``, each ``(n_frames, D)``, wanted or not.
+
+        For extractors whose features follow from frame-wise outputs of their network.
+        """
+        return run_segments(
+            self._named(self.forward),
+            x,
+            {name: Frames() for name in names},
+            segments=self.segments,
+            batch_size=self.batch_size,
+            device=self.context.device,
+        )
+
+    def _named(
+        self, forward: Callable[[torch.Tensor], Mapping[str, torch.Tensor] | torch.Tensor]
+    ) -> Callable[[torch.Tensor], Mapping[str, torch.Tensor]]:
+        first = self.context.resolved.outputs[0].name
+
+        def named(batch: torch.Tensor) -> Mapping[str, torch.Tensor]:
+            values = forward(batch)
+            return values if isinstance(values, Mapping) else {first: values}
+
+        return named
 
     def close(self) -> None:
         """Drop the network and everything else that `open` made."""

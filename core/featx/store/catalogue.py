@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -89,6 +90,31 @@ class LedgerView(CatalogueFile):
         """Return what is known of a track, or None."""
         rows = self.query(schema.TRACK, encode_text(track_id))
         return _track(track_id, rows[0]) if rows else None
+
+    def paths(self, track_ids: Sequence[str]) -> dict[str, str]:
+        """Return where the files of these tracks were, as far as they are known."""
+        rows = self.query(schema.paths_of(len(track_ids)), *map(encode_text, track_ids))
+        return {decode_text(track_id): decode_text(path) for track_id, path in rows}
+
+    def settled(
+        self, track_ids: Sequence[str], wanted: Sequence[tuple[str, Sequence[str]]]
+    ) -> dict[str, TrackRecord]:
+        """Return those tracks that have current values of all wanted features.
+
+        ``wanted`` are ids of recipes and names of features.
+        """
+        sql = schema.settled(len(track_ids), [len(features) for _, features in wanted])
+        names = itertools.chain.from_iterable((recipe, *features) for recipe, features in wanted)
+        rows = self.query(sql, *map(encode_text, track_ids), *names)
+        return {(name := decode_text(row[-1])): _track(name, row) for row in rows}
+
+    def all_paths(self) -> Iterator[tuple[str, str]]:
+        """Yield id and path of every track in the order of the UTF-8 bytes of its id."""
+        last = b""
+        while rows := self.query(schema.NEXT_PATHS, last):
+            for track_id, path in rows:
+                yield decode_text(track_id), decode_text(path)
+            last = rows[-1][0]
 
     def track_at(self, path: str) -> TrackRecord | None:
         """Return a track whose file was at ``path``, or None."""

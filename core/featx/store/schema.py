@@ -9,6 +9,8 @@ counts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from featx.store.records import STATUSES
 
 #: A catalogue of another version is made again.
@@ -130,6 +132,8 @@ _TRACK = """SELECT path, content, size, mtime_ns, duration, sr, channels, tags, 
     track_id FROM tracks"""
 TRACK = f"{_TRACK} WHERE track_id = ? AND path IS NOT NULL"
 NEXT_TRACKS = f"{_TRACK} WHERE track_id > ? AND path IS NOT NULL ORDER BY track_id LIMIT 1000"
+NEXT_PATHS = """SELECT track_id, path FROM tracks WHERE track_id > ? AND path IS NOT NULL
+    ORDER BY track_id LIMIT 1000"""
 TRACK_OF_CONTENT = f"{_TRACK} WHERE size = ? AND content = ? AND path IS NOT NULL LIMIT 1"
 TRACK_OF_PATH = f"{_TRACK} WHERE path = ? LIMIT 1"
 HAS_SIZE = "SELECT 1 FROM tracks WHERE size = ? LIMIT 1"
@@ -153,6 +157,34 @@ OF_CONTENT = f"""SELECT r.id, f.name, u.status, u.code, u.reason, s.sha256, u.ro
     FROM units u JOIN recipes r ON r.rid = u.rid JOIN features f ON f.fid = u.fid
     LEFT JOIN shards s ON s.sid = u.sid
     WHERE u.tid = {_TID} AND u.content = ? AND {_LATEST} AND {_READABLE} ORDER BY r.id, f.name"""
+
+
+def paths_of(tracks: int) -> str:
+    """Return the question for ids and paths of this number of tracks."""
+    return f"""SELECT track_id, path FROM tracks
+        WHERE track_id IN ({_marks(tracks)}) AND path IS NOT NULL"""
+
+
+def settled(tracks: int, features: Sequence[int]) -> str:
+    """Return the question for those of some tracks that have current values of all features.
+
+    ``features`` has the number of features of each recipe. The arguments are the ids of the tracks,
+    and for each recipe its id and the names of its features.
+    """
+    each = [
+        f"""AND (SELECT count(*) FROM units u WHERE u.tid = t.tid AND u.rid = {_RID}
+            AND u.fid IN (SELECT fid FROM features WHERE name IN ({_marks(number)}))
+            AND u.status = 0 AND u.content IN (t.content, '')
+            AND {_LATEST} AND {_READABLE}) = {number}"""
+        for number in features
+    ]
+    return f"{_TRACK} t WHERE track_id IN ({_marks(tracks)}) AND path IS NOT NULL {' '.join(each)}"
+
+
+def _marks(number: int) -> str:
+    return ", ".join("?" * number)
+
+
 _PLACES = f"""SELECT t.track_id, u.sid, u.row FROM units u JOIN tracks t ON t.tid = u.tid
     WHERE u.rid = {_RID} AND u.fid = (SELECT fid FROM features WHERE name = ?)
     AND u.status = 0 AND {_LATEST} AND {_READABLE}"""

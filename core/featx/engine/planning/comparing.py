@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from featx.audio import content_hash, file_state
 from featx.engine.planning.changes import OutputCheck, recipe_changes
-from featx.engine.planning.inputs import InputTrack
+from featx.engine.planning.inputs import InputTrack, batches
 from featx.engine.planning.survey import check_identity, is_elsewhere
 from featx.engine.tasks import PreparedExtractor, TrackTask
 from featx.errors import DECODE_CODES, AudioError
@@ -98,6 +99,44 @@ class TrackComparer:
         self.rehash = rehash
         self.view = view
         self.history = None if view is None else _History(view, extractors)
+
+    def compare_all(self, sources: Iterable[InputTrack]) -> Iterator[PlannedTrack]:
+        """Yield what is to do for each track; those without work cost a batch one question."""
+        if self.view is None or self.rehash:
+            yield from map(self.compare, sources)
+            return
+        wanted = [(extractor.recipe.id, extractor.features) for extractor in self.extractors]
+        fresh = tuple(
+            PlannedUnit(extractor=extractor.number, state="fresh") for extractor in self.extractors
+        )
+        for batch in batches(sources):
+            settled = self.view.settled([source.track_id for source in batch], wanted)
+            for source in batch:
+                record = settled.get(source.track_id)
+                if record is not None and self._is_unchanged(source, record):
+                    yield PlannedTrack(
+                        source=source,
+                        size=record.size,
+                        mtime_ns=record.mtime_ns,
+                        units=fresh,
+                        record=record,
+                    )
+                else:
+                    yield self.compare(source)
+
+    def _is_unchanged(self, source: InputTrack, record: TrackRecord) -> bool:
+        """Return whether file, labels and outputs are those of the record of a settled track."""
+        return (
+            source.path == record.path
+            and file_state(source.path) == (record.size, record.mtime_ns)
+            and "gone" not in record.notes
+            and all(
+                name in record.labels and record.tags[name] == value
+                for name, value in source.tags.items()
+            )
+            and self.history is not None
+            and not any(map(self.history.output_changes, self.extractors, repeat(record)))
+        )
 
     def compare(self, source: InputTrack) -> PlannedTrack:
         """Return what is to do for one track."""

@@ -26,6 +26,7 @@ from featx.store.records import column_values
 
 _MAGIC = frozenset("*?[")
 _CHUNK = 1 << 16
+_BATCH = 500
 #: Values of a column that a message can choose from.
 _KEPT_VALUES = 1000
 _BOM, _BOMS_16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -312,6 +313,13 @@ class _UniqueIds:
                 "track_id, or run them into two stores."
             )
         return False
+
+
+def batches(tracks: Iterable[InputTrack]) -> Iterator[list[InputTrack]]:
+    """Yield some hundred tracks at once, so that one question to a catalogue serves all of them."""
+    rest = iter(tracks)
+    while batch := list(itertools.islice(rest, _BATCH)):
+        yield batch
 
 
 def left_out_note(left_out: Mapping[str, int]) -> str:

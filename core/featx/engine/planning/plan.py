@@ -148,8 +148,7 @@ class Plan(Iterable[PlannedTrack]):
             comparer = TrackComparer(
                 view, self.extractors, retry_failed=self.failed, rehash=self.rehash
             )
-            for source in sources:
-                yield comparer.compare(source)
+            yield from comparer.compare_all(sources)
 
     def survey(self, *, gone: bool = False) -> Survey:
         """Walk the inputs and compare their ids with those of the store; see `survey`.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.audio import content_hash
-from featx.engine.planning.inputs import Inputs, InputTrack, left_out_note
+from featx.engine.planning.inputs import Inputs, InputTrack, batches, left_out_note
 from featx.errors import AudioError, ParameterError
 from featx.store.catalogue import LedgerView
 from featx.store.paths import is_gone, is_store_folder
@@ -68,15 +68,20 @@ def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False)
         result.left_out = dict(inputs.left_out)
         return result
     with LedgerView(store) as view:
-        for source in inputs:
-            result.files += 1
-            record = view.track(source.track_id)
-            if record is not None:
-                if is_elsewhere(record, source.path):
-                    check_identity(record, source)
-            elif (other := view.track_at(source.path)) is not None:
-                result.example = result.example or (other.track_id, source.track_id)
-                result.elsewhere += 1
+        for sources in batches(inputs):
+            result.files += len(sources)
+            paths = view.paths([source.track_id for source in sources])
+            for source in sources:
+                path = paths.get(source.track_id)
+                if path == source.path:
+                    continue
+                record = None if path is None else view.track(source.track_id)
+                if record is not None:
+                    if is_elsewhere(record, source.path):
+                        check_identity(record, source)
+                elif (other := view.track_at(source.path)) is not None:
+                    result.example = result.example or (other.track_id, source.track_id)
+                    result.elsewhere += 1
         result.left_out = dict(inputs.left_out)
         if gone:
             result.gone = sum(1 for _ in gone_tracks(view, inputs.folders))
@@ -86,9 +91,11 @@ def survey(inputs: Inputs, store: str | os.PathLike[str], *, gone: bool = False)
 def gone_tracks(view: LedgerView, folders: tuple[str, ...]) -> Iterator[TrackRecord]:
     """Yield the tracks whose file lay in one of ``folders`` and is not there any more."""
     inside = tuple(f"{folder.rstrip(os.sep)}{os.sep}" for folder in folders)
-    for record in view.tracks() if folders else ():
-        if record.path.startswith(inside) and is_gone(record.path):
-            yield record
+    for track_id, path in view.all_paths() if folders else ():
+        if path.startswith(inside) and is_gone(path):
+            record = view.track(track_id)
+            if record is not None:
+                yield record
 
 
 def gone_note(count: int) -> str:

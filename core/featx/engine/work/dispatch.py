@@ -10,13 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from featx.engine.planning.plan import Plan
 from featx.engine.planning.survey import gone_note
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import Failure, RunSettings, ShardSummary, ShardTask
+from featx.engine.work.cluster import Cluster
 from featx.engine.work.cutting import ShardCutter
+from featx.engine.work.resuming import resume_shard
 from featx.engine.work.runner import close_runners, collectors, run_shard, stop_runners
 from featx.errors import FeatxError
 from featx.store import StoreWriter
@@ -26,7 +29,8 @@ from featx.store.records import TrackRecord
 _SHARDS_PER_WORKER = 4
 _WAIT_SECONDS = 0.5
 _STOP_SECONDS = 5.0
-_LOST_ATTEMPTS = 3
+_LOST_ATTEMPTS = 10
+_COUNT_SECONDS = 10.0
 _RECORDS_AT_ONCE = 500
 
 
@@ -52,6 +56,8 @@ class Dispatcher:
         self.progress = progress
         self.pool = executor or ThreadPoolExecutor(workers, thread_name_prefix="featx-shard")
         self.own_pool = executor is None
+        self.cluster = executor if isinstance(executor, Cluster) else None
+        self.counted = 0.0
         self.summary = RunSummary(store=os.fspath(plan.store), inputs=total)
         self.summary.units = {extractor.name: Counter() for extractor in plan.extractors}
         self.outstanding: dict[Future[ShardSummary], ShardTask] = {}
@@ -113,7 +119,8 @@ class Dispatcher:
             self.progress.failed(failures, known=known)
 
     def _submit(self, task: ShardTask) -> None:
-        self.outstanding[self.pool.submit(run_shard, task)] = task
+        run = run_shard if self.own_pool else resume_shard
+        self.outstanding[self.pool.submit(run, task)] = task
 
     def _gather(self) -> None:
         """Wait until a shard is done, or for a moment; add its summary, and show the progress."""
@@ -126,8 +133,15 @@ class Dispatcher:
                 self._failed(future.result().failures, known=False)
             else:
                 self._submit_again(task, error)
+        self._count_workers()
         if self.progress is not None:
             self.progress.update(self._so_far())
+
+    def _count_workers(self) -> None:
+        """Note from time to time how many workers of the cluster there are."""
+        if self.cluster is not None and time.monotonic() - self.counted > _COUNT_SECONDS:
+            self.summary.workers = self.cluster.count()
+            self.counted = time.monotonic()
 
     def _submit_again(self, task: ShardTask, error: BaseException) -> None:
         """Submit a shard whose worker got lost; whatever it committed stays."""
@@ -185,14 +199,19 @@ class Dispatcher:
 
     def _stop(self, *, seconds: float) -> None:
         """Let workers finish their track within ``seconds``, then end them; keep what they did."""
-        stop_runners(self.settings.token)
+        token = self.settings.token
+        stop_runners(token)
+        if self.cluster is not None:
+            self.cluster.call(stop_runners, token)
         with contextlib.suppress(OSError):  # full: workers elsewhere finish their shards
             Path(self.settings.stop_file).touch()
         for future in self.outstanding:
             future.cancel()
         with contextlib.suppress(KeyboardInterrupt):  # a second one: at once
             wait(self.outstanding, timeout=seconds)
-        close_runners(self.settings.token, abort=True)
+        close_runners(token, abort=True)
+        if self.cluster is not None:
+            self.cluster.call(partial(close_runners, token, abort=True))
         wait(self.outstanding, timeout=_STOP_SECONDS)
         for future in self.outstanding:
             if future.done() and not future.cancelled() and future.exception() is None:
@@ -210,6 +229,8 @@ class Dispatcher:
         with contextlib.suppress(OSError):
             Path(self.settings.stop_file).unlink(missing_ok=True)
         close_runners(self.settings.token)
+        if self.cluster is not None:
+            self.cluster.close(self.settings.token)
         if self.own_pool:
             self.pool.shutdown()
         if self.progress is not None:

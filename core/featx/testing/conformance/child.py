@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.guarded import Answer, Channel, Request
-from featx.testing.conformance.recording import CheckFailed, Recorder
+from featx.testing.conformance.recording import FATAL, CheckFailed, Recorder
 from featx.testing.conformance.target import Target
 
 #: Seconds that one of two processes may take to extract from the standard signals.
@@ -28,50 +28,46 @@ def serve(channel: Channel) -> None:
 
 
 def _jobs() -> dict[str, Callable[[Target, Mapping[str, Any], Recorder], None]]:
-    return {
-        "static": _static,
-        "extractor": _extractor,
-        "pair": _pair,
-        "loss": _loss,
-        "index": _index,
-    }
+    return {"extractor": _examine, "loss": _examine, "index": _examine, "pair": _pair}
 
 
-def _static(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
-    del job
+def _examine(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
+    """Look at what a plugin declares, then run the battery of its kind.
+
+    One process does both, so that its libraries are imported once. It is watched from the start.
+    """
+    from featx.testing.conformance.capture import captured, report_captured, report_guards
+    from featx.testing.conformance.guards import Guards
     from featx.testing.conformance.imports import examine_imports
 
-    # first, because what follows imports all that a plugin must not
-    examine_imports(target, recorder, resolve=target.kind == "extractor")
-    from featx.testing.conformance.static import examine_static
-
-    examine_static(target, recorder)
-
-
-def _extractor(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
-    from featx.testing.conformance.guards import Guards
-
     guards = Guards([Path(folder) for folder in job["allowed"]])
-    guards.install()
-    from featx.testing.conformance.extractors import run_battery
+    if target.kind != "loss":
+        guards.install()
+    with captured() as seen:
+        # first, because what follows imports all that a plugin must not
+        examine_imports(target, recorder, resolve=target.kind == "extractor")
+        from featx.testing.conformance.static import examine_static
+        from featx.testing.conformance.surroundings import Surroundings
 
-    run_battery(target, recorder, guards, job)
+        surroundings = Surroundings()
+        examine_static(target, recorder)
+        if not recorder.failed.isdisjoint(FATAL):
+            return
+        if target.kind == "extractor":
+            from featx.testing.conformance import extractors
 
+            extractors.run_battery(target, recorder, surroundings, long=bool(job["long"]))
+        elif target.kind == "loss":
+            from featx.testing.conformance import losses
 
-def _loss(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
-    from featx.testing.conformance.losses import run_battery
+            losses.run_battery(target, recorder)
+        else:
+            from featx.testing.conformance import indexes
 
-    run_battery(target, recorder, job)
-
-
-def _index(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
-    from featx.testing.conformance.guards import Guards
-
-    guards = Guards([Path(folder) for folder in job["allowed"]])
-    guards.install()
-    from featx.testing.conformance.indexes import run_battery
-
-    run_battery(target, recorder, guards, job)
+            indexes.run_battery(target, recorder)
+    report_captured(recorder, seen)
+    if target.kind != "loss":
+        report_guards(recorder, guards)
 
 
 def _pair(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:

@@ -11,17 +11,15 @@ import itertools
 import math
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.engine.work.opening import OpenExtractor
 from featx.errors import ExtractionError, listed
 from featx.testing.conformance import timing
-from featx.testing.conformance.capture import captured, report_captured, report_guards
-from featx.testing.conformance.guards import Guards
 from featx.testing.conformance.host import Session, compare
 from featx.testing.conformance.recording import CheckFailed, CheckSkipped, Recorder
 from featx.testing.conformance.stimuli import crowd, standard
@@ -53,8 +51,8 @@ _WARM = 3
 _MEMORY_GROWTH = 32 << 20
 
 #: Tracks in a row while memory is watched, those before it counts, and what they may add together:
-#: a quarter of a megabyte each.
-_TRACKS = 72
+#: half a megabyte each.
+_TRACKS = 40
 _WARM_TRACKS = 8
 _TRACK_GROWTH = 16 << 20
 
@@ -63,19 +61,17 @@ _TRACK_GROWTH = 16 << 20
 _HOUR_MEMORY = 4 << 30
 
 
-def run_battery(target: Target, recorder: Recorder, guards: Guards, job: Mapping[str, Any]) -> None:
+def run_battery(
+    target: Target, recorder: Recorder, surroundings: Surroundings, *, long: bool
+) -> None:
     """Run every behavioural check of an extractor, ``processes`` excepted."""
-    surroundings = Surroundings()
-    with captured() as seen:
-        session: Session | None = None
-        with recorder.check("open"):
-            session = Session(target)
-            with session.opened():
-                pass
-        if session is not None:
-            _Battery(session, recorder, surroundings).run(long=bool(job["long"]))
-    report_captured(recorder, seen)
-    report_guards(recorder, guards)
+    session: Session | None = None
+    with recorder.check("open"):
+        session = Session(target)
+        with session.opened():
+            pass
+    if session is not None:
+        _Battery(session, recorder, surroundings).run(long=long)
 
 
 class _Battery:

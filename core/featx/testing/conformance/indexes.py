@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,6 @@ from featx.interfaces import Index
 from featx.params import parse_params
 from featx.registry import import_object
 from featx.registry.specs import spec_from_json
-from featx.testing.conformance.capture import captured, report_captured, report_guards
-from featx.testing.conformance.guards import Guards
 from featx.testing.conformance.recording import CheckFailed, CheckSkipped, Recorder
 from featx.testing.conformance.target import Target
 
@@ -34,19 +32,15 @@ _ROUNDING = 1e-5
 _RECALL = 0.9
 
 
-def run_battery(target: Target, recorder: Recorder, guards: Guards, job: Mapping[str, Any]) -> None:
+def run_battery(target: Target, recorder: Recorder) -> None:
     """Run every behavioural check of an index."""
-    del job
-    with captured() as seen:
-        battery: _Battery | None = None
-        with recorder.check("open"):
-            battery = _Battery(target)
-        if battery is not None:
-            for name, check in battery.checks().items():
-                with recorder.check(name):
-                    check()
-    report_captured(recorder, seen)
-    report_guards(recorder, guards)
+    battery: _Battery | None = None
+    with recorder.check("open"):
+        battery = _Battery(target)
+    if battery is not None:
+        for name, check in battery.checks().items():
+            with recorder.check(name):
+                check()
 
 
 def referee(vectors: FloatArray, queries: FloatArray) -> DoubleArray:

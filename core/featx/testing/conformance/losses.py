@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from featx.params import parse_params
 from featx.registry import import_object
 from featx.registry.specs import spec_from_json
-from featx.testing.conformance.capture import captured, report_captured
 from featx.testing.conformance.recording import CheckFailed, Recorder
 from featx.testing.conformance.target import Target
 
@@ -31,19 +30,16 @@ _SLOW = 1000
 _SCALES = ((1e-8, "tiny embeddings"), (1e6, "huge embeddings"), (0.0, "zeros"))
 
 
-def run_battery(target: Target, recorder: Recorder, job: Mapping[str, Any]) -> None:
+def run_battery(target: Target, recorder: Recorder) -> None:
     """Run every behavioural check of a loss."""
-    del job
-    with captured() as seen:
-        battery: _Battery | None = None
-        with recorder.check("open"):
-            battery = _Battery(target)
-        if battery is not None:
-            with battery.deterministic():
-                for name, check in battery.checks().items():
-                    with recorder.check(name):
-                        check()
-    report_captured(recorder, seen)
+    battery: _Battery | None = None
+    with recorder.check("open"):
+        battery = _Battery(target)
+    if battery is not None:
+        with battery.deterministic():
+            for name, check in battery.checks().items():
+                with recorder.check(name):
+                    check()
 
 
 class _Battery:

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+#: Checks without which nothing can be run.
+FATAL = ("spec", "params", "resolve", "weights")
+
 
 class CheckFailed(Exception):  # noqa: N818  (a verdict, not an error of ours)
     """A check failed; the message says what to do."""
@@ -27,6 +30,8 @@ class Recorder:
 
     def __init__(self, report: Callable[[dict[str, Any]], object]) -> None:
         self._report = report
+        #: Checks that have failed.
+        self.failed: set[str] = set()
 
     @contextlib.contextmanager
     def check(self, name: str) -> Iterator[None]:
@@ -42,6 +47,8 @@ class Recorder:
             status, message = "fail", str(failed)
         except Exception as error:  # a stranger's code may raise anything; it is the finding
             status, message = "fail", f"raised {type(error).__name__}: {_first_line(error)}"
+        if status == "fail":
+            self.failed.add(name)
         seconds = round(time.perf_counter() - started, 3)
         self._report({"id": name, "status": status, "message": message, "seconds": seconds})
 

@@ -13,6 +13,7 @@ from featx.errors import ParameterError, PluginError
 from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx.guarded.limits import thread_settings
 from featx.registry.specs import spec_to_json
+from featx.testing.conformance.recording import FATAL
 from featx.testing.conformance.report import (
     EXTRACTOR_CHECKS,
     INDEX_CHECKS,
@@ -35,15 +36,6 @@ CHECKS: Mapping[str, Mapping[str, str]] = {
     "index": INDEX_CHECKS,
 }
 
-#: job -> the checks it makes; the battery of the kind makes all others
-_PART = {
-    "static": ("spec", "light-import", "light-resolve", "params", "resolve", "weights"),
-    "pair": ("processes",),
-}
-
-#: Without these, nothing can be run.
-_FATAL = ("spec", "params", "resolve", "weights")
-
 
 def examine(
     target: Target,
@@ -57,17 +49,13 @@ def examine(
     check_expected(expected, known)
     with tempfile.TemporaryDirectory(prefix="featx-check-") as folder:
         runner = _Runner(target, Path(folder), long=long, timeout=timeout)
-        outcomes = runner.child("static", [name for name in _PART["static"] if name in known])
-        behaviour = [name for name in known if all(name not in part for part in _PART.values())]
-        obstacles = [item.id for item in outcomes if item.status == "fail" and item.id in _FATAL]
-        if obstacles:
-            rest = [*behaviour, *(name for name in _PART["pair"] if name in known)]
+        outcomes = runner.child(target.kind, [name for name in known if name != "processes"])
+        obstacles = [item.id for item in outcomes if item.status == "fail" and item.id in FATAL]
+        if "processes" in known and obstacles:
             message = f"not checked, because {obstacles[0]!r} failed"
-            outcomes += [Outcome(id=name, status="skip", message=message) for name in rest]
-        else:
-            outcomes += runner.child(target.kind, behaviour)
-            if target.kind == "extractor":
-                outcomes += runner.child("pair", ["processes"])
+            outcomes.append(Outcome(id="processes", status="skip", message=message))
+        elif "processes" in known:
+            outcomes += runner.child("pair", ["processes"])
         return Report(
             name=target.full_name,
             kind=target.kind,
@@ -98,7 +86,8 @@ class _Runner:
             missing = [name for name in missing if name != culprit]
             reason = f"not reached, because the process stopped at {culprit!r}"
         else:
-            reason = "not checked, because 'open' failed"
+            obstacles = [item.id for item in outcomes if item.status == "fail" and item.id in FATAL]
+            reason = f"not checked, because {(obstacles or ['open'])[0]!r} failed"
         outcomes += [Outcome(id=name, status="skip", message=reason) for name in missing]
         return outcomes
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from featx import Context, Features, Track
 from featx.neural import NetworkExtractor, Segments
-from featx.neural.segments import Frames, run_segments
 from featx_beat.config import FPS, MODELS, TCNConfig
 from featx_beat.decoding import BarPointer
 from featx_beat.networks import make_network
@@ -60,7 +59,7 @@ class BeatsExtractor(NetworkExtractor):
 
     def extract_track(self, track: Track) -> Features:
         """Return beats, downbeats, tempo and activation."""
-        activation = self.activation(self.inputs(track))
+        activation = self.over_time(self.inputs(track), "activation")["activation"]
         strength = activation[:, 0]
         begin, end = _sounding(strength)
         apart = np.stack([np.maximum(strength - activation[:, 1], 0.0), activation[:, 1]], axis=1)
@@ -80,18 +79,6 @@ class BeatsExtractor(NetworkExtractor):
             tempo=np.column_stack([span, tempi, confidences]),
             activation=activation,
         )
-
-    def activation(self, x: FloatArray) -> FloatArray:
-        """Return the activation of the frames of a track, ``(n_frames, 2)``."""
-        collectors = {"activation": Frames()}
-        return run_segments(
-            self.forward,
-            x,
-            collectors,
-            segments=self.segments,
-            batch_size=self.batch_size,
-            device=self.context.device,
-        )["activation"]
 
 
 def _sounding(strength: FloatArray) -> tuple[int, int]:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from featx import Context, Features, Track
 from featx.neural import NetworkExtractor, Segments
-from featx.neural.segments import Frames, run_segments
 from featx_pitch.config import (
     CAPACITIES,
     CREPE_BINS,
@@ -99,11 +98,9 @@ class CrepeExtractor(NetworkExtractor):
         done, logits = 0, np.empty((0, CREPE_BINS), np.float32)
         for first in range(0, n, _BLOCK):
             last = min(first + _BLOCK, n)
-            outputs = run_segments(
-                self.forward, frames[first:last],
-                {"logits": Frames(), **({"embedding": Frames()} if "embedding" in wanted else {})},
-                segments=self.segments, batch_size=self.batch_size, device=self.context.device,
-            )  # fmt: skip
+            outputs = self.over_time(
+                frames[first:last], "logits", *(("embedding",) if "embedding" in wanted else ())
+            )
             logits = np.concatenate([logits, outputs["logits"]])
             bins = self._bins(logits, path, final=last == n)
             activation = 1.0 / (1.0 + np.exp(-logits[: len(bins)]))
