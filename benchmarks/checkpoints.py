@@ -68,9 +68,16 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     return path
 
 
-def featx(*words: object) -> None:
-    """Run the command; what it says is shown."""
-    subprocess.run([sys.executable, "-m", "featx.cli", *map(str, words)], check=True)
+#: Exit code of commands that could not read some of the files.
+UNREADABLE = 3
+
+
+def featx(*words: object, unreadable: bool = False) -> None:
+    """Run the command; what it says is shown. ``unreadable`` lets some files be unreadable."""
+    command = [sys.executable, "-m", "featx.cli", *map(str, words)]
+    code = subprocess.run(command, check=False).returncode
+    if code and not (unreadable and code == UNREADABLE):
+        raise subprocess.CalledProcessError(code, command)
 
 
 def render(out: Path, midi: Path, *, name: str) -> None:

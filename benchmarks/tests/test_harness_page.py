@@ -120,6 +120,14 @@ def test_two_competitors_are_compared_track_by_track(page):
     assert code == f"featx bench run first --with {HOSTILE}"
 
 
+def test_speeds_are_marked_at_one_two_and_five(page):
+    script = "return [...document.querySelectorAll('svg text')].map(text => text.textContent)"
+    marks = [text for text in page.execute_script(script) if text.isdigit()]
+    assert marks == ["10", "20", "50", "100", "200", "500", "1000", "2000"]
+    about = page.execute_script("return document.getElementById('about').textContent")
+    assert about.startswith("2 tasks, 3 competitors;")
+
+
 def test_hostile_text_stays_text(page):
     assert page.title == "featx bench"
     assert page.execute_script("return document.images.length") == 0

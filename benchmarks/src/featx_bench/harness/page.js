@@ -24,6 +24,8 @@ function drawing(name, attributes = {}, text = "") {
 
 const number = (value, digits = 3) => (value === null || value === undefined ? "" : value.toFixed(digits));
 
+const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 function columns(rows) {
   const others = [...new Set(rows.flatMap((row) => Object.keys(row.others)))];
   return [
@@ -97,9 +99,13 @@ function plot(rows, shown) {
   const x = (value) => left + ((value - x0) / (x1 - x0)) * (width - left - 10);
   const y = (value) => height - bottom - ((value - y0) / (y1 - y0)) * (height - bottom - 10);
   const picture = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${rows[0].metric} against speed; the table has the same numbers` });
-  for (let power = Math.ceil(x0); power <= x1; power++) {
-    picture.append(drawing("line", { class: "axis", x1: x(power), x2: x(power), y1: 10, y2: height - bottom }));
-    picture.append(drawing("text", { x: x(power), y: height - bottom + 16, "text-anchor": "middle" }, String(10 ** power)));
+  for (let power = Math.floor(x0); power <= x1; power++) {
+    for (const speed of [1, 2, 5].map((step) => step * 10 ** power)) {
+      const place = Math.log10(speed);
+      if (place < x0 || place > x1) continue;
+      picture.append(drawing("line", { class: "axis", x1: x(place), x2: x(place), y1: 10, y2: height - bottom }));
+      picture.append(drawing("text", { x: x(place), y: height - bottom + 16, "text-anchor": "middle" }, String(Number(speed.toPrecision(1)))));
+    }
   }
   const step = y1 - y0 > 0.5 ? 0.2 : y1 - y0 > 0.2 ? 0.1 : 0.05;
   for (let value = Math.ceil(y0 / step) * step; value <= y1; value += step) {
@@ -125,7 +131,7 @@ function plot(rows, shown) {
     labels.push([cx, ty]);
     picture.append(drawing("text", { x: cx + 7, y: ty }, row.competitor));
   }
-  shown.append(element("h3", {}, "Score against speed"), picture);
+  shown.append(element("h3", {}, "Score against speed"), element("div", { className: "wide" }, picture));
 }
 
 function compare(task, rows, shown) {
@@ -177,7 +183,7 @@ function draw() {
 }
 
 const machine = data.machine;
-document.getElementById("about").textContent = `${Object.keys(data.tasks).length} tasks, ${data.competitors} competitors; featx ${data.featx}, ${data.finished}; ${machine.processor}, ${machine.cores} cores, Python ${machine.python}`;
+document.getElementById("about").textContent = `${counted(Object.keys(data.tasks).length, "task")}, ${counted(data.competitors, "competitor")}; featx ${data.featx}, ${data.finished}; ${machine.processor}, ${machine.cores} cores, Python ${machine.python}`;
 for (const name of Object.keys(data.tasks)) {
   const open = () => { state.task = name; state.sort = null; state.down = true; history.replaceState(null, "", `#${name}`); draw(); document.getElementById("main").focus(); };
   document.getElementById("tasks").append(element("li", {}, element("button", { type: "button", value: name, on: { click: open } }, name)));

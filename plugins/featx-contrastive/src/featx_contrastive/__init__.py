@@ -21,7 +21,12 @@ def featx_extractors() -> list[ExtractorSpec]:
             resolve="featx_contrastive.config:resolve",
             api=API_VERSION,
             params=ContrastiveParams,
-            weights=WeightsSpec(name="contrastive", required=False, licence="MIT"),
+            weights=WeightsSpec(
+                name="contrastive",
+                resource="featx_contrastive:weights/contrastive.safetensors",
+                required=False,
+                licence="MIT",
+            ),
             short_input=(
                 "The spectrogram of input shorter than 96 frames (3 s) is repeated; silence is an "
                 "input like any other."

@@ -1,0 +1,92 @@
+"""The script that makes the weights of ``contrastive``: what it trains on, and what it ships."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    spec = importlib.util.spec_from_file_location("contrastive", FOLDER / "contrastive.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "contrastive", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def out(script: ModuleType, tmp_path: Path) -> Path:
+    """A folder with a manifest of a song, a sound and a rendering."""
+    rows = [
+        {"path": "a.ogg", "package": "game", "kind": "music", "licence": "GPL-2"},
+        {"path": "b.ogg", "package": "game", "kind": "sound", "licence": "GPL-2"},
+        {"path": "c.ogg", "package": "rendered", "kind": "music", "licence": "MIT (POP909)"},
+    ]
+    script.write_rows(tmp_path / "songs.csv", rows)
+    return tmp_path
+
+
+def test_what_ships_tells_its_origin_and_no_folder_of_this_machine(
+    script: ModuleType, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out / "contrastive").mkdir()
+    (out / "contrastive/contrastive.safetensors").write_bytes(b"weights")
+    card = {"params": {"teachers": [f"{out}/siamese:artist-siamese.segments"]}, "data": {}}
+    (out / "contrastive/card.json").write_text(json.dumps(card))
+    monkeypatch.setattr(script, "SHIPPED", tmp_path / "shipped")
+    script.ship(out, Namespace())
+    shipped = json.loads((tmp_path / "shipped/contrastive.json").read_text())
+    assert shipped["params"]["teachers"] == ["siamese:artist-siamese.segments"]
+    assert shipped["data"]["licences"] == {"GPL-2": 2, "MIT (POP909)": 1}
+    assert "musicnn" in shipped["data"]["origin"]
+    assert (tmp_path / "shipped/contrastive.safetensors").read_bytes() == b"weights"
+
+
+def test_ablation_leaves_out_what_its_rows_say(
+    script: ModuleType, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(script, "featx", lambda *words, **_: calls.append(list(map(str, words))))
+    script.ablation(out, Namespace())
+    *trained, judged = calls
+    assert len(trained) == len(script.ABLATION)
+    assert judged[:2] == ["bench", "run"]
+    for name, call in zip(script.ABLATION, trained, strict=True):
+        assert call[call.index("-o") + 1] == str(out / "ablation" / name)
+        assert f"contrastive.embedding:weights={out / 'ablation' / name}" in judged
+    told = dict(
+        zip(script.ABLATION, ([w for w in call if "=" in w] for call in trained), strict=True)
+    )
+    assert f"teachers={out / 'siamese'}:artist-siamese.segments" in told["siamese-only"]
+    assert not any(
+        "siamese" in word for word in told["musicnn-only"] if word.startswith("teachers")
+    )
+    paths = {
+        name: [row["path"] for row in script.read_rows(out / f"songs-{name}.csv")]
+        for name in ("no-renders", "renders-only")
+    }
+    assert paths == {"no-renders": ["a.ogg", "b.ogg"], "renders-only": ["c.ogg"]}
+
+
+def test_unreadable_files_end_only_what_does_not_expect_them(
+    script: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    words = ("run", tmp_path / "broken.wav", "-p", "mfcc", "-o", tmp_path / "store")
+    script.featx(*words, unreadable=True)
+    with pytest.raises(subprocess.CalledProcessError):
+        script.featx(*words, "--failed")
