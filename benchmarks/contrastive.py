@@ -2,11 +2,11 @@
 
 Usage: python benchmarks/contrastive.py OUT --midi POP909 [--debs FOLDER] [STEP ...]
 
-The steps, in this order, are those of `STEPS`; all of them but the last by default. Every step is
-one or more calls and resumes when it is called again. ``artist-siamese`` and ``musicnn`` must have
-their weights (``featx weights import``). ``FEATX_TEST_DATA`` names the folder of recordings, of
-which the single sounds, loops and three voices are used; its music, ESC-10 and spoken digits are
-for tests.
+The steps, in this order, are those of `STEPS`; all of them but the last two by default. Every step
+is one or more calls and resumes when it is called again. ``artist-siamese`` and ``musicnn`` must
+have their weights (``featx weights import``). ``FEATX_TEST_DATA`` names the folder of recordings,
+of which the single sounds, loops and three voices are used; its music, ESC-10 and spoken digits
+are for tests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from checkpoints import featx, read_rows, write_rows
+from sklearn.metrics import roc_auc_score
+
+import featx as featx_package
 
 SOUNDFONTS = ("FluidR3_GM.sf2", "OPL-3_FM_128M.sf2")
 RENDERED = {
@@ -58,6 +62,10 @@ ABLATION: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
     "renders-only": (TEACHERS, "renders-only", {}),
 }  # fmt: skip
 ABLATION_STEPS = 500
+
+#: Whose tags are compared; what musicnn calls present; songs with and without a tag, at least.
+NAMES = ("contrastive", "musicnn")
+PRESENT, LEAST = 0.1, 3
 
 #: Where what ships lies.
 SHIPPED = Path(__file__).parents[1] / "plugins/featx-contrastive/src/featx_contrastive/weights"
@@ -156,6 +164,29 @@ def ablation(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     featx("bench", "run", *tasks, *words, "-o", out / "judgement")
 
 
+def tags(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
+    """Compare the tags with those of musicnn on the manifest ``unseen.csv`` in OUT."""
+    store = out / "tags"
+    words = [word for name in NAMES for word in ("-p", name)]
+    wanted = ",".join(f"{name}.tags" for name in NAMES)
+    featx("run", out / "unseen.csv", *words, "--features", wanted, "-o", store)
+    with featx_package.open_store(store) as opened:
+        views = [opened[name]["tags"] for name in NAMES]
+        ids = sorted(set(views[0].ids) & set(views[1].ids))
+        ours, theirs = (np.stack([view[track] for track in ids]) for view in views)
+        names, other = (view.spec.column_names for view in views)
+    theirs = theirs[:, [other.index(name) for name in names]]
+    present = theirs >= PRESENT
+    often = (present.sum(axis=0) >= LEAST) & ((~present).sum(axis=0) >= LEAST)
+    areas = [roc_auc_score(present[:, j], ours[:, j]) for j in np.flatnonzero(often)]
+    best = [
+        set(np.argsort(-a)[:5]) & set(np.argsort(-b)[:5]) for a, b in zip(ours, theirs, strict=True)
+    ]
+    shared = np.mean([len(both) for both in best])
+    print(f"{len(ids)} songs, {len(areas)} tags: ROC-AUC {np.mean(areas):.3f}")
+    print(f"{shared:.1f} of the five most probable tags are the same")
+
+
 def _train(
     out: Path, folder: str, manifest: str, teachers: Sequence[str], settings: Mapping[str, Any]
 ) -> None:
@@ -171,7 +202,7 @@ def _train(
 
 
 STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
-    step.__name__: step for step in (audio, render, songs, features, train, ship, ablation)
+    step.__name__: step for step in (audio, render, songs, features, train, ship, ablation, tags)
 }
 
 
@@ -187,7 +218,7 @@ def main() -> None:
         parser.error(f"steps must be some of {', '.join(STEPS)}, got {', '.join(sorted(unknown))}")
     options.out.mkdir(parents=True, exist_ok=True)
     for name, step in STEPS.items():
-        if name in options.steps or (not options.steps and name != "ablation"):
+        if name in options.steps or (not options.steps and name not in ("ablation", "tags")):
             step(options.out, options)
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 import featx
 from featx.cli import main
+from featx.cli.new import command
 from featx.errors import ParameterError
 from featx.testing import fingerprint
 from featx.testing.template_writer import KINDS, write_plugin
@@ -41,6 +42,11 @@ def test_new_writes_every_file_and_says_what_comes_next(tmp_path):
     place = tmp_path / "featx-my-thing"
     assert {p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file()} == FILES
     assert "featx check my-thing" in result.output
+
+
+def test_new_offers_every_kind():
+    (kind,) = (item for item in command.params if item.name == "kind")
+    assert set(kind.type.choices) == set(KINDS)
 
 
 def test_no_word_of_the_template_is_left(tmp_path):

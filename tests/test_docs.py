@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
 import re
 import subprocess
@@ -131,6 +132,21 @@ def test_help_holds_no_marks_of_layout(name: str) -> None:
     text = command.get_help(click.Context(command, info_name=name))
     assert "\\b" not in text
     assert "``" not in text
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_kernel_of_the_guide_agrees_with_its_reference(jit: bool, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "plugin-authoring.md").read_text(encoding="utf-8")
+    blocks = [block for block in FENCE.findall(page) if "mean_square_kernel" in block]
+    assert len(blocks) == 2
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(blocks), encoding="utf-8")
+    subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "0" if jit else "1"},
+        check=True,
+        timeout=120,
+    )
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_events_of_a_call_are_those_of_the_store(store: Path, folder: Path) -> N
     assert called.starts[0] == 0.0
     assert called.ends[-1] == pytest.approx(12.0)
     assert np.array_equal(called.starts[1:], called.ends[:-1])
-    assert features["chords"]["label"].tolist() == list(stored.labels)
+    assert features["chords"]["chord"].tolist() == list(stored.labels)
 
 
 def test_chords_are_those_of_the_piece(store: Path, folder: Path) -> None:
@@ -172,7 +172,7 @@ def test_picture_shows_the_labels(store: Path, folder: Path, tmp_path: Path) -> 
 
 def test_commands_show_labels(store: Path, site: Path) -> None:
     told = CliRunner().invoke(main, ["info", "triads"], catch_exceptions=False).output
-    assert "label (one of 25 labels)" in " ".join(told.split())
+    assert "chord (one of 25 labels)" in " ".join(told.split())
     shown = CliRunner().invoke(main, ["show", str(store), "silence.wav", "--json"])
     (feature,) = json.loads(shown.output)["features"]
     assert (feature["feature"], feature["shape"], feature["max"]) == ("chords", [1, 3], 1.0)
@@ -193,7 +193,7 @@ def test_page_on_annotations_runs(
 
 # ---------------------------------------------------------------------------- what is refused
 CHANGES = {
-    "label": ('"label": [LABELS', '"label": ["H" + LABELS', r"'HA?"),
+    "label": ('"chord": [LABELS', '"chord": ["H" + LABELS', r"'HA?"),
     "order": ('"time": edges[first]', '"time": edges[first][::-1]', "sorted by time"),
     "late": ("np.minimum(edges, track.duration)", "edges + (edges > 0)", "clip the last one"),
 }

@@ -35,7 +35,7 @@ from featx.store import merge, verify
 #: Exit codes of a part that ended by itself: all ok, or some files failed.
 ENDED = (0, 3)
 IN_USE = 4
-FIRST_SECONDS = 4.0
+FIRST_SECONDS = 1.5
 
 
 @dataclass

@@ -21,7 +21,7 @@ from featx.errors import ParameterError, listed
 )
 @click.option(
     "--kind",
-    type=click.Choice(["extractor", "loss", "index", "network", "command"]),
+    type=click.Choice(["extractor", "loss", "index", "network", "command", "task"]),
     default="extractor",
     show_default=True,
     help="Content of the plugin; a network is an extractor that runs a PyTorch module.",
@@ -35,7 +35,7 @@ def command(name: str, folder: Path, kind: str, author: str, force: bool) -> Non
     'featx new my-extractor' makes the folder featx-my-extractor with the package
     featx_my_extractor. Its extractor computes the loudness of frames and passes 'featx check
     my-extractor'; change it step by step. The pages docs/plugin-authoring.md, docs/losses.md,
-    docs/indexes.md, docs/networks.md and docs/hooks.md explain the kinds.
+    docs/indexes.md, docs/networks.md, docs/hooks.md and docs/benchmarks.md explain the kinds.
     """
     from featx.testing.template_writer import trial, write_plugin
 

@@ -161,7 +161,7 @@ class Report:
         verdict = "passes" if self.passed else "does not pass"
         head = (
             f"{self.kind} {self.name!r} {verdict}: {self.count('pass')} passed, "
-            f"{len(self.failures)} failed, {self.count('xfail')} failed as expected, "
+            f"{len(self.failures)} failed, {self.count('xfail')} known to fail, "
             f"{self.count('skip')} skipped"
         )
         return "\n".join([head, *(f"  {item.id}: {item.message}" for item in self.failures)])
