@@ -45,7 +45,7 @@ test-oldest:
 	$(OLDEST)/bin/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0 \
 		--deselect tests/test_docs.py::test_documentation_builds_without_a_warning  # no sphinx there
 
-# every installed extractor on every task, and the table in the documentation: an hour on two cores ('make peers' and
+# every installed extractor on every task, and the table in the documentation: about an hour on two idle cores ('make peers' and
 # 'make game-music' first, and FEATX_TEST_DATA); a second run takes seconds
 BENCH ?= benchmark
 bench: $(STAMP)
