@@ -51,8 +51,8 @@ _WARM = 3
 _MEMORY_GROWTH = 32 << 20
 
 #: Tracks in a row while memory is watched, those before it counts, and what they may add together:
-#: half a megabyte each.
-_TRACKS = 40
+#: a quarter of a megabyte each.
+_TRACKS = 72
 _WARM_TRACKS = 8
 _TRACK_GROWTH = 16 << 20
 

@@ -95,12 +95,14 @@ class _Runner:
         """Run a child; return outcomes, the check that did not end, and what stopped it."""
         from featx.folders import cache_folder
 
+        chosen = os.environ.get("NUMBA_CACHE_DIR")  # kernels are kept there if it is set
+        caches = [cache_folder(), *([Path(chosen)] if chosen else [])]
         description = {
             "job": job,
             "target": self.target.to_json(),
             "out": str(self.folder / "out"),
             "long": self.long,
-            "allowed": [str(self.folder / "tmp"), str(self.folder / "out"), str(cache_folder())],
+            "allowed": [str(self.folder / "tmp"), str(self.folder / "out"), *map(str, caches)],
         }
         outcomes: list[Outcome] = []
         begun = ""
