@@ -34,13 +34,16 @@ class Level(Part, id="rms"):
 
 
 def check_level(level: float | None) -> float | None:
-    """Return the dBFS that waveforms are scaled to, or None; `ParameterError` beyond -200..100."""
-    return None if level is None else float(_check("level", level))
+    """Return the dBFS that waveforms are scaled to, or None; `ParameterError` beyond -200..0."""
+    return None if level is None else float(_check("level", level, highest=0))
 
 
-def _check(name: str, dbfs: Any) -> Any:
-    if isinstance(dbfs, bool) or not isinstance(dbfs, int | float) or not -200 <= dbfs <= 100:
-        raise ParameterError(f"{name} must be a number within -200..100 (dBFS), got {dbfs!r}.")
+def _check(name: str, dbfs: Any, *, highest: int = 100) -> Any:
+    number = isinstance(dbfs, int | float) and not isinstance(dbfs, bool)
+    if not number or not -200 <= dbfs <= highest:
+        raise ParameterError(
+            f"{name} must be a number within -200..{highest} (dBFS), got {dbfs!r}."
+        )
     return dbfs
 
 
