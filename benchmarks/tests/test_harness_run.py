@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from featx.registry import load_registry
 from featx.testing.template_writer import write_plugin
 from featx_bench.cli import command
 from featx_bench.harness.competitors import parse_competitor
+from featx_bench.harness.member import describe
 from featx_bench.harness.page import write_page
 from featx_bench.harness.running import Limits, run_table
 from featx_bench.harness.specs import TaskSpec, load_tasks
@@ -271,6 +273,15 @@ def test_files_hold_the_table(site, tmp_path):
     assert text.endswith("<!-- featx bench: end -->\nrest\n")
     assert "old" not in text
     assert "| levels | 1.000" in " ".join(text.split())
+
+
+def test_networks_with_random_weights_are_called_untrained(site, tmp_path):
+    member = {"extractor": "artist-basic", "params": {}, "weights": ""}
+    assert describe(member, load_registry())["weights_licence"] == "untrained"
+    table = run(tmp_path / "out", "levels")
+    assert "(untrained)" not in table.to_markdown()
+    table = replace(table, licences={"levels": ("untrained", "MIT")})
+    assert "| levels (untrained)" in table.to_markdown()
 
 
 def test_page_holds_text_as_data_and_asks_nothing_of_the_network(site, tmp_path):

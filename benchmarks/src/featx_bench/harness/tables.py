@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Sequence
@@ -43,6 +44,11 @@ class Row:
     weights: str
     licence: str
     command: str
+
+    @property
+    def name(self) -> str:
+        """The competitor, and whether its weights are random."""
+        return f"{self.competitor} (untrained)" if "untrained" in self.weights else self.competitor
 
     @property
     def score(self) -> str:
@@ -90,6 +96,13 @@ class Table:
         """Return the rows of a task, the best first, then those without a score."""
         if task not in self.tasks:
             raise ParameterError(f"task must be one of {listed(self.tasks)}, got {task!r}.")
+        return self._rows[task]
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, list[Row]]:
+        return {task: self._compare(task) for task in self.tasks}
+
+    def _compare(self, task: str) -> list[Row]:
         metric = self.tasks[task]["metric"]
         cells = [cell for (name, _), cell in self.cells.items() if name == task]
         scored = [cell for cell in cells if _value(cell, metric) is not None]
@@ -297,7 +310,7 @@ def _markdown(rows: list[Row], chance: float | None) -> str:
             gap += " (tied)"
         table.append(
             [
-                row.competitor + ("*" if row.status == "partial" else ""),
+                row.name + ("*" if row.status == "partial" else ""),
                 row.score,
                 gap,
                 *(_number(row.others.get(name)) for name in others),
