@@ -16,7 +16,6 @@ from featx.types import AnyArray, Features, FloatArray
 if TYPE_CHECKING:
     import torch
 
-    from featx.frontend import FrontEnd
     from featx.interfaces import Blocks
 
 
@@ -85,7 +84,8 @@ class NetworkExtractor(Extractor):
         front_end = self._front_end()
         return track.blocks() if front_end is None else track.spectra_blocks(front_end)
 
-    def _front_end(self) -> FrontEnd | str | None:
+    def _front_end(self) -> Any:
+        """Return the only front end, or None."""
         front_ends = self.context.resolved.front_ends
         if len(front_ends) > 1:
             raise ParameterError(
