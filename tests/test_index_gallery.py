@@ -394,3 +394,35 @@ def test_command_asks_for_the_extractor_where_there_are_several(
     assert result.exit_code == 2
     assert "extractor must be named, one of" in result.output
     assert featx.open_store(store)["other"].name in run(store, "a.ogg", "-p", "other", "--json")
+
+
+def test_names_of_extractors_are_features_and_near_names_are_offered(store: Path) -> None:
+    write(store, "featx-x:other", {"embedding": np.eye(8, dtype=np.float32)})
+    found = json.loads(run(store, "a.ogg", "--features", "other", "--json"))["features"]
+    assert [item["extractor"] for item in found] == ["featx-x:other"]
+    result = CliRunner().invoke(main, ["search", str(store), "a.ogg", "--features", "ohter"])
+    assert "got 'ohter'. Did you mean 'other'?" in result.output
+
+
+def test_tracks_that_only_an_older_recipe_has_are_told(store: Path, tmp_path: Path) -> None:
+    spec = FeatureSpec(name="embedding", kind="clip", dim=2)
+    older = open_store(store)["net"].recipe
+    with StoreWriter(store, provenance={}) as writer:
+        writer.write_shard(
+            Recipe(extractor=older.extractor, version="1", level=-20.0),
+            [spec],
+            [TrackRecord(track_id="a.ogg", path="a", content=f"{0:032x}", size=1, mtime_ns=1)],
+            [{"embedding": np.ones(2, np.float32)}],
+            [22050],
+        )
+    names = "net.embedding means the most recent recipe (level=-20.0; tracks: 1)."
+    others = f"Tracks that only have net@{older.id}.embedding (level=None): 7."
+    newer, table = ["--features", "net.embedding"], str(tmp_path / "table.csv")
+    for arguments in (["search", str(store), "a.ogg"], ["export", str(store), table]):
+        result = CliRunner().invoke(main, [*arguments, *newer])
+        assert names in result.output
+        assert others in result.output
+    features = f"net@{older.id}.embedding"
+    result = CliRunner().invoke(main, ["search", str(store), "a.ogg", "--features", features])
+    assert result.exit_code == 0
+    assert "most recent" not in result.output

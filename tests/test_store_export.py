@@ -463,6 +463,15 @@ def test_show_lists_values_by_column(folder: Path) -> None:
     assert ["summary_1", "1"] in lines
 
 
+def test_show_restricts_itself_to_features_and_sorts_their_values(folder: Path) -> None:
+    arguments = ["show", str(folder), "two.wav", "--features", "toy.summary"]
+    out = CliRunner().invoke(main, [*arguments, "--values", "--sort"]).output
+    assert out.index("summary_1") < out.index("summary_0")
+    assert "notes" not in out
+    result = CliRunner().invoke(main, [*arguments[:-1], "toy.sumary"])
+    assert (result.exit_code, "'summary'" in result.output) == (2, True)
+
+
 def test_table_columns_hold_their_words() -> None:
     columns, row = ("name", "meaning"), ("a-long-name-of-20-abc", "many short words " * 9)
     narrow = column_widths(columns, [row], 40)

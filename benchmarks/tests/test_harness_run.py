@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +21,13 @@ from fake_plugins import install
 from featx.registry import load_registry
 from featx.testing.template_writer import write_plugin
 from featx_bench.cli import command
-from featx_bench.harness.competitors import parse_competitor
+from featx_bench.harness import datasets
+from featx_bench.harness.competitors import NotApplicableError, parse_competitor
+from featx_bench.harness.member import describe
 from featx_bench.harness.page import write_page
+from featx_bench.harness.protocols import find_protocol
 from featx_bench.harness.running import Limits, run_table
-from featx_bench.harness.specs import TaskSpec, load_tasks
+from featx_bench.harness.specs import Sources, TaskSpec, load_tasks
 from featx_bench.harness.tables import read_table
 
 EXTRACTORS = """
@@ -271,6 +276,46 @@ def test_files_hold_the_table(site, tmp_path):
     assert text.endswith("<!-- featx bench: end -->\nrest\n")
     assert "old" not in text
     assert "| levels | 1.000" in " ".join(text.split())
+
+
+def test_networks_with_random_weights_are_called_untrained(site, tmp_path):
+    member = {"extractor": "artist-basic", "params": {}, "weights": ""}
+    assert describe(member, load_registry())["weights_licence"] == "untrained"
+    table = run(tmp_path / "out", "levels")
+    assert "(untrained)" not in table.to_markdown()
+    table = replace(table, licences={"levels": ("untrained", "MIT")})
+    assert "| levels (untrained)" in table.to_markdown()
+
+
+def test_outputs_of_another_kind_are_not_measured():
+    competitor = parse_competitor("chords").members[0]
+    member = competitor.prepare(load_registry())
+    assert member.outputs["notes"] == "frames"  # the strength of every pitch
+    with pytest.raises(NotApplicableError, match=r"one of notes \(events\)"):
+        competitor.outputs(find_protocol("notes"), member)
+
+
+def test_rendered_music_that_is_complete_is_not_planned_again(tmp_path, monkeypatch):
+    rendered = []
+
+    def render(folder, midi, options):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "a.ogg").write_bytes(b"")
+        (folder / "manifest.csv").write_text("path\na.ogg\n")
+        rendered.append(options)
+        return SimpleNamespace(manifest=folder / "manifest.csv")
+
+    monkeypatch.setattr("featx_bench.render.render", render)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    (tmp_path / "midi/pop909").mkdir(parents=True)
+    sources = Sources(data=tmp_path, work=tmp_path / "work")
+    manifest = datasets.solos(sources)
+    assert datasets.solos(sources) == manifest
+    assert len(rendered) == 1
+    (manifest.parent / "a.ogg").unlink()
+    datasets.solos(sources)
+    datasets.rendered(sources)
+    assert len(rendered) == 3
 
 
 def test_page_holds_text_as_data_and_asks_nothing_of_the_network(site, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,15 @@ from featx.errors import ParameterError
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = ["RESAMPLES", "bootstrap", "bootstrap_mean", "centred_bootstrap", "resamples", "wilson"]
+__all__ = [
+    "RESAMPLES",
+    "bootstrap",
+    "bootstrap_mean",
+    "centred_bootstrap",
+    "resampled_means",
+    "resamples",
+    "wilson",
+]
 
 #: Resamples of a bootstrap.
 RESAMPLES = 1000
@@ -56,17 +64,43 @@ def resamples(n: int, *, seed: int = 0, clusters: Sequence[str] | None = None) -
     With ``clusters`` (one name per case) whole clusters are drawn: cases that share an artist, say,
     are not independent, and intervals that take them so are too narrow.
     """
-    rng = np.random.default_rng([seed, 0xB007])
+    members = _clusters(n, clusters)
+    for block in _draws(n if members is None else len(members), seed):
+        for drawn in block:
+            yield drawn if members is None else np.concatenate([members[i] for i in drawn])
+
+
+def resampled_means(
+    values: DoubleArray, *, seed: int = 0, clusters: Sequence[str] | None = None
+) -> DoubleArray:
+    """Return the means of ``values``, shape (n,), in all `resamples`: shape (`RESAMPLES`,)."""
+    sums = np.asarray(values, np.float64)
+    sizes = np.ones(len(sums))
+    members = _clusters(len(sums), clusters)
+    if members is not None:
+        sums = np.array([sums[rows].sum() for rows in members])
+        sizes = np.array([len(rows) for rows in members])
+    blocks = _draws(len(sums), seed)
+    means = [sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1) for drawn in blocks]
+    return np.concatenate(means)
+
+
+def _clusters(n: int, clusters: Sequence[str] | None) -> list[Any] | None:
+    """Return the cases of every cluster."""
     if clusters is None:
-        for _ in range(RESAMPLES):
-            yield rng.integers(0, n, n)
-        return
+        return None
     if len(clusters) != n:
         raise ParameterError(f"clusters must have one name per case, got {len(clusters)} for {n}.")
     _, inverse = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
-    members = [np.flatnonzero(inverse == i) for i in range(int(inverse.max()) + 1)]
-    for _ in range(RESAMPLES):
-        yield np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
+    return [np.flatnonzero(inverse == i) for i in range(int(inverse.max()) + 1)]
+
+
+def _draws(n: int, seed: int) -> Iterator[Any]:
+    """Yield blocks of indices, `RESAMPLES` rows of n in all, of about a million indices each."""
+    rng = np.random.default_rng([seed, 0xB007])
+    rows = max(1, 2**20 // n)
+    for start in range(0, RESAMPLES, rows):
+        yield rng.integers(0, n, (min(rows, RESAMPLES - start), n))
 
 
 def bootstrap(
@@ -106,7 +140,5 @@ def bootstrap_mean(
     values: DoubleArray, *, seed: int = 0, clusters: Sequence[str] | None = None
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of the mean of ``values``, shape (n,)."""
-    values = np.asarray(values, np.float64)
-    return bootstrap(
-        lambda rows: float(values[rows].mean()), len(values), seed=seed, clusters=clusters
-    )
+    low, high = np.nanpercentile(resampled_means(values, seed=seed, clusters=clusters), [2.5, 97.5])
+    return float(low), float(high)

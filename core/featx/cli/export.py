@@ -77,6 +77,8 @@ def command(
     vectors and metadata that TensorBoard's projector loads into the folder OUT.
     """
     from featx.store import export, open_store
+    from featx.store.selecting import split_name
+    from featx.store.summary import further_tracks
 
     target = one_output(out, output)
     if format_name is None:
@@ -94,10 +96,20 @@ def command(
             outdated=outdated,
             overwrite=overwrite,
         )
+        pairs = [split_name(opened, name) for name in names or opened.current]
+        views = [
+            view
+            for extractor, feature in pairs
+            for label, view in opened[extractor].items()
+            if feature in ("", label)
+        ]
+        sentences = [] if outdated else further_tracks(opened, views)
         noted = sum(1 for record in opened.tracks.records() if record.notes)
     if as_json:
         echo_json([str(path) for path in written])
         return
+    for sentence in sentences:
+        click.echo(f"{sentence} Export them by --features or --all-recipes.", err=True)
     for path in written[:10]:
         click.echo(printable(str(path)))
     if len(written) > 10:

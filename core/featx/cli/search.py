@@ -189,6 +189,7 @@ def command(
     from featx.index import Gallery, expect_segments, with_segments
     from featx.store import open_store, refuse_existing
     from featx.store.selecting import clip_feature
+    from featx.store.summary import further_tracks
 
     if weights and only:
         raise click.UsageError("Give --weight or --only, not both.")
@@ -217,6 +218,8 @@ def command(
                     "those of a random network. featx ls lists the other features.",
                     err=True,
                 )
+        for sentence in further_tracks(opened, gallery.views):
+            click.echo(f"{sentence} Name it by --features to search there.", err=True)
         numbers = _weights(gallery, _numbers(weights), only)
         parts = parse_mapping("--from", sources)
         tracks = opened.tracks

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from featx.commands import counted, echo_json, echo_table, json_option, printable
+from featx.commands import (
+    complete_feature,
+    counted,
+    echo_json,
+    echo_table,
+    json_option,
+    printable,
+    split_names,
+)
 from featx.errors import some
 
 
@@ -16,14 +24,38 @@ from featx.errors import some
 @click.option(
     "--values", "with_values", is_flag=True, help="Add the values of the clip features by column."
 )
+@click.option("--sort", "sorted_values", is_flag=True, help="With --values: largest first.")
+@click.option(
+    "--features",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_feature,
+    help="Show only this extractor or extractor.feature. May be repeated.",
+)
 @json_option
-def command(store: Path, track: str, with_values: bool, as_json: bool) -> None:
-    """Show what STORE contains for TRACK: file, shapes, statistics, and reasons of failures."""
+def command(
+    store: Path,
+    track: str,
+    with_values: bool,
+    sorted_values: bool,
+    features: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show what STORE contains for TRACK: file, shapes, statistics, and reasons of failures.
+
+    \b
+    featx show features/ song.ogg --features contrastive.tags --values --sort
+    """  # noqa: D301  (click reads the backspace)
     from featx.store import describe_track, open_store
     from featx.store.summary import STATISTICS
 
     with open_store(store, gone=True) as opened:
-        description = describe_track(opened, track, values=with_values)
+        description = describe_track(
+            opened, track, values=with_values, features=split_names("--features", features)
+        )
+    if sorted_values:
+        for item in description["features"]:
+            item.get("values", []).sort(key=lambda pair: pair[1], reverse=True)
     if as_json:
         echo_json(description)
         return

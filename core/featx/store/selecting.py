@@ -73,7 +73,7 @@ def clip_feature(
     default the one with ``column``, ``embedding``, or the only clip feature there is. Anything
     else raises `ParameterError`.
     """
-    if extractor is None and feature is not None and "." in feature:
+    if extractor is None and feature is not None and ("." in feature or feature in store):
         extractor, feature = split_name(store, feature)
     if extractor is None:
         if not len(store):
@@ -84,9 +84,11 @@ def clip_feature(
         if len(names) > 1:  # those that only have frames or events are no answer
             names = [name for name in names if _has_clips(store, name)] or names
         if len(names) != 1:
+            got = repr(feature) if feature else "none"
             raise ParameterError(
-                f"extractor must be named, one of {listed(names)}, got none. Add --plugin NAME or "
-                "--features NAME.FEATURE (in Python extractor= or feature=)."
+                f"extractor must be named, one of {listed(names)}, got {got}."
+                f"{meant(feature or '', names)} Add --plugin NAME or --features NAME.FEATURE (in "
+                "Python extractor= or feature=)."
             )
         (extractor,) = names
     views = store[extractor]

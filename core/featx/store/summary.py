@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.errors import FAILURE_CODES, NOTE_CODES, SKIP_CODES
+from featx.store.selecting import split_name
 from featx.store.tables import column_names
 
 if TYPE_CHECKING:
@@ -104,23 +105,66 @@ def summarise(store: Store) -> dict[str, Any]:
     }
 
 
-def describe_track(store: Store, track_id: str, *, values: bool = False) -> dict[str, Any]:
+def further_tracks(store: Store, views: Iterable[FeatureView]) -> list[str]:
+    """Return a sentence for each other recipe that has one of the features of further tracks.
+
+    Nothing is said of features whose recipe a short name does not mean: they were asked for by it.
+    """
+    current = {store.recipe(name).id for name in store.current}
+    sentences = []
+    for view in views:
+        if view.recipe.id not in current:
+            continue
+        name, feature = view.recipe.short_name, view.spec.name
+        for label in store:
+            other = store[label].recipe
+            if other.extractor != view.recipe.extractor or other.id == view.recipe.id:
+                continue
+            more = {*store[label][feature].ids} if feature in store[label] else set()
+            more -= {*view.ids}
+            if more:
+                mine, its = (
+                    ", ".join(recipe_differences(one, [another])) or "other version or weights"
+                    for one, another in ((view.recipe, other), (other, view.recipe))
+                )
+                sentences.append(
+                    f"{name}.{feature} means the most recent recipe ({mine}; tracks: {len(view)}). "
+                    f"Tracks that only have {label}.{feature} ({its}): {len(more)}."
+                )
+    return sentences
+
+
+def describe_track(
+    store: Store, track_id: str, *, values: bool = False, features: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return plain values: the track, its features with statistics, and what failed.
 
-    With ``values`` clip features also have their numbers, as pairs of column and value.
+    With ``values`` clip features also have their numbers, as pairs of column and value. Names of
+    ``features`` (``extractor`` or ``extractor.feature``) restrict the result to these.
 
     Raises
     ------
     ParameterError
-        If the store has no such track.
+        If the store has no such track or feature.
     """
     record = store.tracks[track_id]
-    features, outcomes = [], []
+    chosen: dict[str, set[str]] = {}
+    for text in features:
+        extractor, feature = split_name(store, text)
+        view = store[extractor]
+        chosen.setdefault(view.name, set()).update([view[feature].spec.name] if feature else view)
+    described, outcomes = [], []
     for name in store:
         view = store[name]
+        if chosen and name not in chosen:
+            continue
         for unit in store.source.units(track_id, view.recipe.id):
             if unit.status == "ok":
-                features += [_feature(name, view[item], track_id, values) for item in unit.features]
+                described += [
+                    _feature(name, view[item], track_id, values)
+                    for item in unit.features
+                    if not chosen or item in chosen[name]
+                ]
                 continue
             outcomes += [
                 {
@@ -135,7 +179,7 @@ def describe_track(store: Store, track_id: str, *, values: bool = False) -> dict
     fields = ("track_id", "path", "content", "size", "duration", "sr", "channels", "tags", "notes")
     return {
         "track": {name: getattr(record, name) for name in fields},
-        "features": features,
+        "features": described,
         "outcomes": outcomes,
     }
 

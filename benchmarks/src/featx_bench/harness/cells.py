@@ -68,6 +68,8 @@ class Results:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: Cells as they were read, which need not be written again.
+        self._read: dict[Path, Cell] = {}
 
     @property
     def work(self) -> Path:
@@ -80,15 +82,21 @@ class Results:
 
     def cell(self, task: str, slug: str) -> Cell | None:
         """Return a cell that was written before; None if it is not there or damaged."""
-        plain = _read(self._cell_path(task, slug))
+        path = self._cell_path(task, slug)
+        plain = _read(path)
         try:
-            return None if plain is None else Cell(**plain)
+            cell = None if plain is None else Cell(**plain)
         except TypeError:
             return None
+        if cell is not None:
+            self._read[path] = cell
+        return cell
 
     def save_cell(self, slug: str, cell: Cell) -> None:
-        """Write a cell."""
-        _write(self._cell_path(cell.task, slug), asdict(cell))
+        """Write a cell, unless it is one that was read."""
+        path = self._cell_path(cell.task, slug)
+        if self._read.get(path) is not cell:
+            _write(path, asdict(cell))
 
     def cost(self, slug: str) -> dict[str, Any] | None:
         """Return the cost of a competitor that was measured before."""

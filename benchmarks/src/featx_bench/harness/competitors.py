@@ -147,12 +147,14 @@ class Competitor:
         kinds = member.outputs
         if protocol.clip is not None:
             return (self._clip_feature(kinds),)
-        chosen = [name for name in protocol.outputs if name in kinds][:1]
+        fitting = [name for name, kind in kinds.items() if kind in protocol.kinds]
+        chosen = [name for name in protocol.outputs if name in fitting][:1]
         if self.feature or not chosen:
             raise NotApplicableError(
-                f"{self.text} must have one of {listed(protocol.outputs)}, got {listed(kinds)}."
+                f"{self.text} must have one of {listed(protocol.outputs)} "
+                f"({' or '.join(protocol.kinds)}), got {listed(kinds)}."
             )
-        return (*chosen, *(name for name in protocol.optional if name in kinds))
+        return (*chosen, *(name for name in protocol.optional if name in fitting))
 
     def _clip_feature(self, kinds: Mapping[str, str]) -> str:
         clips = [name for name, kind in kinds.items() if kind == "clip"]

@@ -87,6 +87,8 @@ def measure_costs(
         of all processes per second of the clock; the better of two rounds) and ``peak`` (bytes
         resident); or ``status`` (crash, timeout, memory, error, unopened) and ``reason``.
     """
+    if not jobs:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     waveform = folder / "waveform.npy"
     np.save(waveform, synthesise(seed=3, duration=SECONDS, sr=SR).y)

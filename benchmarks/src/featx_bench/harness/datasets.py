@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +285,7 @@ def _render(
     *,
     parts: tuple[str, ...] = ("lead", "second", "comp", "bass", "drums"),
 ) -> Path:
-    from featx_bench.render import RenderOptions, render
+    from featx_bench.render import RENDER_VERSION, RenderOptions, render
 
     folder = sources.work / name
     midi = sources.under("midi", "pop909")
@@ -299,4 +301,12 @@ def _render(
         seed=7,
         parts=parts,
     )
-    return render(folder, midi, options).manifest
+    # planning reads hundreds of MIDI files, so that a folder is asked first whether it is complete
+    asked = {"version": RENDER_VERSION, "midi": str(midi.resolve()), **asdict(options)}
+    text, stamp = json.dumps(asked, indent=1) + "\n", folder / "options.json"
+    manifest = folder / "manifest.csv"
+    same = manifest.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == text
+    if same and all(Path(row.path).is_file() for row in read_manifest(manifest)):
+        return manifest
+    manifest = render(folder, midi, options).manifest
+    return _save(stamp, text).parent / manifest.name

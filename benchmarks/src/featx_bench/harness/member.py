@@ -22,6 +22,8 @@ __all__ = ["answer", "describe", "measure"]
 def describe(member: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
     """Return outputs, recipe and licences of an extractor; nothing is opened.
 
+    The licence of the weights of a network that has random ones is ``untrained``.
+
     Parameters
     ----------
     member : mapping
@@ -41,6 +43,9 @@ def describe(member: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
         weights=member["weights"] or None,
     )
     weights = prepared.spec.weights
+    licence = weights.licence if weights is not None and prepared.weights else ""
+    if prepared.recipe.weights.startswith("untrained"):
+        licence = "untrained"
     return {
         "name": prepared.name,
         "full_name": prepared.full_name,
@@ -49,7 +54,7 @@ def describe(member: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
         "recipe": prepared.recipe.to_json(),
         "recipe_id": prepared.recipe.id,
         "licence": prepared.spec.licence,
-        "weights_licence": weights.licence if weights is not None and prepared.weights else "",
+        "weights_licence": licence,
     }
 
 

@@ -29,7 +29,7 @@ const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 function columns(rows) {
   const others = [...new Set(rows.flatMap((row) => Object.keys(row.others)))];
   return [
-    { name: "competitor", of: (row) => row.competitor, show: (row) => row.competitor + (row.status === "partial" ? " *" : "") },
+    { name: "competitor", of: (row) => row.competitor, show: title },
     { name: rows[0].metric, of: (row) => row.value, show: (row) => `${number(row.value)} (${number(row.low)}–${number(row.high)})` },
     { name: "to the best", of: (row) => (row.behind ? row.behind.difference : 0), show: difference },
     ...others.map((name) => ({ name, of: (row) => row.others[name] ?? null, show: (row) => number(row.others[name]) })),
@@ -41,6 +41,9 @@ function columns(rows) {
     { name: "licence", of: (row) => row.licence, show: (row) => row.licence + (row.weights ? `; weights ${row.weights}` : "") },
   ];
 }
+
+const title = (row) =>
+  row.competitor + (row.weights.includes("untrained") ? " (untrained)" : "") + (row.status === "partial" ? " *" : "");
 
 function difference(row) {
   if (!row.behind) return "";

@@ -52,6 +52,8 @@ class Protocol:
         Names of outputs of which one is needed, for ``track``.
     optional : tuple of str
         Names of outputs that are read where there are some.
+    kinds : tuple of str
+        What outputs may be: ``events``, ``frames``. Others of the same name are something else.
     """
 
     summary: str
@@ -60,6 +62,7 @@ class Protocol:
     track: Callable[..., Mapping[str, float]] | None = None
     outputs: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("events",)
 
     def __post_init__(self) -> None:
         if (self.clip is None) == (self.track is None):
@@ -331,6 +334,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         metrics=("RPA", "RCA", "voicing recall", "voicing precision"),
         track=events.pitch,
         outputs=("f0",),
+        kinds=("frames", "events"),
     ),
 }
 

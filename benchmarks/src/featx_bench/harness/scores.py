@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError
-from featx_bench.intervals import bootstrap_mean, resamples, wilson
+from featx_bench.intervals import bootstrap_mean, wilson
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray
@@ -104,13 +104,10 @@ def paired_difference(
     gaps = np.array([first["tracks"][track] - second["tracks"][track] for track in shared])
     names = dict(zip(first["tracks"], first["clusters"], strict=False))
     clusters: Sequence[str] | None = [names[track] for track in shared] if names else None
-    means = [
-        float(gaps[rows].mean()) for rows in resamples(len(gaps), seed=seed, clusters=clusters)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = bootstrap_mean(gaps, seed=seed, clusters=clusters)
     return {
         "difference": float(gaps.mean()),
-        "low": float(low),
-        "high": float(high),
+        "low": low,
+        "high": high,
         "n": len(shared),
     }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,11 @@ class Row:
     weights: str
     licence: str
     command: str
+
+    @property
+    def name(self) -> str:
+        """The competitor, and whether its weights are random."""
+        return _title(self.competitor, self.weights)
 
     @property
     def score(self) -> str:
@@ -90,6 +96,13 @@ class Table:
         """Return the rows of a task, the best first, then those without a score."""
         if task not in self.tasks:
             raise ParameterError(f"task must be one of {listed(self.tasks)}, got {task!r}.")
+        return self._rows[task]
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, list[Row]]:
+        return {task: self._compare(task) for task in self.tasks}
+
+    def _compare(self, task: str) -> list[Row]:
         metric = self.tasks[task]["metric"]
         cells = [cell for (name, _), cell in self.cells.items() if name == task]
         scored = [cell for cell in cells if _value(cell, metric) is not None]
@@ -140,7 +153,9 @@ class Table:
 
     def to_markdown(self, *, plain: bool = False) -> str:
         """Return a Markdown table per task; ``plain`` for terminals."""
-        parts = [] if plain else ["### Costs and licences\n", self._costs(), ""]
+        absent = self._absent()
+        reasons = [*_reasons(absent.values()), ""] if absent else []
+        parts = [] if plain else ["### Costs and licences\n", self._costs(), "", *reasons]
         for task, fields in self.tasks.items():
             rows = self.rows(task)
             shown = [row for row in rows if row.value is not None]
@@ -149,15 +164,24 @@ class Table:
             if shown:
                 chance = next((row.chance for row in shown if row.chance is not None), None)
                 parts.append(_markdown(shown, chance))
-            missing: dict[str, list[str]] = {}
-            for row in rows:
-                if row.value is None and row.status != "not applicable":
-                    missing.setdefault(f"{row.status}: {row.reason}", []).append(row.competitor)
-            parts += [f"* {', '.join(names)}: {reason}" for reason, names in missing.items()]
+            missing = [row for row in rows if row.value is None and row.competitor not in absent]
+            parts += _reasons(row for row in missing if row.status != "not applicable")
             parts.append("")
         if plain:
-            parts += ["costs and licences", self._costs(), ""]
+            parts += ["costs and licences", self._costs(), "", *reasons]
         return "\n".join(parts)
+
+    def _absent(self) -> dict[str, Row]:
+        """Return a row of every competitor that is missing everywhere for one reason."""
+        found: dict[str, list[Row]] = {}
+        for row in (row for task in self.tasks for row in self.rows(task)):
+            if row.status != "not applicable":
+                found.setdefault(row.competitor, []).append(row)
+        return {
+            name: rows[0]
+            for name, rows in found.items()
+            if len({row.reason for row in rows}) == 1 and rows[0].status in ("skipped", "failed")
+        }
 
     def _costs(self) -> str:
         """Return what every competitor costs, the fastest first."""
@@ -175,7 +199,7 @@ class Table:
             stored = sizes.get(text, [])
             lines.append(
                 [
-                    text,
+                    _title(text, self.licences[text][0]),
                     _whole(cost.get("speed")) or cost["status"],
                     _whole(cost.get("all_cores")),
                     _number(cost.get("start_up"), digits=1),
@@ -280,6 +304,10 @@ def read_table(results: Results) -> Table:
     return Table(summary=summary, cells=cells, costs=costs, sizes=sizes, licences=licences)
 
 
+def _title(competitor: str, weights: str) -> str:
+    return f"{competitor} (untrained)" if "untrained" in weights else competitor
+
+
 def _value(cell: Cell, metric: str) -> float | None:
     if not cell.measured or metric not in cell.metrics:
         return None
@@ -297,7 +325,7 @@ def _markdown(rows: list[Row], chance: float | None) -> str:
             gap += " (tied)"
         table.append(
             [
-                row.competitor + ("*" if row.status == "partial" else ""),
+                row.name + ("*" if row.status == "partial" else ""),
                 row.score,
                 gap,
                 *(_number(row.others.get(name)) for name in others),
@@ -306,6 +334,14 @@ def _markdown(rows: list[Row], chance: float | None) -> str:
     if chance is not None:
         table.append(["chance", f"{chance:.3f}", *[""] * (len(header) - 2)])
     return _lines(table)
+
+
+def _reasons(rows: Iterable[Row]) -> list[str]:
+    """Return a line for every reason, with the competitors that it concerns."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(f"{row.status}: {row.reason}", []).append(row.competitor)
+    return [f"* {', '.join(names)}: {reason}" for reason, names in found.items()]
 
 
 def _lines(table: list[list[str]]) -> str:
