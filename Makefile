@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
 	@echo "installing featx, its plugins and PyTorch into $(VENV): a few minutes and about 2 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 -c .ci/constraints.txt
-	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[augment,av,dask,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
+	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[augment,av,dask,remote,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
 	touch $@
 
 demo: $(STAMP)
@@ -41,7 +41,7 @@ OLDEST := .venv-oldest
 test-oldest:
 	python3.11 -m venv $(OLDEST)
 	$(OLDEST)/bin/pip install --quiet torch==2.13.0 -c .ci/oldest.txt
-	$(OLDEST)/bin/pip install --quiet -c .ci/oldest.txt -e '.[augment,av,tables,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
+	$(OLDEST)/bin/pip install --quiet -c .ci/oldest.txt -e '.[augment,av,remote,tables,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
 	$(OLDEST)/bin/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0 \
 		--deselect tests/test_docs.py::test_documentation_builds_without_a_warning  # no sphinx there
 

@@ -23,6 +23,7 @@ PROJECTS = sorted(
 #: build and test tools, which no pin of the oldest versions needs
 TOOLS = {
     *("build", "editables", "hatchling", "hypothesis", "jsonschema", "librosa", "mypy", "ruff"),
+    *("flask", "flask-cors", "moto"),
     *("pandas-stubs", "pytest", "pytest-timeout", "pytest-xdist", "types-psutil"),
     *("myst-parser", "numpydoc", "pydata-sphinx-theme", "sphinx"),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_tools import call, go, use_faulty, write_folder, write_wav
+from remote_servers import file_server
 
 from featx import open_store
 
@@ -116,3 +117,16 @@ def test_what_one_child_leaves_is_done_when_the_run_resumes(
     resumed = go(music, tmp_path / "s", "patches", "cheap", isolate=True)
     assert (resumed.units["patches"]["fresh"], resumed.units["patches"]["ok"]) == (1, 2)
     assert resumed.units["cheap"]["ok"] == 3
+
+
+def test_isolated_distributions_each_fetch_remote_files(music: Path, tmp_path: Path) -> None:
+    paths = sorted(music.rglob("*.wav"))
+    files = {f"/{path.name}": path.read_bytes() for path in paths}
+    with file_server(files, statuses={"/none.wav": 404}).running() as server:
+        urls = [f"{server.url}/{name}.wav" for name in ("0000", "0001", "0002", "none")]
+        summary = go(urls, tmp_path / "apart", "patches", "cheap", isolate=True)
+        assert server.requests["GET"] == 8
+    assert summary.line == "4 in = 3 ok + 1 failed + 0 skipped"
+    go(paths, tmp_path / "alone", "cheap")
+    rows = [np.sort(stats(tmp_path / name), axis=0) for name in ("apart", "alone")]
+    assert np.array_equal(*rows)

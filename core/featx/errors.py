@@ -163,6 +163,10 @@ class ClusterError(FeatxError):
     """A cluster has no worker that fits a run, or its scheduler cannot be reached."""
 
 
+class UnreachableError(FeatxError):
+    """A server does not answer, or refuses for now: the same call may succeed later."""
+
+
 class TrainingError(FeatxError):
     """A training cannot continue: it diverged, its state is damaged, or its method failed."""
 

@@ -14,6 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from featx.errors import ParameterError, listed
 from featx.folders import replacing
+from featx.remote import check_url, is_url
 
 _PLAYLISTS = (".m3u", ".m3u8")
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", *_PLAYLISTS)
@@ -30,7 +31,7 @@ _TOLD = 10
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestRow:
-    """One line: absolute path, id, and the columns of `MANIFEST_COLUMNS` that are not empty.
+    """One line: absolute path or URL, id, and the columns of `MANIFEST_COLUMNS` that are not empty.
 
     Further columns that `read_manifest` was asked for are in ``tags`` as well.
     ``where`` is ``line 7`` of a CSV or ``row 6`` of a Parquet file, for messages.
@@ -48,6 +49,7 @@ def read_manifest(
     """Yield the rows of a manifest, reading it piece by piece.
 
     Paths are relative to the manifest's folder, and so is the ``track_id`` of rows that give none.
+    A path may be a URL, which is then the ``track_id`` as well.
 
     Parameters
     ----------
@@ -317,12 +319,17 @@ def _row(
         raise ParameterError("path is empty")
     if any("\0" in text for text in named.values()):
         raise ParameterError("a field holds a NUL byte")
-    path = os.path.normpath(os.path.join(folder, named["path"]))  # noqa: PTH118
+    path, track_id = named["path"], named.get("track_id")
+    if is_url(path):
+        check_url(path)
+        track_id = track_id or path
+    else:
+        path = os.path.normpath(os.path.join(folder, path))  # noqa: PTH118
     tempo = named.get("tempo", "")
     if tempo and not _positive(tempo):
         raise ParameterError(f"tempo must be a number > 0, got {tempo!r}")
     return ManifestRow(
-        track_id=named.get("track_id") or os.path.relpath(path, folder).replace(os.sep, "/"),
+        track_id=track_id or os.path.relpath(path, folder).replace(os.sep, "/"),
         path=path,
         where=where,
         tags={name: named[name] for name in (*MANIFEST_COLUMNS, *extra) if named.get(name)},

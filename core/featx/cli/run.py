@@ -16,7 +16,14 @@ from featx.cli.run_options import (
     parse_run_options,
     run_options,
 )
-from featx.commands import EXIT_FAILURES, echo_json_line, echo_table, parse_size
+from featx.commands import (
+    EXIT_FAILURES,
+    EXIT_INTERRUPTED,
+    counted,
+    echo_json_line,
+    echo_table,
+    parse_size,
+)
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -75,13 +82,15 @@ def command(
     """Extract features from INPUTS into a store.
 
     INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), playlists,
-    or - for a list of files on stdin. Every file is decoded once, however many extractors there
-    are. Results already computed are not computed again, so an interrupted run resumes where it
-    stopped. --json writes one event per line, the last one with all counts.
+    URLs (s3://bucket/folder, https://host/file.ogg), or - for a list of files on stdin. Every file
+    is decoded once, however many extractors there are. Results already computed are not computed
+    again, so an interrupted run resumes where it stopped. --json writes one event per line, the
+    last one with all counts.
 
     \b
     Exit codes: 0 all ok, 2 wrong usage, 3 some files failed, 4 the store cannot be used,
-    130 interrupted, or the scheduler was lost (run again to resume).
+    130 interrupted, the scheduler was lost, or remote files could not be fetched (run again to
+    resume).
     """  # noqa: D301  (click reads the backspace)
     from featx.engine import EventProgress, OtherIdsError, choose_progress, run
 
@@ -121,6 +130,8 @@ def command(
     else:
         _show(summary)
         click.echo(summary.line)
+    if summary.unreachable:
+        context.exit(EXIT_INTERRUPTED)
     context.exit(EXIT_FAILURES if summary.failed else elsewhere or 0)
 
 
@@ -164,6 +175,8 @@ def _show(summary: RunSummary) -> None:
     if summary.noted:
         noted = ", ".join(f"{count} {code}" for code, count in summary.noted.most_common())
         click.echo(f"Notes of decoding: {noted}. featx ls explains them, featx show lists them.")
+    for reason, count in summary.unreachable.most_common():
+        click.echo(f"{counted(count, 'file')} could not be fetched: {reason}. Run again for them.")
     if summary.failures:
         rows = summary.failure_rows()
         shown = rows[:_SHOWN_FAILURES]

@@ -83,7 +83,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _relative(path: Path, item: Any) -> Any:
-    return item if item == "-" else os.path.normpath(path.parent / str(item))
+    return item if _is_no_path(item) else os.path.normpath(path.parent / str(item))
 
 
 def _settings(value: Any) -> Iterator[str]:
@@ -123,4 +123,10 @@ def run_file_values(context: click.Context, folder: Path) -> dict[str, Any]:
 
 
 def _from_folder(folder: Path, item: str | Path) -> str:
-    return str(item) if str(item) == "-" else os.path.relpath(item, folder)
+    return str(item) if _is_no_path(item) else os.path.relpath(item, folder)
+
+
+def _is_no_path(item: Any) -> bool:
+    from featx.remote import is_url
+
+    return str(item) == "-" or is_url(str(item))

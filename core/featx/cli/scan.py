@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from featx.cli.run_options import downmix_option, input_options, limit_options, parse_limits
-from featx.commands import EXIT_FAILURES, echo_json, echo_table, json_option
+from featx.commands import EXIT_FAILURES, EXIT_INTERRUPTED, echo_json, echo_table, json_option
 
 if TYPE_CHECKING:
     from featx.engine.scan import ScanReport
@@ -57,11 +57,12 @@ def command(
     """Check the health of INPUTS before extraction.
 
     INPUTS are files, folders, globs, manifests (CSV or Parquet with a column 'path'), playlists,
-    or - for a list of files on stdin.
+    URLs, or - for a list of files on stdin.
 
     Every file is decoded once in a child process. What would fail in a run is listed by its
     failure code (truncated, lying-header, not-finite, ...), what is only odd as a warning
-    (silent, clipped, duplicates, wrong suffix, ...). Exit code 3 when a file would fail.
+    (silent, clipped, duplicates, wrong suffix, ...). Exit code 3 when a file would fail,
+    130 when remote files could not be fetched.
     """
     from featx.engine.scan import scan
 
@@ -82,6 +83,8 @@ def command(
             echo_json(_as_json(report))
         else:
             _show(report, show or None)
+        if report.n_unreachable:
+            context.exit(EXIT_INTERRUPTED)
         context.exit(EXIT_FAILURES if report.n_failing else 0)
 
 
@@ -107,6 +110,7 @@ def _as_json(report: ScanReport) -> dict[str, Any]:
         "files": report.n_files,
         "ok": report.n_ok,
         "failing": report.n_failing,
+        "unreachable": report.n_unreachable,
         "warned": report.n_warned,
         "seconds": round(report.seconds, 3),
         "left_out": report.left_out,
@@ -146,6 +150,7 @@ def _show(report: ScanReport, limit: int | None) -> None:
     click.echo(
         f"{report.n_files} files, {report.seconds / 3600:.2f} h of audio: {report.n_ok} ok "
         f"({report.n_warned} with warnings), {report.n_failing} would fail"
+        f"{f', {report.n_unreachable} unreachable' if report.n_unreachable else ''}"
     )
 
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from featx.errors import AudioError, ClusterError, ExtractionError, StoreError, TrainingError
+from featx.errors import (
+    AudioError,
+    ClusterError,
+    ExtractionError,
+    StoreError,
+    TrainingError,
+    UnreachableError,
+)
 
 if TYPE_CHECKING:
     from featx.registry import Registry
@@ -19,7 +26,7 @@ EXIT_USAGE = 2
 EXIT_FAILURES = 3
 #: a store is damaged
 EXIT_DAMAGED = 4
-#: interrupted; the same command resumes
+#: interrupted, or files could not be fetched; the same command resumes
 EXIT_INTERRUPTED = 130
 
 
@@ -50,7 +57,7 @@ def exit_code(error: Exception) -> int:
     """Return the exit code of a command that ends with ``error``."""
     if isinstance(error, StoreError):
         return EXIT_DAMAGED
-    if isinstance(error, ClusterError):
+    if isinstance(error, (ClusterError, UnreachableError)):
         return EXIT_INTERRUPTED
     failures = (AudioError, ExtractionError, TrainingError)
     return EXIT_FAILURES if isinstance(error, failures) else EXIT_USAGE

@@ -47,6 +47,9 @@ class RunSummary:
         Workers of the cluster when they were counted last; None without a cluster.
     noted : Counter
         Files with a note of decoding by its code, of this run or an earlier one.
+    unreachable : Counter
+        Files that could not be fetched, by reason. Nothing is recorded of them: the same call tries
+        them again.
     left_out : dict of str to int
         Files of the folders that are no inputs, by reason.
     notes : list of str
@@ -68,13 +71,18 @@ class RunSummary:
     peak_rss: int = 0
     workers: int | None = None
     noted: Counter[str] = field(default_factory=Counter)
+    unreachable: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def line(self) -> str:
         """The last line of every run: where each file went."""
-        return f"{self.inputs} in = {self.ok} ok + {self.failed} failed + {self.skipped} skipped"
+        missed = self.unreachable.total()
+        return (
+            f"{self.inputs} in = {self.ok} ok + {self.failed} failed + {self.skipped} skipped"
+            f"{f' + {missed} unreachable' if missed else ''}"
+        )
 
     def __repr__(self) -> str:
         return (
@@ -108,6 +116,7 @@ class RunSummary:
         for name, counts in shard.units.items():
             self.units.setdefault(name, Counter()).update(counts)
         self.noted.update(shard.noted)
+        self.unreachable.update(shard.unreachable)
         self.add_failures(shard.failures)
 
     def add_failures(self, failures: Iterable[Failure]) -> None:
@@ -144,6 +153,7 @@ class RunSummary:
         plain["codes"] = dict(self.codes)
         plain["failed_files"] = dict(self.failed_files)
         plain["noted"] = dict(self.noted)
+        plain["unreachable"] = dict(self.unreachable)
         plain["failures"] = [vars(failure) for failure in self.failures]
         return plain
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -74,6 +75,10 @@ def plan(
 
     Nothing is written, and the store need not exist. Arguments and errors are those of `run`.
     """
+    if re.match(r"[a-z][a-z0-9+.-]+:/", os.fspath(store)):
+        raise ParameterError(
+            f"store must be a folder of a file system, got {store}. Copy it there afterwards."
+        )
     prepared = prepare_extractors(
         load_registry(disabled=disabled),
         [extractors] if isinstance(extractors, (str, type)) else extractors,
@@ -132,7 +137,7 @@ def run(
     Parameters
     ----------
     inputs : path or iterable of paths
-        Files, folders, globs, manifests (CSV or Parquet), ``-`` for a list on stdin.
+        Files, folders, globs, manifests (CSV or Parquet), URLs, ``-`` for a list on stdin.
     store : path
         Store folder, created if need be.
     extractors : str, type, or sequence of these

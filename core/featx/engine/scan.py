@@ -32,6 +32,7 @@ FINDING_CODES: Mapping[str, str] = {
     **NOTE_CODES,
     "duplicate-file": "the same bytes as an earlier file",
     "duplicate-audio": "the same samples as an earlier file, in other bytes",
+    "unreachable": "a remote file that could not be fetched now: nothing is known of it",
 }
 #: files that a worker examines at once, and how many such tasks wait for it
 _SHARD_FILES = 8
@@ -56,6 +57,7 @@ class ScanReport:
     def __init__(self) -> None:
         self.n_files = 0
         self.n_failing = 0
+        self.n_unreachable = 0
         self.n_warned = 0
         self.seconds = 0.0
         #: Files of the folders that are no inputs, by reason.
@@ -87,12 +89,16 @@ class ScanReport:
     @property
     def n_ok(self) -> int:
         """Files that would not fail."""
-        return self.n_files - self.n_failing
+        return self.n_files - self.n_failing - self.n_unreachable
 
     def add(self, track: str, health: Health) -> None:
         """Count one file and keep what was found."""
         self.n_files += 1
         self.seconds += health.duration
+        if health.code == "unreachable":
+            self.n_unreachable += 1
+            self._record(track, health.code, health.reason, fails=False)
+            return
         if health.code != "ok":
             self.n_failing += 1
             self._record(track, health.code, health.reason, fails=True)

@@ -178,7 +178,8 @@ class Failure:
 class ShardSummary:
     """What came of a shard: files by their worst status, units by (extractor, status), failures.
 
-    ``stopped`` tracks were not begun because the run was interrupted. ``noted`` counts files with a
+    ``stopped`` tracks were not begun because the run was interrupted, ``unreachable`` ones (by
+    reason) not because their file could not be fetched. ``noted`` counts files with a
     note by its code. ``audio`` and ``busy`` are seconds.
     """
 
@@ -193,6 +194,7 @@ class ShardSummary:
     audio: float
     busy: float
     peak_rss: int
+    unreachable: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

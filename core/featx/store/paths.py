@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 from featx.errors import StoreError
+from featx.remote import is_url
 from featx.store.records import is_hex
 
 FORMAT = "featx-store"
@@ -70,7 +71,12 @@ def is_store_folder(path: Path) -> bool:
 
 
 def is_gone(path: str) -> bool:
-    """Return whether there is no file at ``path``; one that cannot be reached may be there."""
+    """Return whether there is no file at ``path``; one that cannot be reached may be there.
+
+    What lies behind a URL may be there: `featx.remote.missing` asks for many at once.
+    """
+    if is_url(path):
+        return False
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import ParameterError
+from featx.remote import is_url, missing
 from featx.store.catalogue import CommittedShard, LedgerView
 from featx.store.locking import lock_store
 from featx.store.paths import is_gone, regular_file, sync_folder
@@ -110,6 +112,8 @@ def prune(
 
 def _gone(view: LedgerView, folder: Path) -> list[str]:
     names = [record.track_id for record in view.tracks() if is_gone(record.path)]
+    urls = {record.track_id: record.path for record in view.tracks() if is_url(record.path)}
+    names += itertools.compress(urls, missing(list(urls.values())))
     if names and len(names) == view.count_tracks():
         raise ParameterError(
             f"gone must not remove every track, got a store of {len(names)} tracks in {folder} "

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from featx.audio import content_hash, file_state
+from featx import remote
+from featx.audio import Limits, content_hash, file_state
 from featx.engine.planning.changes import OutputCheck, recipe_changes
-from featx.engine.planning.inputs import InputTrack, batches
+from featx.engine.planning.inputs import InputTrack, batches, with_states
 from featx.engine.planning.survey import check_identity, is_elsewhere
 from featx.engine.tasks import PreparedExtractor, TrackTask
-from featx.errors import DECODE_CODES, AudioError
+from featx.errors import DECODE_CODES, AudioError, UnreachableError
 from featx.store.catalogue import LedgerView
 from featx.store.records import SEVERITY, Recipe, StoredValue, TrackRecord, Unit
 
@@ -102,6 +104,7 @@ class TrackComparer:
 
     def compare_all(self, sources: Iterable[InputTrack]) -> Iterator[PlannedTrack]:
         """Yield what is to do for each track; those without work cost a batch one question."""
+        sources = with_states(sources)
         if self.view is None or self.rehash:
             yield from map(self.compare, sources)
             return
@@ -128,7 +131,7 @@ class TrackComparer:
         """Return whether file, labels and outputs are those of the record of a settled track."""
         return (
             source.path == record.path
-            and file_state(source.path) == (record.size, record.mtime_ns)
+            and _state(source) == (record.size, record.mtime_ns)
             and "gone" not in record.notes
             and all(
                 name in record.labels and record.tags[name] == value
@@ -140,7 +143,7 @@ class TrackComparer:
 
     def compare(self, source: InputTrack) -> PlannedTrack:
         """Return what is to do for one track."""
-        size, mtime_ns = file_state(source.path)
+        size, mtime_ns = _state(source)
         record = None if self.view is None else self.view.track(source.track_id)
         content, difference = None, ""
         if record is not None:
@@ -189,8 +192,8 @@ class TrackComparer:
 
     def _same_content(self, source: InputTrack, size: int) -> TrackRecord | None:
         """Return a track of the store with the very bytes of this file, which cost a hash."""
-        if self.view is None or not self.view.has_size(size):
-            return None
+        if self.view is None or remote.is_url(source.path) or not self.view.has_size(size):
+            return None  # what has to be fetched to be hashed can as well be computed
         try:
             return self.view.track_of(content_hash(source.path), size)
         except AudioError:
@@ -206,9 +209,10 @@ class TrackComparer:
         same_state = (size, mtime_ns) == (record.size, record.mtime_ns)
         if same_state and not self.rehash:
             return record.content, ""
-        if size == record.size and record.content:
+        fetches = remote.is_url(source.path) and not self.rehash
+        if size == record.size and record.content and not fetches:
             try:
-                if content_hash(source.path) == record.content:
+                if _content_hash(source.path) == record.content:
                     return record.content, ""
             except AudioError as error:
                 return None, f"file is {error.code}"
@@ -337,6 +341,23 @@ class _History:
                 if unit.code in DECODE_CODES and unit.content == content:
                     return unit
         return None
+
+
+def _state(source: InputTrack) -> tuple[int, int]:
+    return source.state or file_state(source.path)
+
+
+def _content_hash(path: str) -> str:
+    """Return the hash of a file's bytes, fetching them if need be; an `AudioError` if it fails."""
+    if not remote.is_url(path):
+        return content_hash(path)
+    with tempfile.TemporaryDirectory(prefix="featx-") as folder:
+        target = f"{folder}/file"
+        try:
+            remote.fetch(path, target, max_bytes=Limits().max_bytes)
+        except UnreachableError as error:
+            raise AudioError("unreadable", str(error)) from error
+        return content_hash(target)
 
 
 def _without_undecodable(

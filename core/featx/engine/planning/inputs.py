@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import glob
 import itertools
 import os
@@ -16,7 +17,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, BinaryIO, TypeAlias
 
+from featx import remote
 from featx.audio import AUDIO_SUFFIXES
+from featx.engine.planning.listing import RemoteFolder, common_parent
 from featx.engine.planning.parts import Part
 from featx.errors import ParameterError, listed, near, some
 from featx.manifest import MANIFEST_SUFFIXES, read_manifest
@@ -38,19 +41,24 @@ Conditions: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class InputTrack:
-    """One file to work on: its id, absolute path, and what a manifest says about it."""
+    """One file to work on: its id, absolute path or URL, and what a manifest says about it.
+
+    ``state`` is what a listing or server said of a remote file, see `featx.remote.states`.
+    """
 
     track_id: str
     path: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    state: tuple[int, int] | None = None
 
 
 class Inputs(Iterable[InputTrack]):
     """The tracks that some inputs name; may be walked any number of times, and is never a list.
 
     ``inputs`` are files, folders (every file below with a suffix of `featx.audio.AUDIO_SUFFIXES`,
-    hidden ones skipped), globs, manifests, playlists, and ``-`` for a list of files on ``stdin``,
-    one per line, or with ``null`` ended by NUL bytes, as ``find -print0`` writes them. ``exclude``
+    hidden ones skipped), globs, manifests, playlists, URLs of files and (not on the web) of
+    folders, and ``-`` for a list of files on ``stdin``, one per line, or with ``null`` ended by NUL
+    bytes, as ``find -print0`` writes them. ``exclude``
     are patterns such as ``*.wav``, ``live`` or ``demos/*``: files and folders are left out whose
     name, or whose path as in an id, one of them matches; rows of manifests are not. With ``where``,
     columns and values as in `TrackTable.where`, only tracks are taken to which the manifest, or
@@ -82,14 +90,22 @@ class Inputs(Iterable[InputTrack]):
         self.names = tuple(names)
         self._folders: list[str] = []
         self._files: list[str] = []
+        self._remote_folders: list[RemoteFolder] = []
+        self._remote_files: list[str] = []
         self._manifests: list[str] = []
         for item in names:
             if item == "-":
                 self._spool(stdin or sys.stdin.buffer, b"\0" if null else b"\n")
+            elif remote.is_url(item):
+                self._add_url(item)
             else:
                 for path in _expand(item):
                     self._add(path)
         self._root = self._common_parent()
+        self._remote_root = common_parent(
+            (folder.url for folder in self._remote_folders),
+            itertools.chain(self._remote_files, filter(remote.is_url, self._listed())),
+        )
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -161,10 +177,9 @@ class Inputs(Iterable[InputTrack]):
 
     def _unique(self) -> Iterator[InputTrack]:
         """Yield each track once."""
-        if self._folders and not (
-            len(self._folders) > 1 or self._files or self._manifests or self._lines
-        ):
-            yield from self._walk(self._folders[0])
+        others = (self._files, self._remote_files, self._manifests, self._lines)
+        if len(self._folders) + len(self._remote_folders) == 1 and not any(others):
+            yield from self._below_folders()
             return
         with _UniqueIds() as ids:
             for track in self._all():
@@ -181,14 +196,44 @@ class Inputs(Iterable[InputTrack]):
         for manifest in self._manifests:
             for row in read_manifest(manifest):
                 yield InputTrack(track_id=row.track_id, path=row.path, tags=row.tags)
-        for folder in self._folders:
-            yield from self._walk(folder)
-        for path in itertools.chain(self._files, self._listed()):
+        yield from self._below_folders()
+        for path in itertools.chain(self._files, self._remote_files, self._listed()):
             track = self._single(path)
             if self._is_excluded(track.track_id):
                 self.left_out["excluded"] += 1
             else:
                 yield track
+
+    def _below_folders(self) -> Iterator[InputTrack]:
+        for folder in self._folders:
+            yield from self._walk(folder)
+        for listing in self._remote_folders:
+            for file in listing:
+                if track := self._listed_track(listing.url, file):
+                    yield track
+
+    def _listed_track(self, url: str, file: remote.RemoteFile) -> InputTrack | None:
+        """Return a file of a listing as a track, or None and count why it is left out."""
+        track = self._single(f"{url}/{file.name}")
+        if any(name.startswith(".") for name in file.name.split("/")):
+            self.left_out["hidden"] += 1
+        elif self._is_excluded(track.track_id):
+            self.left_out["excluded"] += 1
+        elif os.path.splitext(file.name)[1].lower() not in AUDIO_SUFFIXES:  # noqa: PTH122
+            self.left_out["without a suffix of audio"] += 1
+        else:
+            return dataclasses.replace(track, state=(file.size, file.version))
+        return None
+
+    def _add_url(self, url: str) -> None:
+        remote.check_url(url)
+        suffix = os.path.splitext(url)[1].lower()  # noqa: PTH122
+        if suffix in MANIFEST_SUFFIXES:
+            raise ParameterError(f"manifests must be files of this machine, got {url}: copy it.")
+        if remote.is_listed(url) and suffix not in AUDIO_SUFFIXES:
+            self._remote_folders.append(RemoteFolder(url))
+        else:
+            self._remote_files.append(url)
 
     def _add(self, path: str) -> None:
         if os.path.isdir(path):  # noqa: PTH112  (names may be undecodable; strings keep them)
@@ -212,7 +257,9 @@ class Inputs(Iterable[InputTrack]):
             if b"\0" in name:
                 raise ParameterError("stdin must hold one name per line, got a NUL byte: add -0.")
             if name:
-                self._lines.write(os.fsencode(_absolute(os.fsdecode(name))) + b"\0")
+                text = os.fsdecode(name)
+                path = text if remote.is_url(text) else _absolute(text)
+                self._lines.write(os.fsencode(path) + b"\0")
 
     def _listed(self) -> Iterator[str]:
         if self._lines is None:
@@ -228,12 +275,15 @@ class Inputs(Iterable[InputTrack]):
         for path in self._folders:
             parent = path if parent is None else os.path.commonpath([parent, path])
         for source in (self._files, self._listed()):
-            for path in source:
+            for path in itertools.filterfalse(remote.is_url, source):
                 own = os.path.dirname(path)  # noqa: PTH120
                 parent = own if parent is None else os.path.commonpath([parent, own])
         return parent or os.sep
 
     def _single(self, path: str) -> InputTrack:
+        if remote.is_url(path):
+            below = f"{self._remote_root}/" if self._remote_root else ""
+            return InputTrack(track_id=path.removeprefix(below), path=path)
         name = os.path.relpath(path, self._root).replace(os.sep, "/")
         return InputTrack(track_id=name, path=path)
 
@@ -320,6 +370,22 @@ def batches(tracks: Iterable[InputTrack]) -> Iterator[list[InputTrack]]:
     rest = iter(tracks)
     while batch := list(itertools.islice(rest, _BATCH)):
         yield batch
+
+
+def with_states(tracks: Iterable[InputTrack]) -> Iterator[InputTrack]:
+    """Yield the tracks; those behind URLs with what their server says of them."""
+    for lacks_state, group in itertools.groupby(tracks, key=_lacks_state):
+        if not lacks_state:
+            yield from group
+            continue
+        for batch in batches(group):
+            states = remote.states([track.path for track in batch])
+            for track, state in zip(batch, states, strict=True):
+                yield dataclasses.replace(track, state=state)
+
+
+def _lacks_state(track: InputTrack) -> bool:
+    return track.state is None and remote.is_url(track.path)
 
 
 def left_out_note(left_out: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from featx import remote
 from featx.audio import content_hash
 from featx.engine.planning.inputs import Inputs, InputTrack, batches, left_out_note
 from featx.errors import AudioError, ParameterError
@@ -108,7 +109,10 @@ def gone_note(count: int) -> str:
 
 def is_elsewhere(record: TrackRecord, path: str) -> bool:
     """Return whether the file that the store knows still exists and is not the one at ``path``."""
-    if record.path == path or not os.path.isfile(record.path):  # noqa: PTH113
+    if record.path == path or remote.without_query(record.path) == remote.without_query(path):
+        return False
+    is_url = remote.is_url(record.path)
+    if not (remote.exists(record.path) if is_url else os.path.isfile(record.path)):  # noqa: PTH113
         return False
     try:
         return not os.path.samefile(record.path, path)  # noqa: PTH121

@@ -152,14 +152,15 @@ class Collector(Outcomes):
         self._bytes = 0
         self._since = time.monotonic()
 
-    def summary(self, *, stopped: int) -> ShardSummary:
-        """Return what came of the task; ``stopped`` tracks were not done."""
+    def summary(self, *, stopped: int, unreachable: Mapping[str, int]) -> ShardSummary:
+        """Return what came of the task; ``stopped`` and ``unreachable`` tracks were not done."""
         return ShardSummary(
             number=self.number,
             ok=self._files["ok"],
             failed=self._files["failed"],
             skipped=self._files["skipped"],
             stopped=stopped,
+            unreachable=unreachable,
             units={name: dict(counts) for name, counts in self._units.items()},
             failures=tuple(self._failures),
             noted=dict(self._noted),
@@ -193,16 +194,19 @@ def _record(track: PendingTrack) -> TrackRecord:
     properties = track.properties
     if properties is None:  # the child died before it could say anything
         track.properties = properties = FileProperties(
-            content=_content(track.task.path),
+            content=_content(track.local_path),
             size=track.task.size,
             mtime_ns=track.task.mtime_ns,
         )
+    state = (properties.size, properties.mtime_ns)
+    if track.is_remote:  # those of the copy mean nothing
+        state = (track.task.size, track.task.mtime_ns)
     return TrackRecord(
         track_id=track.task.track_id,
         path=track.task.path,
         content=properties.content,
-        size=properties.size,
-        mtime_ns=properties.mtime_ns,
+        size=state[0],
+        mtime_ns=state[1],
         duration=properties.duration,
         sr=properties.sr,
         channels=properties.channels,

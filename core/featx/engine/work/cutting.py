@@ -14,6 +14,7 @@ from featx.engine.planning.plan import Plan
 from featx.engine.reporting import RunSummary
 from featx.engine.tasks import Failure, RunSettings, ShardTask, TrackTask
 from featx.errors import AudioError
+from featx.remote import is_url
 from featx.store import StoreWriter
 from featx.store.records import StoredValue, TrackRecord, Unit
 
@@ -73,6 +74,7 @@ class ShardCutter:
         for planned in self._plan:
             self._inputs += 1
             new = planned.record is None and planned.moved is None
+            new = new and not is_url(planned.source.path)
             if new and self._contents.holds(planned.source.path, planned.size):
                 self._equal.append(planned.source)
             else:

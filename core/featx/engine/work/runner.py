@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+from collections import Counter
 from weakref import WeakSet
 
 from featx.audio import Health
@@ -139,12 +140,15 @@ class ShardRunner:
             for track in tracks:
                 track.steps += [number for number in track.later if number in numbers]
                 track.later = [number for number in track.later if number not in numbers]
-            supervisor.work_off([track for track in tracks if track.steps], self.collector)
-            if any(track.steps for track in tracks):
+            reachable = [track for track in tracks if not track.unreachable]
+            supervisor.work_off([track for track in reachable if track.steps], self.collector)
+            if any(track.steps and not track.unreachable for track in tracks):
                 break
         self.collector.commit()
+        left = [track for track in tracks if track.steps or track.later]
+        unreachable = Counter(track.unreachable for track in left if track.unreachable)
         return self.collector.summary(
-            stopped=sum(1 for track in tracks if track.steps or track.later)
+            stopped=len(left) - unreachable.total(), unreachable=unreachable
         )
 
     def scan(self, task: ShardTask) -> list[Health]:
@@ -156,6 +160,9 @@ class ShardRunner:
         collector = _HealthCollector()
         (supervisor,) = self.supervisors.values()
         supervisor.work_off(tracks, collector)
+        for track in tracks:
+            if track.unreachable:
+                collector.failed(track, DECODE, "unreachable", track.unreachable)
         return [collector.health[key] for key in sorted(collector.health)]
 
     def _stopping(self) -> bool:
@@ -183,7 +190,7 @@ class _HealthCollector(Outcomes):
         self.health: dict[int, Health] = {}
 
     def examined(self, track: PendingTrack, health: Health) -> None:
-        self.health[track.key] = health
+        self.health[track.key] = dataclasses.replace(health, path=track.task.path)
 
     def failed(self, track: PendingTrack, step: int, code: str, reason: str) -> None:
         del step  # there is one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from featx.audio import Health
@@ -16,12 +16,16 @@ from featx.engine.tasks import (
     TrackTask,
 )
 from featx.engine.work import messages
+from featx.engine.work.fetching import Fetcher
 from featx.engine.work.worker import Worker
-from featx.errors import PluginError
+from featx.errors import AudioError, PluginError, UnreachableError
 from featx.guarded import ChildDiedError
+from featx.remote import is_url
 
 #: Tracks sent to the child at once.
 _BATCH = 16
+#: Bytes of remote files that are here at once for one batch, and what one of unknown size counts.
+_FETCHED_BYTES, _UNKNOWN_BYTES = 128 * 2**20, 32 * 2**20
 #: A track that was worked on when the process died is tried alone before it is blamed: the process
 #: may have been killed from outside, or been damaged by the track before.
 _ATTEMPTS = 2
@@ -34,7 +38,7 @@ class PendingTrack:
 
     ``steps`` are numbers of extractors; `DECODE` stands for examining the file, in a scan. Those
     of ``later`` belong to other children. ``decoding`` is in seconds, None for the first file of a
-    child.
+    child. ``file`` is the copy of a remote file, ``unreachable`` why there is none.
     """
 
     key: int
@@ -45,6 +49,18 @@ class PendingTrack:
     properties: FileProperties | None = None
     status: str = "ok"
     decoding: float | None = None
+    file: str = ""
+    unreachable: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the file has to be fetched."""
+        return is_url(self.task.path)
+
+    @property
+    def local_path(self) -> str:
+        """Where the child finds the file."""
+        return self.file or self.task.path
 
 
 class Outcomes:
@@ -90,16 +106,57 @@ class Supervisor:
         self._stopping = stopping
         self._aborted = False
         self._worker: Worker | None = None
+        self._fetcher = Fetcher(settings.limits.max_bytes, self._ending)
 
     def work_off(self, tracks: Sequence[PendingTrack], outcomes: Outcomes) -> None:
-        """Work on ``tracks``; they have steps left where the run stops."""
-        queue = deque(tracks[start : start + _BATCH] for start in range(0, len(tracks), _BATCH))
+        """Work on ``tracks``; they have steps left where the run stops, or one is unreachable."""
+        queue: deque[Sequence[PendingTrack]] = deque(_batches(tracks))
         try:
             while queue and not self._ending():
-                queue.extendleft(reversed(self._run_batch(queue.popleft(), outcomes)))
+                batch = self._fetched(queue.popleft(), queue, outcomes)
+                if batch:
+                    queue.extendleft(reversed(self._run_batch(batch, outcomes)))
+                for track in batch:
+                    if track.file and not track.steps:
+                        self._drop(track)
         except BaseException:
             self._discard()
             raise
+        finally:
+            for track in tracks:
+                if track.file:
+                    self._drop(track)
+
+    def _fetched(
+        self,
+        batch: Sequence[PendingTrack],
+        others: Sequence[Sequence[PendingTrack]],
+        outcomes: Outcomes,
+    ) -> list[PendingTrack]:
+        """Return those of ``batch`` that have a file here; the next batch is fetched meanwhile."""
+        for track in (*batch, *(others[0] if others else ())):
+            if track.is_remote and not track.file:
+                self._fetcher.begin(track.task)
+        here = []
+        for track in batch:
+            if track.is_remote and not track.file:
+                try:
+                    track.file = self._fetcher.wait(track.task)
+                except UnreachableError as error:
+                    self._fetcher.drop(track.task)
+                    track.unreachable = "" if self._ending() else str(error)
+                    continue
+                except AudioError as error:
+                    self._fetcher.drop(track.task)
+                    _fail(track, DECODE, error.code, error.reason, outcomes)
+                    outcomes.finish(track)
+                    continue
+            here.append(track)
+        return here
+
+    def _drop(self, track: PendingTrack) -> None:
+        self._fetcher.drop(track.task)
+        track.file = ""
 
     def abort(self) -> None:
         """Kill the child, from another thread; `work_off` then ends."""
@@ -114,6 +171,7 @@ class Supervisor:
 
     def close(self) -> None:
         """Let the child end."""
+        self._fetcher.close()
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop()
@@ -197,7 +255,7 @@ class _Batch:
     def work(self) -> list[messages.TrackWork]:
         """Return what the child is to be sent."""
         return [
-            messages.TrackWork(key=track.key, path=track.task.path, steps=tuple(track.steps))
+            messages.TrackWork(key=track.key, path=track.local_path, steps=tuple(track.steps))
             for track in self.pending.values()
         ]
 
@@ -281,12 +339,7 @@ class _Batch:
 
     def _fail(self, track: PendingTrack, step: int, code: str, reason: str) -> None:
         """Record a failure of one step; one of decoding costs every extractor that is left."""
-        numbers = [*track.steps, *track.later] if step == DECODE else [step]
-        track.steps = [number for number in track.steps if number not in numbers]
-        track.later = [number for number in track.later if number not in numbers]
-        for number in numbers:
-            self._outcomes.failed(track, number, code, reason)
-        track.attempts = 0
+        _fail(track, step, code, reason, self._outcomes)
         self.out_of_memory |= code == "memory"
 
     def _outputs(self, answer: messages.Result) -> Outputs:
@@ -297,6 +350,32 @@ class _Batch:
         if names != extractor.features or set(names) != set(answer.arrays):
             raise _confusion(answer)
         return Outputs(values=answer.arrays, specs=specs, sr=answer.sr, seconds=answer.seconds)
+
+
+def _batches(tracks: Sequence[PendingTrack]) -> Iterator[list[PendingTrack]]:
+    """Cut tracks into batches; the remote files of one, if there are several, fit on a disk."""
+    batch: list[PendingTrack] = []
+    size = 0
+    for track in tracks:
+        own = (
+            0 if not track.is_remote else _UNKNOWN_BYTES if track.task.size < 0 else track.task.size
+        )
+        if batch and (len(batch) == _BATCH or size + own > _FETCHED_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(track)
+        size += own
+    if batch:
+        yield batch
+
+
+def _fail(track: PendingTrack, step: int, code: str, reason: str, outcomes: Outcomes) -> None:
+    numbers = [*track.steps, *track.later] if step == DECODE else [step]
+    track.steps = [number for number in track.steps if number not in numbers]
+    track.later = [number for number in track.later if number not in numbers]
+    for number in numbers:
+        outcomes.failed(track, number, code, reason)
+    track.attempts = 0
 
 
 def _confusion(answer: object) -> ChildDiedError:
