@@ -26,6 +26,7 @@ from featx.engine.running import _run_settings, worker_count
 from featx.engine.work import cluster as clusters
 from featx.engine.work.resuming import resume_shard
 from featx.engine.work.runner import close_runners, run_shard
+from featx.errors import ClusterError
 from featx.registry import load_registry
 from featx.store import lock_store
 from featx.store.paths import store_id
@@ -135,6 +136,18 @@ def test_differences_of_a_worker_are_named(store: Path, tmp_path: Path) -> None:
     recipe = dataclasses.replace(extractor.recipe, version="0")
     other = (dataclasses.replace(extractor, recipe=recipe),)
     assert "cheap differs: extractor version 0 -> " in examine(store, extractors=other)
+
+
+def test_scheduler_that_is_lost_during_the_examination_is_no_wrong_usage(store: Path) -> None:
+    pytest.importorskip("distributed", reason="featx[dask] is not installed")
+
+    class Lost:
+        def register_plugin(self, *plugin: Any, **names: Any) -> None:
+            raise OSError("the stream is closed")
+
+    extractors = prepare_extractors(load_registry(), ["cheap"])
+    with pytest.raises(ClusterError, match="run the same command again to resume"):
+        clusters.Cluster(Lost(), store, extractors)
 
 
 # ------------------------------------------------------------------------------ wrong usage

@@ -190,21 +190,21 @@ def worker(*plugins: str) -> _Worker:
 def test_file_is_decoded_once_and_spectra_are_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import featx.audio
+    from featx.engine.work import tracks
     from featx.frontend import spectra as sharing
 
     calls: dict[str, list[Any]] = {"decode": [], "compute": []}
-    decode, compute = featx.audio.decode, sharing.compute
+    decode, compute = tracks.decode, sharing.compute
 
     def counted_decode(path: Any, **more: Any) -> Any:
-        calls["decode"].append(more["rates"])
+        calls["decode"].append(more["rates"](1.0))
         return decode(path, **more)
 
     def counted_compute(y: Any, fe: Any, **more: Any) -> Any:
         calls["compute"].append(fe)
         return compute(y, fe, **more)
 
-    monkeypatch.setattr(featx.audio, "decode", counted_decode)
+    monkeypatch.setattr(tracks, "decode", counted_decode)
     monkeypatch.setattr(sharing, "compute", counted_compute)
     path = write_wav(tmp_path / "a.wav", samples=44100, sr=44100)
     names = ("mfcc", "melspectrogram", "featx-faulty:cheap", "native")
@@ -231,7 +231,7 @@ def test_decoder_that_raises_anything_costs_the_track(
     def broken(path: Any, **more: Any) -> Any:
         raise ZeroDivisionError("in a decoder")
 
-    monkeypatch.setattr(featx.audio, "decode", broken)
+    monkeypatch.setattr("featx.engine.work.tracks.decode", broken)
     with worker("cheap") as opened:
         answers = list(opened.work(0, str(write_wav(tmp_path / "a.wav")), (0,)))
     undecoded = answers[1]

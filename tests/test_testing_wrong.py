@@ -111,6 +111,11 @@ FOUND = {
     "TakesASignal": ("surroundings", "signal handlers"),
     "SetsUpLogging": ("surroundings", "root logger"),
     "SetsAVariable": ("surroundings", "the variable HOME"),
+    "StreamsReadsAll": ("blocks", "must read a long track by blocks"),
+    "StreamsWithoutState": ("blocks", "in blocks of 1 samples or 1 frames what extract gives"),
+    "StreamsMeanOfMeans": ("blocks", "clip differs"),
+    "StreamsForgetsTheEnd": ("blocks", "what extract gives"),
+    "StreamsWithoutStream": ("blocks", "declares streaming without stream"),
     "LeaksPerTrack": ("resources", "memory must not grow with every track"),
     "LeavesTemporaryFiles": ("resources", "temporary files must be removed"),
     "LeavesAProcess": ("resources", "no process must be left"),
@@ -138,6 +143,10 @@ def test_wrong_extractor_is_found(wrong, shared_state, subject, check, message):
     spec = wrong.spec(getattr(wrong, subject), **CHANGES.get(subject, {}))
     with pytest.raises((CheckFailed, ExtractionError), match=message):
         run_check(spec, check)
+
+
+def test_extractor_that_streams_well_passes(wrong):
+    run_check(wrong.spec(wrong.Streams), "blocks")
 
 
 @pytest.mark.parametrize(("subject", "message"), FOUND_BY_PROCESSES.items())

@@ -45,7 +45,7 @@ import featx
 from featx.audio import decode, read_tags
 from featx.engine.planning.preparing import prepare_extractors
 from featx.engine.work.opening import OpenExtractor
-from featx.frontend import Spectra
+from featx.engine.work.tracks import Recording
 from featx.registry import load_registry
 from featx.store import StoreWriter
 from featx.store.records import TrackRecord
@@ -129,12 +129,10 @@ class Featx:
             decoded = decode(path, rates=self.extractor.rates())
             tags = read_tags(path)
             between = clock()
-            outputs = self.extractor.extract(
-                decoded.waveforms,
-                native_sr=decoded.native_sr,
-                duration=decoded.duration,
-                spectra=Spectra(decoded.waveforms, decoded.native_sr),
+            recording = Recording(
+                decoded.waveforms, native_sr=decoded.native_sr, duration=decoded.duration
             )
+            outputs = self.extractor.extract(recording)
             specs = tuple(spec for spec in outputs.specs if spec.name == "frames")
             values.append({"frames": outputs.values["frames"]})
             srs.append(outputs.sr)

@@ -27,6 +27,7 @@ from .frontend import FrontEnd as FrontEnd
 from .hookspecs import hookimpl as hookimpl
 from .index import search as search
 from .interfaces import API_VERSION as API_VERSION
+from .interfaces import Blocks as Blocks
 from .interfaces import Context as Context
 from .interfaces import Extractor as Extractor
 from .interfaces import ExtractorSpec as ExtractorSpec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -225,6 +225,31 @@ class IndexSpec:
     reference: str = ""
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """An array in blocks along time, which are made anew whenever it is iterated over.
+
+    There is one block at least, which may be empty; their lengths differ and mean nothing. Blocks
+    are valid as long as they are held, and may be read-only.
+
+    Parameters
+    ----------
+    n : int >= 0
+        Samples or frames of all blocks, also ``len``.
+    read : callable
+        Returns an iterator over the blocks, ``(k, ...)``.
+    """
+
+    n: int
+    read: Callable[[], Iterator[FloatArray]]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        return self.read()
+
+
 class Track(Protocol):
     """One recording as an extractor sees it; files and padding are the host's business."""
 
@@ -244,6 +269,16 @@ class Track(Protocol):
         """Return the representation ``(n_frames, n_bands)``, computed once per track, read-only.
 
         The front end must be one that `Resolved` declares.
+        """
+
+    def blocks(self) -> Blocks:
+        """Return ``y`` in blocks, also where it is too long to be held."""
+
+    def spectra_blocks(self, front_end: FrontEnd | str) -> Blocks:
+        """Return ``spectra`` in blocks, also where they are too long to be held.
+
+        Frames of a long track are computed again, and its file decoded again, whenever the blocks
+        are iterated over; they have the same bits as those of ``spectra``.
         """
 
     def times(self, front_end: FrontEnd | str) -> DoubleArray:
@@ -293,6 +328,8 @@ class Extractor(ABC):
         Bump it to recompute; edits of the class do so by themselves.
     min_duration : float >= 0
         Seconds; shorter tracks are skipped.
+    streaming : bool
+        Whether `stream` can be called. A class from a package sets it here, too.
     """
 
     name: ClassVar[str] = ""
@@ -302,6 +339,7 @@ class Extractor(ABC):
     params: ClassVar[type] = NoParams
     version: ClassVar[str] = "1"
     min_duration: ClassVar[float] = 0.0
+    streaming: ClassVar[bool] = False
 
     @classmethod
     def resolve(cls, params: Any, native_sr: int | None) -> Resolved:  # noqa: ARG003
@@ -319,6 +357,14 @@ class Extractor(ABC):
         ``context.features`` names the outputs that are wanted; others may be omitted. A result
         must not depend on the other tracks of the call beyond the tolerance of the spec.
         """
+
+    def stream(self, track: Track) -> Features:
+        """Return what `extract` returns for one track, which is too long to be held.
+
+        Called instead of `extract` for long tracks if ``streaming`` is true. ``track`` has `blocks`
+        and `spectra_blocks`; ``y`` and ``spectra`` raise `ParameterError`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} declares streaming without stream.")
 
     def close(self) -> None:  # noqa: B027  (optional for subclasses)
         """Release what `open` took."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from conformance_subjects import HOP, LENGTH, Good, resolve, spec  # noqa: F401
+from conformance_subjects import HOP, LENGTH, Good, frames_of, resolve, spec  # noqa: F401
 
 from featx import Extractor, Features, FeatureSpec, Resolved, Track
 
@@ -343,6 +343,53 @@ class SetsAVariable(Wrong):
     def open(self, context: Any) -> None:
         super().open(context)
         os.environ["HOME"] = "/nowhere"
+
+
+# ---------------------------------------------------------------- blocks
+class Streams(Good):
+    """Right: carries what a frame needs from block to block."""
+
+    streaming = True
+
+    def stream(self, track: Track) -> Features:
+        return self.one(np.concatenate(list(track.blocks())), 0)
+
+
+class StreamsReadsAll(Streams):
+    def stream(self, track: Track) -> Features:
+        return self.one(track.y, 0)
+
+
+class StreamsWithoutState(Streams):
+    """Frames that reach into the next block are filled up with zeros."""
+
+    def stream(self, track: Track) -> Features:
+        features = self.one(np.concatenate(list(track.blocks())), 0)
+        if "clip" in features:
+            energy = np.concatenate([frames_of(block) for block in track.blocks()])
+            features["clip"] = np.array([energy.mean(), energy.max()], np.float32)
+        return features
+
+
+class StreamsMeanOfMeans(Streams):
+    """Blocks are weighted alike, whatever their lengths."""
+
+    def stream(self, track: Track) -> Features:
+        features = self.one(np.concatenate(list(track.blocks())), 0)
+        if "clip" in features:
+            means = [np.square(block).mean() for block in track.blocks()]
+            features["clip"] = np.array([np.mean(means), features["clip"][1]], np.float32)
+        return features
+
+
+class StreamsForgetsTheEnd(Streams):
+    def stream(self, track: Track) -> Features:
+        blocks = list(track.blocks())
+        return self.one(np.concatenate(blocks[:-1] or blocks), 0)
+
+
+class StreamsWithoutStream(Good):
+    streaming = True
 
 
 # ---------------------------------------------------------------- resources

@@ -2,6 +2,7 @@ from .containers.sniff import AUDIO_SUFFIXES as AUDIO_SUFFIXES
 from .containers.sniff import SUFFIXES as SUFFIXES
 from .decoding import Audio as Audio
 from .decoding import decode as decode
+from .decoding import decode_blocks as decode_blocks
 from .decoding import probe as probe
 from .files import content_hash as content_hash
 from .files import file_state as file_state
@@ -18,4 +19,5 @@ from .waveform import DOWNMIXES as DOWNMIXES
 from .waveform import QUALITIES as QUALITIES
 from .waveform import RESAMPLER as RESAMPLER
 from .waveform import resample as resample
+from .waveform import resampled_length as resampled_length
 from .waveform import to_mono as to_mono

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from featx.audio.limits import AudioInfo, Decoded, Limits, Note
 from featx.audio.readers import Reader, open_reader
 from featx.audio.waveform import (
     RateSink,
+    RateStream,
     check_downmix,
     check_quality,
     check_rate,
@@ -38,6 +39,8 @@ _FULL_SCALE = np.float32(32767 / 32768)
 #: no waveform has samples like this; their powers overflow float32
 _ABSURD = 2.0**31
 _DEFAULT = Limits()
+#: Rates in Hz, None for a file's own; or what returns them for the seconds that it declares.
+_Rates = Iterable[int | None] | Callable[[float | None], Iterable[int | None]]
 #: share of the energy that a mix must keep; unrelated channels keep half, equal ones all
 _CANCELLED = 0.1
 #: what headers promise beyond what decodes is no loss, up to the smaller of both
@@ -186,7 +189,7 @@ def _check_complete(reader: Reader, structure: Structure, n_frames: int) -> tupl
 def decode(
     path: str | os.PathLike[str],
     *,
-    rates: Iterable[int | None],
+    rates: _Rates,
     limits: Limits = _DEFAULT,
     quality: str = "HQ",
     downmix: str = "mean",
@@ -199,8 +202,9 @@ def decode(
 
     Parameters
     ----------
-    rates : iterable of int or None
-        Rates in Hz; None is the file's own. May be empty to check a file.
+    rates : iterable of int or None, or function
+        Rates in Hz; None is the file's own. May be empty to check a file. A function is given the
+        seconds that the file declares, None if it does not say, and returns them.
     limits : Limits
         Checked against the header and again while decoding.
     quality : {'QQ', 'LQ', 'MQ', 'HQ', 'VHQ'}
@@ -218,7 +222,7 @@ def decode(
         For a rate below 1, an unknown quality or an unknown down-mix.
     """
     check_quality(quality)
-    targets = [None if rate is None else check_rate("rates", rate) for rate in rates]
+    targets = rates if callable(rates) else _checked(rates)
     mixes = {"mid-side": ("mean", "side")}.get(check_downmix(downmix), (downmix,))
     for mix in mixes:
         decoded, side_is_louder = _decode(path, targets, limits, quality, mix, fingerprint)
@@ -227,9 +231,54 @@ def decode(
     return decoded
 
 
+def _checked(rates: Iterable[int | None]) -> list[int | None]:
+    return [None if rate is None else check_rate("rates", rate) for rate in rates]
+
+
+def decode_blocks(
+    path: str | os.PathLike[str],
+    *,
+    sr: int,
+    limits: Limits = _DEFAULT,
+    quality: str = "HQ",
+    downmix: str = "mean",
+) -> Iterator[FloatArray]:
+    """Yield the waveform that `decode` returns for one rate, bit for bit, in bounded memory.
+
+    For files that `decode` has accepted: whether all of the file is there is not checked.
+
+    Parameters
+    ----------
+    sr : int > 0
+        Rate in Hz.
+    downmix : {'mean', 'left', 'right', 'side'}
+        As `Decoded.downmix` reports it.
+
+    Yields
+    ------
+    float32 array, shape (n,), n > 0
+        Yours to keep.
+
+    Raises
+    ------
+    AudioError
+        As `decode`.
+    """
+    with _opened(path, limits) as (source, reader, _):
+        stream = RateStream(reader.sr, sr, quality=quality)
+        for block in _blocks(reader, limits, _Meter()):
+            mono = np.empty(len(block), dtype=np.float32)
+            mix_into(block, mono, downmix=downmix)
+            if len(converted := stream.convert(mono)):
+                yield converted
+        if len(rest := stream.finish()):
+            yield rest
+        source.check_unchanged()
+
+
 def _decode(
     path: str | os.PathLike[str],
-    targets: list[int | None],
+    targets: _Rates,
     limits: Limits,
     quality: str,
     downmix: str,
@@ -239,6 +288,9 @@ def _decode(
     with _opened(path, limits) as (source, reader, structure):
         if structure.verdict is not None:
             raise structure.verdict
+        if callable(targets):
+            declared = None if reader.frames is None else reader.frames / reader.sr
+            targets = _checked(targets(declared))
         sinks = {
             rate: RateSink(reader.sr, rate, frames=reader.frames, quality=quality)
             for rate in sorted({rate or reader.sr for rate in targets})
@@ -274,6 +326,7 @@ def _decode(
             notes=notes,
             container=reader.container,
             fingerprint="" if digest is None else digest.hexdigest(),
+            downmix=downmix,
         )
         return decoded, reader.channels == 2 and meter.side_is_louder
 

@@ -28,6 +28,9 @@ class Limits:
         Channels.
     min_sr, max_sr : int > 0
         Native sampling rates that are believed, in Hz.
+    held_seconds : float > 0
+        Declared duration from which on a waveform is not held for extractors that can read it in
+        blocks. The file is then decoded again for every reading.
     """
 
     max_bytes: int = 8 * 2**30
@@ -36,6 +39,7 @@ class Limits:
     max_channels: int = 32
     min_sr: int = 1000
     max_sr: int = 768_000
+    held_seconds: float = 1800.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -140,6 +144,8 @@ class Decoded:
         Recognised by content.
     fingerprint : str
         Hash of rate and mono samples in 16 bits, "" unless requested.
+    downmix : {'mean', 'left', 'right', 'side'}
+        How the channels were mixed; see `to_mono`.
     """
 
     waveforms: Mapping[int, FloatArray]
@@ -153,3 +159,4 @@ class Decoded:
     notes: tuple[Note, ...] = ()
     container: str = ""
     fingerprint: str = ""
+    downmix: str = "mean"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
@@ -194,25 +194,42 @@ class _Growing:
         return data
 
 
+def resampled_length(n_samples: int, *, sr_in: int, sr_out: int) -> int:
+    """Return how many samples ``n_samples`` become at another rate."""
+    return (2 * n_samples * sr_out + sr_in) // (2 * sr_in)
+
+
+class RateStream:
+    """Takes mono blocks at the native rate and returns blocks at ``sr_out``."""
+
+    def __init__(self, sr_in: int, sr_out: int, *, quality: str) -> None:
+        self._stream: Any = None
+        if sr_in != sr_out:
+            self._stream = soxr.ResampleStream(sr_in, sr_out, 1, dtype="float32", quality=quality)
+
+    def convert(self, block: FloatArray) -> FloatArray:
+        """Return what of the next ``block`` is ready; ``block`` itself if the rate stays."""
+        return block if self._stream is None else self._stream.resample_chunk(block, last=False)
+
+    def finish(self) -> FloatArray:
+        """Return the rest."""
+        rest = np.empty(0, dtype=np.float32)
+        return rest if self._stream is None else self._stream.resample_chunk(rest, last=True)
+
+
 class RateSink:
     """Takes mono blocks at the native rate and holds the waveform at ``sr_out``."""
 
     def __init__(self, sr_in: int, sr_out: int, *, frames: int | None, quality: str) -> None:
         expected = None if frames is None else -(-frames * sr_out // sr_in)
         self._buffer = _Growing(expected)
-        self._stream = None
-        if sr_in != sr_out:
-            self._stream = soxr.ResampleStream(sr_in, sr_out, 1, dtype="float32", quality=quality)
+        self._stream = RateStream(sr_in, sr_out, quality=quality)
 
     def write(self, block: FloatArray) -> None:
         """Append one block."""
-        if self._stream is not None:
-            block = self._stream.resample_chunk(block, last=False)
-        self._buffer.append(block)
+        self._buffer.append(self._stream.convert(block))
 
     def finish(self) -> FloatArray:
         """Return the whole waveform, read-only."""
-        if self._stream is not None:
-            rest = self._stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
-            self._buffer.append(rest)
+        self._buffer.append(self._stream.finish())
         return self._buffer.take()

@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from featx.audio import AUDIO_SUFFIXES, Limits, decode, resample, to_mono
+from featx.audio import AUDIO_SUFFIXES, Limits, resample, to_mono
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
 from featx.engine.planning.selecting import ExtractorChoice
 from featx.engine.running import UntrainedWarning
 from featx.engine.work.opening import OpenExtractor
+from featx.engine.work.tracks import Recording, read_recording
 from featx.errors import ParameterError
-from featx.frontend import Spectra
 from featx.frontend.level import levelled
 from featx.registry import load_registry
 from featx.types import Features
 
 if TYPE_CHECKING:
     from featx.engine.tasks import PreparedExtractor
-    from featx.types import AnyArray, FloatArray
+    from featx.types import AnyArray
 
 
 class LoadedExtractor:
@@ -95,7 +95,10 @@ class LoadedExtractor:
         for rate in self._open.rates():
             at_rate = resample(mono, sr_in=sr, sr_out=rate or sr, quality=self._quality)
             waveforms[rate or sr] = at_rate.view()
-        return self._extract(waveforms, native_sr=sr, duration=mono.size / sr)
+        waveforms = levelled(waveforms, dbfs=self._level)
+        for samples in waveforms.values():
+            samples.flags.writeable = False
+        return self._extract(Recording(waveforms, native_sr=sr, duration=mono.size / sr))
 
     def file(self, path: str | os.PathLike[str]) -> Features:
         """Extract features from a file, exactly as ``featx run`` does.
@@ -107,36 +110,25 @@ class LoadedExtractor:
         ParameterError, ExtractionError
             As for a call.
         """
-        decoded = decode(
+        _, recording = read_recording(
             Path(path),
-            rates=self._open.rates(),
+            [self._open],
             limits=self._limits,
             quality=self._quality,
             downmix=self._downmix,
+            level=self._level,
         )
-        return self._extract(
-            dict(decoded.waveforms), native_sr=decoded.native_sr, duration=decoded.duration
-        )
+        return self._extract(recording)
 
     def close(self) -> None:
         """Release what the extractor holds."""
         self._open.close()
 
-    def _extract(
-        self, waveforms: dict[int, FloatArray], *, native_sr: int, duration: float
-    ) -> Features:
-        reason = self._open.too_short(waveforms, duration=duration)
+    def _extract(self, recording: Recording) -> Features:
+        reason = self._open.too_short(recording)
         if reason:
             raise ParameterError(f"y must be long enough for {self.name}, got {reason}.")
-        waveforms = levelled(waveforms, dbfs=self._level)
-        for y in waveforms.values():
-            y.flags.writeable = False
-        outputs = self._open.extract(
-            waveforms,
-            native_sr=native_sr,
-            duration=duration,
-            spectra=Spectra(waveforms, native_sr),
-        )
+        outputs = self._open.extract(recording)
         specs = {spec.name: spec for spec in outputs.specs}
         return Features(outputs.values, specs=specs, sr=outputs.sr)
 

@@ -61,6 +61,8 @@ class Processor:
     front_end : FrontEnd
     sr, dim : int
         Rate in Hz; columns of the arrays.
+    block_frames : int
+        Frames in every block of `blocks` but the last.
 
     Raises
     ------
@@ -85,6 +87,7 @@ class Processor:
         self._bands = Bands(fe, sr, filter_bank)
         self._rows = Rows(self._bands)
         self.dim = self._rows.dim
+        self.block_frames = self._rows.block
 
     def __repr__(self) -> str:
         return f"Processor({self.front_end.name!r}, sr={self.sr})"

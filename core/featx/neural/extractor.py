@@ -16,6 +16,8 @@ from featx.types import AnyArray, Features, FloatArray
 if TYPE_CHECKING:
     import torch
 
+    from featx.interfaces import Blocks
+
 
 class NetworkExtractor(Extractor):
     """Base of extractors that run a network over the segments of a track.
@@ -74,13 +76,23 @@ class NetworkExtractor(Extractor):
 
         By default the only front end of `Resolved`, or the waveform if there is none.
         """
+        front_end = self._front_end()
+        return track.y if front_end is None else track.spectra(front_end)
+
+    def input_blocks(self, track: Track) -> Blocks:
+        """Return `inputs` of a long track in blocks, for networks that declare ``streaming``."""
+        front_end = self._front_end()
+        return track.blocks() if front_end is None else track.spectra_blocks(front_end)
+
+    def _front_end(self) -> Any:
+        """Return the only front end, or None."""
         front_ends = self.context.resolved.front_ends
         if len(front_ends) > 1:
             raise ParameterError(
                 f"inputs must be defined by {type(self).__name__}: there are {len(front_ends)} "
                 "front ends to choose from."
             )
-        return track.spectra(front_ends[0]) if front_ends else track.y
+        return front_ends[0] if front_ends else None
 
     def starts(self, n: int) -> Sequence[int]:
         """Return where the segments of ``n`` inputs (one segment at least) begin.
@@ -127,10 +139,16 @@ class NetworkExtractor(Extractor):
         """Return the wanted outputs of one track."""
         return Features(self.run(self.forward, self.inputs(track), self.segments, self.starts))
 
+    def stream(self, track: Track) -> Features:
+        """Return what `extract_track` returns, reading a long track in blocks."""
+        with inference(threads=self.context.threads):
+            blocks = self.input_blocks(track)
+            return Features(self.run(self.forward, blocks, self.segments, self.starts))
+
     def run(
         self,
         forward: Callable[[torch.Tensor], Mapping[str, torch.Tensor] | torch.Tensor],
-        x: FloatArray,
+        x: FloatArray | Blocks,
         segments: Segments,
         starts: Callable[[int], Sequence[int]] | None = None,
     ) -> dict[str, FloatArray]:

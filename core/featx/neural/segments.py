@@ -15,6 +15,8 @@ from featx.types import AnyArray, FloatArray
 if TYPE_CHECKING:
     import torch
 
+    from featx.interfaces import Blocks
+
 #: What `Statistics` can compute.
 STATISTICS = ("mean", "std", "min", "max")
 
@@ -54,7 +56,7 @@ def spans_of(n: int, segments: Segments) -> list[Span]:
 
 def run_segments(
     forward: Callable[[torch.Tensor], Mapping[str, torch.Tensor]],
-    x: FloatArray,
+    x: FloatArray | Blocks,
     collectors: Mapping[str, Frames | Statistics],
     *,
     segments: Segments,
@@ -75,19 +77,26 @@ def run_segments(
     forward : callable
         Takes a float32 tensor ``(batch, length, ...)`` on ``device``, returns tensors by name,
         ``(batch, D)`` or ``(batch, T, D)``.
-    x : float32 array, shape (n, ...)
-        Waveform or frames of one track; left untouched.
+    x : float32 array, shape (n, ...), or Blocks of one
+        Waveform or frames of one track; left untouched. Blocks are read once, front to back, and
+        held as long as a segment needs them; they give the same bits.
     starts : callable, optional
         Without ``ratio``: from a number of inputs, one segment at least, to the first input of each
-        segment, in place of all complete ones side by side.
+        segment, in place of all complete ones side by side; in ascending order.
     """
-    x, added = _filled(x, segments)
+    least = _least(len(x), segments)
+    added = max(0, least - len(x))
+    if added:
+        x = _filled(
+            np.concatenate(list(x)) if not isinstance(x, np.ndarray) else x, least, segments
+        )
     if starts is None or segments.ratio or added:
         spans = spans_of(len(x), segments)
     else:
         spans = [Span(start, start + segments.length) for start in starts(len(x))]
+    rows = x if isinstance(x, np.ndarray) else _Window(x)
     for batch in _batches(spans, batch_size, segments.length):
-        outputs = forward(_tensor(x, batch, batch_size, segments.length, device))
+        outputs = forward(_tensor(rows, batch, batch_size, segments.length, device))
         for name, collector in collectors.items():
             if name not in outputs:
                 raise PluginError(
@@ -99,21 +108,44 @@ def run_segments(
     return {name: collector.result() for name, collector in collectors.items()}
 
 
-def _filled(x: FloatArray, segments: Segments) -> tuple[FloatArray, int]:
-    """Return ``x`` or, if it is too short, a longer copy; and how many inputs were added."""
-    n = len(x)
-    least = segments.length
-    if segments.ratio:
-        least = max(segments.minimum, segments.ratio)
-        if n < least:  # what is added is a whole number of output frames
-            least += (n - least) % segments.ratio
-    if n >= least:
-        return x, 0
-    if n and segments.fill is None:
-        return x[np.arange(least) % n], least - n
+def _least(n: int, segments: Segments) -> int:
+    """Return how many inputs ``n`` are filled up to, if they are fewer."""
+    if not segments.ratio:
+        return segments.length
+    least = max(segments.minimum, segments.ratio)
+    # what is added is a whole number of output frames
+    return least + (n - least) % segments.ratio if n < least else least
+
+
+def _filled(x: FloatArray, least: int, segments: Segments) -> FloatArray:
+    """Return a longer copy of ``x``, which is too short."""
+    if len(x) and segments.fill is None:
+        return x[np.arange(least) % len(x)]
     out = np.full((least, *x.shape[1:]), segments.fill or 0.0, dtype=np.float32)
-    out[:n] = x
-    return out, least - n
+    out[: len(x)] = x
+    return out
+
+
+class _Window:
+    """Rows of blocks, by slices that go front to back; what lies before the last one is dropped."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = iter(blocks)
+        self._held: list[FloatArray] = []
+        self._start = self._stop = 0
+
+    def __getitem__(self, rows: slice) -> FloatArray:
+        if rows.start < self._start:
+            raise PluginError(
+                f"starts must be in ascending order, got {rows.start} after {self._start}."
+            )
+        while self._stop < rows.stop:
+            self._held.append(next(self._blocks))
+            self._stop += len(self._held[-1])
+        while self._held and self._start + len(self._held[0]) <= rows.start:
+            self._start += len(self._held.pop(0))
+        joined = np.concatenate(self._held)[: rows.stop - self._start]
+        return joined[rows.start - self._start :]
 
 
 def _batches(spans: Sequence[Span], batch_size: int, length: int) -> Iterator[Sequence[Span]]:
@@ -125,15 +157,16 @@ def _batches(spans: Sequence[Span], batch_size: int, length: int) -> Iterator[Se
 
 
 def _tensor(
-    x: FloatArray, spans: Sequence[Span], batch_size: int, length: int, device: str
+    x: FloatArray | _Window, spans: Sequence[Span], batch_size: int, length: int, device: str
 ) -> torch.Tensor:
     import torch
 
     own = spans[0].stop - spans[0].start
     rows = batch_size if own == length else 1
-    batch = np.zeros((rows, own, *x.shape[1:]), dtype=np.float32)
-    for row, span in zip(batch, spans, strict=False):
-        row[...] = x[span.start : span.stop]
+    parts = [x[span.start : span.stop] for span in spans]
+    batch = np.zeros((rows, *parts[0].shape), dtype=np.float32)
+    for row, part in zip(batch, parts, strict=False):
+        row[...] = part
     return torch.from_numpy(batch).to(device)
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from featx.guarded.limits import limit_data
 
 if TYPE_CHECKING:
-    from featx.audio import Decoded
     from featx.engine.tasks import FileProperties
     from featx.engine.work.messages import Broken, Open
+    from featx.engine.work.tracks import Recording
     from featx.guarded import Channel
     from featx.guarded.messages import Message
 
@@ -130,7 +130,7 @@ class _Worker:
             return
         began = time.perf_counter()
         try:
-            decoded, properties = self._decode(path, steps)
+            recording, properties = self._decode(path, steps)
         except AudioError as error:
             yield UndecodedFile(
                 key=key,
@@ -141,7 +141,7 @@ class _Worker:
         else:
             seconds = self._since(began, DECODE)
             yield DecodedFile(key=key, properties=properties, seconds=seconds)
-            yield from self._extract(key, decoded, steps)
+            yield from self._extract(key, recording, steps)
         yield End(key=key)
 
     def _examine(self, key: int, path: str) -> Message:
@@ -168,28 +168,19 @@ class _Worker:
             health = Health(path=path, code="decode-error", reason=reason)
         return ExaminedFile(key=key, health=health)
 
-    def _extract(self, key: int, decoded: Decoded, steps: tuple[int, ...]) -> Iterator[Message]:
+    def _extract(self, key: int, recording: Recording, steps: tuple[int, ...]) -> Iterator[Message]:
         from featx.engine.work.messages import Begin, Failed, Result, Skipped
         from featx.errors import ExtractionError
-        from featx.frontend import Spectra
-        from featx.frontend.level import levelled
 
-        waveforms = levelled(decoded.waveforms, dbfs=self.request.level)
-        spectra = Spectra(waveforms, decoded.native_sr)
         for step in steps:
             extractor = self.extractors[step]
-            if reason := extractor.too_short(waveforms, duration=decoded.duration):
+            if reason := extractor.too_short(recording):
                 yield Skipped(key=key, step=step, code="too-short", reason=reason)
                 continue
             yield Begin(key=key, step=step)
             began = time.perf_counter()
             try:
-                outputs = extractor.extract(
-                    waveforms,
-                    native_sr=decoded.native_sr,
-                    duration=decoded.duration,
-                    spectra=spectra,
-                )
+                outputs = extractor.extract(recording)
             except ExtractionError as error:
                 yield Failed(key=key, step=step, code=error.code, reason=error.reason)
             else:
@@ -211,21 +202,22 @@ class _Worker:
         self._warm.add(step)
         return None
 
-    def _decode(self, path: str, steps: tuple[int, ...]) -> tuple[Decoded, FileProperties]:
+    def _decode(self, path: str, steps: tuple[int, ...]) -> tuple[Recording, FileProperties]:
         """Decode once, at every rate that the extractors of ``steps`` need."""
-        from featx.audio import decode, file_notes, tags_and_error
+        from featx.audio import file_notes, tags_and_error
         from featx.engine.tasks import FileProperties
+        from featx.engine.work.tracks import read_recording
         from featx.errors import AudioError, is_exhaustion
 
-        rates = set().union(*(self.extractors[step].rates() for step in steps))
         before = _size_and_time(path)
         try:
-            decoded = decode(
+            decoded, recording = read_recording(
                 path,
-                rates=rates,
+                [self.extractors[step] for step in steps],
                 limits=self.request.limits,
                 quality=self.request.quality,
                 downmix=self.request.downmix,
+                level=self.request.level,
             )
             tags, problem = tags_and_error(path)
             notes = file_notes(path, decoded, tags_problem=problem)
@@ -252,7 +244,7 @@ class _Worker:
             tags=tags,
             notes={note.code: note.text for note in notes},
         )
-        return decoded, properties
+        return recording, properties
 
 
 def _size_and_time(path: str) -> tuple[int, int]:

@@ -59,8 +59,13 @@ class Cluster(Executor):
         #: Of the plugin of Dask that examines workers, and of the resource of those that fit.
         self.name = f"featx-{hashlib.sha256(needs).hexdigest()[:16]}"
         self.on_gpu = any(extractor.device.startswith("cuda") for extractor in extractors)
-        client.register_plugin(_examiner(needs, self.name), name=self.name)
-        found: Mapping[str, Any] = client.run(_reporter(self.name), on_error="return")
+        try:
+            client.register_plugin(_examiner(needs, self.name), name=self.name)
+            found: Mapping[str, Any] = client.run(_reporter(self.name), on_error="return")
+        except OSError as error:  # of Dask, and time-outs
+            raise ClusterError(
+                f"the scheduler of the cluster was lost: {error} {_RERUN}"
+            ) from error
         reports = {
             address: Fitness(*item) if isinstance(item, tuple) else Fitness(_error_text(item))
             for address, item in found.items()

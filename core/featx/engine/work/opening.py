@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,9 @@ import numpy as np
 from featx.annotations.tables import as_table, check_times
 from featx.engine.planning.resolving import resolve_checked
 from featx.engine.tasks import OUTPUT_BYTES, Outputs, PreparedExtractor
+from featx.engine.work.tracks import HostTrack, Recording
 from featx.errors import (
+    AudioError,
     ExtractionError,
     FeatxError,
     ParameterError,
@@ -20,73 +21,13 @@ from featx.errors import (
     is_exhaustion,
     listed,
 )
-from featx.frontend import frame_geometry, preset
+from featx.frontend import ConstantQ, preset
 from featx.interfaces import Context, Extractor, Resolved
 from featx.registry import import_object
-from featx.types import frame_times
 from featx.weights import file_sha256, load_weights
 
 if TYPE_CHECKING:
-    from featx.frontend import FrontEnd, Spectra
-    from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
-
-
-class HostTrack:
-    """What an extractor sees of one recording: `featx.interfaces.Track`."""
-
-    def __init__(
-        self, y: FloatArray, *, resolved: Resolved, sr: int, duration: float, spectra: Spectra
-    ) -> None:
-        self._y = y
-        self._sr = sr
-        self._duration = duration
-        self._spectra = spectra
-        self._declared = {self._identity(item): preset(item).name for item in resolved.front_ends}
-
-    @property
-    def y(self) -> FloatArray:
-        """Mono waveform at the resolved rate, read-only."""
-        return self._y
-
-    @property
-    def sr(self) -> int:
-        """Rate of ``y`` in Hz."""
-        return self._sr
-
-    @property
-    def duration(self) -> float:
-        """Length in seconds."""
-        return self._duration
-
-    def spectra(self, front_end: FrontEnd | str) -> FloatArray:
-        """Return the representation, computed once per track for all extractors, read-only.
-
-        Raises
-        ------
-        ParameterError
-            If the front end is unknown, or ``resolve`` does not declare it: results would not
-            become stale with it.
-        """
-        identity = self._identity(front_end)
-        if identity not in self._declared:
-            raise ParameterError(
-                "front_end must be one that resolve declares "
-                f"({listed(self._declared.values())}), got {preset(front_end).name!r}; add it to "
-                "Resolved(front_ends=...)."
-            )
-        return self._spectra(identity)
-
-    def times(self, front_end: FrontEnd | str) -> DoubleArray:
-        """Return the centres of the frames of `spectra` in seconds, shape ``(n_frames,)``."""
-        frames = self.spectra(front_end)
-        fe = self._identity(front_end)
-        hop, _, first, _ = frame_geometry(fe)
-        return frame_times(len(frames), hop=hop, first=first, sr=fe.sr or self._sr)
-
-    def _identity(self, front_end: FrontEnd | str) -> FrontEnd:
-        """Return the front end at its rate, without its name."""
-        fe = preset(front_end)
-        return dataclasses.replace(fe, name="", sr=fe.sr or self._sr)
+    from featx.types import AnyArray, FeatureSpec
 
 
 class OpenExtractor:
@@ -149,36 +90,39 @@ class OpenExtractor:
         front_ends = (preset(item).sr for item in self.prepared.resolved.front_ends)
         return {own, *(sr for sr in front_ends if sr is not None)}
 
-    def too_short(self, waveforms: Mapping[int, FloatArray], *, duration: float) -> str:
+    @property
+    def streaming(self) -> bool:
+        """Whether long recordings may come in blocks; a constant-Q transform needs all of them."""
+        banks = (preset(item).bank for item in self.prepared.resolved.front_ends)
+        return self.extractor.streaming and not any(isinstance(item, ConstantQ) for item in banks)
+
+    def too_short(self, recording: Recording) -> str:
         """Return why this is shorter than the extractor takes, or ``""``.
 
         Waveforms of a few samples may have none left at a lower rate.
         """
         shortest = self.prepared.spec.min_duration
+        duration = recording.duration
         if duration < shortest:
             return f"{duration:.3f} s, the extractor needs {shortest:g} s"
-        empty = [sr for sr in self.rates() if sr is not None and not len(waveforms[sr])]
+        empty = [sr for sr in self.rates() if sr is not None and not len(recording.blocks(sr))]
         return f"{duration:g} s, which is not one sample at {min(empty)} Hz" if empty else ""
 
-    def extract(
-        self,
-        waveforms: Mapping[int, FloatArray],
-        *,
-        native_sr: int,
-        duration: float,
-        spectra: Spectra,
-    ) -> Outputs:
-        """Run the extractor on one track and check what it returns.
+    def extract(self, recording: Recording) -> Outputs:
+        """Run the extractor on one track, in blocks if it is not held; check what it returns.
 
-        Raises `ExtractionError` with the codes ``extractor-error``, ``memory`` or ``bad-output``.
+        Raises `ExtractionError` with the codes ``extractor-error``, ``memory`` or ``bad-output``,
+        or a code of `AudioError` where the file cannot be decoded again.
         """
         try:
-            resolved = self.resolved(native_sr)
-            sr = resolved.sr or native_sr
-            track = HostTrack(
-                waveforms[sr], resolved=resolved, sr=sr, duration=duration, spectra=spectra
-            )
-            results = self.extractor.extract([track])
+            resolved = self.resolved(recording.native_sr)
+            track = HostTrack(recording, resolved=resolved)
+            if recording.holds(self.rates()):
+                results = self.extractor.extract([track])
+            else:
+                results = [self.extractor.stream(track)]
+        except AudioError as error:
+            raise ExtractionError(error.code, error.reason) from error
         except MemoryError as error:
             raise ExtractionError("memory", _described(error)) from error
         except (Exception, SystemExit) as error:
@@ -187,8 +131,8 @@ class OpenExtractor:
             code = "memory" if _out_of_memory(error) else "extractor-error"
             raise ExtractionError(code, _described(error)) from error
         specs = tuple(resolved.output(name) for name in self.prepared.features)
-        values = check_outputs(results, specs, duration)
-        return Outputs(values=values, specs=specs, sr=sr)
+        values = check_outputs(results, specs, recording.duration)
+        return Outputs(values=values, specs=specs, sr=track.sr)
 
 
 def check_outputs(

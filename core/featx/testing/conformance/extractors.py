@@ -57,8 +57,13 @@ _WARM_TRACKS = 8
 _TRACK_GROWTH = 16 << 20
 
 
+#: Seconds, and samples and frames in a block: a track that streams is cut into these.
+_CUTS = ((0.1, 1, 1), (5.0, 997, 7), (40.0, 65537, 101))
+
 #: An hour at 44.1 kHz is 0.6 GiB of float32; the rest is room for frames and intermediate arrays.
 _HOUR_MEMORY = 4 << 30
+#: In blocks, an hour needs room for the frames that are asked for.
+_HOUR_IN_BLOCKS = 512 << 20
 
 
 def run_battery(
@@ -117,6 +122,7 @@ class _Battery:
             "stereo": self.check_stereo,
             "frame-count": self.check_frame_count,
             "alignment": self.check_alignment,
+            "blocks": self.check_blocks,
             "hour-long": self.check_hour if long else _skip_hour,
         }
         return {name: functools.partial(check, extractor) for name, check in checks.items()}
@@ -305,6 +311,19 @@ class _Battery:
             self._timed[key] = self.one(extractor, y)
         return self._timed[key][name]
 
+    def check_blocks(self, extractor: OpenExtractor) -> None:
+        if not extractor.streaming:
+            raise CheckSkipped("the extractor does not declare streaming")
+        music = self.signals["music"]
+        fade = np.linspace(1.0, 0.1, round(_CUTS[-1][0] * self.sr), dtype=np.float32)
+        long = np.resize(music, len(fade)) * fade  # no two segments are equal
+        for seconds, samples, frames in _CUTS:
+            y = long[: math.ceil(max(seconds, self.spec.min_duration) * self.sr)]
+            whole = self.one(extractor, y)
+            blocks = self.session.one_in_blocks(extractor, y, samples=samples, frames=frames)
+            sizes = f"blocks of {samples} samples or {frames} frames"
+            self.agree(whole, blocks, f"stream must give in {sizes} what extract gives")
+
     def check_subset(self) -> None:
         if len(self.session.names) == 1:
             raise CheckSkipped("there is one output")
@@ -385,14 +404,18 @@ class _Battery:
         process = psutil.Process()
         before = process.memory_info().rss
         rng = np.random.default_rng(8)
-        y = rng.standard_normal(3600 * self.sr, dtype=np.float32)
-        y *= np.float32(0.1)
         with _peak_memory(process) as peak:
-            self.one(extractor, y)
+            if extractor.streaming:
+                self.session.noise_in_blocks(extractor, 3600)
+            else:
+                y = rng.standard_normal(3600 * self.sr, dtype=np.float32)
+                y *= np.float32(0.1)
+                self.one(extractor, y)
         grown = peak[0] - before
-        if grown > _HOUR_MEMORY:
+        allowed = _HOUR_IN_BLOCKS if extractor.streaming else _HOUR_MEMORY
+        if grown > allowed:
             raise CheckFailed(
-                f"an hour must stay below {_HOUR_MEMORY >> 20} MiB, got {grown >> 20} MiB. "
+                f"an hour must stay below {allowed >> 20} MiB, got {grown >> 20} MiB. "
                 "Work through the track in segments."
             )
 

@@ -14,15 +14,17 @@ import numpy as np
 from featx.audio import resample
 from featx.engine.planning.preparing import prepare_extractors
 from featx.engine.recomputing import array_difference
-from featx.engine.work.opening import HostTrack, OpenExtractor, check_outputs
+from featx.engine.work.opening import OpenExtractor, check_outputs
+from featx.engine.work.tracks import HostTrack, Recording, cut
 from featx.errors import ExtractionError
-from featx.frontend import Spectra
+from featx.interfaces import Blocks
 from featx.registry import Registered, Registry
 from featx.registry.specs import spec_from_json
 from featx.testing.conformance.target import Target
 from featx.types import Features
 
 if TYPE_CHECKING:
+    from featx.frontend import FrontEnd
     from featx.interfaces import ExtractorSpec, Resolved
     from featx.types import FloatArray
 
@@ -79,19 +81,32 @@ class Session:
 
     def too_short(self, opened: OpenExtractor, y: FloatArray) -> str:
         """Return why the host skips a waveform at `sr`, or ``""``."""
-        return opened.too_short(self._waveforms(opened, y), duration=len(y) / self.sr)
+        return opened.too_short(self._recording(opened, y))
 
     def one(self, opened: OpenExtractor, y: FloatArray) -> Features:
         """Extract from one waveform at `sr`, exactly as a run does."""
-        waveforms = self._waveforms(opened, y)
-        duration = len(y) / self.sr
-        outputs = opened.extract(
-            waveforms,
-            native_sr=self.sr,
-            duration=duration,
-            spectra=Spectra(waveforms, self.sr),
-        )
+        outputs = opened.extract(self._recording(opened, y))
         return Features(outputs.values)
+
+    def one_in_blocks(
+        self, opened: OpenExtractor, y: FloatArray, *, samples: int, frames: int
+    ) -> Features:
+        """Extract from one waveform at `sr` as from a long file, in blocks of these lengths."""
+        whole = self._recording(opened, y)
+        return Features(opened.extract(CutRecording(whole, samples=samples, frames=frames)).values)
+
+    def noise_in_blocks(self, opened: OpenExtractor, seconds: int) -> Features:
+        """Extract from noise that is made while it is read."""
+
+        def stream(sr: int) -> Blocks:
+            def second(t: int) -> FloatArray:
+                noise = np.random.default_rng([8, t]).standard_normal(sr, np.float32)
+                return noise * np.float32(0.1)
+
+            return Blocks(seconds * sr, lambda: map(second, range(seconds)))
+
+        recording = Recording({}, native_sr=self.sr, duration=seconds, stream=stream)
+        return Features(opened.extract(recording).values)
 
     def batch(self, opened: OpenExtractor, waveforms: Sequence[FloatArray]) -> list[Features]:
         """Extract from several waveforms at `sr` in one call."""
@@ -110,14 +125,11 @@ class Session:
 
     def track(self, opened: OpenExtractor, y: FloatArray) -> HostTrack:
         """Return the track that the extractor is given for ``y``."""
+        return HostTrack(self._recording(opened, y), resolved=self.resolved(opened))
+
+    def _recording(self, opened: OpenExtractor, y: FloatArray) -> Recording:
         waveforms = self._waveforms(opened, y)
-        return HostTrack(
-            waveforms[self.sr],
-            resolved=self.resolved(opened),
-            sr=self.sr,
-            duration=len(y) / self.sr,
-            spectra=Spectra(waveforms, self.sr),
-        )
+        return Recording(waveforms, native_sr=self.sr, duration=len(y) / self.sr)
 
     def _waveforms(self, opened: OpenExtractor, y: FloatArray) -> dict[int, FloatArray]:
         waveforms = {self.sr: frozen(y)}
@@ -125,6 +137,23 @@ class Session:
             if rate is not None:
                 waveforms[rate] = frozen(resample(y, sr_in=self.sr, sr_out=rate))
         return waveforms
+
+
+class CutRecording(Recording):
+    """A recording that holds nothing, and whose samples and frames come in any blocks."""
+
+    def __init__(self, whole: Recording, *, samples: int, frames: int) -> None:
+        super().__init__(
+            {},
+            native_sr=whole.native_sr,
+            duration=whole.duration,
+            stream=lambda sr: cut(whole.waveform(sr), samples),
+        )
+        self._whole, self._frames = whole, frames
+
+    def spectra_blocks(self, fe: FrontEnd, sr: int) -> Blocks:
+        """Return the frames of the whole, cut."""
+        return cut(self._whole.spectra(fe, sr), self._frames)
 
 
 def frozen(y: FloatArray) -> FloatArray:

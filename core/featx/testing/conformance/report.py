@@ -43,6 +43,7 @@ EXTRACTOR_CHECKS: Mapping[str, str] = {
     "stereo": "a stereo file gives what its down-mix gives",
     "frame-count": "the number of frames follows from length, hop and first",
     "alignment": "frames and events stand where the sound is",
+    "blocks": "a long track that is read in blocks gives the same numbers",
     "resources": "tracks, opening and closing leak no files, processes, threads or memory",
     "surroundings": "global state of the process does not change",
     "stdout": "nothing is printed to stdout",

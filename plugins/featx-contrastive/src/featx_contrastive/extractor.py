@@ -19,6 +19,7 @@ CONTEXT = -(-NETWORK.reach // RATIO) * RATIO + WINDOW // 2 * RATIO
 class Contrastive(NetworkExtractor):
     """Embedding, frames and predictions."""
 
+    streaming = True
     segments = Segments(length=1024, ratio=RATIO, context=CONTEXT, minimum=LENGTH)
 
     def network(self) -> Network:

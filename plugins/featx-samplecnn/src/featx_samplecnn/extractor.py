@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class SampleCNNExtractor(NetworkExtractor):
     """Embeddings, tag probabilities and three levels of activations per track."""
 
+    streaming = True
     accelerator_batch = 64
     training_only = ("dropout", "block_dropout")
 

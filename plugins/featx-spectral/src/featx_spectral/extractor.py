@@ -13,31 +13,9 @@ from featx import Context, Extractor, Features, Track
 from featx.frontend import n_frames, spectrum_blocks
 from featx_spectral import descriptors
 from featx_spectral.config import SPECTRAL_COLUMNS, SpectralParams, spectral_front_end
+from featx_spectral.summary import joined, summarise, summarise_blocks
 
 Array = npt.NDArray[Any]
-
-
-def summarise(frames: Array) -> Array:
-    """Return mean, std, min, median and max over time, one after the other; zeros without frames.
-
-    Parameters
-    ----------
-    frames : float32 array, shape (n_frames, dim)
-
-    Returns
-    -------
-    float32 array, shape (5 * dim,)
-    """
-    if len(frames) == 0:
-        return np.zeros(5 * frames.shape[1], dtype=np.float32)
-    statistics = (
-        frames.mean(axis=0, dtype=np.float64),
-        frames.std(axis=0, dtype=np.float64),
-        frames.min(axis=0),
-        np.median(frames, axis=0),
-        frames.max(axis=0),
-    )
-    return np.concatenate(statistics).astype(np.float32)
 
 
 class _FramesExtractor(Extractor):
@@ -60,8 +38,19 @@ class _FramesExtractor(Extractor):
 class FrontEndExtractor(_FramesExtractor):
     """Hands on the front end that the parameters resolve to."""
 
+    streaming = True
+
     def _frames(self, track: Track) -> Array:
         return track.spectra(self.context.resolved.front_ends[0])
+
+    def stream(self, track: Track) -> Features:
+        """Return what `extract` returns; frames are held if they are wanted."""
+        blocks = track.spectra_blocks(self.context.resolved.front_ends[0])
+        makers = {
+            "frames": lambda: joined(blocks, self.context.resolved.output("frames").dim),
+            "summary": lambda: summarise_blocks(blocks),
+        }
+        return Features({name: makers[name]() for name in self.context.features})
 
 
 class SpectralExtractor(_FramesExtractor):

@@ -1,10 +1,15 @@
-"""The kernel of the loudness meter."""
+"""The kernels of the loudness meter and of medians."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from featx.kernels import kernel
+
+#: The sign of a float32, and all of its bits.
+_SIGN, _ALL = np.uint64(1 << 31), np.uint64((1 << 32) - 1)
 
 
 @kernel
@@ -28,3 +33,21 @@ def weighted_energies(y: Any, sections: Any, step: int, energies: Any) -> None:
             t1 = second[2] * v - second[4] * w
             total += w * w
         energies[number] = total / step
+
+
+@kernel
+def count_kernel(bits: Any, shift: int, prefixes: Any, counts: Any) -> None:
+    """Count 16 bits from ``shift`` on of float32 values, in the order of their values.
+
+    ``bits`` (n, dim) are the values as uint32. ``counts`` (k, dim, 65536) grows for those whose
+    bits further up are ``prefixes`` (k, dim).
+    """
+    for t in range(bits.shape[0]):
+        for i in range(bits.shape[1]):
+            value = np.uint64(bits[t, i])
+            key = _ALL - value if value >= _SIGN else value + _SIGN
+            upper = key // np.uint64(1 << (shift + 16))
+            lower = (key // np.uint64(1 << shift)) % np.uint64(65536)
+            for k in range(prefixes.shape[0]):
+                if upper == prefixes[k, i]:
+                    counts[k, i, lower] += 1
