@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("featx.cli.show", "Show what a store contains for one track."),
     "tag": ("featx.cli.tag", "Add the labels of a manifest to the tracks of a store."),
     "prune": ("featx.cli.prune", "Delete results from a store."),
+    "compact": ("featx.cli.compact", "Make few large shards of many small ones."),
     "export": ("featx.cli.export", "Export features as npz, csv, parquet, JAMS or labels."),
     "merge": ("featx.cli.merge", "Write a store into one HDF5 file."),
     "search": ("featx.cli.search", "Find the tracks of a store nearest to a query."),

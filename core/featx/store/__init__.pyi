@@ -1,4 +1,6 @@
 from .catalogue import LedgerView as LedgerView
+from .compacting import CompactReport as CompactReport
+from .compacting import compact as compact
 from .datasets import FeatureDataset as FeatureDataset
 from .exporting import export as export
 from .filenames import refuse_existing as refuse_existing

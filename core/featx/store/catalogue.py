@@ -80,6 +80,18 @@ class CommittedShard(NamedTuple):
         return shard_path(self.recipe, self.sha256)
 
 
+class ShardContent(NamedTuple):
+    """A shard, its rows that some track needs, what all took, and its features with descriptions.
+
+    ``layout`` is the JSON of pairs of name and `featx.store.records.spec_key`.
+    """
+
+    shard: CommittedShard
+    rows: list[int]
+    cost: Cost
+    layout: str
+
+
 class LedgerView(CatalogueFile):
     """What the ledgers of a store say, as of the last `refresh`; memory does not grow with it.
 
@@ -223,6 +235,13 @@ class LedgerView(CatalogueFile):
         """Return every committed shard that was not revoked, or those of some recipes."""
         shards = [CommittedShard(*row) for row in self.query(schema.SHARDS)]
         return [item for item in shards if recipes is None or item.recipe in recipes]
+
+    def contents(self, recipe: str) -> list[ShardContent]:
+        """Return the shards of a recipe that some track needs, in the order of their commits."""
+        return [
+            ShardContent(CommittedShard(*row[:6]), json.loads(row[11]), Cost(*row[6:10]), row[10])
+            for row in self.query(schema.CONTENTS, recipe, recipe)
+        ]
 
     def makers(self, recipe: str) -> dict[str, int]:
         """Return tracks by the version of the distribution whose extractor gave their values.

@@ -87,6 +87,9 @@ def _tracks(database: sqlite3.Connection, rows: Any, stamp: int) -> None:
 def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -> None:
     recipe, sha256 = entry["recipe"], entry["sha256"]
     shard_path(recipe, sha256)
+    origins = entry.get("origins", [])
+    if origins:  # the values are old ones: nothing becomes newer
+        stamp = _stamp_of(database, recipe, origins)
     rid = _recipe(database, recipe, stamp)
     for plain in entry.get("specs", ()):
         spec = FeatureSpec.from_json(plain)
@@ -113,6 +116,10 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
             _licences(entry.get("licences", {})),
         ),
     ).fetchone()
+    if origins:
+        if len(origins) != len(units):
+            raise ValueError(f"origins must be one per track, got {len(origins)}")
+        _move(database, rid, sid, origins, entry["stamp"])
     status, held = (schema.LOST, None) if revoked > stamp else (0, sid)
     _known(database, [track_id for track_id, _ in units])
     for name, key in described.items():
@@ -120,6 +127,8 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
         database.execute(schema.PUT_DESCRIBED, (sid, fid, _text(key)))
         if not database.execute(schema.TOUCH_SPEC, (stamp, rid, fid, key)).rowcount:
             raise ValueError(f"{name} must be described, got no description {key!r}")
+        if origins:
+            continue
         database.executemany(
             schema.PUT_UNIT,
             [
@@ -127,6 +136,28 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
                 for row, (track_id, content) in enumerate(units)
             ],
         )
+
+
+def _stamp_of(database: sqlite3.Connection, recipe: str, origins: Any) -> int:
+    rid = _recipe(database, recipe, 0)
+    names = json.dumps(sorted({_text(sha256) for sha256, _ in origins}))
+    (stamp,) = database.execute(schema.STAMP_OF_SHARDS, (rid, names)).fetchone()
+    return int(stamp or 0)
+
+
+def _move(database: sqlite3.Connection, rid: int, sid: int, origins: Any, stamp: int) -> None:
+    """Let a shard take the place of others, row by row, and take these back."""
+    sids = {
+        sha256: database.execute(schema.REVOKE_SHARD, (sha256, rid, stamp)).fetchone()[0]
+        for sha256 in dict.fromkeys(sha256 for sha256, _ in origins)
+    }
+    database.execute(schema.CREATE_MOVED)
+    database.execute(schema.CLEAR_MOVED)
+    moves = [(sids[sha256], _whole(row), new) for new, (sha256, row) in enumerate(origins)]
+    database.executemany(schema.PUT_MOVED, moves)
+    database.execute(schema.MOVE_UNITS, (sid, rid))
+    database.executemany(schema.FORGET_VERIFIED, [(old,) for old in sids.values()])
+    database.execute(schema.LOSE_MOVED_UNITS, (rid,))
 
 
 def _revoke(database: sqlite3.Connection, shards: Any, stamp: int) -> None:

@@ -208,6 +208,9 @@ def _read_ledgers(folder: Path, report: VerifyReport) -> dict[str, dict[str, Any
                         "listing": listing_hash(entry["described"], entry["units"]),
                         "stamp": max(entry["stamp"], before),
                     }
+                    for sha256, _ in entry.get("origins", ()):
+                        relative = shard_path(entry["recipe"], sha256)
+                        revoked[relative] = max(entry["stamp"], revoked.get(relative, -1))
                 elif entry.get("kind") == "revoke":
                     for shard in entry["shards"]:
                         relative = shard_path(*shard)

@@ -103,9 +103,34 @@ FORGET_VERIFIED = "DELETE FROM verified WHERE sid = ?"
 LOSE_UNITS = f"""UPDATE units SET status = {LOST}, sid = NULL, row = NULL
     WHERE rid = ? AND sid = ? AND stamp < ?"""
 
+#: A shard that takes the place of others is as new as the newest of these.
+STAMP_OF_SHARDS = """SELECT max(stamp) FROM shards WHERE rid = ? AND sha256 IN
+    (SELECT value FROM json_each(?))"""
+#: Where rows of shards went: shard, row, and row in the shard that takes its place.
+CREATE_MOVED = """CREATE TEMP TABLE IF NOT EXISTS moved (sid INTEGER, old INTEGER, new INTEGER,
+    PRIMARY KEY (sid, old)) WITHOUT ROWID"""
+CLEAR_MOVED = "DELETE FROM moved"
+PUT_MOVED = "INSERT INTO moved VALUES (?, ?, ?)"
+MOVE_UNITS = """UPDATE units SET sid = ?,
+    row = (SELECT new FROM moved m WHERE m.sid = units.sid AND m.old = units.row)
+    WHERE rid = ? AND (sid, row) IN (SELECT sid, old FROM moved)"""
+LOSE_MOVED_UNITS = f"""UPDATE units SET status = {LOST}, sid = NULL, row = NULL
+    WHERE rid = ? AND sid IN (SELECT sid FROM moved)"""
+#: The shards of a recipe with the rows that are needed, their features, and what they took.
+_CONTENTS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing, s.audio, s.timed,
+    s.extracting, s.decoding,
+    (SELECT json_group_array(json_array(name, key)) FROM (SELECT f.name, d.key FROM described d
+        JOIN features f ON f.fid = d.fid WHERE d.sid = s.sid ORDER BY f.name)), n.rows
+    FROM shards s JOIN recipes r ON r.rid = s.rid
+    JOIN (SELECT sid, json_group_array(row) AS rows FROM
+        (SELECT DISTINCT sid, row FROM units WHERE rid = {rid} AND sid IS NOT NULL
+         ORDER BY sid, row) GROUP BY sid) n ON n.sid = s.sid
+    WHERE s.rid = {rid} AND s.stamp > s.revoked ORDER BY s.stamp, s.sid"""
+
 #: Places of a track and of a recipe by their names.
 _TID = "(SELECT tid FROM tracks WHERE track_id = ?)"
 _RID = "(SELECT rid FROM recipes WHERE id = ?)"
+CONTENTS = _CONTENTS.format(rid=_RID)
 FORGET_UNITS_OF_TRACK = f"DELETE FROM units WHERE tid = {_TID} AND stamp < ?"
 FORGET_TRACK = "DELETE FROM tracks WHERE track_id = ? AND stamp < ?"
 FORGET_UNITS_OF_RECIPE = "DELETE FROM units WHERE rid = ? AND stamp < ?"

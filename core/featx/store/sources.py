@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import threading
@@ -19,7 +20,7 @@ from featx.errors import StoreError
 from featx.store.admission import admit_shards
 from featx.store.catalogue import LatestOutcome, LedgerView, StoredCost
 from featx.store.labels import Vocabularies, join
-from featx.store.records import Recipe, TrackRecord, Unit
+from featx.store.records import Recipe, TrackRecord, Unit, decode_text
 from featx.types import FeatureSpec
 
 if TYPE_CHECKING:
@@ -242,6 +243,16 @@ class FolderSource(Source):
             except (KeyError, OSError, ValueError) as error:
                 raise StoreError(f"{file.filename} is damaged: {error}.") from error
         return blocks[feature]
+
+    def ids(self, sid: int) -> list[str]:
+        """Return the ids of the tracks of a shard, row by row."""
+        tracks = self._open(sid)[0]["tracks"]
+        offsets, data = _array(tracks["offsets"]).tolist(), _array(tracks["ids"]).tobytes()
+        return [decode_text(data[a:b]) for a, b in itertools.pairwise(offsets)]
+
+    def provenance(self, sid: int) -> str:
+        """Return the provenance of a shard as canonical JSON."""
+        return _array(self._open(sid)[0]["provenance"]).tobytes().decode()
 
     def _open(self, sid: int) -> tuple[Any, dict[str, Block]]:
         if self._pid != os.getpid():  # a child must not share libhdf5's files with its parent

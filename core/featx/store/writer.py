@@ -82,6 +82,7 @@ class StoreWriter:
         srs: Sequence[int],
         *,
         cost: Cost | None = None,
+        origins: Sequence[tuple[str, int]] = (),
     ) -> ShardInfo:
         """Store the features of ``tracks`` as one shard and commit it.
 
@@ -98,6 +99,9 @@ class StoreWriter:
             Rate of each track that the time axes count in, in Hz.
         cost : Cost, optional
             What the tracks took; plans estimate from it. It stands in the ledger, not in the shard.
+        origins : sequence of (SHA-256, row), optional
+            The committed shards that this one takes the place of, row by row. They are taken back
+            in the same transaction. Of ``tracks`` only ids and contents count then.
 
         Returns
         -------
@@ -132,8 +136,10 @@ class StoreWriter:
         }
         if cost is not None:
             entry["cost"] = [round(seconds, 6) for seconds in cost]
+        if origins:
+            entry["origins"] = [list(origin) for origin in origins]
         try:
-            self._commit(entry, tracks, [recipe], specs)
+            self._commit(entry, () if origins else tracks, [recipe], specs)
         except StoreError:
             if new:
                 path.unlink(missing_ok=True)
