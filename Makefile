@@ -95,6 +95,11 @@ kills: $(STAMP)
 	$(BIN)/python benchmarks/reliability/command_kills.py 5
 	$(BIN)/python benchmarks/reliability/training_kills.py
 
+# a Dask cluster in network namespaces whose workers, scheduler and client are killed; as root, on Linux
+.PHONY: cluster
+cluster: $(STAMP)
+	$(BIN)/python benchmarks/reliability/cluster.py
+
 # 100,000 tiny tracks: throughput, store, memory of the supervising process
 scale: $(STAMP)
 	$(BIN)/python benchmarks/scale.py
