@@ -40,6 +40,7 @@ class FaultyServer:
     paths: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
     stopped: bool = False
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
 
     def fault(self, method: str, path: str) -> tuple[str, int]:
         """Return what goes wrong with this request: its kind and a status, or ``""`` and 0."""
@@ -59,7 +60,6 @@ class FaultyServer:
     @contextlib.contextmanager
     def running(self) -> Iterator[FaultyServer]:
         """Serve on a free port of loopback until the block ends."""
-        self.rng = random.Random(0)
         server = _Server(("127.0.0.1", 0), _Handler)
         server.owner = self
         self.url = f"http://127.0.0.1:{server.server_port}"

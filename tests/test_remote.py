@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import shutil
 import tempfile
 import threading
@@ -26,7 +27,7 @@ from featx.store import LedgerView, prune
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
-CLIPS = 30
+CLIPS = 20
 #: moto asks who it is, and believes every answer.
 _SIGNED = "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request"
 
@@ -144,7 +145,11 @@ def test_local_and_remote_inputs_have_parents_of_their_own(music: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "item", ["https://me:secret@host/a.wav", "s3://b/list.csv", "nothing://b/a", "s3:/b/a"]
+    "item",
+    [
+        *("https://me:secret@host/a.wav", "s3://b/list.csv", "nothing://b/a", "s3:/b/a"),
+        *("https://host", "https://host/music/?page=2"),
+    ],
 )
 def test_inputs_that_cannot_be_read_are_refused(item: str, tmp_path: Path) -> None:
     with pytest.raises(ParameterError) as caught:
@@ -163,6 +168,7 @@ def test_run_over_s3_with_faults_equals_the_local_run(
 ) -> None:
     go(music, tmp_path / "local")
     put(moto, music)
+    s3.rng = random.Random(1)  # every kind is among the first
     s3.errors, s3.resets, s3.cuts = 0.1, 0.1, 0.1
     summary = go("s3://music/all", tmp_path / "s")
     assert (summary.ok, summary.failed, summary.unreachable.total()) == (CLIPS, 0, 0)
@@ -187,8 +193,8 @@ def test_run_over_s3_with_faults_equals_the_local_run(
 
 def test_parts_of_s3(moto: tuple[str, int], s3: FaultyServer, music: Path, tmp_path: Path) -> None:
     put(moto, music, "parts")
-    for number in (2, 1, 3):
-        run("s3://parts/all/", tmp_path / "s", extractors="cheap", jobs=2, part=(number, 3))
+    for number in (2, 1):
+        run("s3://parts/all/", tmp_path / "s", extractors="cheap", jobs=1, part=(number, 2))
     go(music, tmp_path / "local")
     assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "local").digest()
 

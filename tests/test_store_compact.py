@@ -45,7 +45,7 @@ CHORDS = FeatureSpec(
     columns=(Column(name="start", unit="s"), Column(name="label", labels="open")),
 )
 OLD, NEW = (Recipe(extractor="featx-toy:toy", version=str(n), params={}) for n in (1, 2))
-SHARDS = 12
+SHARDS = 6
 
 
 @pytest.fixture(autouse=True)
@@ -139,15 +139,15 @@ def test_compacted_store_has_the_same_values_in_fewer_shards(store: Path, tmp_pa
     report = compact(store)
     # two axes of the new recipe, and the old recipe
     assert (report.shards_before, report.shards) == (2 * SHARDS + 1, 3)
-    assert report.bytes < report.bytes_before / 3
+    assert report.bytes < report.bytes_before / 2
     assert len(list((store / "shards").rglob("*.h5"))) == 3
     for rebuild in (False, True):
         assert open_store(store).digest() == digest
         assert contents(store) == values
         assert facts(store) == known
-        assert verify(store, rebuild=rebuild).intact
-    checked = verify(store)
-    assert (checked.shards, checked.lost, checked.leftovers) == (3, 0, [])
+        checked = verify(store, rebuild=rebuild)
+        assert checked.intact
+        assert (checked.shards, checked.lost, checked.leftovers) == (3, 0, [])
     merge(store, tmp_path / "merged.h5")
     assert open_store(tmp_path / "merged.h5").digest() == digest
 
@@ -185,9 +185,9 @@ def test_shards_of_other_versions_stay_apart(store: Path) -> None:
 def test_large_shards_are_left_alone(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("featx.store.compacting.TARGET_TRACKS", 8)
     digest = open_store(store).digest()
-    assert compact(store).shards == 7
+    assert compact(store).shards == 4
     monkeypatch.setattr("featx.store.compacting.TARGET_BYTES", 1000)
-    assert compact(store).shards == 7
+    assert compact(store).shards == 4
     assert open_store(store).digest() == digest
 
 
@@ -219,8 +219,9 @@ def test_command_reports_shards(store: Path) -> None:
     assert result.output.startswith(f"{2 * SHARDS + 1} shards before, 3 now")
 
 
-@pytest.mark.parametrize("moment", ["rename", "append", "unlink"])
-@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize(
+    ("moment", "call"), [("rename", 1), ("append", 1), ("append", 2), ("unlink", 1), ("unlink", 5)]
+)
 def test_killed_compaction_loses_nothing(store: Path, moment: str, call: int) -> None:
     """Killed before or after a shard gets its name, its line is written, or a file is deleted."""
     digest, values = open_store(store).digest(), contents(store)
@@ -247,19 +248,17 @@ compact({str(store)!r})
 """
     process = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
     assert process.returncode == -signal.SIGKILL
-    for _ in range(2):
-        assert (open_store(store).digest(), contents(store)) == (digest, values)
-        verify(store, clean=True)
+    assert (open_store(store).digest(), contents(store)) == (digest, values)
     assert compact(store).shards == 3
     assert (open_store(store).digest(), contents(store)) == (digest, values)
-    report = verify(store)
+    report = verify(store, clean=True)
     assert report.intact
     assert (report.lost, report.leftovers) == (0, [])
 
 
 def test_compaction_killed_at_random_moments_loses_nothing(store: Path) -> None:
     digest = open_store(store).digest()
-    for delay in np.random.default_rng(3).uniform(0.3, 1.5, 4):
+    for delay in np.random.default_rng(3).uniform(0.3, 1.5, 2):
         process = subprocess.Popen([sys.executable, "-m", "featx.cli", "compact", str(store)])
         time.sleep(delay)
         process.kill()

@@ -7,10 +7,11 @@ are retried; what persists is an `UnreachableError`, and never says anything abo
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import hashlib
-import http
+import http.client
 import itertools
 import json
 import os
@@ -39,7 +40,7 @@ _BATCH = 500
 #: Size and version of a file that does not exist, or of which nothing is known.
 UNKNOWN = (-1, -1)
 #: Where the packages below fsspec keep the time of the last change, and the tag of the content.
-_TIMES = ("LastModified", "Last-Modified", "last_modified", "updated", "mtime")
+_TIMES = ("Last-Modified", "LastModified", "last_modified", "mtime")
 _TAGS = ("ETag", "etag")
 #: Answers to a request that say nothing about the file, besides those from 500 on.
 _NOT_NOW = frozenset({401, 407, 408, 409, 425, 429})
@@ -70,12 +71,15 @@ def is_listed(url: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """Raise `ParameterError` for a URL that holds a password."""
+    """Raise `ParameterError` for a URL that holds a password, or names no file on the web."""
     if re.match(r"[^/]+//[^/]*@", url):
         raise ParameterError(
             f"a URL must not hold a name or password, got {url.partition('://')[0]}://...@...: the "
             "store would keep it. Set it in the environment or the configuration of fsspec."
         )
+    path = without_query(url)
+    if not is_listed(url) and (path.endswith("/") or path.count("/") < 3):
+        raise ParameterError(f"a URL must name a file, got {url}: web servers have no listings.")
 
 
 def without_query(url: str) -> str:
@@ -202,7 +206,8 @@ def _located(url: str) -> tuple[Any, str]:
         import fsspec
 
         own = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(url)
-        files = _file_system(scheme, json.dumps(own), repr(fsspec.config.conf.get(scheme)))
+        settings = repr(fsspec.config.conf.get(scheme))
+        files = _file_system(scheme, json.dumps(own), settings, os.getpid())
     except ImportError as error:
         raise ParameterError(
             f"{scheme}:// cannot be read here: {error}. "
@@ -214,11 +219,10 @@ def _located(url: str) -> tuple[Any, str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _file_system(scheme: str, own: str, configured: str) -> Any:
-    """Return one file system for all threads; ``configured`` makes another of changed settings."""
+def _file_system(scheme: str, own: str, *_: object) -> Any:
+    """Return one file system for all threads; another one for other settings, or after a fork."""
     import fsspec
 
-    del configured
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     if scheme in _WEB:
         import aiohttp
@@ -265,14 +269,13 @@ def _failure(error: Exception) -> FeatxError:
         return error
     chain = list(_chain(error))
     status, code = next(filter(any, map(_answer, chain)), (0, ""))
+    reason = f"the server answered {status} {http.client.responses.get(status, '')}".rstrip()
     if _CREDENTIALS.match(code):
         return UnreachableError(f"the credentials are refused ({code})")
     if status >= 500 or status in _NOT_NOW:
-        return UnreachableError(f"the server answered {_phrase(status)}")
+        return UnreachableError(reason)
     if status >= 400:
-        return AudioError(
-            _CODES.get(status, "unreadable"), f"the server answered {_phrase(status)}"
-        )
+        return AudioError(_CODES.get(status, "unreadable"), reason)
     if len(chain) == 1 and isinstance(error, FileNotFoundError):
         return AudioError("missing", "the server has no such file")
     if len(chain) == 1 and isinstance(error, PermissionError):
@@ -284,11 +287,6 @@ def _failure(error: Exception) -> FeatxError:
 
 def _not_written(error: Exception) -> UnreachableError:
     return UnreachableError(f"it could not be written to the folder that TMPDIR names: {error}")
-
-
-def _phrase(status: int) -> str:
-    known = status in {item.value for item in http.HTTPStatus}
-    return f"{status} {http.HTTPStatus(status).phrase}" if known else str(status)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -332,16 +330,6 @@ def _state(info: Mapping[str, Any]) -> tuple[int, int]:
         return size, int.from_bytes(digest, "little")
     changed = next(filter(None, map(info.get, _TIMES)), 0)
     if isinstance(changed, str):
-        changed = _time(changed)
-    seconds = changed.timestamp() if isinstance(changed, datetime) else changed
-    return size, int(seconds) * 10**9
-
-
-def _time(text: str) -> datetime | int:
-    """Return the time that a header or a JSON value holds; 0 for what is none."""
-    for read in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return 0
+        with contextlib.suppress(ValueError):
+            changed = parsedate_to_datetime(changed)
+    return size, int(changed.timestamp()) * 10**9 if isinstance(changed, datetime) else 0

@@ -258,6 +258,8 @@ class Inputs(Iterable[InputTrack]):
                 raise ParameterError("stdin must hold one name per line, got a NUL byte: add -0.")
             if name:
                 text = os.fsdecode(name)
+                if remote.is_url(text):
+                    remote.check_url(text)
                 path = text if remote.is_url(text) else _absolute(text)
                 self._lines.write(os.fsencode(path) + b"\0")
 
