@@ -132,16 +132,16 @@ def read_recording(
         total = resampled_length(decoded.n_frames, sr_in=decoded.native_sr, sr_out=sr)
 
         def read() -> Iterator[FloatArray]:
-            seen = 0
+            seen, changed = 0, AudioError("changed", "the file changed while it was read again")
             for block in decode_blocks(
                 path, sr=sr, limits=limits, quality=quality, downmix=decoded.downmix
             ):
                 seen += len(block)
                 if seen > total or file_state(os.fspath(path)) != state:
-                    break
+                    raise changed
                 yield block
             if seen != total:
-                raise AudioError("changed", "the file changed while it was read again")
+                raise changed
 
         @functools.cache
         def gain() -> np.float32:
