@@ -25,9 +25,10 @@ from featx.engine.work.child import _Worker
 from featx.engine.work.messages import Failed, Open, Result
 from featx.engine.work.opening import OpenExtractor
 from featx.engine.work.tracks import Recording
-from featx.registry import load_registry
+from featx.registry import import_object, load_registry
 from featx.testing import synthesise
 
+ROOT = Path(__file__).parent.parent
 SR, SECONDS = 44100, 34.0
 BLOCKS = Limits(held_seconds=1.0)
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -200,9 +201,19 @@ def test_constant_q_is_not_streamed() -> None:
     assert not extractor.streaming
 
 
-# ---------------------------------------------------------------------------------- the guide
+# ---------------------------------------------------------------------------------- the pages
+def test_page_lists_the_extractors_that_stream() -> None:
+    pytest.importorskip("torch")
+    ours = {folder.name for folder in (ROOT / "plugins").iterdir()}
+    items = [item for item in load_registry().extractors.values() if item.distribution in ours]
+    names = {item.spec.name for item in items if import_object(item.spec.factory).streaming}
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    sentence = page.partition("that declare `streaming`:")[2].partition(". ")[0]
+    assert set(re.findall("`([a-z-]+)`", sentence)) == names
+
+
 def test_example_of_the_guide_streams(long: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parent.parent / "docs" / "plugin-authoring.md").read_text()
+    page = (ROOT / "docs" / "plugin-authoring.md").read_text(encoding="utf-8")
     (code,) = [block for block in FENCE.findall(page) if "class Peak" in block]
     (tmp_path / "peak.py").write_text(code)
     location = importlib.util.spec_from_file_location("peak", tmp_path / "peak.py")

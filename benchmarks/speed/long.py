@@ -2,8 +2,8 @@
 
     python benchmarks/speed/long.py MUSIC [--hours 10] [--extractors mfcc ...] [--ways blocks held]
 
-The files below MUSIC are joined, again and again with other gains, channels and starts, into one
-stereo FLAC file at 44.1 kHz in the temporary folder, which is removed at the end; MUSIC may also be
+Half an hour of the files below MUSIC is repeated with other gains and starts in one mono WAV file
+at 44.1 kHz in the temporary folder, which is removed at the end; MUSIC may also be
 one long file. Every line is a run of its own into a new store, with one worker: the largest
 resident memory of its child, seconds of CPU of its children, and that as a multiple of real time.
 With both ways, values are compared.
@@ -19,7 +19,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import argparse
 import resource
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,25 +31,19 @@ SR = 44100
 EXTRACTORS = ("mfcc", "melspectrogram", "contrastive", "samplecnn")
 
 
-def sound(music: Path, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield stereo pieces (n, 2) without end, no two alike."""
-    paths = sorted(path for path in music.rglob("*") if path.suffix in AUDIO_SUFFIXES)
-    while True:
-        for path in rng.permutation(paths):
-            y = np.atleast_2d(featx.Audio.load(path, sr=SR, mono=False).y)
-            y = y[rng.permutation(len(y))][[0, -1], int(rng.integers(y.shape[1] // 4)) :]
-            yield (rng.uniform(0.2, 0.9) * y.T).clip(-1, 1).astype(np.float32)
-
-
 def write(path: Path, music: Path, hours: float) -> None:
     """Write the long file."""
-    left = round(hours * 3600 * SR)
-    with soundfile.SoundFile(path, "w", SR, 2, format="FLAC", subtype="PCM_16") as file:
-        for piece in sound(music, np.random.default_rng(1)):
-            file.write(piece[:left])
-            left -= len(piece)
-            if left <= 0:
-                return
+    paths = sorted(item for item in music.rglob("*") if item.suffix in AUDIO_SUFFIXES)
+    parts: list[np.ndarray] = []
+    while paths and sum(map(len, parts)) < 1800 * SR:
+        parts.append(featx.Audio.load(paths.pop(0), sr=SR).y)
+    rng, left = np.random.default_rng(1), round(hours * 3600 * SR)
+    with soundfile.SoundFile(path, "w", SR, 1, format="RF64", subtype="PCM_16") as file:
+        while left > 0:
+            for part in (parts[k] for k in rng.permutation(len(parts))):
+                piece = part[int(rng.integers(len(part) // 4)) :][: max(left, 0)]
+                file.write((rng.uniform(0.2, 0.9) * piece).clip(-1, 1))
+                left -= len(piece)
 
 
 def measure(path: Path, store: Path, extractor: str, held_seconds: float) -> tuple[float, float]:
@@ -88,7 +81,7 @@ def main() -> None:
         folder = Path(name)
         path = given.music
         if path.is_dir():
-            path = folder / "long.flac"
+            path = folder / "long.wav"
             write(path, given.music, given.hours)
         seconds = soundfile.info(path).duration
         print(f"{seconds / 3600:g} h, {path.stat().st_size / 1e6:.0f} MB", flush=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class ArtistExtractor(NetworkExtractor):
     """One embedding per track."""
 
+    streaming = True
     architecture: ArtistConfig = SIAMESE
     segments = Segments(length=SIAMESE.n_frames)
     #: A 30 s preview has ten segments.

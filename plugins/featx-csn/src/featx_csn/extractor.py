@@ -15,6 +15,7 @@ from featx_csn.model import CSN
 class CSNExtractor(NetworkExtractor):
     """An embedding by notions, for the track and for every 3 s of it, and tags."""
 
+    streaming = True
     segments = Segments(length=N_FRAMES)
     cpu_batch = 10
     accelerator_batch = 64

@@ -15,6 +15,7 @@ from featx_music_tagger.model import MusicTagger
 class MusicTaggerExtractor(NetworkExtractor):
     """Tags and an embedding per track."""
 
+    streaming = True
     segments = Segments(length=N_FRAMES, fill=FLOOR_DB / 2)
 
     def network(self) -> MusicTagger:
