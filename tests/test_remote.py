@@ -9,6 +9,8 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +331,14 @@ def test_damaged_file_fails_as_a_local_one_does(music: Path, tmp_path: Path) -> 
     local = go([music / "bad.wav", music / "b/0001.wav"], tmp_path / "local")
     assert [item.code for item in summary.failures] == [item.code for item in local.failures]
     assert summary.failures[0].path == f"{server.url}/bad.wav"
+
+
+def test_workers_elsewhere_fetch_for_themselves(music: Path, tmp_path: Path) -> None:
+    with served(music).running() as server:
+        urls = [f"{server.url}/{number:04d}.wav" for number in range(4)]
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+            summary = run(urls, tmp_path / "s", extractors="cheap", jobs=1, executor=executor)
+    assert (summary.ok, server.requests["GET"]) == (4, 4)
 
 
 def test_run_file_keeps_urls(music: Path, tmp_path: Path) -> None:
