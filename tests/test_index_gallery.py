@@ -404,6 +404,13 @@ def test_names_of_extractors_are_features_and_near_names_are_offered(store: Path
     assert "got 'ohter'. Did you mean 'other'?" in result.output
 
 
+def test_names_may_be_given_whole_beside_the_extractor_and_tags_find_theirs(store: Path) -> None:
+    write(store, "featx-x:other", {"embedding": np.eye(8, dtype=np.float32)})
+    whole = ["a.ogg", "-p", "net", "--features", "net.embedding", "--json"]
+    assert json.loads(run(store, *whole))["features"][0]["feature"] == "embedding"
+    assert json.loads(run(store, "--tag", "piano", "--json"))["features"][0]["feature"] == "tags"
+
+
 def test_tracks_that_only_an_older_recipe_has_are_told(store: Path, tmp_path: Path) -> None:
     spec = FeatureSpec(name="embedding", kind="clip", dim=2)
     older = open_store(store)["net"].recipe
@@ -416,12 +423,15 @@ def test_tracks_that_only_an_older_recipe_has_are_told(store: Path, tmp_path: Pa
             [22050],
         )
     names = "net.embedding means the most recent recipe (level=-20.0; tracks: 1)."
-    others = f"Tracks that only have net@{older.id}.embedding (level=None): 7."
+    others = f"Further tracks have net@{older.id}.embedding (level=None): 7."
     newer, table = ["--features", "net.embedding"], str(tmp_path / "table.csv")
     for arguments in (["search", str(store), "a.ogg"], ["export", str(store), table]):
         result = CliRunner().invoke(main, [*arguments, *newer])
         assert names in result.output
         assert others in result.output
+    shown = CliRunner().invoke(main, ["show", str(store), "b.ogg", "--features", "net"]).output
+    assert f"net@{older.id}" in shown
+    assert "level=None" in shown
     features = f"net@{older.id}.embedding"
     result = CliRunner().invoke(main, ["search", str(store), "a.ogg", "--features", features])
     assert result.exit_code == 0

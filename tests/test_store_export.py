@@ -606,6 +606,8 @@ def test_export_takes_the_current_recipe_unless_asked_for_all(folder: Path, tmp_
 
 def test_show_counts_events_and_labels(folder: Path, tmp_path: Path) -> None:
     assert "toy.notes: 1 event" in run(show_command, folder, "two.wav").stdout
+    rows = run(show_command, folder, "two.wav", "--features", "toy.notes", "--values").stdout
+    assert rows.splitlines()[-2].split()[0] == "onset"
     spec = FeatureSpec(
         name="chords",
         kind="events",

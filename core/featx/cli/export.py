@@ -76,9 +76,8 @@ def command(
     or of one track to a file OUT with their suffix (.jams, .lab, .txt, .mid). projector writes the
     vectors and metadata that TensorBoard's projector loads into the folder OUT.
     """
-    from featx.store import export, open_store
+    from featx.store import export, further_tracks, open_store
     from featx.store.selecting import split_name
-    from featx.store.summary import further_tracks
 
     target = one_output(out, output)
     if format_name is None:

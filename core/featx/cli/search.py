@@ -187,9 +187,8 @@ def command(
     featx search features/ song.mp3 --from harmony=other.mp3 -o list.m3u8
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery, expect_segments, with_segments
-    from featx.store import open_store, refuse_existing
+    from featx.store import further_tracks, open_store, refuse_existing
     from featx.store.selecting import clip_feature
-    from featx.store.summary import further_tracks
 
     if weights and only:
         raise click.UsageError("Give --weight or --only, not both.")
@@ -200,7 +199,8 @@ def command(
     names = split_names("--features", features)
     with open_store(store, gone=gone) as opened:
         if tag is not None and not names:
-            names = [clip_feature(opened, extractor, column=tag).spec.name]
+            tagged = clip_feature(opened, extractor, column=tag)
+            extractor, names = f"{tagged.recipe.extractor}@{tagged.recipe.id}", [tagged.spec.name]
         gallery = Gallery(
             opened,
             extractor,

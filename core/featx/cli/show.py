@@ -22,9 +22,12 @@ from featx.errors import some
 @click.argument("store", type=click.Path(exists=True, path_type=Path))
 @click.argument("track")
 @click.option(
-    "--values", "with_values", is_flag=True, help="Add the values of the clip features by column."
+    "--values",
+    "with_values",
+    is_flag=True,
+    help="Add the values of clip features by column, and events.",
 )
-@click.option("--sort", "sorted_values", is_flag=True, help="With --values: largest first.")
+@click.option("--sort", "sorted_values", is_flag=True, help="As --values, the largest first.")
 @click.option(
     "--features",
     multiple=True,
@@ -51,7 +54,10 @@ def command(
 
     with open_store(store, gone=True) as opened:
         description = describe_track(
-            opened, track, values=with_values, features=split_names("--features", features)
+            opened,
+            track,
+            values=with_values or sorted_values,
+            features=split_names("--features", features),
         )
     if sorted_values:
         for item in description["features"]:
@@ -69,9 +75,11 @@ def command(
         click.echo(f"{'note':10} {printable(f'{code}: {text}')}")
     if description["features"]:
         click.echo()
+        differing = any(item["differs"] for item in description["features"])
         rows = [
             (
                 item["extractor"],
+                *([", ".join(item["differs"])] if differing else []),
                 item["feature"],
                 " x ".join(str(size) for size in item["shape"]),
                 item["dtype"],
@@ -79,7 +87,8 @@ def command(
             )
             for item in description["features"]
         ]
-        columns = ("extractor", "feature", "shape", "dtype", *STATISTICS)
+        differs = ["differs by"] if differing else []
+        columns = ("extractor", *differs, "feature", "shape", "dtype", *STATISTICS)
         echo_table(columns, rows)
     for item in description["features"]:
         if item["kind"] == "events":
@@ -93,9 +102,16 @@ def command(
             click.echo()
             pairs = [(name, f"{value:.6g}") for name, value in item["values"]]
             echo_table((f"{item['extractor']}.{item['feature']}", "value"), pairs)
+        if item.get("rows"):
+            click.echo()
+            echo_table(item["columns"], [[_cell(value) for value in row] for row in item["rows"]])
     if description["outcomes"]:
         click.echo()
         echo_table(
             ("extractor", "feature", "status", "code", "reason"),
             [tuple(item.values()) for item in description["outcomes"]],
         )
+
+
+def _cell(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))

@@ -75,6 +75,8 @@ def clip_feature(
     """
     if extractor is None and feature is not None and ("." in feature or feature in store):
         extractor, feature = split_name(store, feature)
+    elif extractor is not None and feature is not None and feature.startswith(f"{extractor}."):
+        feature = feature[len(extractor) + 1 :]
     if extractor is None:
         if not len(store):
             raise ParameterError(
@@ -82,7 +84,7 @@ def clip_feature(
             )
         names = list(store)
         if len(names) > 1:  # those that only have frames or events are no answer
-            names = [name for name in names if _has_clips(store, name)] or names
+            names = [name for name in names if _has_clips(store, name, column)] or names
         if len(names) != 1:
             got = repr(feature) if feature else "none"
             raise ParameterError(
@@ -123,5 +125,8 @@ def clip_feature(
     )
 
 
-def _has_clips(store: Store, name: str) -> bool:
-    return any(view.spec.kind == "clip" for view in store[name].values())
+def _has_clips(store: Store, name: str, column: str | None = None) -> bool:
+    return any(
+        view.spec.kind == "clip" and (column is None or column in view.spec.column_names)
+        for view in store[name].values()
+    )

@@ -129,7 +129,7 @@ def further_tracks(store: Store, views: Iterable[FeatureView]) -> list[str]:
                 )
                 sentences.append(
                     f"{name}.{feature} means the most recent recipe ({mine}; tracks: {len(view)}). "
-                    f"Tracks that only have {label}.{feature} ({its}): {len(more)}."
+                    f"Further tracks have {label}.{feature} ({its}): {len(more)}."
                 )
     return sentences
 
@@ -139,8 +139,9 @@ def describe_track(
 ) -> dict[str, Any]:
     """Return plain values: the track, its features with statistics, and what failed.
 
-    With ``values`` clip features also have their numbers, as pairs of column and value. Names of
-    ``features`` (``extractor`` or ``extractor.feature``) restrict the result to these.
+    With ``values`` clip features also have their numbers, as pairs of column and value, and events
+    their rows. Names of ``features`` (``extractor`` or ``extractor.feature``) restrict the result
+    to these; a name without recipe means all recipes of the extractor.
 
     Raises
     ------
@@ -151,8 +152,11 @@ def describe_track(
     chosen: dict[str, set[str]] = {}
     for text in features:
         extractor, feature = split_name(store, text)
-        view = store[extractor]
-        chosen.setdefault(view.name, set()).update([view[feature].spec.name] if feature else view)
+        named = store[extractor]
+        names = [named[feature].spec.name] if feature else [*named]
+        for label in store:
+            if label == named.name or ("@" not in extractor and _same(store, label, named.name)):
+                chosen.setdefault(label, set()).update(names)
     described, outcomes = [], []
     for name in store:
         view = store[name]
@@ -160,8 +164,10 @@ def describe_track(
             continue
         for unit in store.source.units(track_id, view.recipe.id):
             if unit.status == "ok":
+                others = [store[label].recipe for label in store if _same(store, label, name)]
+                differs = recipe_differences(view.recipe, others)
                 described += [
-                    _feature(name, view[item], track_id, values)
+                    {**_feature(name, view[item], track_id, values), "differs": differs}
                     for item in unit.features
                     if not chosen or item in chosen[name]
                 ]
@@ -184,11 +190,19 @@ def describe_track(
     }
 
 
+def _same(store: Store, label: str, other: str) -> bool:
+    """Return whether two recipes are of one extractor."""
+    return store[label].recipe.extractor == store[other].recipe.extractor
+
+
 def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:
     values = table = view[track_id]
     listed: dict[str, Any] = {}
     if pairs and view.spec.kind == "clip":
         listed["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
+    elif pairs and view.spec.kind == "events":
+        listed["columns"] = list(column_names(view.spec))
+        listed["rows"] = [list(row) for row in values.tolist()]
     shape = [len(values), view.spec.dim] if view.spec.has_labels else list(values.shape)
     if view.spec.has_labels:
         values = np.stack([values[c.name] for c in view.spec.columns if not c.is_label])

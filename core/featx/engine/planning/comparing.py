@@ -218,7 +218,8 @@ class TrackComparer:
                 return None, f"file is {error.code}"
         elif same_state:
             return record.content, ""
-        return None, "file is missing" if size < 0 else "content changed"
+        gone = "server has no such file, or no answer" if fetches else "file is missing"
+        return None, gone if size < 0 else "content changed"
 
     def _unit(
         self,

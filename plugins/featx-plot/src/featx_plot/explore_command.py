@@ -104,7 +104,7 @@ def command(
     featx explore features/ --features artist-joint.embedding,mfcc.summary --embed-audio
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery
-    from featx.store import open_store, refuse_existing
+    from featx.store import further_tracks, open_store, refuse_existing
     from featx_plot.explore import explore_page
 
     output = output or Path(f"{store.resolve().stem}.html")
@@ -112,6 +112,8 @@ def command(
     with open_store(store, gone=gone) as opened:
         names = split_names("--features", features) or default_features(opened)
         gallery = Gallery(opened, feature=names if len(names) > 1 else names[0], zscore=zscore)
+        for sentence in further_tracks(opened, gallery.views):
+            click.echo(sentence, err=True)
         with progress("previews") as advance:
             text, missing = explore_page(
                 gallery,

@@ -105,7 +105,7 @@ def command(
     featx plot map features/ -p mfcc --color tempo --manifest songs.csv --method pca
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery
-    from featx.store import open_store, refuse_existing
+    from featx.store import further_tracks, open_store, refuse_existing
     from featx_plot import layout, render_map, save
 
     output = output or Path(f"{store.resolve().stem}-map.png")
@@ -117,6 +117,8 @@ def command(
     with open_store(store, gone=gone) as opened:
         extractor = extractor or only_extractor(opened)
         gallery = Gallery(opened, extractor, feature)
+        for sentence in further_tracks(opened, gallery.views):
+            click.echo(sentence, err=True)
         view = gallery.view
         ids = list(view.ids)
         points = layout(view.values, method=method, perplexity=perplexity, seed=seed)
