@@ -300,6 +300,7 @@ ALONE = {
     "weights": ["weights", "list"],
     "new": ["new", "shadowed", "--dir", "{out}"],
     "env": ["env", "list"],
+    "compact": ["compact", "{store}"],
 }
 _RUN = """
 import json, sys
