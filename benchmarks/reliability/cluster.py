@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import random
 import signal
@@ -27,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kills import committed, digest, write_collection
+from kills import committed, digest, report, write_collection
 
 from featx import plan
 from featx.store import verify
@@ -239,19 +238,19 @@ class Campaign:
         self.figures["seconds_with_faults"] = round(self.faults(usual), 1)
         store = self.base / "faults"
         final = committed(store)
-        report = verify(store, clean=True)
+        verified = verify(store, clean=True)
         self.figures |= {
             "held": len(self.held),
             "lost": sum(final.get(key) != value for key, value in self.held.items()),
             "to_do": plan(self.music, store, extractors=self.options.plugin).counts().to_do,
             "digest_equal": digest(store) == expected,
-            "intact": report.intact,
-            "shards": report.shards,
+            "intact": verified.intact,
+            "shards": verified.shards,
         }
         self.figures["good"] = (
             self.figures["cluster_digest_equal"]
             and self.figures["digest_equal"]
-            and report.intact
+            and verified.intact
             and not self.figures["lost"]
             and not self.figures["to_do"]
         )
@@ -278,10 +277,7 @@ def main() -> int:
     ):
         os.environ["FEATX_CACHE"] = str(Path(folder) / "cache")
         figures = Campaign(Path(folder), options, hosts).result()
-    print(json.dumps(figures, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
-    return 0 if figures["good"] else 1
+    return report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -178,6 +178,15 @@ def committed(store: Path) -> dict[tuple[str, str, str], str]:
     return units
 
 
+def report(figures: dict[str, Any], path: Path | None) -> int:
+    """Print the figures of a campaign, also write them to ``path``; return the exit code."""
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if path is not None:
+        path.write_text(text + "\n")
+    return 0 if figures["good"] else 1
+
+
 def digest(store: Path) -> str:
     """Return the digest of a store."""
     with open_store(store) as opened:

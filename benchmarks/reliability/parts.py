@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -27,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kills import committed, digest, write_collection
+from kills import committed, digest, report, write_collection
 
 from featx import plan
 from featx.store import merge, verify
@@ -153,21 +152,22 @@ class Campaign:
         equal.append(digest(store) == expected)
         merge(store, self.base / "merged.h5")
         equal.append(digest(self.base / "merged.h5") == expected)
-        report = verify(store, clean=True)
+        verified = verify(store, clean=True)
         figures = {
             "parts": self.count,
             "tracks": self.tracks,
             **self.figures,
             "seconds": round(seconds, 1),
             "ledgers": len(list((store / "ledger").iterdir())),
-            "shards": report.shards,
-            "failed": report.failed,
+            "shards": verified.shards,
+            "failed": verified.failed,
             "lost": sum(final.get(key) != value for key, value in held.items()),
             "to_do": counts.to_do,
             "digests_equal": equal,
-            "intact": report.intact,
+            "intact": verified.intact,
         }
-        figures["good"] = not figures["lost"] and not counts.to_do and all(equal) and report.intact
+        whole = not figures["lost"] and not counts.to_do
+        figures["good"] = whole and all(equal) and verified.intact
         return figures
 
 
@@ -185,10 +185,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="featx-parts-") as folder:
         os.environ["FEATX_CACHE"] = str(Path(folder) / "cache")
         figures = Campaign(Path(folder), options).result()
-    print(json.dumps(figures, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
-    return 0 if figures["good"] else 1
+    return report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import functools
 import hashlib
-import http.client
 import itertools
 import json
 import os
@@ -21,7 +20,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -265,11 +263,13 @@ def _retried(
 
 def _failure(error: Exception) -> FeatxError:
     """Return what an error means: an `AudioError` where the fault is the file's."""
+    from http.client import responses
+
     if isinstance(error, FeatxError):
         return error
     chain = list(_chain(error))
     status, code = next(filter(any, map(_answer, chain)), (0, ""))
-    reason = f"the server answered {status} {http.client.responses.get(status, '')}".rstrip()
+    reason = f"the server answered {status} {responses.get(status, '')}".rstrip()
     if _CREDENTIALS.match(code):
         return UnreachableError(f"the credentials are refused ({code})")
     if status >= 500 or status in _NOT_NOW:
@@ -321,6 +321,8 @@ def _state_or_error(url: str) -> tuple[int, int] | AudioError | UnreachableError
 
 def _state(info: Mapping[str, Any]) -> tuple[int, int]:
     """Return what changes with a file as two numbers; see `states`."""
+    from email.utils import parsedate_to_datetime
+
     if info["type"] == "directory":
         return UNKNOWN
     size = -1 if info.get("size") is None else int(info["size"])

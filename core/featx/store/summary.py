@@ -57,11 +57,6 @@ def summarise(store: Store) -> dict[str, Any]:
         store.recipes,
         key=lambda item: (item.extractor, current[item.extractor] != item.id, item.id),
     ):
-        others = [
-            other
-            for other in store.recipes
-            if other.extractor == recipe.extractor and other.id != recipe.id
-        ]
         name = next(name for name in store if store[name].recipe == recipe)
         shapes = {key: view.spec for key, view in store[name].items()}
         named = sorted({feature for owner, feature, _ in counts if owner == recipe.id})
@@ -82,7 +77,7 @@ def summarise(store: Store) -> dict[str, Any]:
                 "name": name,
                 "id": recipe.id,
                 "recipe": recipe.to_json(),
-                "differs": recipe_differences(recipe, others),
+                "differs": recipe_differences(recipe, _others(store, recipe)),
                 "makers": store.source.makers(recipe.id),
                 "licences": store.source.licences(recipe.id),
                 "features": features,
@@ -116,10 +111,8 @@ def further_tracks(store: Store, views: Iterable[FeatureView]) -> list[str]:
         if view.recipe.id not in current:
             continue
         name, feature = view.recipe.short_name, view.spec.name
-        for label in store:
-            other = store[label].recipe
-            if other.extractor != view.recipe.extractor or other.id == view.recipe.id:
-                continue
+        for other in _others(store, view.recipe):
+            label = f"{name}@{other.id}"
             more = {*store[label][feature].ids} if feature in store[label] else set()
             more -= {*view.ids}
             if more:
@@ -155,17 +148,17 @@ def describe_track(
         named = store[extractor]
         names = [named[feature].spec.name] if feature else [*named]
         for label in store:
-            if label == named.name or ("@" not in extractor and _same(store, label, named.name)):
+            same = "@" not in extractor and store[label].recipe in _others(store, named.recipe)
+            if label == named.name or same:
                 chosen.setdefault(label, set()).update(names)
     described, outcomes = [], []
     for name in store:
         view = store[name]
         if chosen and name not in chosen:
             continue
+        differs = recipe_differences(view.recipe, _others(store, view.recipe))
         for unit in store.source.units(track_id, view.recipe.id):
             if unit.status == "ok":
-                others = [store[label].recipe for label in store if _same(store, label, name)]
-                differs = recipe_differences(view.recipe, others)
                 described += [
                     {**_feature(name, view[item], track_id, values), "differs": differs}
                     for item in unit.features
@@ -190,9 +183,13 @@ def describe_track(
     }
 
 
-def _same(store: Store, label: str, other: str) -> bool:
-    """Return whether two recipes are of one extractor."""
-    return store[label].recipe.extractor == store[other].recipe.extractor
+def _others(store: Store, recipe: Recipe) -> list[Recipe]:
+    """Return the other recipes of the same extractor."""
+    return [
+        other
+        for other in store.recipes
+        if other.extractor == recipe.extractor and other.id != recipe.id
+    ]
 
 
 def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:

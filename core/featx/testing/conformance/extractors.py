@@ -60,10 +60,8 @@ _TRACK_GROWTH = 16 << 20
 #: Seconds, and samples and frames in a block: a track that streams is cut into these.
 _CUTS = ((0.1, 1, 1), (5.0, 997, 7), (40.0, 65537, 101))
 
-#: An hour at 44.1 kHz is 0.6 GiB of float32; the rest is room for frames and intermediate arrays.
-_HOUR_MEMORY = 4 << 30
-#: In blocks, an hour needs room for the frames that are asked for.
-_HOUR_IN_BLOCKS = 512 << 20
+#: For an hour, whole (0.6 GiB of float32 at 44.1 kHz) and in blocks; the rest is room for frames.
+_HOUR_MEMORY, _HOUR_IN_BLOCKS = 4 << 30, 512 << 20
 
 
 def run_battery(
