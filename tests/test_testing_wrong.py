@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 
 from featx.errors import ExtractionError
-from featx.testing import examine_extractor
-from featx.testing.conformance import child
+from featx.testing import Outcome, examine_extractor
 from featx.testing.conformance.extractors import _Battery
 from featx.testing.conformance.host import Session
 from featx.testing.conformance.recording import CheckFailed, Recorder
-from featx.testing.conformance.runner import find_target
+from featx.testing.conformance.runner import _Runner, find_target
 from featx.testing.conformance.surroundings import Surroundings
 
 SUBJECTS = Path(__file__).parent / "subjects"
@@ -66,11 +65,12 @@ def run_check(spec, check: str) -> None:
         checks[check]()
 
 
-def compare_processes(spec, folder: Path) -> dict:
-    outcomes: list[dict] = []
+def compare_processes(spec, folder: Path) -> Outcome:
+    """Run the check of two processes alone, in processes with fixed hash seeds."""
     target = find_target("extractor", spec, params={})
-    child._pair(target, {"out": str(folder)}, Recorder(outcomes.append))
-    return outcomes[-1]
+    runner = _Runner(target, folder, long=False, timeout=60.0)
+    (outcome,) = runner.child("processes", ["processes"])
+    return outcome
 
 
 #: subject -> (check that finds it, what it says)
@@ -152,13 +152,13 @@ def test_extractor_that_streams_well_passes(wrong):
 @pytest.mark.parametrize(("subject", "message"), FOUND_BY_PROCESSES.items())
 def test_what_depends_on_its_surroundings_is_found(wrong, tmp_path, subject, message):
     outcome = compare_processes(wrong.spec(getattr(wrong, subject)), tmp_path)
-    assert outcome["status"] == "fail"
-    assert message in outcome["message"]
+    assert outcome.status == "fail"
+    assert message in outcome.message
 
 
 def test_resolve_that_depends_on_its_surroundings_is_found(wrong, tmp_path):
     spec = wrong.spec(resolve="wrong_extractors:resolve_by_home")
-    assert "resolve gives them other outputs" in compare_processes(spec, tmp_path)["message"]
+    assert "resolve gives them other outputs" in compare_processes(spec, tmp_path).message
 
 
 def test_output_of_c_is_found_and_crashes_are_still_explained(wrong):

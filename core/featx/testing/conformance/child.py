@@ -6,17 +6,13 @@ is imported before the job asks for it, because some jobs look at what a plugin 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from featx.guarded import Answer, Channel, Request
-from featx.testing.conformance.recording import FATAL, CheckFailed, Recorder
+from featx.testing.conformance.recording import FATAL, Recorder
 from featx.testing.conformance.target import Target
-
-#: Seconds that one of two processes may take to extract from the standard signals.
-_PAIR_SECONDS = 300.0
 
 
 def serve(channel: Channel) -> None:
@@ -28,7 +24,7 @@ def serve(channel: Channel) -> None:
 
 
 def _jobs() -> dict[str, Callable[[Target, Mapping[str, Any], Recorder], None]]:
-    return {"extractor": _examine, "loss": _examine, "index": _examine, "pair": _pair}
+    return {"extractor": _examine, "loss": _examine, "index": _examine, "processes": _processes}
 
 
 def _examine(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
@@ -56,7 +52,9 @@ def _examine(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None
         if target.kind == "extractor":
             from featx.testing.conformance import extractors
 
-            extractors.run_battery(target, recorder, surroundings, long=bool(job["long"]))
+            extractors.run_battery(
+                target, recorder, surroundings, folder=Path(job["out"]), long=bool(job["long"])
+            )
         elif target.kind == "loss":
             from featx.testing.conformance import losses
 
@@ -70,36 +68,7 @@ def _examine(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None
         report_guards(recorder, guards)
 
 
-def _pair(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
-    """Start two processes at once, in different surroundings; each saves what it extracts."""
-    from featx.guarded import Child, ChildDiedError
-    from featx.testing.conformance.pair import compare_files, surroundings
+def _processes(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None:
+    from featx.testing.conformance.extractors import check_processes
 
-    with recorder.check("processes"), contextlib.ExitStack() as stack:
-        files = [f"{job['out']}/process-{n}.npz" for n in range(2)]
-        program = "featx.testing.conformance.pair:serve"
-        children = [
-            stack.enter_context(
-                Child(program, answers=[Answer], environment=variables, folder=folder)
-            )
-            for variables, folder in surroundings(Path(job["out"]))
-        ]
-        try:
-            for number, (child, file) in enumerate(zip(children, files, strict=True)):
-                values = {"target": target.to_json(), "file": file, "backwards": number == 1}
-                child.send(Request(values=values), seconds=_PAIR_SECONDS)
-            first, second = (child.receive(seconds=_PAIR_SECONDS).values for child in children)
-        except ChildDiedError as error:
-            raise CheckFailed(
-                f"two processes at once must both succeed, but {error.reason}. If the other checks "
-                "pass, something is shared between processes, such as a file or a port."
-            ) from error
-        rule = (
-            "two processes at once must agree, one of them in another working folder, home, time "
-            "zone, hash seed and order of tracks"
-        )
-        if first != second:
-            raise CheckFailed(f"{rule}, but resolve gives them other outputs or front ends.")
-        difference = compare_files(files[0], files[1], tolerance=target.spec["tolerance"])
-        if difference:
-            raise CheckFailed(f"{rule}, but {difference}.")
+    check_processes(target, recorder, folder=Path(job["out"]))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-import gc
 import hashlib
 import itertools
 import math
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +16,21 @@ import numpy as np
 
 from featx.engine.work.opening import OpenExtractor
 from featx.errors import ExtractionError, listed
-from featx.testing.conformance import timing
+from featx.testing.conformance import resources, timing
 from featx.testing.conformance.host import Session, compare
 from featx.testing.conformance.recording import CheckFailed, CheckSkipped, Recorder
 from featx.testing.conformance.stimuli import crowd, standard
-from featx.testing.conformance.surroundings import Surroundings, torch_random_state
+from featx.testing.conformance.surroundings import (
+    Surroundings,
+    move_torch_random_state,
+    torch_random_state,
+)
 from featx.testing.conformance.target import Target
 from featx.testing.signals import constant, noise, silence
 from featx.types import Features, FeatureSpec
 
 if TYPE_CHECKING:
-    import psutil
-
+    from featx.interfaces import Resolved
     from featx.types import AnyArray, FloatArray
 
 BATCH = 32
@@ -41,33 +41,24 @@ _STRIDE = 3
 #: Rates of files, for extractors that take them as they come.
 _NATIVE_RATES = (8000, 44100, 96000)
 
+#: Tracks of the batch whose order is reversed.
+_ORDERED = 4
+
+#: Seconds of music where the same sound is extracted several times over.
+_PIECE = 2.0
+
 #: Files of fewer samples than any frame, and the rates that they have.
 _FEW_SAMPLES = range(1, 8)
 _FEW_SAMPLES_RATES = (8000, 44100, 48000)
 
-#: Cycles of open, extract and close; growth is measured after the first few, when caches are warm.
-_CYCLES = 8
-_WARM = 3
-_MEMORY_GROWTH = 32 << 20
-
-#: Tracks in a row while memory is watched, those before it counts, and what they may add together:
-#: a quarter of a megabyte each.
-_TRACKS = 72
-_WARM_TRACKS = 8
-_TRACK_GROWTH = 16 << 20
-
-
 #: Seconds, and samples and frames in a block: a track that streams is cut into these.
 _CUTS = ((0.1, 1, 1), (5.0, 997, 7), (40.0, 65537, 101))
 
-#: For an hour, whole (0.6 GiB of float32 at 44.1 kHz) and in blocks; the rest is room for frames.
-_HOUR_MEMORY, _HOUR_IN_BLOCKS = 4 << 30, 512 << 20
-
 
 def run_battery(
-    target: Target, recorder: Recorder, surroundings: Surroundings, *, long: bool
+    target: Target, recorder: Recorder, surroundings: Surroundings, *, folder: Path, long: bool
 ) -> None:
-    """Run every behavioural check of an extractor, ``processes`` excepted."""
+    """Run every behavioural check of an extractor; ``folder`` is for what ``processes`` writes."""
     session: Session | None = None
     with recorder.check("open"):
         session = Session(target)
@@ -75,6 +66,15 @@ def run_battery(
             pass
     if session is not None:
         _Battery(session, recorder, surroundings).run(long=long)
+        check_processes(target, recorder, folder=folder)
+
+
+def check_processes(target: Target, recorder: Recorder, *, folder: Path) -> None:
+    """Run the check ``processes``."""
+    with recorder.check("processes"):
+        from featx.testing.conformance.pair import compare_processes
+
+        compare_processes(target, folder)
 
 
 class _Battery:
@@ -91,6 +91,9 @@ class _Battery:
         self.tolerance = self.spec.tolerance
         self.sr = session.sr
         self.signals = standard(self.sr, min_duration=self.spec.min_duration)
+        self.piece = self.signals["music"][
+            : math.ceil(max(_PIECE, self.spec.min_duration + 0.05) * self.sr)
+        ]
         self.crowd = crowd(self.sr, n=BATCH, min_duration=self.spec.min_duration)
         self._timed: dict[bytes, Features] = {}
 
@@ -152,8 +155,8 @@ class _Battery:
             )
         if self.session.prepared.resolved.sr is None:
             for sr in _NATIVE_RATES:
-                signals = standard(sr, min_duration=self.spec.min_duration)
-                self.session.at(sr).one(extractor, signals["music"])
+                y = noise(rng=np.random.default_rng(3), duration=len(self.piece) / self.sr, sr=sr)
+                self.session.at(sr).one(extractor, y)
 
     def _varies(self, spec: FeatureSpec, results: Sequence[Features]) -> bool:
         values = [features[spec.name] for features in results]
@@ -163,7 +166,7 @@ class _Battery:
         return bool((np.ptp(rows, axis=0) > self.tolerance).any())
 
     def check_repeatable(self, extractor: OpenExtractor) -> None:
-        y = self.signals["music"]
+        y = self.piece
         first = self.one(extractor, y)
         held = copy.deepcopy(first)
         self.one(extractor, self.signals["noise"])
@@ -173,7 +176,7 @@ class _Battery:
                 "arrays."
             )
         self.agree(first, self.one(extractor, y), "the same input must give the same numbers")
-        # as long as the music, and quieter than all that the first instance has heard
+        # as long as the piece, and quieter than all that the first instance has heard
         other_y = (0.1 * y[::-1]).astype(np.float32)
         with self.session.opened() as other:
             fresh = self.one(other, other_y)
@@ -191,7 +194,7 @@ class _Battery:
             )
 
     def check_order(self, extractor: OpenExtractor) -> None:
-        some = self.crowd[:8]
+        some = self.crowd[:_ORDERED]
         forwards = self.session.batch(extractor, some)
         backwards = self.session.batch(extractor, some[::-1])
         for a, b in zip(forwards, backwards[::-1], strict=True):
@@ -200,12 +203,12 @@ class _Battery:
     def check_neighbours(self, extractor: OpenExtractor) -> None:
         y = self.signals["noise"]
         alone = self.one(extractor, y)
-        loud = np.full(len(self.signals["music"]) * 2, 1.0, dtype=np.float32)
-        among = self.session.batch(extractor, [loud, y, self.signals["music"]])[1]
+        loud = np.full(2 * len(self.piece), 1.0, dtype=np.float32)
+        among = self.session.batch(extractor, [loud, y, self.piece])[1]
         self.agree(alone, among, "long and loud neighbours must not change a result")
 
     def check_input(self, extractor: OpenExtractor) -> None:
-        y = self.signals["music"]
+        y = self.piece
         track = self.session.track(extractor, y)
         fronts = self.session.resolved(extractor).front_ends
         before = [track.spectra(front_end).copy() for front_end in fronts]
@@ -245,20 +248,23 @@ class _Battery:
         self.one(extractor, y)
 
     def check_few_samples(self, extractor: OpenExtractor) -> None:
-        taken = 0
+        lengths: list[tuple[Resolved, int]] = []
         for sr, n in itertools.product(_FEW_SAMPLES_RATES, _FEW_SAMPLES):
             session = self.session.at(sr)
             y = np.linspace(0.5, -0.4, n, dtype=np.float32)
             if session.too_short(extractor, y):
                 continue
-            taken += 1
+            length = session.resolved(extractor), len(session.track(extractor, y).y)
+            if length in lengths:  # files of two rates that the extractor cannot tell apart
+                continue
+            lengths.append(length)
             try:
                 session.one(extractor, y)
             except ExtractionError as error:
                 raise CheckFailed(f"{n} samples at {sr} Hz must have an answer, got {error}") from (
                     error
                 )
-        if not taken:
+        if not lengths:
             raise CheckSkipped("all are too short: featx skips them")
 
     def check_stereo(self, extractor: OpenExtractor) -> None:
@@ -266,7 +272,7 @@ class _Battery:
 
         from featx.audio import decode
 
-        left, right = self.signals["music"], self.signals["music"][::-1]
+        left, right = self.piece, self.piece[::-1]
         mean = (left.astype(np.float64) + right) / 2
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "stereo.wav"
@@ -283,16 +289,18 @@ class _Battery:
         if not outputs:
             raise CheckSkipped("no output is of kind frames")
         shortest = math.ceil(self.spec.min_duration * self.sr)
+        longest = timing.samples_of_longest(outputs, self.sr)
         for spec in outputs:
             extract = functools.partial(self._output_of, extractor, spec.name)
-            timing.check_counts(spec, extract, shortest=shortest, sr=self.sr)
+            timing.check_counts(spec, extract, shortest=shortest, longest=longest, sr=self.sr)
 
     def check_alignment(self, extractor: OpenExtractor) -> None:
         unclear, judged = [], 0
+        longest = timing.samples_of_longest(self.session.prepared.resolved.outputs, self.sr)
         for spec in self.session.prepared.resolved.outputs:
             extract = functools.partial(self._output_of, extractor, spec.name)
             if spec.kind == "frames":
-                reason = timing.check_frames(spec, extract, sr=self.sr)
+                reason = timing.check_frames(spec, extract, n=longest, sr=self.sr)
             elif spec.kind == "events":
                 reason = timing.check_events(spec, extract, sr=self.sr)
             else:
@@ -322,6 +330,9 @@ class _Battery:
             sizes = f"blocks of {samples} samples or {frames} frames"
             self.agree(whole, blocks, f"stream must give in {sizes} what extract gives")
 
+    def check_hour(self, extractor: OpenExtractor) -> None:
+        resources.check_hour(self.session, extractor)
+
     def check_subset(self) -> None:
         if len(self.session.names) == 1:
             raise CheckSkipped("there is one output")
@@ -336,57 +347,15 @@ class _Battery:
             )
 
     def check_resources(self) -> None:
-        import psutil
-
-        process = psutil.Process()
-        y = self.signals["noise"]
-        marks: list[tuple[int, int, int]] = []
-        for _ in range(_CYCLES):
-            with self.session.opened() as extractor:
-                self.one(extractor, y)
-            del extractor
-            gc.collect()
-            marks.append((process.num_fds(), threading.active_count(), process.memory_info().rss))
-        (fds, threads, memory), (fds_last, threads_last, memory_last) = marks[_WARM], marks[-1]
-        _refuse_growth("open files", fds, fds_last, 0)
-        _refuse_growth("threads", threads, threads_last, 0)
-        _refuse_growth("bytes of memory", memory, memory_last, _MEMORY_GROWTH)
-        left = [child.name() for child in process.children() if child not in self.processes]
-        if left:
-            raise CheckFailed(
-                f"no process must be left after close(), got {listed(left)}. End it there."
-            )
-        self._check_tracks(process)
-
-    def _check_tracks(self, process: psutil.Process) -> None:
-        """Watch memory and temporary files over many tracks of one instance."""
         y = self.signals["noise"][: round((self.spec.min_duration + 0.2) * self.sr)]
-        temporary = Path(tempfile.gettempdir())
-        with self.session.opened() as extractor:
-            for number in range(_TRACKS):
-                if number == _WARM_TRACKS:
-                    gc.collect()
-                    memory, files = process.memory_info().rss, len(list(temporary.iterdir()))
-                self.one(extractor, y)
-            gc.collect()
-            grown = process.memory_info().rss - memory
-            left = len(list(temporary.iterdir())) - files
-        tracks = _TRACKS - _WARM_TRACKS
-        if grown > _TRACK_GROWTH:
-            raise CheckFailed(
-                f"memory must not grow with every track, got {grown >> 20} MiB over {tracks} short "
-                "tracks. What is kept between calls?"
-            )
-        if left > tracks // 2:
-            raise CheckFailed(
-                f"temporary files must be removed, got {left} more after {tracks} tracks."
-            )
+        resources.check_resources(self.session, y, known=self.processes)
 
     def check_surroundings(self) -> None:
         with self.session.opened() as extractor:
+            move_torch_random_state()  # it may be what the extractor sets it to already
             before = torch_random_state()
-            for y in self.signals.values():
-                self.one(extractor, y)
+            for name in ("noise", "clicks"):
+                self.one(extractor, self.signals[name])
             drawn = torch_random_state() != before
         changes = self.surroundings.changes()
         changes += ["the random state of torch (read or reseeded)"] * drawn
@@ -396,54 +365,6 @@ class _Battery:
                 "Use a separate generator for random numbers."
             )
 
-    def check_hour(self, extractor: OpenExtractor) -> None:
-        import psutil
-
-        process = psutil.Process()
-        before = process.memory_info().rss
-        rng = np.random.default_rng(8)
-        with _peak_memory(process) as peak:
-            if extractor.streaming:
-                self.session.noise_in_blocks(extractor, 3600)
-            else:
-                y = rng.standard_normal(3600 * self.sr, dtype=np.float32)
-                y *= np.float32(0.1)
-                self.one(extractor, y)
-        grown = peak[0] - before
-        allowed = _HOUR_IN_BLOCKS if extractor.streaming else _HOUR_MEMORY
-        if grown > allowed:
-            raise CheckFailed(
-                f"an hour must stay below {allowed >> 20} MiB, got {grown >> 20} MiB. "
-                "Work through the track in segments."
-            )
-
 
 def _skip_hour(extractor: OpenExtractor) -> None:  # noqa: ARG001
     raise CheckSkipped("takes long; select it with --long")
-
-
-def _refuse_growth(what: str, before: int, after: int, allowed: int) -> None:
-    if after - before > allowed:
-        cycles = _CYCLES - 1 - _WARM
-        raise CheckFailed(
-            f"{what} must not grow by more than {allowed} over {cycles} cycles of open and close, "
-            f"got {before} and then {after}. Release in close() what open() allocated."
-        )
-
-
-@contextlib.contextmanager
-def _peak_memory(process: psutil.Process) -> Iterator[Sequence[int]]:
-    peak = [process.memory_info().rss]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            peak[0] = max(peak[0], process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        watcher.join()

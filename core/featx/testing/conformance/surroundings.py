@@ -105,3 +105,10 @@ def torch_random_state() -> bytes:
     """Return torch's global random state; empty where torch is not loaded."""
     torch: Any = sys.modules.get("torch")
     return b"" if torch is None else bytes(torch.random.get_rng_state().numpy().tobytes())
+
+
+def move_torch_random_state() -> None:
+    """Give torch's global generator, where torch is loaded, a state that no seed in use gives."""
+    torch: Any = sys.modules.get("torch")
+    if torch is not None:
+        torch.random.manual_seed(0x5EED_FEA7)

@@ -13,12 +13,17 @@ from featx.testing.conformance.host import frame_positions
 from featx.testing.conformance.recording import CheckFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from featx.types import AnyArray, DoubleArray, FeatureSpec, FloatArray
 
-#: Seconds of the signal: a hop that is off by one sample has drifted by several frames at its end.
-LONG = 60.0
+#: Seconds of the longest signal: more than the half minute at which tracks are often cut off, and
+#: not more than a minute.
+_LEAST, _MOST = 35.0, 60.0
+
+#: By how many times what is allowed a hop that is off by one sample has drifted at its end, unless
+#: this takes more than a minute.
+_DRIFT = 4
 
 #: Clicks in it, and how many of them must be seen in the frames for a judgement.
 N_CLICKS = 12
@@ -38,14 +43,20 @@ _EVENT_TOLERANCE = 0.1
 
 # ---------------------------------------------------------------- how many
 def check_counts(
-    spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *, shortest: int, sr: int
+    spec: FeatureSpec,
+    extract: Callable[[FloatArray], AnyArray],
+    *,
+    shortest: int,
+    longest: int,
+    sr: int,
 ) -> None:
     """Hold the number of frames to length, ``hop`` and ``first``, and to nothing else.
 
     Raises
     ------
     CheckFailed
-        For the first length, of ``shortest`` samples or more, that has another number of frames.
+        For the first length, of ``shortest`` to ``longest`` samples, that has another number of
+        frames.
     """
     hop, length = spec.hop or Fraction(1), spec.frame_length or 1
     rng = np.random.default_rng(6)
@@ -61,8 +72,8 @@ def check_counts(
             )
     for n in _lengths(least, step, sr):
         counts[n] = len(extract(rng.uniform(-0.3, 0.3, n).astype(np.float32)))
-    longest = background(max(_long(spec, sr), 8 * least))
-    counts[len(longest)] = len(extract(longest))
+    longest = max(longest, 8 * least)
+    counts[longest] = len(extract(background(longest)))
     for (n, n_frames), (more, others) in itertools.combinations(sorted(counts.items()), 2):
         fewest, most = math.floor((more - n) / hop), math.ceil((more - n) / hop)
         if not fewest <= others - n_frames <= most:
@@ -84,9 +95,15 @@ def _lengths(least: int, step: int, sr: int) -> list[int]:
     return [*around, power, *round_numbers]
 
 
-def _long(spec: FeatureSpec, sr: int) -> int:
-    """Return the samples of the longest signal, in which clicks are four frame lengths apart."""
-    return max(round(LONG * sr), 4 * N_CLICKS * (spec.frame_length or 1))
+def samples_of_longest(outputs: Iterable[FeatureSpec], sr: int) -> int:
+    """Return the length of the longest signal, one for all outputs.
+
+    A wrong hop shows at its end, and clicks are four frame lengths apart.
+    """
+    frames = [(float(spec.hop or 1), spec.frame_length or 1) for spec in outputs if spec.hop]
+    shows = [round(_DRIFT * _SHARE * hop * length) for hop, length in frames]
+    n = min(max([round(_LEAST * sr), *shows]), round(_MOST * sr))
+    return max([n, *(4 * N_CLICKS * length for _, length in frames)])
 
 
 def _check_grid(spec: FeatureSpec, n: int, n_frames: int, hop: Fraction, length: int) -> None:
@@ -141,8 +158,10 @@ def add_clicks(y: FloatArray, positions: list[int], *, duration: int) -> FloatAr
     return out
 
 
-def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *, sr: int) -> str:
-    """Hold the frames that answer to clicks to where the clicks are.
+def check_frames(
+    spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *, n: int, sr: int
+) -> str:
+    """Hold the frames that answer to clicks in ``n`` samples to where the clicks are.
 
     Returns
     -------
@@ -155,7 +174,6 @@ def check_frames(spec: FeatureSpec, extract: Callable[[FloatArray], AnyArray], *
         If they stand elsewhere.
     """
     hop, length = spec.hop or Fraction(1), spec.frame_length or 1
-    n = _long(spec, sr)
     positions = click_positions(spec, n)
     quiet = background(n)
     clicked = add_clicks(quiet, positions, duration=max(1, min(round(0.005 * sr), length // 8)))
