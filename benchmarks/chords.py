@@ -27,10 +27,9 @@ from featx.frontend import compute, preset
 from featx.manifest import read_manifest
 from featx.testing import read_truth
 from featx_bench.intervals import bootstrap_mean
-from featx_chord.decoding import lasting
+from featx_chord.decoding import lasting, unit
 from featx_chord.keys import PROFILES
 from featx_chord.labels import ROOTS, class_labels, parse_chord
-from featx_chord.templates import unit
 
 MEASURES = ("root", "majmin", "sevenths", "tetrads", "mirex")
 SR, HOP = 22050, 2048

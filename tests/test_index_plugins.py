@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -468,6 +469,48 @@ def test_a_damaged_file_is_refused_before_the_plugin_sees_it(
     with pytest.raises(StoreError, match=r"v\.npy is missing or damaged"):
         featx.search(store, "007.ogg", index=folder)
     assert calls(log) == []
+
+
+def flip(path: Path, *, position: int = -1) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_flipped_bit_of_an_exact_index_is_refused(store: Path, tmp_path: Path) -> None:
+    folder = saved(store, tmp_path / "i", index="exact")
+    flip(folder / "vectors" / "exact.npy")
+    with pytest.raises(StoreError, match=r"exact\.npy is missing or damaged"):
+        featx.search(store, "007.ogg", index=folder)
+
+
+def test_a_copied_index_is_read_and_an_own_one_is_not(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from featx.index import saved as module
+
+    folder = saved(store, tmp_path / "i", index="exact")
+    read: list[str] = []
+    original = module.file_sha256
+    monkeypatch.setattr(
+        module, "file_sha256", lambda path: read.append(path.name) or original(path)
+    )
+    mine = featx.search(store, "007.ogg", index=folder)
+    assert read == []
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert featx.search(store, "007.ogg", index=copy) == mine
+    assert sorted(read) == ["exact.json", "exact.npy"]
+
+
+def test_the_list_reads_every_byte(store: Path) -> None:
+    with open_store(store) as opened:
+        gallery = Gallery(opened)
+        gallery.save(gallery.folder)
+    path = gallery.folder / "vectors" / "exact.npy"
+    before = path.stat()
+    flip(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "exact.npy is missing or damaged" in invoke("index", "list", store)
 
 
 @pytest.mark.parametrize("mode", ["raise", "few", "unknown", "nan"])

@@ -84,7 +84,7 @@ def search(
 ) -> dict[str, Any]:
     """Load and search one query after the other; return seconds, memory and distances."""
     choice, queries = choose_index(*parse(name)), vectors(count, dim, 1)
-    ids = [f"{i:07d}" for i in range(n)]
+    ids = {f"{i:07d}": i for i in range(n)}  # as a gallery holds them
     import_object(choice.spec.factory)  # the library, which a command imports once
     process = psutil.Process()
     before = process.memory_info().rss

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from featx.types import DoubleArray, FloatArray
 if TYPE_CHECKING:
     from featx.index.hosting import HostedIndex
 
-FORMAT = 2
-_FILE = "exact.npz"
+FORMAT = 3
+_HEADER, _VECTORS = "exact.json", "exact.npy"
 
 #: Scores held at once while searching: 64 MB of float32.
 _BLOCK = 2**24
@@ -160,37 +159,49 @@ class ExactIndex(Index):
         return ids, distances
 
     def save(self, folder: Path, store_digest: str) -> None:
-        """Write ``exact.npz`` to ``folder``, replacing an earlier index."""
+        """Write ``exact.npy`` and ``exact.json`` to ``folder``, replacing an earlier index."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        header = {"format": FORMAT, "store_digest": store_digest, "ids": self._ids}
-        text = np.frombuffer(json.dumps(header).encode("ascii"), np.uint8)
-        temporary = folder / f".{_FILE}.{os.getpid()}"
+        header = {
+            "format": FORMAT,
+            "store_digest": store_digest,
+            "ids": self._ids,
+            "shape": self._unit.shape,
+        }
+        temporary = folder / f".{_VECTORS}.{os.getpid()}"
         with temporary.open("wb") as file:
-            np.savez(file, header=text, vectors=self._unit)
-        temporary.replace(folder / _FILE)
+            np.save(file, self._unit)
+        temporary.replace(folder / _VECTORS)
+        (folder / _HEADER).write_text(json.dumps(header), encoding="ascii")
 
     @classmethod
     def load(cls, folder: Path, store_digest: str) -> ExactIndex:
-        """Read what `save` wrote; the file carries a checksum.
+        """Map what `save` wrote; a search reads the vectors.
+
+        The form of the files is checked here, their bytes by the SHA-256 that a saved index has
+        beside them (`featx index build`).
 
         Raises
         ------
         DigestError
             If the index belongs to another state of the store.
         StoreError
-            If the file is missing, damaged, or of another format.
+            If a file is missing, cut off, or of another format.
         """
-        path = Path(folder) / _FILE
+        folder = Path(folder)
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                header = json.loads(file["header"].tobytes())
-                if header["format"] != FORMAT:
-                    raise ValueError(f"format {header['format']!r}")
-                ids, unit = list(header["ids"]), file["vectors"]
-        except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
+            header = json.loads((folder / _HEADER).read_text(encoding="ascii"))
+            if header["format"] != FORMAT:
+                raise ValueError(f"format {header['format']!r}")
+            ids, shape = list(header["ids"]), tuple(header["shape"])
+            # an empty file cannot be mapped
+            mode: Any = "r" if 0 not in shape else None
+            unit = np.asarray(np.load(folder / _VECTORS, mmap_mode=mode, allow_pickle=False))
+            if unit.shape != shape or unit.dtype != np.float32 or len(ids) != len(unit):
+                raise ValueError(f"{unit.dtype} vectors {unit.shape} of {len(ids)} ids")
+        except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
             raise StoreError(
-                f"{path} must be an exact index of format {FORMAT}, got: {error}. "
+                f"{folder} must hold an exact index of format {FORMAT}, got: {error}. "
                 "Build the index again."
             ) from error
         if header["store_digest"] != store_digest:

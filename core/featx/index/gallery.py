@@ -173,17 +173,17 @@ class Gallery:
     def index(self) -> HostedIndex:
         """The index of whole vectors, built or loaded on first use."""
         if self._saved is not None:
-            return self._saved.load(self.choice, WHOLE, self.view.ids)
-        return self.choice.build(self.vectors, self.view.ids)
+            return self._saved.load(self.store, self.choice, WHOLE, self._rows)
+        return self.choice.build(self.vectors, self._rows)
 
     @functools.cached_property
     def aspects(self) -> AspectIndex:
         """The index of the feature's aspects, built or loaded on first use."""
         slices, dim = self.view.spec.aspects, self.view.spec.dim
         if self._saved is not None and slices:
-            index = self._saved.load(self.choice, ASPECTS, self.view.ids)
+            index = self._saved.load(self.store, self.choice, ASPECTS, self._rows)
         else:
-            index = self.choice.build(aspect_rows(self.vectors, slices), self.view.ids)
+            index = self.choice.build(aspect_rows(self.vectors, slices), self._rows)
         return AspectIndex(slices, index, dim=dim)
 
     @property

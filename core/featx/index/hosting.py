@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from featx.types import FloatArray
 EXACT = IndexSpec(
     name="exact",
     summary="Compares a query with every vector; the default, and the reference for other indexes.",
-    version="1",
+    version="2",
     factory="featx.index:ExactIndex",
     api=API_VERSION,
     exact=True,
@@ -39,7 +39,7 @@ class IndexChoice:
     spec: IndexSpec
     params: Mapping[str, Any]
 
-    def build(self, vectors: FloatArray, ids: Sequence[str]) -> HostedIndex:
+    def build(self, vectors: FloatArray, ids: Collection[str]) -> HostedIndex:
         """Return an index of ``vectors`` (n, dim) float32 with these ids."""
         factory = import_object(self.spec.factory)
         with blame(self, "build"):
@@ -47,7 +47,7 @@ class IndexChoice:
             index.build(np.ascontiguousarray(vectors, np.float32), list(ids))
         return HostedIndex(self, index, ids)
 
-    def load(self, folder: Path, digest: str, ids: Sequence[str]) -> HostedIndex:
+    def load(self, folder: Path, digest: str, ids: Collection[str]) -> HostedIndex:
         """Return the index of these ids that was saved in ``folder``."""
         factory = import_object(self.spec.factory)
         with blame(self, "load"):
@@ -66,7 +66,8 @@ class HostedIndex:
     def __init__(self, choice: IndexChoice, index: Index, ids: Collection[str]) -> None:
         self.choice = choice
         self._index = index
-        self._ids = frozenset(ids)
+        # a mapping of a million ids is not copied
+        self._ids = ids if isinstance(ids, Mapping) else frozenset(ids)
 
     def __repr__(self) -> str:
         return f"<index {self.choice.full_name} of {len(self._ids)} tracks>"

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from featx.errors import DigestError, ParameterError, PluginError, StoreError
 from featx.folders import file_sha256
 from featx.index.hosting import HostedIndex, IndexChoice, choose_index
 from featx.store.paths import TEMPORARY, sync_folder
+from featx.store.seals import seal, seal_fits, user_key
 from featx.store.selecting import clip_feature
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class IndexDescription:
         where the feature has aspects. None where there is nothing to find.
     files : mapping of str to str
         SHA-256 of every file that the plugin wrote.
+    seals : mapping of str to str
+        `featx.store.seals.seal` of every file: its user opens it without reading all of it.
     """
 
     digest: str
@@ -68,6 +71,7 @@ class IndexDescription:
     recall: Mapping[str, float | None]
     metric: str = "cosine"
     files: Mapping[str, str] = field(default_factory=dict)
+    seals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -96,6 +100,27 @@ def _read(folder: Path) -> IndexDescription:
         raise StoreError(
             f"{path} must describe a saved index, got: {error}. Build it with featx index build."
         ) from error
+
+
+def _damaged(
+    folder: Path, about: IndexDescription, *, below: str = "", sealed: bool = True
+) -> Path | None:
+    """Return a file of the index that is missing or damaged.
+
+    With ``sealed``, files that are as this user wrote them here are not read, as with shards.
+    """
+    key = user_key() if sealed else None
+    for name, sha256 in about.files.items():
+        path = folder / name
+        if not name.startswith(below):
+            continue
+        if not path.is_file():
+            return path
+        if key and seal_fits(key, about.seals.get(name, ""), path, sha256, path.stat()):
+            continue
+        if file_sha256(path) != sha256:
+            return path
+    return None
 
 
 class SavedIndex:
@@ -135,8 +160,7 @@ class SavedIndex:
         """Return the kind of index that was saved, if it belongs to the state of the store.
 
         Other values in the store raise `DigestError`; an index that is not installed, or in another
-        version, `PluginError`; another ``zscore``, or parameters, `ParameterError`; missing and
-        damaged files `StoreError`.
+        version, `PluginError`; another ``zscore``, or parameters, `ParameterError`.
         """
         about = self.description
         if params:
@@ -159,16 +183,14 @@ class SavedIndex:
                 f"index {about.index!r} must have version {about.version} to load {self.folder}, "
                 f"got {choice.spec.version}. Build it again: {self._remedy(store)}"
             )
-        for name, sha256 in about.files.items():
-            path = self.folder / name
-            if not path.is_file() or file_sha256(path) != sha256:
-                raise StoreError(
-                    f"{path} is missing or damaged. Build it again: {self._remedy(store)}"
-                )
         return choice
 
-    def load(self, choice: IndexChoice, name: str, ids: Sequence[str]) -> HostedIndex:
-        """Return the index saved as ``name`` beside the description."""
+    def load(
+        self, store: Store, choice: IndexChoice, name: str, ids: Collection[str]
+    ) -> HostedIndex:
+        """Return the index saved as ``name``; missing and damaged files raise `StoreError`."""
+        if (path := _damaged(self.folder, self.description, below=f"{name}/")) is not None:
+            raise StoreError(f"{path} is missing or damaged. Build it again: {self._remedy(store)}")
         return choice.load(self.folder / name, self.description.digest, ids)
 
     def _outdated(self, store: Store, reason: str) -> DigestError:
@@ -225,7 +247,12 @@ def write_index(
             index.save(temporary / name, description.digest)
         paths = sorted(path for path in temporary.rglob("*") if path.is_file())
         files = {path.relative_to(temporary).as_posix(): file_sha256(path) for path in paths}
-        description = dataclasses.replace(description, files=files)
+        key = user_key()
+        seals = {
+            name: seal(key, folder / name, sha256, (temporary / name).stat())
+            for name, sha256 in files.items()
+        }
+        description = dataclasses.replace(description, files=files, seals=seals)
         header = temporary / HEADER
         header.write_text(
             json.dumps({"format": FORMAT, **description.to_json()}, indent=1), encoding="utf-8"
@@ -255,7 +282,7 @@ def saved_indexes(
     The text is ``current``; ``outdated`` where the values in the store have changed; ``not
     installed`` where no working plugin provides the index; or ``other version`` where the installed
     one has another version or other parameters than the saved one. Where it is ``damaged: ...``
-    there is no description.
+    there is no description. Every byte of the indexes is read.
     """
     folder = store.path / FOLDER
     indexes: dict[Path, tuple[IndexDescription | None, str]] = {}
@@ -266,6 +293,9 @@ def saved_indexes(
             about = _read(path)
         except StoreError as error:
             indexes[path] = None, f"damaged: {error}"
+            continue
+        if (file := _damaged(path, about, sealed=False)) is not None:
+            indexes[path] = None, f"damaged: {file} is missing or damaged"
             continue
         name = f"{about.extractor}@{about.recipe}"
         current = name in store and store[name][about.feature].digest() == about.digest

@@ -10,10 +10,11 @@ import featx
 from featx.frontend import compute
 from featx.testing import noise, silence
 from featx_chord.config import CONTEXT, TrainingParams
+from featx_chord.decoding import unit
 from featx_chord.front_end import FRONT_END, SR
 from featx_chord.labels import class_labels
 from featx_chord.methods import ChordMethod, _transposed, bass_of, class_of
-from featx_chord.model import normalised, tones_of_classes
+from featx_chord.model import tones_of_classes
 
 CLASSES = class_labels("full")
 #: Sums of float32 in another order.
@@ -144,8 +145,8 @@ def test_losses_fall_over_steps_and_ignore_what_is_not_known() -> None:
     assert all(float(value.detach()) == 0.0 for value in losses.values())
 
 
-def test_normalised_frames_have_length_one_or_zero() -> None:
-    rows = normalised(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32))
+def test_unit_frames_have_length_one_or_zero() -> None:
+    rows = unit(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32))
     np.testing.assert_allclose(rows, [[0.6, 0.8], [0.0, 0.0]])
 
 

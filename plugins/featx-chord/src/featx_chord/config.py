@@ -11,21 +11,6 @@ from featx.neural import NetworkConfig
 from featx_chord.front_end import FRONT_END, LOWEST, N_NOTES, SR
 from featx_chord.labels import NO_CHORD, ROOTS, VOCABULARIES, chord_labels, class_labels
 
-__all__ = [
-    "CONTEXT",
-    "HOP",
-    "KEYS",
-    "NET",
-    "ChordNetConfig",
-    "ChordNetParams",
-    "ChordParams",
-    "KeyParams",
-    "TrainingParams",
-    "resolve_chords",
-    "resolve_key",
-    "resolve_net",
-]
-
 #: Seconds between two frames.
 HOP = float(FRONT_END.hop) / SR
 
@@ -128,41 +113,30 @@ METHOD = MethodSpec(
 )
 
 
-def _frames(name: str, columns: tuple[str, ...], description: str) -> FeatureSpec:
+def _frames(
+    name: str, columns: tuple[str, ...], description: str, *, stride: int = 1, window: int = 1
+) -> FeatureSpec:
+    """Return rows for every ``stride``-th frame that depend on ``window`` frames."""
     base = frames_spec(name, FRONT_END, description=description)
+    assert base.hop is not None
+    assert base.frame_length is not None
     return dataclasses.replace(
-        base, dim=len(columns), unit="1", columns=tuple(Column(column, "1") for column in columns)
-    )
+        base, dim=len(columns), unit="1", columns=tuple(Column(column, "1") for column in columns),
+        hop=base.hop * stride, frame_length=base.frame_length + int((window - 1) * base.hop),
+    )  # fmt: skip
 
 
-def _posteriors_spec(labels: tuple[str, ...]) -> FeatureSpec:
-    spec = _frames("posteriors", labels, "Probability of every chord in the 0.65 s around a frame.")
-    assert spec.hop is not None
-    assert spec.frame_length is not None
-    return dataclasses.replace(spec, frame_length=spec.frame_length + int(6 * spec.hop))
-
-
-def _cens_spec() -> FeatureSpec:
-    spec = _frames("cens", ROOTS, "Quantised chroma, smoothed over 3.8 s; rows of unit length.")
-    assert spec.hop is not None
-    assert spec.frame_length is not None
-    length = spec.frame_length + int((CENS_WINDOW - 1) * spec.hop)
-    return dataclasses.replace(spec, hop=spec.hop * CENS_STRIDE, frame_length=length)
+def _spans(name: str, column: str, labels: tuple[str, ...], description: str) -> FeatureSpec:
+    columns = Column("time", "s"), Column("end", "s"), Column(column, labels=labels)
+    return FeatureSpec(
+        name=name, kind="events", columns=(*columns, Column("confidence", "1")),
+        description=description,
+    )  # fmt: skip
 
 
 def _chords_spec(labels: tuple[str, ...]) -> FeatureSpec:
-    return FeatureSpec(
-        name="chords",
-        kind="events",
-        columns=(
-            Column("time", "s"),
-            Column("end", "s"),
-            Column("chord", labels=labels),
-            Column("confidence", "1"),
-        ),
-        description="Chords in Harte notation without gaps; N for no chord. Confidence is the mean "
-        "posterior, 0..1.",
-    )
+    text = "Chords in Harte notation without gaps, N for none. Confidence is the mean posterior."
+    return _spans("chords", "chord", labels, text)
 
 
 def resolve_net(params: ChordNetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
@@ -183,7 +157,15 @@ def resolve_net(params: ChordNetParams, native_sr: int | None) -> Resolved:  # n
 
 def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``chords`` needs and gives."""
-    labels = (chord_labels if params.inversions else class_labels)(params.vocabulary)
+    classes = class_labels(params.vocabulary)
+    labels = chord_labels(params.vocabulary) if params.inversions else classes
+    cens = _frames(
+        "cens", ROOTS, "Quantised chroma, smoothed over 3.8 s; rows of unit length.",
+        stride=CENS_STRIDE, window=CENS_WINDOW,
+    )  # fmt: skip
+    posteriors = _frames(
+        "posteriors", classes, "Probability of every chord in the 0.65 s around a frame.", window=7
+    )
     notes = tuple(f"midi_{LOWEST + number}" for number in range(N_NOTES))
     return Resolved(
         sr=SR,
@@ -193,8 +175,8 @@ def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # n
                 "chroma", ROOTS, "Notes folded into pitch classes; rows of unit length, or zero."
             ),
             _frames("bass", ROOTS, "The same for low notes."),
-            _cens_spec(),
-            _posteriors_spec(class_labels(params.vocabulary)),
+            cens,
+            posteriors,
             _frames("notes", notes, "Strength of every note from C1 to B7, relative to the level."),
         ),
         front_ends=(FRONT_END,),
@@ -203,27 +185,13 @@ def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # n
 
 def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``key`` needs and gives."""
-    columns = (
-        Column("time", "s"),
-        Column("end", "s"),
-        Column("key", labels=(NO_CHORD, *KEYS)),
-        Column("confidence", "1"),
-    )
+    labels = (NO_CHORD, *KEYS)
     return Resolved(
         sr=SR,
         outputs=(
-            FeatureSpec(
-                name="keys",
-                kind="events",
-                columns=columns,
-                description="Keys over time without gaps.",
-            ),
-            FeatureSpec(
-                name="key",
-                kind="events",
-                columns=columns,
-                description="The key of the recording, one row. Confidence is the margin over the "
-                "second best key.",
+            _spans("keys", "key", labels, "Keys over time without gaps."),
+            _spans(
+                "key", "key", labels, "The key of the recording; confidence is its probability."
             ),
             FeatureSpec(
                 name="scores",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from featx.analysis import Transitions, viterbi
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["lasting", "softmax", "spans"]
+__all__ = ["lasting", "softmax", "spans", "unit"]
 
 
 def lasting(n_states: int, *, hop: float, mean_duration: float) -> Transitions:
@@ -29,6 +29,12 @@ def lasting(n_states: int, *, hop: float, mean_duration: float) -> Transitions:
     matrix = np.full((n_states, n_states), math.log(leave / (n_states - 1)))
     np.fill_diagonal(matrix, math.log(1.0 - leave))
     return Transitions.from_dense(matrix)
+
+
+def unit(rows: FloatArray) -> FloatArray:
+    """Return rows, along the last axis, of length 1; zero where they are zero."""
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1.0), np.float32)
 
 
 def softmax(scores: FloatArray) -> FloatArray:
@@ -60,7 +66,7 @@ def spans(
     column : str
         Name of the column of labels.
     label : callable
-        ``label(state, frames)``: the label of a state in a slice of frames.
+        ``label(state, frames)`` of a state in a slice of frames; no two states share one.
 
     Returns
     -------
@@ -68,29 +74,14 @@ def spans(
     """
     path, _ = viterbi(log_observed, transitions=transitions)
     edges = np.minimum([0.0, *(times[:-1] + times[1:]) / 2, duration], duration)
-    first = np.flatnonzero(np.diff(path, prepend=-1))
-    last = [*first[1:], len(path)]
     probability = softmax(log_observed)[np.arange(len(path)), path]
-    rows = [
-        (a, b, label(int(path[a]), slice(a, b)), probability[a:b])
-        for a, b in zip(first, last, strict=True)
-    ]
-    return _joined(rows, edges, column)
-
-
-def _joined(rows: Sequence[Any], edges: DoubleArray, column: str) -> dict[str, Any]:
-    merged: list[list[Any]] = []
-    for a, b, text, probability in rows:
-        if edges[b] <= edges[a]:  # a frame that is centred on the end of the recording
-            continue
-        if merged and merged[-1][2] == text:
-            merged[-1][1] = edges[b]
-            merged[-1][3].append(probability)
-        else:
-            merged.append([edges[a], edges[b], text, [probability]])
+    first = np.flatnonzero(np.diff(path, prepend=-1))
+    runs = [slice(a, b) for a, b in zip(first, [*first[1:], len(path)], strict=True)]
+    # a frame that is centred on the end of the recording has no duration
+    runs = [run for run in runs if edges[run.start] < edges[run.stop]]
     return {
-        "time": [row[0] for row in merged],
-        "end": [row[1] for row in merged],
-        column: [row[2] for row in merged],
-        "confidence": [float(np.concatenate(row[3]).mean()) for row in merged],
+        "time": [edges[run.start] for run in runs],
+        "end": [edges[run.stop] for run in runs],
+        column: [label(int(path[run.start]), run) for run in runs],
+        "confidence": [float(probability[run].mean()) for run in runs],
     }

@@ -9,12 +9,12 @@ import numpy as np
 
 from featx import Context, Extractor, Features, Track
 from featx_chord.config import CENS_STRIDE, HOP, KEYS
-from featx_chord.decoding import lasting, softmax, spans
+from featx_chord.decoding import lasting, softmax, spans, unit
 from featx_chord.front_end import FRONT_END
 from featx_chord.keys import KEY_DURATION, key_scores, windowed
 from featx_chord.labels import NO_CHORD, ROOTS, class_labels, inverted
 from featx_chord.notes import cens, fold, note_activations, pitch_classes
-from featx_chord.templates import chord_scores, unit
+from featx_chord.templates import chord_scores
 
 #: How many times as strong as the root another tone must be in the bass to be named.
 CLEARLY = 2.0

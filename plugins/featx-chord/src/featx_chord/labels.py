@@ -54,19 +54,8 @@ VOCABULARIES: dict[str, tuple[str, ...]] = {
 _DEGREES = {2: "2", 3: "b3", 4: "3", 5: "4", 6: "b5", 7: "5", 8: "#5", 9: "6", 10: "b7", 11: "7"}
 
 #: Other names of annotations, by the quality that is left when ninths and higher are dropped.
-_SHORTHANDS = {
-    "": "maj",
-    "1": "maj",
-    "5": "maj",
-    "9": "7",
-    "11": "7",
-    "13": "7",
-    "maj9": "maj7",
-    "maj11": "maj7",
-    "maj13": "maj7",
-    "min9": "min7",
-    "min11": "min7",
-    "min13": "min7",
+_SHORTHANDS = {"": "maj", "1": "maj", "5": "maj"} | {
+    f"{kind}{number}": f"{kind}7" for kind in ("", "maj", "min") for number in (9, 11, 13)
 }
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _SCALE = {1: 0, 2: 2, 3: 4, 4: 5, 5: 7, 6: 9, 7: 11}
@@ -100,10 +89,8 @@ def parse_chord(label: str) -> tuple[int, int, frozenset[int]] | None:
     """
     if label == NO_CHORD:
         return None
-    match = _CHORD.fullmatch(label)
-    quality = match["quality"] or "" if match else ""
-    quality = _SHORTHANDS.get(quality, quality)
-    if match is None or quality not in QUALITIES:
+    match, quality = _CHORD.fullmatch(label), quality_of(label)
+    if match is None or not quality:
         raise ParameterError(f"label must be a chord such as C:min7/b3, or N, got {label!r}.")
     root = (_NATURALS[match["root"][0]] + _accidentals(match["root"])) % 12
     steps = set(QUALITIES[quality])
@@ -126,10 +113,8 @@ def quality_of(label: str) -> str:
     >>> quality_of("C:maj9"), quality_of("C:sus4(b7)"), quality_of("C:maj/2"), quality_of("N")
     ('maj7', 'sus4', 'maj', '')
     """
-    match = None if label == NO_CHORD else _CHORD.fullmatch(label)
-    name = match["quality"] or "" if match else None
-    if name is None:
-        return ""
+    match = _CHORD.fullmatch(label)
+    name = (match["quality"] or "") if match else NO_CHORD
     quality = _SHORTHANDS.get(name, name)
     return quality if quality in QUALITIES else ""
 

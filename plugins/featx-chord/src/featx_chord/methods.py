@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from featx import ParameterError
 from featx.frontend import compute
@@ -21,12 +20,14 @@ from featx.training import (
     Sampler,
     SegmentTargets,
     Songs,
+    frame_bce,
     frame_cross_entropy,
 )
 from featx_chord.config import NET
+from featx_chord.decoding import unit
 from featx_chord.front_end import FRONT_END, SR
 from featx_chord.labels import NO_CHORD, ROOTS, class_labels, parse_chord, quality_of
-from featx_chord.model import ChordNet, normalised, tones_of_classes
+from featx_chord.model import ChordNet, tones_of_classes
 from featx_chord.notes import note_activations
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ _NOISE, _NOISY = 0.04, 0.5
 def class_of(label: str) -> str:
     """Return the class of a chord, without inversion and additions; ``''`` for what has none."""
     quality = quality_of(label)
-    if label == NO_CHORD or not quality:
+    chord = parse_chord(label) if quality else None
+    if chord is None:
         return label if label == NO_CHORD else ""
-    chord = parse_chord(label)
-    return f"{ROOTS[chord[0]]}:{quality}" if chord else ""
+    return f"{ROOTS[chord[0]]}:{quality}"
 
 
 def bass_of(label: str) -> str:
@@ -71,12 +72,9 @@ class ChordMethod(GradientMethod):
             "chord": SegmentTargets(kind="chord", classes=class_labels("full"), relabel=class_of),
             "bass": SegmentTargets(kind="chord", classes=(*ROOTS, NO_CHORD), relabel=bass_of),
         }
-        made = [
-            FrameSampler(songs, targets, crops=self.crops(), every=every) if songs else None
-            for songs, every in ((train, False), (valid, True))
-        ]
-        assert made[0] is not None
-        return made[0], made[1]
+        drawn = FrameSampler(train, targets, crops=self.crops())
+        held = FrameSampler(valid, targets, crops=self.crops(), every=True) if valid else None
+        return drawn, held
 
     def build(self, generator: torch.Generator) -> nn.Module:
         """Return the network."""
@@ -92,18 +90,14 @@ class ChordMethod(GradientMethod):
             notes, noisy = self._with_noise(notes)
             chord = chord.masked_fill(noisy[:, None].to(chord.device), 0)
             bass = bass.masked_fill(noisy[:, None].to(bass.device), 12)
-        logits = model(torch.from_numpy(normalised(notes)).to(chord.device))
+        logits = model(torch.from_numpy(unit(notes)).to(chord.device))
         root = torch.where(chord > 0, (chord - 1) % 12, torch.where(chord == 0, 12, -1))
         tones = torch.from_numpy(tones_of_classes()).to(chord.device)[chord.clamp(min=0)]
-        known = chord >= 0
-        error = functional.binary_cross_entropy_with_logits(
-            logits["tones"][known], tones[known], reduction="sum"
-        )
         return {
             "chord": frame_cross_entropy(logits["chord"], chord),
             "root": 0.3 * frame_cross_entropy(logits["root"], root),
             "bass": 0.3 * frame_cross_entropy(logits["bass"], bass),
-            "tones": 0.3 * error / max(12 * int(known.sum()), 1),
+            "tones": 0.3 * frame_bce(logits["tones"], tones, chord >= 0),
         }
 
     @functools.cached_property
@@ -134,15 +128,11 @@ class ChordMethod(GradientMethod):
         shifts = torch.randint(-_TRANSPOSED + 1, _TRANSPOSED + 1, (len(notes),))
         octaves = torch.randn(len(notes), notes.shape[2] // 12).repeat_interleave(12, dim=1)
         gains = torch.exp(0.5 * octaves + 0.3 * torch.randn(len(notes), notes.shape[2])).numpy()
-        out = np.zeros_like(notes)
-        for row, crop, shift in zip(
-            out, notes * gains[:, np.newaxis], shifts.tolist(), strict=True
-        ):
-            if shift >= 0:
-                row[:, shift:] = crop[:, : crop.shape[1] - shift]
-            else:
-                row[:, :shift] = crop[:, -shift:]
-        return out, shifts
+        margin = ((0, 0), (0, 0), (_TRANSPOSED, _TRANSPOSED))
+        wide = np.pad(notes * gains[:, np.newaxis], margin)
+        starts = (_TRANSPOSED - shifts).tolist()
+        moved = [crop[:, k : k + notes.shape[2]] for crop, k in zip(wide, starts, strict=True)]
+        return np.stack(moved), shifts
 
     def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return the state and the configuration."""

@@ -14,19 +14,13 @@ from featx_chord.front_end import N_NOTES
 from featx_chord.labels import QUALITIES, class_labels, parse_chord
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray, FloatArray
+    from featx.types import AnyArray
     from featx_chord.config import ChordNetConfig
 
-__all__ = ["N_CLASSES", "ChordNet", "normalised", "probabilities", "tones_of_classes"]
+__all__ = ["N_CLASSES", "ChordNet", "probabilities", "tones_of_classes"]
 
 OCTAVES = N_NOTES // 12
 N_CLASSES = 1 + 12 * len(QUALITIES)
-
-
-def normalised(notes: FloatArray) -> FloatArray:
-    """Return frames of notes of length 1; zero where they are zero."""
-    length = np.linalg.norm(notes, axis=-1, keepdims=True)
-    return np.asarray(notes / np.where(length > 0, length, 1.0), np.float32)
 
 
 def tones_of_classes() -> AnyArray:
@@ -101,12 +95,8 @@ def probabilities(logits: Mapping[str, Tensor], silent: Tensor) -> dict[str, Ten
     In ``silent`` frames, bool (batch, time, 1), it is certain that there is no chord.
     """
     chord, root, bass = (
-        torch.where(silent, none.to(silent.device), torch.softmax(logits[name], dim=-1))
-        for name, none in (
-            ("chord", functional.one_hot(torch.tensor(0), N_CLASSES)),
-            ("root", functional.one_hot(torch.tensor(12), 13)),
-            ("bass", functional.one_hot(torch.tensor(12), 13)),
-        )
+        torch.where(silent, torch.eye(n, device=silent.device)[none], logits[name].softmax(dim=-1))
+        for name, none, n in (("chord", 0, N_CLASSES), ("root", 12, 13), ("bass", 12, 13))
     )
     tones = torch.where(silent, 0.0, torch.sigmoid(logits["tones"]))
     return {"posteriors": chord, "root": root, "bass": bass, "tones": tones}

@@ -11,10 +11,10 @@ import numpy as np
 from featx import Context, Features, Track
 from featx.neural import NetworkExtractor, Segments
 from featx_chord.config import CONTEXT, HOP, NET
-from featx_chord.decoding import lasting, spans
+from featx_chord.decoding import lasting, spans, unit
 from featx_chord.front_end import FRONT_END
 from featx_chord.labels import class_labels, inverted
-from featx_chord.model import ChordNet, normalised, probabilities
+from featx_chord.model import ChordNet, probabilities
 from featx_chord.notes import note_activations
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class ChordNetExtractor(NetworkExtractor):
 
     def inputs(self, track: Track) -> FloatArray:
         """Return the notes of a track, frames of length 1."""
-        return normalised(note_activations(track.spectra(FRONT_END)))
+        return unit(note_activations(track.spectra(FRONT_END)))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return probabilities by name, frames over time; silence is N."""

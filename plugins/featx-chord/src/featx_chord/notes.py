@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx_chord.config import CENS_STRIDE, CENS_WINDOW
+from featx_chord.decoding import unit
 from featx_chord.front_end import BINS_PER_SEMITONE, FRONT_END, LOWEST, N_BINS, N_NOTES, SR
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ _COMPRESSION, _WHITENING = np.float32(0.6), np.float32(0.4)
 _SILENT, _FLOOR = 1e-3, 1e-7
 #: Share of all that stands out that must agree on a tuning: 0.3 to 0.7 do in music.
 _TUNED = 0.1
-#: Steps of a chroma in CENS, and frames that its window spans and that are left out between two.
-_STEPS, CENS_WINDOW, CENS_STRIDE = (0.05, 0.1, 0.2, 0.4), 41, 10
+#: Steps of a chroma in CENS.
+_STEPS = (0.05, 0.1, 0.2, 0.4)
 #: Frames that are solved together.
 _BLOCK = 1024
 
@@ -230,6 +232,4 @@ def cens(chroma: FloatArray) -> FloatArray:
     padded = np.pad(np.asarray(steps), ((CENS_WINDOW // 2, CENS_WINDOW // 2), (0, 0)))
     rows = np.lib.stride_tricks.sliding_window_view(padded, CENS_WINDOW, axis=0)[::CENS_STRIDE]
     smooth = rows @ window
-    length = np.linalg.norm(smooth, axis=1, keepdims=True)
-    even = np.full_like(smooth, 12.0**-0.5)
-    return np.where(length > 0, smooth / np.where(length > 0, length, 1.0), even).astype(np.float32)
+    return unit(np.where(smooth.any(axis=1, keepdims=True), smooth, 1.0))

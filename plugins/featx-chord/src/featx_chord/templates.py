@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from featx_chord.decoding import unit
 from featx_chord.labels import NO_CHORD, QUALITIES, ROOTS, class_labels
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["chord_scores", "unit"]
+__all__ = ["chord_scores"]
 
 #: Weight of the likeness of treble and bass to a chord, against transitions.
 TREBLE, BASS = 30.0, 8.0
@@ -23,12 +24,6 @@ _PRIOR = {"maj": 0.5, "min": 0.3, "min7": 0.08, "7": 0.06, "maj7": 0.06, "sus2":
 _RARE, _NONE = 0.01, 0.005
 #: Frames that the chroma is averaged over on both sides, weights.
 _SMOOTHING = (0.06, 0.12, 0.20, 0.24, 0.20, 0.12, 0.06)
-
-
-def unit(chroma: FloatArray) -> FloatArray:
-    """Return rows of length 1; zero where they are zero."""
-    length = np.linalg.norm(chroma, axis=1, keepdims=True)
-    return np.asarray(chroma / np.where(length > 0, length, 1.0), np.float32)
 
 
 @functools.cache
