@@ -22,6 +22,7 @@ from featx.audio import Limits
 from featx.cli import main
 from featx.engine import RunSummary, ShardTask, plan, run
 from featx.engine.planning.preparing import prepare_extractors
+from featx.engine.reporting import EventProgress
 from featx.engine.running import _run_settings, worker_count
 from featx.engine.work import cluster as clusters
 from featx.engine.work.resuming import resume_shard
@@ -183,6 +184,26 @@ def client(site: Path) -> Iterator[Any]:
         distributed.Client(local, set_as_default=False) as client,
     ):
         yield client
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("default")  # those of distributed
+def test_a_run_waits_for_the_first_worker(site: Path, music: Path, tmp_path: Path) -> None:
+    """An adaptive cluster starts workers only when it has something to do."""
+    distributed = pytest.importorskip("distributed", reason="featx[dask] is not installed")
+    events: list[dict[str, Any]] = []
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, dashboard_address=None
+        ) as local,
+        distributed.Client(local, set_as_default=False) as client,
+    ):
+        local.adapt(minimum=0, maximum=1)
+        progress = EventProgress(events.append)
+        summary = go(music, tmp_path / "s", cluster=client, progress=progress)
+    assert summary.line == "6 in = 6 ok + 0 failed + 0 skipped"
+    assert {"event": "note", "text": "the cluster has no worker yet: waiting for one"} in events
 
 
 @pytest.mark.slow

@@ -121,8 +121,8 @@ def test_parts_hold_the_lock_together(tmp_path: Path) -> None:
         assert [(holder["pid"], holder["run"], holder["held"]) for holder in holders] == [
             (os.getpid(), first, True)
         ] * 2
-        for part in (None, (2, 3)):
-            with pytest.raises(StoreError, match=f"in use by process {os.getpid()} on host"):
+        for part, which in ((None, "part 1/3, and by 1 more"), ((2, 3), "part 2/3")):
+            with pytest.raises(StoreError, match=f"process {os.getpid()} on host .* {which}\\."):
                 lock_store(store, part=part).__enter__()
     assert lock_holders(store) == []
     assert not (store / part_name((1, 3))).exists()
@@ -219,9 +219,11 @@ def test_slurm_array_makes_up_the_whole_run(
     assert logs.count(" in = ") == PARTS
     go(music, tmp_path / "single")
     assert open_store(tmp_path / "s").digest() == open_store(tmp_path / "single").digest()
-    options = ("-c", array / "run.toml", "--parts", "3", "--array", tmp_path / "again")
-    assert "No part has anything to do" in call("plan", *options).output
+    options = ("-c", array / "run.toml", "--parts", "3", "--array")
+    assert "No part has anything to do" in call("plan", *options, tmp_path / "again").output
     assert not (tmp_path / "again").exists()
+    assert f"removed {array / 'array.sbatch'}" in call("plan", *options, array).output
+    assert not (array / "array.sbatch").exists()
 
 
 def test_array_holds_only_parts_that_have_work(music: Path, tmp_path: Path) -> None:

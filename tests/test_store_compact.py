@@ -268,3 +268,10 @@ def test_compaction_killed_at_random_moments_loses_nothing(store: Path) -> None:
     assert open_store(store).digest() == digest
     assert verify(store, clean=True).intact
     assert os.listdir(store / "shards")  # noqa: PTH208
+
+
+def test_a_merged_file_is_not_compacted(tmp_path: Path) -> None:
+    (tmp_path / "all.h5").touch()
+    result = CliRunner().invoke(main, ["compact", str(tmp_path / "all.h5")], prog_name="featx")
+    assert result.exit_code == 2
+    assert "A merged file has nothing to compact" in result.output

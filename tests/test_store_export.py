@@ -410,6 +410,7 @@ def test_show_of_an_unknown_track_is_an_error(folder: Path) -> None:
 def test_verify_tells_and_exits_with_4_on_damage(folder: Path) -> None:
     good = run(verify_command, folder)
     assert (good.exit_code, good.stdout.split(":")[0]) == (0, "intact")
+    assert f"digest: {open_store(folder).digest()}" in good.stdout
     shard = next((folder / "shards").rglob("*.h5"))
     shard.write_bytes(shard.read_bytes()[:-1])
     bad = run(verify_command, folder, "--json")

@@ -77,7 +77,10 @@ def check_url(url: str) -> None:
         )
     path = without_query(url)
     if not is_listed(url) and (path.endswith("/") or path.count("/") < 3):
-        raise ParameterError(f"a URL must name a file, got {url}: web servers have no listings.")
+        raise ParameterError(
+            f"a URL must name a file, got {url}: web servers have no listings. "
+            "List the files in a manifest (CSV) with a column path."
+        )
 
 
 def without_query(url: str) -> str:

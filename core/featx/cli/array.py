@@ -113,19 +113,25 @@ def write_array(
     if "-" in context.params["inputs"]:
         raise ParameterError("inputs of an array must be files or folders, got '-'.")
     left = [int(row["part"] or 0) for row in rows if row["to_do"]]
-    if not left:
-        click.echo("No part has anything to do; no array was written.")
-        return
-    folder.mkdir(parents=True, exist_ok=True)
     folder = folder.absolute()
     run_file, script, manifest = (
         folder / name for name in ("run.toml", "array.sbatch", "job.yaml")
     )
-    write_run_file(context, run_file)
+    if not left:
+        removed = [path for path in (script, manifest) if path.exists()]
+        for path in removed:
+            path.unlink()
+        older = f"; removed {' and '.join(map(str, removed))}, which are done" if removed else ""
+        click.echo(f"No part has anything to do; no array was written{older}.")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_run_file(context, run_file, jobs=cores)
     with replacing(folder / "parts.csv") as temporary, temporary.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, _COLUMNS)
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            seconds = row["seconds"]
+            writer.writerow(row | {"seconds": None if seconds is None else round(seconds, 1)})
     count = len(rows)
     config = shlex.quote(str(run_file))
     texts = {

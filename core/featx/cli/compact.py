@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from featx.commands import counted, echo_json, json_option
+from featx.errors import ParameterError
 
 
 @click.command("compact")
-@click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("store", type=click.Path(exists=True, path_type=Path))
 @json_option
 def command(store: Path, as_json: bool) -> None:
     """Rewrite the small shards of STORE into larger ones.
@@ -20,6 +21,10 @@ def command(store: Path, as_json: bool) -> None:
     """
     from featx.store import compact
 
+    if store.is_file():
+        raise ParameterError(
+            f"store must be a folder, got the file {store}. A merged file has nothing to compact."
+        )
     report = compact(store)
     if as_json:
         echo_json(report.to_json())

@@ -99,9 +99,12 @@ def _settings(value: Any) -> Iterator[str]:
             yield f"{key}={text}"
 
 
-def write_run_file(context: click.Context, path: Path) -> None:
-    """Write the inputs and options of this command line, from where ``-c`` reads them."""
-    values = run_file_values(context, path.absolute().parent)
+def write_run_file(context: click.Context, path: Path, **defaults: Any) -> None:
+    """Write the inputs and options of this command line, from where ``-c`` reads them.
+
+    ``defaults`` are written where the command line has no value.
+    """
+    values = defaults | run_file_values(context, path.absolute().parent)
     lines = [f"{key} = {json.dumps(item, ensure_ascii=False)}\n" for key, item in values.items()]
     with replacing(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")

@@ -71,7 +71,7 @@ def command(
     with a time limit. The exit code is 4 if damage remains, and 3 if --recompute gave other
     numbers.
     """
-    from featx.store import verify
+    from featx.store import open_store, verify
 
     with progress("shards") as advance:
         report = verify(
@@ -87,10 +87,17 @@ def command(
         from featx.engine.recomputing import recompute as extract_again
 
         again = extract_again(store, recompute)
+    digest = open_store(store).digest() if report.intact else None
     if as_json:
-        echo_json(report.to_json() | ({"recomputed": again.to_json()} if again else {}))
+        echo_json(
+            report.to_json()
+            | {"digest": digest}
+            | ({"recomputed": again.to_json()} if again else {})
+        )
     else:
         _report(report)
+        if digest is not None:
+            click.echo(f"digest: {digest}")
         if again is not None:
             _report_recomputed(again)
     if not report.intact:

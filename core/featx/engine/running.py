@@ -270,7 +270,8 @@ def run(
         with lock_store(store, part=planned.inputs.part):
             unfit: list[str] = []
             if cluster is not None:
-                executor = pool = Cluster(cluster, planned.store, planned.extractors)
+                note = () if progress is None else (progress.note,)
+                executor = pool = Cluster(cluster, planned.store, planned.extractors, *note)
                 workers = jobs or _SHARDS_PER_THREAD * pool.threads
                 settings = pool.settings(settings, memory)
                 unfit = [f"{name} is left out: {text}" for name, text in pool.unfit.items()]

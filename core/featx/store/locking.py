@@ -50,7 +50,7 @@ def lock_store(
             lock = stack.enter_context(_locked(folder, part_name(part)))
             stack.callback((folder / part_name(part)).unlink, missing_ok=True)
         run = next_run(folder)
-        _announce(lock, run)
+        _announce(lock, run, part)
         stack.callback(os.ftruncate, lock, 0)
         yield run
 
@@ -96,9 +96,11 @@ def _refusal(folder: Path, name: str, error: OSError) -> str:
     if error.errno in _HELD:
         holders = [read_announcement(folder, name)] if name != LOCK else lock_holders(folder)
         holder = next(iter(holders), {})
+        others = f", and by {len(holders) - 1} more" if len(holders) > 1 else ""
+        part = f" for part {holder['part']}" if holder.get("part") else ""
         return (
             f"{folder} is in use by process {holder.get('pid', 'unknown')} on host "
-            f"{holder.get('host', 'unknown')}. Wait for that run, or stop it."
+            f"{holder.get('host', 'unknown')}{part}{others}. Wait for that run, or stop it."
         )
     remedy = ""
     if error.errno in {errno.ENOLCK, errno.ENOTSUP, errno.EINVAL}:
@@ -138,8 +140,10 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _announce(descriptor: int, run: int) -> None:
+def _announce(descriptor: int, run: int, part: tuple[int, int] | None) -> None:
     """Say in the lock file who holds it."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "run": run}
+    if part is not None:
+        holder["part"] = f"{part[0]}/{part[1]}"
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps({**holder, "time": time.time_ns()}).encode() + b"\n", 0)

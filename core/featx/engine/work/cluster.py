@@ -48,10 +48,17 @@ class Cluster(Executor):
     """Runs shards on the workers of a Dask cluster that fit; others are in ``unfit`` with reasons.
 
     Workers may join at any time: each is examined before it gets its first shard. ``client`` is a
-    `distributed.Client`, which is not closed. Raises `ClusterError` if no worker fits.
+    `distributed.Client`, which is not closed. A cluster without workers is waited for, after
+    ``note`` was told so. Raises `ClusterError` if no worker fits.
     """
 
-    def __init__(self, client: Any, store: Path, extractors: Sequence[PreparedExtractor]) -> None:
+    def __init__(
+        self,
+        client: Any,
+        store: Path,
+        extractors: Sequence[PreparedExtractor],
+        note: Callable[[str], object] = bool,
+    ) -> None:
         needs = pickle.dumps(
             (_versions(extractors), str(store.resolve()), store_id(store), extractors)
         )
@@ -61,7 +68,13 @@ class Cluster(Executor):
         self.on_gpu = any(extractor.device.startswith("cuda") for extractor in extractors)
         try:
             client.register_plugin(_examiner(needs, self.name), name=self.name)
-            found: Mapping[str, Any] = client.run(_reporter(self.name), on_error="return")
+            found: Mapping[str, Any] = {}
+            while not found:
+                if not client.scheduler_info(n_workers=-1)["workers"]:
+                    note("the cluster has no worker yet: waiting for one")
+                    # a task, for which an adaptive cluster starts one
+                    client.submit(_nothing(), pure=False).result()
+                found = client.run(_reporter(self.name), on_error="return")
         except OSError as error:  # of Dask, and time-outs
             raise ClusterError(
                 f"the scheduler of the cluster was lost: {error} {_RERUN}"
@@ -76,7 +89,7 @@ class Cluster(Executor):
             self.close("")
             reasons = "; ".join(f"{address}: {text}" for address, text in self.unfit.items())
             raise ClusterError(
-                f"cluster must have a worker that fits, got {len(reports)} workers. {reasons}"
+                f"cluster must have a worker that fits, got {len(reports)} that do not. {reasons}"
             )
         self.resources: Mapping[str, float] = self._resources()
 
@@ -256,6 +269,13 @@ def _by_value() -> Callable[[bytes], bytes]:
         return pickle.dumps(function(task))
 
     return run_pickled
+
+
+def _nothing() -> Callable[[], None]:
+    def nothing() -> None:
+        return None
+
+    return nothing
 
 
 def _caller() -> Callable[[bytes], Any]:
