@@ -4,9 +4,9 @@
 
 After a first run, every extractor runs over the first song alone and over all songs, with one
 worker on one thread. The difference in seconds of CPU, divided by that in seconds of audio, leaves
-out start-up, and so does the one of `featx scan`, which decodes only. *default outputs* are the
-bytes of the store, *all outputs* those of the first song with everything that the extractor has.
-All figures are scaled to a million songs of `SECONDS`.
+out start-up. *decoding* is its share of the time that the ledger records, with resampling.
+*default outputs* are the bytes of the store, *all outputs* those of the first song with everything
+that the extractor has. All figures are scaled to a million songs of `SECONDS`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 import soundfile
 
 import featx
+from featx.store import LedgerView
 
 SECONDS = 240.0
 MILLION = 1e6
@@ -70,20 +71,23 @@ def measure(name: str, songs: Sequence[Path], folder: Path) -> dict[str, float]:
     # first, since it compiles
     cpu_of("run", "-p", name, "--features", ",".join(outputs), "-o", str(whole), str(songs[0]))
     rate = rate_of(songs, run)
+    with LedgerView(every) as view:
+        costs = [cost for _, _, _, cost in view.costs()]
+    decoding = sum(cost.decoding for cost in costs)
     return {
         "rate": rate,
+        "decoding": decoding / (decoding + sum(cost.extracting for cost in costs)),
         "bytes": (size_of(every) - size_of(one)) / (len(songs) - 1),
         "all": size_of(whole) * SECONDS / soundfile.info(songs[0]).duration,
     }
 
 
-def row(name: str, figures: dict[str, float], decoding: float) -> str:
+def row(name: str, figures: dict[str, float]) -> str:
     """Return a line of the table, in Markdown."""
     hours = MILLION * SECONDS / 3600
-    own = max(figures["rate"] - decoding, 0.0)
     numbers = (
         f"{hours * figures['rate']:,.0f}",
-        f"{100 * own / figures['rate']:.0f} %",
+        f"{100 * figures['decoding']:.0f} %",
         f"{1 / figures['rate']:,.0f}",
         f"{MILLION * figures['bytes'] / 1e9:,.1f} GB",
         f"{MILLION * figures['all'] / 1e9:,.0f} GB",
@@ -100,22 +104,19 @@ def main() -> None:
     options = parser.parse_args()
     if len(options.songs) < 2:
         parser.error("give two songs or more")
-    decoding = rate_of(options.songs, lambda paths: ("scan", "-j", "1", *paths))
     audio = sum(path.stat().st_size for path in options.songs)
     seconds = sum(soundfile.info(path).duration for path in options.songs)
-    hours = MILLION * SECONDS / 3600
     print(f"{len(options.songs)} songs, {seconds / 60:.1f} min of audio")
-    print(f"decoding: {hours * decoding:,.0f} core-hours, {1 / decoding:,.0f} x real time")
     print(f"files: {MILLION * audio * SECONDS / seconds / 1e12:.1f} TB")
-    print("| | core-hours | of it not decoding | x real time | default outputs | all outputs |")
+    print("| | core-hours | decoding | x real time | default outputs | all outputs |")
     print("|---|---|---|---|---|---|", flush=True)
     rows = {}
     for name in options.extractors:
         with tempfile.TemporaryDirectory() as folder:
             rows[name] = measure(name, options.songs, Path(folder))
-        print(row(name, rows[name], decoding), flush=True)
+        print(row(name, rows[name]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps({"decoding": decoding, "rows": rows}, indent=1))
+        options.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

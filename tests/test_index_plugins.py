@@ -21,6 +21,7 @@ from featx import DigestError, FeatureSpec, ParameterError, PluginError, StoreEr
 from featx.cli import main
 from featx.index import Gallery, choose_index, recall, saved_indexes
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store
+from featx.store.views import FeatureView
 from featx.testing.conformance.report import INDEX_CHECKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "indexes.md"
@@ -280,6 +281,25 @@ def saved(store: Path, folder: Path, **options: object) -> Path:
     with open_store(store) as opened:
         Gallery(opened, **options).save(folder)
     return folder
+
+
+def test_values_are_compared_only_if_the_store_has_changed(
+    store: Path, vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = saved(store, tmp_path / "i")
+    digests: list[str] = []
+    whole = FeatureView.digest
+
+    def digest(view: FeatureView) -> str:
+        digests.append(whole(view))
+        return digests[-1]
+
+    monkeypatch.setattr(FeatureView, "digest", digest)
+    found = featx.search(store, "007.ogg", index=folder)
+    assert digests == []
+    write(store, vectors, feature="other")
+    assert featx.search(store, "007.ogg", index=folder) == found
+    assert len(digests) == 1
 
 
 def test_another_state_of_the_store_is_refused(

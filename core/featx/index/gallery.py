@@ -236,6 +236,7 @@ class Gallery:
         recipe = self.view.recipe
         description = IndexDescription(
             digest=self.view.digest(),
+            state=self.view.state(),
             extractor=recipe.extractor,
             recipe=recipe.id,
             feature=self.view.spec.name,

@@ -36,7 +36,7 @@ class IndexDescription:
     Parameters
     ----------
     digest : str
-        `FeatureView.digest` of the feature: the state of the store that the index belongs to.
+        `FeatureView.digest` of the feature: the values that the index belongs to.
     extractor, recipe, feature : str
         Full name of the extractor, id of its recipe, name of the clip feature.
     zscore : bool
@@ -56,6 +56,8 @@ class IndexDescription:
         SHA-256 of every file that the plugin wrote.
     seals : mapping of str to str
         `featx.store.seals.seal` of every file: its user opens it without reading all of it.
+    state : str
+        `FeatureView.state`: as long as it is the same, the digest need not be computed.
     """
 
     digest: str
@@ -72,6 +74,7 @@ class IndexDescription:
     metric: str = "cosine"
     files: Mapping[str, str] = field(default_factory=dict)
     seals: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""
 
     @property
     def name(self) -> str:
@@ -175,7 +178,8 @@ class SavedIndex:
                 f"--zscore, so zscore must be {about.zscore}, got {zscore}. Omit it, or build "
                 f"another index."
             )
-        if view.digest() != about.digest:
+        unchanged = about.state and about.state == view.state()
+        if not unchanged and view.digest() != about.digest:
             raise self._outdated(store, "the values in the store have changed")
         choice = choose_index(about.index, about.params, disabled=disabled)
         if choice.spec.version != about.version:

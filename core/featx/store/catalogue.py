@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,6 +98,11 @@ class LedgerView(CatalogueFile):
 
     A folder that is not a store, and a damaged ledger, raise `StoreError`.
     """
+
+    def state(self) -> str:
+        """Return a hash of how far the ledgers go; where it is equal, they say the same."""
+        rows = sorted(self.query(schema.LEDGERS))
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
 
     def track(self, track_id: str) -> TrackRecord | None:
         """Return what is known of a track, or None."""

@@ -202,6 +202,10 @@ class Source(ABC):
     def units(self, track_id: str, recipe: str) -> tuple[Unit, ...]:
         """Return the latest outcome of every feature of a track under a recipe."""
 
+    def state(self) -> str:
+        """Return a hash that is equal only where all values are; empty if it takes reading them."""
+        return ""
+
     @abstractmethod
     def close(self) -> None:
         """Close all files."""
@@ -227,6 +231,9 @@ class FolderSource(Source):
         for recipe_id, spec in self.view.stored_specs():
             specs.setdefault(recipe_id, {})[spec.name] = spec
         return [(recipe, specs.get(recipe.id, {})) for recipe in self.view.recipes()]
+
+    def state(self) -> str:
+        return f"{self.view.state()}{' gone' if self._gone else ''}"
 
     def entries(self, recipe: str, feature: str) -> list[Entry]:
         return [Entry(*place) for place in self.view.places(recipe, feature)]

@@ -285,6 +285,13 @@ class FeatureView:
 
         return FeatureDataset(self, label=label, n_frames=n_frames, among=among)
 
+    def state(self) -> str:
+        """Return a hash that is equal only where `digest` is, or nothing if it is not known.
+
+        It costs nothing, but differs after any change of the store, also one of other features.
+        """
+        return self._source.state()
+
     def digest(self) -> str:
         """Return a SHA-256 over all (track, bytes): the state of this feature.
 
