@@ -6,7 +6,7 @@ DATA is the folder of recordings, such as FEATX_TEST_DATA. Prints, for the netwo
 correntropy alone, the share of notes found within 50 ms by what lies before them, and false onsets
 per 100 notes by what is there:
 
-    late              50 to 150 ms after a missed onset
+    early, late        50 to 150 ms before or after a missed onset
     breath, consonant  between notes, without pitch
     murmur, glide     between notes, with pitch
     vibrato           in a note whose pitch swings by 50 cents or more, 4 to 8 times a second
@@ -37,7 +37,7 @@ from featx_onset.pitch import VOICED, pitch_track
 
 METHODS = ("network", "correntropy")
 SR, RATE, WINDOW = 16000, 100, 0.05
-KINDS = ("late", "breath, consonant", "murmur, glide", "vibrato", "vowel, partials")
+KINDS = ("early", "late", "breath, consonant", "murmur, glide", "vibrato", "vowel, partials")
 #: Frames of a second of pitch, and its swing in cents and per second that make a vibrato.
 SWING, RATES, HALF = 50.0, (4.0, 8.0), 30
 EXAMPLES = 6
@@ -101,8 +101,9 @@ def kind_of_note(notes: Array, number: int) -> str:
 
 def kind_of_error(heard: Heard, time: float, missed: Array) -> str:
     """Return what a false onset is taken for."""
-    if np.any((time - missed > WINDOW) & (time - missed <= 0.15)):
-        return "late"
+    distance = time - missed[np.abs(time - missed) <= 0.15]
+    if len(distance):
+        return "late" if distance[np.abs(distance).argmin()] > 0 else "early"
     notes = heard.recording.notes
     at = heard.frame(time)
     inside = np.any((notes[:, 0] + WINDOW < time) & (time < notes[:, 1]))
