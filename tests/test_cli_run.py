@@ -100,6 +100,27 @@ def test_features_and_limits(music: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["-p", "cheap", "--features", "cheap.stat"], "Did you mean 'stats'?"),
+        (["-p", "cheap,slow", "--features", "cheep.stats"], "Did you mean 'cheap'?"),
+        (["-p", "cheap,slow", "--features", "cheap"], "Write for example cheap.FEATURE."),
+        (["-p", "cheap", "--set", "gain=2,x=3"], "at a time: gain=2 and then x=3"),
+    ],
+)
+def test_near_names_are_proposed(music: Path, tmp_path: Path, arguments: list[str], message: str):
+    result = call("run", *arguments, "-o", tmp_path / "s", music)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_patterns_that_match_nothing_are_counted(music: Path, tmp_path: Path) -> None:
+    result = call("run", "-p", "cheap", "--exclude", "*.mp3,*.wav", "-o", tmp_path / "s", music)
+    assert result.exit_code == 0
+    assert "Left out: 0 excluded." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (["-p", "cheep"], "Did you mean 'cheap'"),
         (["-p", "cheap", "--set", "gain"], "--set must look like"),
         (["-p", "cheap", "--set", "gain=-1"], "gain must be > 0, got -1.0"),

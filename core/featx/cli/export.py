@@ -36,9 +36,10 @@ _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
 @click.option(
     "--features",
     multiple=True,
-    metavar="NAME",
+    callback=split_names,
+    metavar="NAME[,NAME]",
     shell_complete=complete_feature,
-    help="Extractor or extractor.feature, separated by commas. May be repeated.",
+    help="Extractor or extractor.feature. May be repeated.",
 )
 @click.option(
     "--track",
@@ -84,18 +85,17 @@ def command(
         format_name = _SUFFIXES.get(target.suffix, target.suffix.lstrip("."))
         if format_name not in _FORMATS:
             raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
-    names = split_names("--features", features)
     with open_store(store, gone=gone) as opened:
         written = export(
             opened,
             target,
             format=format_name,
-            features=names,
+            features=features,
             tracks=tracks,
             outdated=outdated,
             overwrite=overwrite,
         )
-        pairs = [split_name(opened, name) for name in names or opened.current]
+        pairs = [split_name(opened, name) for name in features or opened.current]
         views = [
             view
             for extractor, feature in pairs

@@ -96,6 +96,7 @@ def run_options(function: Decorated) -> Decorated:
             metavar="NAME.FEATURE,...",
             shell_complete=complete_feature,
             multiple=True,
+            callback=split_names,
             help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features "
             "(one vector per track) and events.",
         ),
@@ -163,7 +164,7 @@ def parse_run_options(
     return {
         **others,
         "extractors": list(by_name.values()),
-        "features": split_names("--features", features) or None,
+        "features": list(features) or None,
         "params": parse_settings(settings, list(by_name)),
         "weights": parse_weights(weights),
         "where": parse_pairs("--where", where),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
+    callback=split_names,
     help="Clip features that are compared, such as 'mfcc.summary'. May be repeated.  "
     "[default: one of every extractor]",
 )
@@ -47,8 +48,9 @@ if TYPE_CHECKING:
 @click.option(
     "--column",
     "columns",
-    metavar="EXTRACTOR.FEATURE:COLUMN",
+    metavar="EXTRACTOR.FEATURE:COLUMN,...",
     multiple=True,
+    callback=split_names,
     help="Column of a clip feature, or of the first event, to colour by. May be repeated; labels "
     "such as artist are there anyway.",
 )
@@ -110,7 +112,7 @@ def command(
     output = output or Path(f"{store.resolve().stem}.html")
     refuse_existing([output], overwrite=overwrite)
     with open_store(store, gone=gone) as opened:
-        names = split_names("--features", features) or default_features(opened)
+        names = list(features) or default_features(opened)
         gallery = Gallery(opened, feature=names if len(names) > 1 else names[0], zscore=zscore)
         for sentence in further_tracks(opened, gallery.views):
             click.echo(sentence, err=True)
