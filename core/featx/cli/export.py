@@ -77,7 +77,7 @@ def command(
     or of one track to a file OUT with their suffix (.jams, .lab, .txt, .mid). projector writes the
     vectors and metadata that TensorBoard's projector loads into the folder OUT.
     """
-    from featx.store import export, further_tracks, open_store
+    from featx.store import export, open_store, recipe_notes
     from featx.store.selecting import split_name
 
     target = one_output(out, output)
@@ -102,13 +102,13 @@ def command(
             for label, view in opened[extractor].items()
             if feature in ("", label)
         ]
-        sentences = [] if outdated else further_tracks(opened, views)
+        sentences = [] if outdated else recipe_notes(opened, views)
         noted = sum(1 for record in opened.tracks.records() if record.notes)
     if as_json:
         echo_json([str(path) for path in written])
         return
     for sentence in sentences:
-        click.echo(f"{sentence} Export them by --features or --all-recipes.", err=True)
+        click.echo(f"{sentence} Name it by --features, or add --all-recipes.", err=True)
     for path in written[:10]:
         click.echo(printable(str(path)))
     if len(written) > 10:

@@ -190,7 +190,7 @@ def command(
     featx search features/ song.mp3 --from harmony=other.mp3 -o list.m3u8
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery, expect_segments, with_segments
-    from featx.store import further_tracks, open_store, refuse_existing
+    from featx.store import open_store, recipe_notes, refuse_existing
     from featx.store.selecting import clip_feature
 
     if weights and only:
@@ -221,7 +221,7 @@ def command(
                     "those of a random network. featx ls lists the other features.",
                     err=True,
                 )
-        for sentence in further_tracks(opened, gallery.views):
+        for sentence in recipe_notes(opened, gallery.views):
             click.echo(f"{sentence} Name it by --features to search there.", err=True)
         numbers = _weights(gallery, _numbers(weights), only)
         parts = parse_mapping("--from", sources)

@@ -15,6 +15,7 @@ from featx.commands.session import Session
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
+    from featx.interfaces import Extractor
     from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -61,6 +62,21 @@ def plugin_option(function: Decorated) -> Decorated:
         help="Extractor to use, such as 'mfcc', 'featx-spectral:mfcc' or 'my/file.py:MyClass'. "
         "May be repeated.",
     )(function)
+
+
+def local_class(name: str) -> type[Extractor] | None:
+    """Return the class that ``folder/file.py:Class`` names; None for other names.
+
+    Raises
+    ------
+    PluginError
+        If the file does not exist, cannot be run, or has no such class.
+    """
+    if not name.rpartition(":")[0].endswith(".py"):
+        return None
+    from featx.registry.local import class_of_file
+
+    return class_of_file(name)
 
 
 def no_plugin_option(function: Decorated) -> Decorated:

@@ -106,7 +106,7 @@ def command(
     featx explore features/ --features artist-joint.embedding,mfcc.summary --embed-audio
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery
-    from featx.store import further_tracks, open_store, refuse_existing
+    from featx.store import open_store, recipe_notes, refuse_existing
     from featx_plot.explore import explore_page
 
     output = output or Path(f"{store.resolve().stem}.html")
@@ -114,7 +114,7 @@ def command(
     with open_store(store, gone=gone) as opened:
         names = list(features) or default_features(opened)
         gallery = Gallery(opened, feature=names if len(names) > 1 else names[0], zscore=zscore)
-        for sentence in further_tracks(opened, gallery.views):
+        for sentence in recipe_notes(opened, gallery.views):
             click.echo(sentence, err=True)
         with progress("previews") as advance:
             text, missing = explore_page(

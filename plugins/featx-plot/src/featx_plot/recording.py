@@ -126,7 +126,7 @@ def command(
     featx plot song.flac --store features/ --features chroma.frames --over spectral.frames:centroid
     """  # noqa: D301  (click reads the backspace)
     from featx.audio import Audio
-    from featx.store import refuse_existing
+    from featx.store import recipe_notes, refuse_existing
     from featx_plot import render, save
 
     output = output or Path(f"{audio.stem}.png")
@@ -151,6 +151,8 @@ def command(
     if names_of_store:
         with _open(store_path) as store:
             track = track_id or _find_track(store, audio)
+            for sentence in recipe_notes(store, [_view(store, name)[0] for name in names_of_store]):
+                click.echo(sentence, err=True)
             for name in names_of_store:
                 _add(store, name, track, panels if name in features else lines, events)
     figure = render(
