@@ -105,6 +105,12 @@ cluster: $(STAMP)
 scale: $(STAMP)
 	$(BIN)/python benchmarks/scale.py
 
+# core-hours and bytes of a million songs with each extractor, measured with the files of MUSIC
+.PHONY: cost
+cost: $(STAMP)
+	$(BIN)/python benchmarks/cost_model.py $(MUSIC) --extractors mfcc melspectrogram chroma spectral dynamics loudness vqmfcc \
+	  contrastive samplecnn artist-joint csn superflux onset-beats beats key chords chord-net salonset singonset yin pyin
+
 # labelled music of virtual artists: 155 artists x 10 songs of 30 s, about 320 MB; needs fluidsynth and
 # two sound fonts (apt install fluidsynth fluid-soundfont-gm timgm6mb-soundfont); the suite renders two clips
 MIDI ?= $(FEATX_TEST_DATA)/midi/pop909

@@ -333,7 +333,7 @@ class Inputs(Iterable[InputTrack]):
                 self.left_out["excluded"] += 1
             elif is_folder:
                 yield from self._below(path, f"{prefix}{name}/", (*above, here))
-            elif os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:  # noqa: PTH122
+            elif name[name.rfind(".") :].lower() in AUDIO_SUFFIXES:
                 yield InputTrack(track_id=f"{prefix}{name}", path=path)
             else:
                 self.left_out["without a suffix of audio"] += 1
