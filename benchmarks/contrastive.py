@@ -21,13 +21,16 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from checkpoints import featx, read_rows, write_rows
 from sklearn.metrics import roc_auc_score
 
 import featx as featx_package
+
+if TYPE_CHECKING:
+    from featx.store.views import FeatureView
 
 SOUNDFONTS = ("FluidR3_GM.sf2", "OPL-3_FM_128M.sf2")
 RENDERED = {
@@ -70,8 +73,9 @@ ABLATION: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
 }  # fmt: skip
 ABLATION_STEPS = 500
 
-#: Whose tags are compared; what musicnn calls present; songs with and without a tag, at least.
-NAMES = ("contrastive", "musicnn")
+#: Whose tags are compared with those of musicnn; what it calls present; songs with and without a
+#: tag, at least.
+TAGGERS = ("contrastive", "samplecnn")
 PRESENT, LEAST = 0.1, 3
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -192,24 +196,28 @@ def ablation(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 def tags(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Compare the tags with those of musicnn on the manifest ``unseen.csv`` in OUT."""
     store = out / "tags"
-    words = [word for name in NAMES for word in ("-p", name)]
-    wanted = ",".join(f"{name}.tags" for name in NAMES)
+    words = [word for name in (*TAGGERS, "musicnn") for word in ("-p", name)]
+    wanted = ",".join(f"{name}.tags" for name in (*TAGGERS, "musicnn"))
     featx("run", out / "unseen.csv", *words, "--features", wanted, "-o", store)
     with featx_package.open_store(store) as opened:
-        views = [opened[name]["tags"] for name in NAMES]
-        ids = sorted(set(views[0].ids) & set(views[1].ids))
-        ours, theirs = (np.stack([view[track] for track in ids]) for view in views)
-        names, other = (view.spec.column_names for view in views)
-    theirs = theirs[:, [other.index(name) for name in names]]
-    present = theirs >= PRESENT
+        for name in TAGGERS:
+            _compare_tags(name, opened[name]["tags"], opened["musicnn"]["tags"])
+
+
+def _compare_tags(name: str, ours: FeatureView, theirs: FeatureView) -> None:
+    ids = sorted(set(ours.ids) & set(theirs.ids))
+    rows, wanted = (np.stack([view[track] for track in ids]) for view in (ours, theirs))
+    columns = [theirs.spec.column_names.index(column) for column in ours.spec.column_names]
+    wanted = wanted[:, columns]
+    present = wanted >= PRESENT
     often = (present.sum(axis=0) >= LEAST) & ((~present).sum(axis=0) >= LEAST)
-    areas = [roc_auc_score(present[:, j], ours[:, j]) for j in np.flatnonzero(often)]
+    areas = [roc_auc_score(present[:, j], rows[:, j]) for j in np.flatnonzero(often)]
     best = [
-        set(np.argsort(-a)[:5]) & set(np.argsort(-b)[:5]) for a, b in zip(ours, theirs, strict=True)
+        set(np.argsort(-a)[:5]) & set(np.argsort(-b)[:5]) for a, b in zip(rows, wanted, strict=True)
     ]
     shared = np.mean([len(both) for both in best])
-    print(f"{len(ids)} songs, {len(areas)} tags: ROC-AUC {np.mean(areas):.3f}")
-    print(f"{shared:.1f} of the five most probable tags are the same")
+    print(f"{name}: {len(ids)} songs, {len(areas)} tags: ROC-AUC {np.mean(areas):.3f}")
+    print(f"{name}: {shared:.1f} of the five most probable tags are the same")
 
 
 def _teachers(out: Path, names: Sequence[str]) -> list[str]:

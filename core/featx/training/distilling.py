@@ -97,7 +97,7 @@ class TeacherMethod(GradientMethod):
     ) -> dict[str, Tensor]:
         """Return the losses of numbers, tags and labels, as far as they are wanted."""
         bce = functional.binary_cross_entropy_with_logits
-        parts = {
+        parts: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], float]] = {
             "numbers": (functional.mse_loss, 1.0),
             "tags": (bce, self.params.tag_weight),
             "labels": (bce, self.params.label_weight),

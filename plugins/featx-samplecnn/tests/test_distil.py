@@ -39,7 +39,7 @@ def network(model: str = "sr2000", **changes: Any) -> Any:
     return seeded_network(params.config(), torch.Generator().manual_seed(3))
 
 
-@pytest.mark.filterwarnings("ignore:UNTRAINED")
+@pytest.mark.filterwarnings("ignore:samplecnn is UNTRAINED")
 def test_level_of_a_recording_does_not_matter(rng: np.random.Generator) -> None:
     y = (0.1 * rng.standard_normal(3 * N_SAMPLES)).astype(np.float32)
     y[N_SAMPLES:] *= 0.01

@@ -129,9 +129,9 @@ class Student(nn.Module):
         x = self._frames(network, y).unsqueeze(2)  # (batch, channels, 1, time)
         modules = zip(network.stages, network.config.modules, strict=True)
         for stage, size in list(modules)[self.frozen :]:
-            x = functional.max_pool2d(stage.lines(x), (1, size))  # type: ignore[operator]
-        embedded: Tensor = network.top.lines(x).flatten(1)  # (batch, 512), one frame is left
-        return embedded
+            # the maximum and the ReLU change places freely, and fewer values are left for it
+            x = functional.relu(functional.max_pool2d(stage.lines(x), (1, size)))  # type: ignore[operator]
+        return functional.relu(network.top.lines(x).flatten(1))  # (batch, 512), one frame is left
 
     def _frames(self, network: SampleCNN, y: Tensor) -> Tensor:
         """Return what the first module reads that is trained, ``(batch, channels, time)``."""
@@ -139,7 +139,9 @@ class Student(nn.Module):
             frames: Tensor = network.stem(y if network.config.bands else y.unsqueeze(1))
             return frames
         if self._first is None:  # not before a state was restored
-            self._first = TimeFirst(copy.deepcopy(network).eval(), dtype=torch.bfloat16)
+            short = torch.is_autocast_enabled(y.device.type)
+            dtype = torch.get_autocast_dtype(y.device.type) if short else torch.float32
+            self._first = TimeFirst(copy.deepcopy(network).eval(), dtype=dtype)
         with torch.no_grad(), torch.autocast(y.device.type, enabled=False):
             return self._first.frames(y, self.frozen)
 

@@ -18,7 +18,8 @@ def levelled(y: Tensor, dbfs: float | None) -> Tensor:
     if dbfs is None:
         return y
     rms = y.square().mean(dim=1, keepdim=True).sqrt()  # (batch, 1)
-    return y * (10.0 ** (dbfs / 20.0) / rms.clamp_min(QUIETEST))
+    scaled: Tensor = y * (10.0 ** (dbfs / 20.0) / rms.clamp_min(QUIETEST))
+    return scaled
 
 
 class Levels(NamedTuple):
@@ -61,7 +62,7 @@ class ConvBlock(nn.Module):
         return functional.relu(self.bn(self.conv(x)))  # (batch, out, time')
 
     def lines(self, x: Tensor) -> Tensor:
-        """Map ``(batch, in, 1, time)``, channels last in memory, as `forward` does.
+        """Map ``(batch, in, 1, time)``, channels last in memory, as `forward` does before its ReLU.
 
         On a CPU, steps of training take half the time so. The stride is 1.
         """
@@ -70,11 +71,11 @@ class ConvBlock(nn.Module):
         conv, bn = self.conv, self.bn
         kernel = conv.weight.unsqueeze(2)  # (out, in, 1, kernel)
         x = functional.conv2d(x, kernel, conv.bias, padding=(0, int(conv.padding[0])))
-        x = functional.batch_norm(
+        normal: Tensor = functional.batch_norm(
             x, bn.running_mean, bn.running_var, bn.weight, bn.bias, bn.training,
             bn.momentum or 0.0, bn.eps,
         )  # fmt: skip
-        return functional.relu(x)  # (batch, out, 1, time)
+        return normal  # (batch, out, 1, time)
 
 
 def same_padding(kernel: int) -> tuple[int, int]:
