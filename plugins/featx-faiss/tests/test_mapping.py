@@ -15,9 +15,8 @@ N, DIM = 500, 16
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name", ["faiss-flat", "faiss-ivf", "faiss-hnsw", "faiss-pq"])
-def test_a_loaded_index_maps_its_file_and_answers_alike(
-    name: str, rng: np.random.Generator, tmp_path: Path
-) -> None:
+def test_a_loaded_index_maps_its_file_and_answers_alike(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
     vectors, ids = rng.normal(size=(N, DIM)).astype(np.float32), [f"{row:03d}" for row in range(N)]
     choice = choose_index(name)
     built = choice.build(vectors, ids)
