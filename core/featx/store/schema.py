@@ -237,7 +237,8 @@ COSTS = """SELECT r.id, names, sum(s.size), sum(s.audio), sum(s.timed),
     JOIN shards s USING (sid) JOIN recipes r ON r.rid = s.rid
     WHERE s.stamp > s.revoked AND s.audio > 0 GROUP BY r.id, names"""
 LENGTHS = """SELECT path, size, duration FROM tracks
-    WHERE duration IS NOT NULL AND size > 0 AND path IS NOT NULL"""
+    WHERE tid % (1 + (SELECT max(tid) FROM tracks) / ?) = 0
+    AND duration IS NOT NULL AND size > 0 AND path IS NOT NULL"""
 MAKERS = f"""SELECT s.maker, count(DISTINCT u.tid) FROM units u JOIN shards s ON s.sid = u.sid
     WHERE u.rid = {_RID} GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
 LICENCES = f"SELECT licences FROM shards WHERE rid = {_RID} ORDER BY stamp DESC LIMIT 1"
