@@ -5,10 +5,10 @@
 
 A store is written whose first track has the features of AUDIO and whose others have these plus
 noise; no audio is extracted for it. With ``--frames``, every track has so many seconds of the
-frames of AUDIO as well, so that the table shows the segments that are most alike. If ``--index`` is given, the index is built and saved, and the
-command searches it by its folder. The command runs once to warm the caches and is then measured,
-by the clock and in processor time of the process and its children. ``--profile`` prints the
-functions of one more run by their own time.
+frames of AUDIO as well, so that the table shows the segments that are most alike. If ``--index`` is
+given, the index is built and saved, and the command searches it by its folder. The command runs
+once to warm the caches and is then measured, by the clock and in processor time of the process and
+its children. ``--profile`` prints the functions of one more run by their own time.
 """
 
 from __future__ import annotations
