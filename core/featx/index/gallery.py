@@ -153,7 +153,8 @@ class Gallery:
         self.files = [
             FileVectors(view, weights_file=weights_file, disabled=disabled) for view in self.views
         ]
-        self._rows = {name: row for row, name in enumerate(self.view.ids)}
+        ids = self.view.ids if saved is None else saved.ids(self.views[0], store)
+        self._rows = {name: row for row, name in enumerate(ids)}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -252,7 +253,10 @@ class Gallery:
             },
         )
         return write_index(
-            Path(folder), description, {name: index for name, (index, _) in rows.items()}
+            Path(folder),
+            description,
+            {name: index for name, (index, _) in rows.items()},
+            self.view.ids,
         )
 
     def search(
