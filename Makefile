@@ -15,6 +15,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
 	@echo "installing featx, its plugins and PyTorch into $(VENV): a few minutes and about 2 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 -c .ci/constraints.txt
+	@echo "PyTorch is installed; installing featx, $(words $(PACKAGES)) packages of this repository and what they need"
 	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[augment,av,dask,remote,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
 	touch $@
 
@@ -103,6 +104,12 @@ cluster: $(STAMP)
 # 100,000 tiny tracks: throughput, store, memory of the supervising process
 scale: $(STAMP)
 	$(BIN)/python benchmarks/scale.py
+
+# core-hours and bytes of a million songs with each extractor, measured with the files of MUSIC
+.PHONY: cost
+cost: $(STAMP)
+	$(BIN)/python benchmarks/cost_model.py $(MUSIC) --extractors mfcc melspectrogram chroma spectral dynamics loudness vqmfcc \
+	  contrastive samplecnn artist-joint csn superflux onset-beats beats key chords chord-net salonset singonset yin pyin
 
 # labelled music of virtual artists: 155 artists x 10 songs of 30 s, about 320 MB; needs fluidsynth and
 # two sound fonts (apt install fluidsynth fluid-soundfont-gm timgm6mb-soundfont); the suite renders two clips

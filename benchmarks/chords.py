@@ -1,10 +1,13 @@
 """How good chords and keys are on rendered music, beside template baselines, by mir_eval.
 
 Usage: python benchmarks/chords.py MANIFEST [--split test] [--every 1] [--picture confusion.png]
+       [--confidence]
 
 The manifest is that of ``featx bench render``. Prints weighted chord symbol recall (mean over
 songs, with 95 % intervals by the bootstrap over songs), segmentation, key scores, and seconds of
-music per second of processor time, all in one process on one thread.
+music per second of processor time, all in one process on one thread. ``--confidence`` takes the
+splits valid and test, and prints instead how well the probability of a key, and its margin over the
+second, tell right from wrong keys: the area under the ROC curve.
 """
 
 from __future__ import annotations
@@ -27,9 +30,10 @@ from featx.frontend import compute, preset
 from featx.manifest import read_manifest
 from featx.testing import read_truth
 from featx_bench.intervals import bootstrap_mean
+from featx_chord.config import KEYS
 from featx_chord.decoding import lasting, unit
 from featx_chord.keys import PROFILES
-from featx_chord.labels import ROOTS, class_labels, parse_chord
+from featx_chord.labels import ROOTS, class_labels
 
 MEASURES = ("root", "majmin", "sevenths", "tetrads", "mirex")
 SR, HOP = 22050, 2048
@@ -116,10 +120,10 @@ def confuse(truth: Events, found: Events, counts: Counter[tuple[str, str]]) -> N
     for t in times:
         a = truth.labels[int(np.searchsorted(truth.starts, t, "right")) - 1]
         b = found.labels[int(np.searchsorted(found.starts, t, "right")) - 1]
-        pair = parse_chord(a), parse_chord(b)
+        roots = [mir_eval.chord.encode(label)[0] for label in (a, b)]
         row, column = (label.partition(":")[2].partition("/")[0] or "N" for label in (a, b))
-        if pair[0] and pair[1]:
-            column = f"+{(pair[1][0] - pair[0][0]) % 12} {column}"
+        if min(roots) >= 0:
+            column = f"+{(roots[1] - roots[0]) % 12} {column}"
         counts[row, column] += 1
 
 
@@ -149,6 +153,26 @@ def draw(counts: Counter[tuple[str, str]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def judge_confidence(songs: list[Any], folder: Path) -> None:
+    """Print how well the probability of a key and its margin tell right from wrong keys."""
+    from sklearn.metrics import roc_auc_score
+
+    for profile in PROFILES:
+        extract = featx.open_extractor("key", params={"profile": profile}, features=["scores"])
+        rows = []
+        for song in songs:
+            p = extract.file(song.path)["scores"].ravel()
+            second, first = np.sort(p)[-2:]
+            key = read_truth(folder / song.tags["annotation"]).key
+            rows.append((KEYS[int(p.argmax())] == key, first, np.log(first / second)))
+        right, probability, margin = np.array(rows, float).T
+        areas = [roc_auc_score(right, values) for values in (probability, margin)]
+        print(
+            f"key, {profile}: {len(songs)} songs, {right.mean():.3f} right, mean probability "
+            f"{probability.mean():.3f}, area for probability {areas[0]:.3f}, margin {areas[1]:.3f}"
+        )
+
+
 def main() -> None:
     """Print a table for chords and one for keys."""
     parser = argparse.ArgumentParser(
@@ -159,12 +183,17 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--weights", type=Path, help="of chord-net; those that ship by default")
+    parser.add_argument("--confidence", action="store_true")
     options = parser.parse_args()
+    splits = ("valid", "test") if options.confidence else (options.split,)
     songs = [
         row
         for row in read_manifest(options.manifest, columns=["annotation"])
-        if row.tags["split"] == options.split
+        if row.tags["split"] in splits
     ][:: options.every]
+    if options.confidence:
+        judge_confidence(songs, options.manifest.parent)
+        return
     chords, keys = contenders(options.weights)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in (*chords, *keys)}
     spent, seconds = Counter[str](), 0.0

@@ -5,8 +5,8 @@
 After a first run, every extractor runs over the first song alone and over all songs, with one
 worker on one thread. The difference in seconds of CPU, divided by that in seconds of audio, leaves
 out start-up. *decoding* is its share of the time that the ledger records, with resampling.
-*default outputs* are the bytes of the store, *all outputs* those of the first song with everything
-that the extractor has. All figures are scaled to a million songs of `SECONDS`.
+*default outputs* and *all outputs* are the bytes of the first song's values, without the structure
+of the store. All figures are scaled to a million songs of `SECONDS`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 import soundfile
 
 import featx
+from featx.engine import PreparedExtractor
 from featx.store import LedgerView
 
 SECONDS = 240.0
@@ -54,22 +55,30 @@ def rate_of(songs: Sequence[Path], command: Callable[[list[str]], Sequence[str]]
     return (every - first) / sum(soundfile.info(song).duration for song in songs[1:])
 
 
-def size_of(store: Path) -> int:
-    """Return the bytes of a store."""
-    return sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+def bytes_of(extractor: PreparedExtractor, store: Path, seconds: float) -> dict[str, float]:
+    """Return the bytes of every output for a song of `SECONDS`, by one of ``seconds``."""
+    sizes = {}
+    with featx.open_store(store) as opened:
+        (track,) = opened.tracks
+        for spec in extractor.resolved.outputs:
+            scale = 1.0 if spec.kind == "clip" else SECONDS / seconds
+            sizes[spec.name] = scale * opened[extractor.name][spec.name][track].nbytes
+    return sizes
 
 
 def measure(name: str, songs: Sequence[Path], folder: Path) -> dict[str, float]:
     """Return the CPU of a second of audio and the bytes of a song, by default and in all."""
     (extractor,) = featx.plan(songs[0], folder / "none", extractors=name).extractors
     outputs = [f"{name}.{spec.name}" for spec in extractor.resolved.outputs]
+    seconds = soundfile.info(songs[0]).duration
 
     def run(paths: list[str]) -> Sequence[str]:
         return ("run", "-p", name, "-j", "1", "-o", str(folder / f"{name}-{len(paths)}"), *paths)
 
-    one, every, whole = (folder / f"{name}-{part}" for part in (1, len(songs), "all"))
+    every, whole = (folder / f"{name}-{part}" for part in (len(songs), "all"))
     # first, since it compiles
     cpu_of("run", "-p", name, "--features", ",".join(outputs), "-o", str(whole), str(songs[0]))
+    sizes = bytes_of(extractor, whole, seconds)
     rate = rate_of(songs, run)
     with LedgerView(every) as view:
         costs = [cost for _, _, _, cost in view.costs()]
@@ -77,8 +86,8 @@ def measure(name: str, songs: Sequence[Path], folder: Path) -> dict[str, float]:
     return {
         "rate": rate,
         "decoding": decoding / (decoding + sum(cost.extracting for cost in costs)),
-        "bytes": (size_of(every) - size_of(one)) / (len(songs) - 1),
-        "all": size_of(whole) * SECONDS / soundfile.info(songs[0]).duration,
+        "bytes": sum(sizes[feature] for feature in extractor.features),
+        "all": sum(sizes.values()),
     }
 
 

@@ -43,6 +43,7 @@ def completed(*words: str | Path) -> list[str]:
         (("run", "--rehas"), ["--rehash"]),
         (("run", "-p", "chea"), ["cheap"]),
         (("plan", "-p", "cheap", "--plugin", "slo"), ["slow"]),
+        (("run", "-p", "cheap,slo"), ["cheap,slow"]),
         (("info", "chea"), ["cheap"]),
         (("check", "chea"), ["cheap"]),
         (("train", "-p", "samplec"), ["samplecnn"]),

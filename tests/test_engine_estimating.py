@@ -74,6 +74,17 @@ def test_what_never_ran_is_unknown(music: Path, tmp_path: Path) -> None:
     assert both.seconds is None
 
 
+def test_many_lengths_are_sampled(tmp_path: Path) -> None:
+    music = write_folder(tmp_path / "music", 9)
+    run(music, tmp_path / "s", extractors="cheap", jobs=1)
+    with LedgerView(tmp_path / "s") as view:
+        every = sorted(view.lengths(10))
+        few = sorted(view.lengths(4))
+    assert len(every) == 9
+    assert len(few) == 3
+    assert set(few) < set(every)
+
+
 #: A shard of one short track, which is padded to whole chunks, is that much larger at most.
 PADDING = 0.25
 

@@ -268,9 +268,12 @@ class LedgerView(CatalogueFile):
             for recipe, names, size, *cost in self.query(schema.COSTS)
         ]
 
-    def lengths(self) -> Iterator[tuple[str, int, float]]:
-        """Yield path, size in bytes and duration in seconds of every track that was decoded."""
-        for path, size, duration in self.query(schema.LENGTHS):
+    def lengths(self, limit: int) -> Iterator[tuple[str, int, float]]:
+        """Yield path, size in bytes and duration in seconds of tracks that were decoded.
+
+        Of more tracks than ``limit``, every second, third and so on.
+        """
+        for path, size, duration in self.query(schema.LENGTHS, limit):
             yield decode_text(path), size, duration
 
     def count_features(self, recipe: str) -> dict[str, int]:

@@ -11,7 +11,6 @@ import pytest
 from scipy.optimize import nnls as scipy_nnls
 
 import featx
-from featx import ParameterError
 from featx.annotations import read_events, write_events
 from featx.frontend import compute
 from featx.testing import noise, silence, synthesise
@@ -19,6 +18,7 @@ from featx_chord import labels
 from featx_chord.front_end import FRONT_END, LOWEST, N_BINS, SR
 from featx_chord.keys import PROFILES, key_scores, windowed
 from featx_chord.notes import cens, dictionary, fold, nnls, tuned, tuning_of
+from featx_chord.templates import class_tones
 
 #: The optimum is unique; what differs is the rounding of two factorisations.
 NNLS_ATOL = 1e-9
@@ -45,30 +45,13 @@ def sound(pitches, *, seconds=2.0, tuning=0.0, partials=8):
 # ---------------------------------------------------------------- labels
 @pytest.mark.parametrize("vocabulary", labels.VOCABULARIES)
 def test_every_label_is_one_of_mir_eval_with_the_same_tones(vocabulary: str) -> None:
+    tones = dict(zip(labels.class_labels(vocabulary), class_tones(vocabulary), strict=True))
     for label in labels.chord_labels(vocabulary)[1:]:
         root, bitmap, bass = mir_eval.chord.encode(label)
-        parsed = labels.parse_chord(label)
-        assert parsed is not None
-        assert parsed[:2] == (root, (root + bass) % 12)
-        assert parsed[2] == {(root + step) % 12 for step in np.flatnonzero(bitmap)}
-
-
-@pytest.mark.parametrize(
-    ("label", "expected"),
-    [
-        ("Bb:sus4(b7)", (10, 10, {10, 3, 5, 8})),
-        ("C/5", (0, 7, {0, 4, 7})),
-        ("F#:min7/b3", (6, 9, {6, 9, 1, 4})),
-    ],
-)
-def test_chords_of_annotations_are_parsed(label: str, expected) -> None:
-    assert labels.parse_chord(label) == expected
-
-
-@pytest.mark.parametrize("label", ["X", "H:maj", "C:major", "C:maj/x", ""])
-def test_what_is_no_chord_is_named(label: str) -> None:
-    with pytest.raises(ParameterError, match="label must be a chord such as"):
-        labels.parse_chord(label)
+        plain = label.partition("/")[0]
+        np.testing.assert_array_equal(tones[plain], np.roll(bitmap, root), err_msg=label)
+        assert labels.inverted(plain, (root + bass) % 12) == label
+    assert not tones["N"].any()
 
 
 def test_full_vocabulary_has_fourteen_qualities_of_twelve_roots() -> None:

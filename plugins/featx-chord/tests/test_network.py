@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 import featx
+from featx import FeatxError, ParameterError
 from featx.frontend import compute
 from featx.testing import noise, silence
 from featx_chord.config import CONTEXT, TrainingParams
 from featx_chord.decoding import unit
 from featx_chord.front_end import FRONT_END, SR
 from featx_chord.labels import class_labels
-from featx_chord.methods import ChordMethod, _transposed, bass_of, class_of
-from featx_chord.model import tones_of_classes
+from featx_chord.methods import ChordMethod, _transposed, class_and_bass
+from featx_chord.templates import class_tones
 
 CLASSES = class_labels("full")
 #: Sums of float32 in another order.
@@ -66,10 +69,38 @@ def test_frames_beyond_the_context_do_not_count(model, notes) -> None:
         ("N", "N", "N"),
         ("X", "", ""),
         ("G", "G:maj", "G"),
+        ("C/5", "C:maj", "G"),
+        ("D:9", "D:7", "D"),
+        ("D:maj13", "D:maj7", "D"),
+        ("E:7(#9)", "E:7", "E"),
+        ("E:minmaj7", "E:minmaj7", "E"),
+        ("F:maj(b7)", "F:7", "F"),
+        ("F:maj(2)", "F:maj", "F"),
+        ("A:min7(4)", "A:min7", "A"),
+        ("C:dim(b7)", "C:hdim7", "C"),
+        ("C:(b3,5)", "C:min", "C"),
+        # tones that fit no class, as mir_eval counts them to no vocabulary either
+        ("C:1", "", "C"),
+        ("C:5", "", "C"),
+        ("C:5/5", "", "G"),
+        ("C:maj(*5)", "", "C"),
+        ("C:7(*3)", "", "C"),
     ],
 )
 def test_classes_of_labels(label: str, chord: str, bass: str) -> None:
-    assert (class_of(label), bass_of(label)) == (chord, bass)
+    assert class_and_bass(label) == (chord, bass)
+
+
+@pytest.mark.parametrize("label", ["H:maj", "C:major", "C:maj/x", ""])
+def test_what_is_no_chord_is_named(label: str) -> None:
+    with pytest.raises(ParameterError, match="label must be a chord in Harte notation"):
+        class_and_bass(label)
+
+
+def test_missing_mir_eval_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mir_eval", None)
+    with pytest.raises(FeatxError, match=r"featx-chord\[train\]"):
+        class_and_bass.__wrapped__("C:maj")
 
 
 @pytest.mark.parametrize("shift", [-5, 0, 6])
@@ -77,7 +108,7 @@ def test_transposed_targets_are_transposed_chords(shift: int) -> None:
     classes = torch.arange(-1, len(CLASSES))[None]
     moved = _transposed(classes, torch.tensor([shift]), first=1)[0]
     assert moved[:2].tolist() == [-1, 0]
-    tones = tones_of_classes()
+    tones = class_tones("full")
     np.testing.assert_array_equal(tones[moved[2:]], np.roll(tones[1:], shift, axis=1))
     assert [CLASSES[m].split(":")[1] for m in moved[2:]] == [c.split(":")[1] for c in CLASSES[1:]]
     bass = _transposed(torch.tensor([[-1, 0, 11, 12]]), torch.tensor([shift]), first=0)

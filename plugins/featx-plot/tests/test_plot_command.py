@@ -200,7 +200,7 @@ def test_stored_features_keep_their_axes(wav: Path, tmp_path: Path, store: Path,
 def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) -> None:
     invoke(
         *(wav, "-o", tmp_path / "x.png", "-s", "fe-artist", "--store", store),
-        *("--features", "toy.mel:3,7", "--features", "toy.pair:level", "--over", "toy.pair:centre"),
+        *("--features", "toy.mel:3,7,toy.pair:level", "--over", "toy.pair:centre"),
     )
     figure = drawn[0]
     assert kinds(figure) == ["waveform", "image", "lines", "lines"]

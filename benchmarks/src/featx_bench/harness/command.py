@@ -116,7 +116,10 @@ def run_command(
             if not spec.needs or prepared_manifest(spec.needs, folder / "data").is_file()
         )
     registry = load_registry()
-    entries = [parse_competitor(text) for text in dict.fromkeys(competitors)]
+    texts = [  # values of parameters may hold commas
+        name for text in competitors for name in ([text] if "=" in text else text.split(","))
+    ]
+    entries = [parse_competitor(text) for text in dict.fromkeys(texts)]
     environment = os.environ.get("FEATX_TEST_DATA", "")
     with meter("cells") as shown:
         results = run_table(

@@ -21,6 +21,9 @@ from featx.types import FeatureSpec
 #: 7 kB that HDF5 needs for the datasets.
 _TRACK_BYTES = 200
 
+#: Tracks of a store by which the lengths of files are estimated.
+_SAMPLE = 10_000
+
 
 class _Spent(NamedTuple):
     """What the shards of one recipe took, whatever features they hold."""
@@ -67,7 +70,7 @@ class Rates:
             for known in reversed(view.recipes()):
                 if known.id in rates.spent:
                     rates.latest[known.extractor] = known.id
-            for path, size, duration in view.lengths():
+            for path, size, duration in view.lengths(_SAMPLE):
                 for key in (_suffix(path), ""):
                     lengths[key][0] += duration
                     lengths[key][1] += size if key else 1

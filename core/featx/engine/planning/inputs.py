@@ -133,6 +133,8 @@ class Inputs(Iterable[InputTrack]):
         has the wanted labels.
         """
         self.left_out.clear()
+        if self._exclude:
+            self.left_out["excluded"] = 0  # is reported: the patterns may be wrong
         for track in self._labelled() if self._where else self._unique():
             if self.part is None or self.part.holds(track.track_id):
                 yield track
@@ -331,7 +333,7 @@ class Inputs(Iterable[InputTrack]):
                 self.left_out["excluded"] += 1
             elif is_folder:
                 yield from self._below(path, f"{prefix}{name}/", (*above, here))
-            elif os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES:  # noqa: PTH122
+            elif name[name.rfind(".") :].lower() in AUDIO_SUFFIXES:
                 yield InputTrack(track_id=f"{prefix}{name}", path=path)
             else:
                 self.left_out["without a suffix of audio"] += 1

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from featx import ParameterError
+from featx import FeatxError, ParameterError
 from featx.frontend import compute
 from featx.neural import seeded, state_tensors
 from featx.training import (
@@ -26,9 +26,10 @@ from featx.training import (
 from featx_chord.config import NET
 from featx_chord.decoding import unit
 from featx_chord.front_end import FRONT_END, SR
-from featx_chord.labels import NO_CHORD, ROOTS, class_labels, parse_chord, quality_of
-from featx_chord.model import ChordNet, tones_of_classes
+from featx_chord.labels import NO_CHORD, QUALITIES, ROOTS, class_labels
+from featx_chord.model import ChordNet
 from featx_chord.notes import note_activations
+from featx_chord.templates import class_tones
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -39,22 +40,45 @@ _TRANSPOSED = 6
 _NOISE, _NOISY = 0.04, 0.5
 
 
-def class_of(label: str) -> str:
-    """Return the class of a chord, without inversion and additions; ``''`` for what has none."""
-    quality = quality_of(label)
-    chord = parse_chord(label) if quality else None
-    if chord is None:
-        return label if label == NO_CHORD else ""
-    return f"{ROOTS[chord[0]]}:{quality}"
+@functools.cache
+def class_and_bass(label: str) -> tuple[str, str]:
+    """Return the class of a chord in Harte notation, and its bass; ``''`` for what has none.
 
+    Inversions and additions above the seventh are dropped. A chord with other tones than any class
+    has that of its shorthand or else of a triad that it contains; without one, as ``C:5``, none.
 
-def bass_of(label: str) -> str:
-    """Return the bass of a chord as a note name, N for none."""
+    Raises
+    ------
+    FeatxError
+        If mir_eval, which reads the label, is not installed.
+    ParameterError
+        If it is no label.
+    """
+    if label in (NO_CHORD, "X"):
+        return (NO_CHORD, NO_CHORD) if label == NO_CHORD else ("", "")
     try:
-        chord = parse_chord(label)
-    except ParameterError:
-        return ""
-    return NO_CHORD if chord is None else ROOTS[chord[1]]
+        from mir_eval import chord
+    except ImportError as error:
+        raise FeatxError(
+            "Reading chords needs mir_eval, which is not installed. Run: pip install "
+            "'featx-chord[train]'"
+        ) from error
+    try:
+        root, shorthand, degrees, bass = chord.split(label, reduce_extended_chords=True)
+        tones = chord.quality_to_bitmap(shorthand)
+        tones = tones + sum(chord.scale_degree_to_bitmap(degree) for degree in degrees)
+        pitch_class = chord.pitch_class_to_semitone(root)
+        lowest = (pitch_class + chord.scale_degree_to_semitone(bass)) % 12
+    except chord.InvalidChordException as error:
+        raise ParameterError(
+            f"label must be a chord in Harte notation, such as C:min7/b3, or N or X, got {label!r}."
+        ) from error
+    steps = {0, *np.flatnonzero(tones > 0).tolist()}
+    exact = [name for name, own in QUALITIES.items() if steps == set(own)]
+    triads = [name for name, own in QUALITIES.items() if len(own) == 3]
+    near = [name for name in (shorthand, *triads) if name in QUALITIES]
+    names = [*exact, *(name for name in near if steps >= set(QUALITIES[name]))]
+    return f"{ROOTS[pitch_class]}:{names[0]}" if names else "", ROOTS[lowest]
 
 
 class ChordMethod(GradientMethod):
@@ -69,8 +93,16 @@ class ChordMethod(GradientMethod):
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
         """Return one crop of every song; all crops of those that validate."""
         targets = {
-            "chord": SegmentTargets(kind="chord", classes=class_labels("full"), relabel=class_of),
-            "bass": SegmentTargets(kind="chord", classes=(*ROOTS, NO_CHORD), relabel=bass_of),
+            "chord": SegmentTargets(
+                kind="chord",
+                classes=class_labels("full"),
+                relabel=lambda label: class_and_bass(label)[0],
+            ),
+            "bass": SegmentTargets(
+                kind="chord",
+                classes=(*ROOTS, NO_CHORD),
+                relabel=lambda label: class_and_bass(label)[1],
+            ),
         }
         drawn = FrameSampler(train, targets, crops=self.crops())
         held = FrameSampler(valid, targets, crops=self.crops(), every=True) if valid else None
@@ -92,7 +124,7 @@ class ChordMethod(GradientMethod):
             bass = bass.masked_fill(noisy[:, None].to(bass.device), 12)
         logits = model(torch.from_numpy(unit(notes)).to(chord.device))
         root = torch.where(chord > 0, (chord - 1) % 12, torch.where(chord == 0, 12, -1))
-        tones = torch.from_numpy(tones_of_classes()).to(chord.device)[chord.clamp(min=0)]
+        tones = torch.from_numpy(class_tones("full")).to(chord.device)[chord.clamp(min=0)]
         return {
             "chord": frame_cross_entropy(logits["chord"], chord),
             "root": 0.3 * frame_cross_entropy(logits["root"], root),

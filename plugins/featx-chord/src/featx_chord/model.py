@@ -5,31 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from featx_chord.front_end import N_NOTES
-from featx_chord.labels import QUALITIES, class_labels, parse_chord
+from featx_chord.labels import QUALITIES
 
 if TYPE_CHECKING:
-    from featx.types import AnyArray
     from featx_chord.config import ChordNetConfig
 
-__all__ = ["N_CLASSES", "ChordNet", "probabilities", "tones_of_classes"]
+__all__ = ["N_CLASSES", "ChordNet", "probabilities"]
 
 OCTAVES = N_NOTES // 12
 N_CLASSES = 1 + 12 * len(QUALITIES)
-
-
-def tones_of_classes() -> AnyArray:
-    """Return the pitch classes of every class as ones, float32 (169, 12); none for N."""
-    rows = np.zeros((N_CLASSES, 12), np.float32)
-    for row, label in zip(rows, class_labels("full"), strict=True):
-        if (chord := parse_chord(label)) is not None:
-            row[list(chord[2])] = 1.0
-    return rows
 
 
 class Circle(nn.Module):

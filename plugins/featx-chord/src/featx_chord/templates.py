@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from featx_chord.decoding import unit
-from featx_chord.labels import NO_CHORD, QUALITIES, ROOTS, class_labels
+from featx_chord.labels import QUALITIES, ROOTS, class_labels
 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["chord_scores"]
+__all__ = ["chord_scores", "class_tones"]
 
 #: Weight of the likeness of treble and bass to a chord, against transitions.
 TREBLE, BASS = 30.0, 8.0
@@ -26,22 +26,24 @@ _RARE, _NONE = 0.01, 0.005
 _SMOOTHING = (0.06, 0.12, 0.20, 0.24, 0.20, 0.12, 0.06)
 
 
+def class_tones(vocabulary: str) -> FloatArray:
+    """Return the pitch classes of every class as ones, float32 (n_classes, 12); none for N."""
+    rows = np.zeros((len(class_labels(vocabulary)), 12), np.float32)
+    for row, label in zip(rows[1:], class_labels(vocabulary)[1:], strict=True):
+        root, _, quality = label.partition(":")
+        row[(np.array(QUALITIES[quality]) + ROOTS.index(root)) % 12] = 1.0
+    return rows
+
+
 @functools.cache
 def _templates(vocabulary: str) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
     """Return treble and bass of all classes, shape (n_classes, 12), and their log priors."""
-    treble, bass, prior = [], [], []
-    for label in class_labels(vocabulary):
-        root, _, quality = label.partition(":")
-        if label == NO_CHORD:
-            treble.append(np.ones(12))
-            bass.append(np.ones(12))
-            prior.append(_NONE)
-            continue
-        steps = (np.array(QUALITIES[quality]) + ROOTS.index(root)) % 12
-        treble.append(np.eye(12)[steps].sum(axis=0))
-        bass.append(_BASS_TONE * treble[-1] + (1 - _BASS_TONE) * np.eye(12)[steps[0]])
-        prior.append(_PRIOR.get(quality, _RARE))
-    rows = (np.array(item) / np.linalg.norm(item, axis=1, keepdims=True) for item in (treble, bass))
+    labels, treble = class_labels(vocabulary), class_tones(vocabulary).astype(np.float64)
+    roots = np.array([root == label.partition(":")[0] for label in labels for root in ROOTS])
+    bass = _BASS_TONE * treble + (1 - _BASS_TONE) * roots.reshape(-1, 12)
+    treble[0] = bass[0] = 1.0
+    prior = [_NONE] + [_PRIOR.get(label.partition(":")[2], _RARE) for label in labels[1:]]
+    rows = (item / np.linalg.norm(item, axis=1, keepdims=True) for item in (treble, bass))
     return (*rows, np.log(prior))
 
 
