@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from featx.audio import AUDIO_SUFFIXES, Limits, resample, to_mono
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
-from featx.engine.planning.selecting import ExtractorChoice
-from featx.engine.running import UntrainedWarning
+from featx.engine.planning.selecting import ExtractorChoice, UntrainedWarning
 from featx.engine.work.opening import OpenExtractor
 from featx.engine.work.tracks import Recording, read_recording
 from featx.errors import ParameterError

@@ -16,7 +16,12 @@ from featx.audio import Limits
 from featx.engine.planning.inputs import Conditions, Inputs
 from featx.engine.planning.plan import Plan
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
-from featx.engine.planning.selecting import ExtractorChoice, ParamsChoice, WeightsChoice
+from featx.engine.planning.selecting import (
+    ExtractorChoice,
+    ParamsChoice,
+    UntrainedWarning,
+    WeightsChoice,
+)
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import PreparedExtractor, RunSettings
 from featx.engine.work.cluster import Cluster
@@ -46,10 +51,6 @@ _NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results
 
 class OtherIdsError(ParameterError):
     """Files would get new ids, most likely because another root folder was given."""
-
-
-class UntrainedWarning(UserWarning):
-    """An extractor runs with random weights, because none are installed."""
 
 
 def plan(

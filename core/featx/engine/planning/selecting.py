@@ -30,6 +30,10 @@ UNTRAINED = "untrained"
 DEVICES = ("cpu", "cuda", "mps")
 
 
+class UntrainedWarning(UserWarning):
+    """An extractor runs with random weights, because none are installed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selected:
     """One extractor of a call with the caller's choices for it, still unchecked."""
