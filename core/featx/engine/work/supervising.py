@@ -213,7 +213,7 @@ class Supervisor:
         return self._aborted or self._stopping()
 
     def _opened(self) -> Worker | None:
-        """Return the child, starting one if need be; None after `abort`."""
+        """Return the child, starting one if need be; None where it ended because the run does."""
         attempt = 0
         while self._worker is None:
             attempt += 1
@@ -224,7 +224,7 @@ class Supervisor:
                 self._worker.open()
             except ChildDiedError as error:
                 self._discard()
-                if self._aborted:
+                if self._ending():
                     return None
                 if attempt == _OPEN_ATTEMPTS or error.cause != "crash":
                     names = ", ".join(extractor.name for extractor in self._settings.extractors)
