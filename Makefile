@@ -15,6 +15,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
 	@echo "installing featx, its plugins and PyTorch into $(VENV): a few minutes and about 2 GB"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch==2.13.0 -c .ci/constraints.txt
+	@echo "PyTorch is installed; installing featx, $(words $(PACKAGES)) packages of this repository and what they need"
 	$(BIN)/pip install --quiet -c .ci/constraints.txt -e '.[augment,av,dask,remote,tables,docs,dev]' $(foreach p,$(PACKAGES),-e $(dir $(p)))
 	touch $@
 

@@ -1,10 +1,11 @@
-"""Make weights of ``contrastive``: collect audio, render some, compute teachers, train.
+"""Make weights by teachers, on real music: collect audio, render some, compute teachers, train.
 
-Usage: python benchmarks/contrastive.py OUT --midi POP909 [--debs FOLDER] [STEP ...]
+Usage: python benchmarks/contrastive.py OUT --midi POP909 [--debs FOLDER] [--start 3^9] [STEP ...]
 
-The steps, in this order, are those of `STEPS`; all of them but the last two by default. Every step
+The steps, in this order, are those of `STEPS`; all of them but `OPTIONAL` by default. Every step
 is one or more calls and resumes when it is called again. ``artist-siamese`` and ``musicnn`` must
-have their weights (``featx weights import``). ``FEATX_TEST_DATA`` names the folder of recordings,
+have their weights (``featx weights import``). ``samplecnn`` begins with the weights ``--start``,
+which benchmarks/checkpoints.py trains. ``FEATX_TEST_DATA`` names the folder of recordings,
 of which the single sounds, loops and three voices are used; its music, ESC-10 and spoken digits
 are for tests.
 """
@@ -20,13 +21,16 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from checkpoints import featx, read_rows, write_rows
 from sklearn.metrics import roc_auc_score
 
 import featx as featx_package
+
+if TYPE_CHECKING:
+    from featx.store.views import FeatureView
 
 SOUNDFONTS = ("FluidR3_GM.sf2", "OPL-3_FM_128M.sf2")
 RENDERED = {
@@ -51,6 +55,12 @@ SETTINGS = {
     "steps": 3000, "label_weight": 0.1, "precision": "bfloat16", "export_dtype": "float16",
     "checkpoint_minutes": 2, "validate_every": 250,
 }  # fmt: skip
+#: The network above is a third teacher of ``samplecnn``, whose first module keeps its weights.
+FRAMES = "contrastive-frames"
+SAMPLECNN = {
+    "steps": 1700, "label_weight": 0.1, "frozen": 1, "precision": "bfloat16",
+    "export_dtype": "float16", "checkpoint_minutes": 2, "validate_every": 425,
+}  # fmt: skip
 
 #: What is left out or changed, by the name of the row: teachers, sources of audio, settings.
 ABLATION: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
@@ -63,17 +73,24 @@ ABLATION: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
 }  # fmt: skip
 ABLATION_STEPS = 500
 
-#: Whose tags are compared; what musicnn calls present; songs with and without a tag, at least.
-NAMES = ("contrastive", "musicnn")
+#: Whose tags are compared with those of musicnn; what it calls present; songs with and without a
+#: tag, at least.
+TAGGERS = ("contrastive", "samplecnn")
 PRESENT, LEAST = 0.1, 3
 
-#: Where what ships lies.
-SHIPPED = Path(__file__).parents[1] / "plugins/featx-contrastive/src/featx_contrastive/weights"
-ORIGIN = (
+PLUGINS = Path(__file__).parents[1] / "plugins"
+_AUDIO = (
     "free game music, effects and speech out of Debian's packages (two thirds of the composers), "
     "clips rendered from the MIDI of POP909, sounds, loops and voices of the test data that are "
     "CC BY or CC0; taught by the numbers of artist-siamese (MIT) and of musicnn (ISC)"
 )
+#: Where weights that ship were trained, whose they are, and where they come from.
+ORIGINS = {
+    ("contrastive", "contrastive"): _AUDIO,
+    ("3^9", "samplecnn"): (
+        f"{_AUDIO} and by contrastive; it began with weights trained on renders from POP909"
+    ),
+}
 
 
 def audio(out: Path, options: argparse.Namespace) -> None:
@@ -131,17 +148,29 @@ def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     _train(out, "contrastive", "songs.csv", TEACHERS, SETTINGS)
 
 
+def samplecnn(out: Path, options: argparse.Namespace) -> None:
+    """Train ``3^9`` of samplecnn, from waveforms, by the same teachers and the network above."""
+    if options.start is None:
+        raise SystemExit("--start must name weights of 3^9, got none; benchmarks/checkpoints.py")
+    words = ("-p", "contrastive", "--weights", out / "contrastive", "--features", "frames")
+    featx("run", out / "songs.csv", *words, "-o", out / FRAMES, unreadable=True)
+    settings = SAMPLECNN | {"start": options.start.absolute()}
+    teachers = [*_teachers(out, TEACHERS), f"{out / FRAMES}:contrastive.frames"]
+    _distil(out, "samplecnn", "3^9", "songs.csv", teachers, settings)
+
+
 def ship(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
-    """Copy weights and card, which gets their origin, into the package."""
-    SHIPPED.mkdir(exist_ok=True)
-    text = (out / "contrastive/card.json").read_text(encoding="utf-8")
-    card = json.loads(text.replace(f"{out}/", ""))  # paths of this machine mean nothing elsewhere
-    card["data"]["origin"] = ORIGIN
-    card["data"]["licences"] = dict(
-        sorted(Counter(row["licence"] for row in read_rows(out / "songs.csv")).items())
-    )
-    (SHIPPED / "contrastive.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    shutil.copy(out / "contrastive/contrastive.safetensors", SHIPPED)
+    """Copy weights and cards, which get their origin, into the packages."""
+    licences = Counter(row["licence"] for row in read_rows(out / "songs.csv"))
+    for (folder, extractor), origin in ORIGINS.items():
+        place = PLUGINS / f"featx-{extractor}/src/featx_{extractor}/weights"
+        place.mkdir(exist_ok=True)
+        text = (out / folder / "card.json").read_text(encoding="utf-8")
+        card = json.loads(text.replace(f"{out}/", ""))  # paths of this machine mean nothing
+        card["data"]["origin"] = origin
+        card["data"]["licences"] = dict(sorted(licences.items()))
+        (place / f"{folder}.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        shutil.copy(out / folder / f"{extractor}.safetensors", place / f"{folder}.safetensors")
 
 
 def ablation(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
@@ -167,43 +196,65 @@ def ablation(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 def tags(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Compare the tags with those of musicnn on the manifest ``unseen.csv`` in OUT."""
     store = out / "tags"
-    words = [word for name in NAMES for word in ("-p", name)]
-    wanted = ",".join(f"{name}.tags" for name in NAMES)
+    words = [word for name in (*TAGGERS, "musicnn") for word in ("-p", name)]
+    wanted = ",".join(f"{name}.tags" for name in (*TAGGERS, "musicnn"))
     featx("run", out / "unseen.csv", *words, "--features", wanted, "-o", store)
     with featx_package.open_store(store) as opened:
-        views = [opened[name]["tags"] for name in NAMES]
-        ids = sorted(set(views[0].ids) & set(views[1].ids))
-        ours, theirs = (np.stack([view[track] for track in ids]) for view in views)
-        names, other = (view.spec.column_names for view in views)
-    theirs = theirs[:, [other.index(name) for name in names]]
-    present = theirs >= PRESENT
+        for name in TAGGERS:
+            _compare_tags(name, opened[name]["tags"], opened["musicnn"]["tags"])
+
+
+def _compare_tags(name: str, ours: FeatureView, theirs: FeatureView) -> None:
+    ids = sorted(set(ours.ids) & set(theirs.ids))
+    rows, wanted = (np.stack([view[track] for track in ids]) for view in (ours, theirs))
+    columns = [theirs.spec.column_names.index(column) for column in ours.spec.column_names]
+    wanted = wanted[:, columns]
+    present = wanted >= PRESENT
     often = (present.sum(axis=0) >= LEAST) & ((~present).sum(axis=0) >= LEAST)
-    areas = [roc_auc_score(present[:, j], ours[:, j]) for j in np.flatnonzero(often)]
+    areas = [roc_auc_score(present[:, j], rows[:, j]) for j in np.flatnonzero(often)]
     best = [
-        set(np.argsort(-a)[:5]) & set(np.argsort(-b)[:5]) for a, b in zip(ours, theirs, strict=True)
+        set(np.argsort(-a)[:5]) & set(np.argsort(-b)[:5]) for a, b in zip(rows, wanted, strict=True)
     ]
     shared = np.mean([len(both) for both in best])
-    print(f"{len(ids)} songs, {len(areas)} tags: ROC-AUC {np.mean(areas):.3f}")
-    print(f"{shared:.1f} of the five most probable tags are the same")
+    print(f"{name}: {len(ids)} songs, {len(areas)} tags: ROC-AUC {np.mean(areas):.3f}")
+    print(f"{name}: {shared:.1f} of the five most probable tags are the same")
+
+
+def _teachers(out: Path, names: Sequence[str]) -> list[str]:
+    return [f"{out / name}:{FEATURES[name][1][0]}.segments" for name in names]
 
 
 def _train(
     out: Path, folder: str, manifest: str, teachers: Sequence[str], settings: Mapping[str, Any]
 ) -> None:
-    names = [f"{out / name}:{FEATURES[name][1][0]}.segments" for name in teachers]
+    words = ("--store", out / "mel")
+    _distil(out, "contrastive", folder, manifest, _teachers(out, teachers), settings, *words)
+
+
+def _distil(
+    out: Path,
+    extractor: str,
+    folder: str,
+    manifest: str,
+    teachers: Sequence[str],
+    settings: Mapping[str, Any],
+    *words: str | Path,
+) -> None:
     tags = f"{out / TAGS}:musicnn.tag_segments"
-    every = {"teachers": ",".join(names), "tags": tags, **settings}
-    words = [word for key, value in every.items() for word in ("--set", f"{key}={value}")]
+    every = {"teachers": ",".join(teachers), "tags": tags, **settings}
+    pairs = [word for key, value in every.items() for word in ("--set", f"{key}={value}")]
     featx(
-        "train", "-p", "contrastive", "--method", "distil", "-m", out / manifest,
-        "--store", out / "mel", "-o", out / folder, "--threads", 1, "--workers", 1, *words,
+        "train", "-p", extractor, "--method", "distil", "-m", out / manifest, *words,
+        "-o", out / folder, "--threads", 1, "--workers", 1, *pairs,
         unreadable=True,
     )  # fmt: skip
 
 
 STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
-    step.__name__: step for step in (audio, render, songs, features, train, ship, ablation, tags)
+    step.__name__: step
+    for step in (audio, render, songs, features, train, samplecnn, ship, ablation, tags)
 }
+OPTIONAL = ("ablation", "tags")
 
 
 def main() -> None:
@@ -212,13 +263,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--midi", type=Path, required=True, help="folder of songs as in POP909")
     parser.add_argument("--debs", type=Path, help="folder of packages of Debian")
+    parser.add_argument("--start", type=Path, help="weights of samplecnn 3^9 to begin with")
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"of {', '.join(STEPS)}")
     options = parser.parse_intermixed_args()
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"steps must be some of {', '.join(STEPS)}, got {', '.join(sorted(unknown))}")
     options.out.mkdir(parents=True, exist_ok=True)
     for name, step in STEPS.items():
-        if name in options.steps or (not options.steps and name not in ("ablation", "tags")):
+        if name in options.steps or (not options.steps and name not in OPTIONAL):
             step(options.out, options)
 
 

@@ -2,6 +2,7 @@
 
 Usage: python benchmarks/csn.py songs OUT RENDERED [REAL ...]
        python benchmarks/csn.py tables MANIFEST STORE OUT [--steps N] [--batch N] [--minutes M]
+           [--model NAME] ...
 
 ``songs`` writes a manifest of music of ``featx bench render`` and, if named, of real music
 (benchmarks/game_music.py). Tags of rendered songs gain ``scale X``, the major scale of their key,
@@ -323,6 +324,8 @@ def run(music: Music, store: featx.Store, out: Path, options: argparse.Namespace
     done: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     started = time.monotonic()
     for key, name, first in models():
+        if options.model and name not in options.model:
+            continue
         if key in done or time.monotonic() - started > 60 * options.minutes:
             continue
         method = make_method(name if name != "vqmfcc" else "triplet", out.parent, first=first)
@@ -398,6 +401,7 @@ def main() -> None:
     table.add_argument("--steps", type=int, default=200)
     table.add_argument("--batch", type=int, default=24)
     table.add_argument("--minutes", type=float, default=60.0)
+    table.add_argument("--model", action="append", help="one of several; by default all")
     options = parser.parse_args()
     if options.command == "songs":
         write_songs(options.out, options.manifests)

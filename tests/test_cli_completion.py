@@ -43,6 +43,7 @@ def completed(*words: str | Path) -> list[str]:
         (("run", "--rehas"), ["--rehash"]),
         (("run", "-p", "chea"), ["cheap"]),
         (("plan", "-p", "cheap", "--plugin", "slo"), ["slow"]),
+        (("run", "-p", "cheap,slo"), ["cheap,slow"]),
         (("info", "chea"), ["cheap"]),
         (("check", "chea"), ["cheap"]),
         (("train", "-p", "samplec"), ["samplecnn"]),
@@ -59,7 +60,11 @@ def test_names_are_completed(words: tuple[str, ...], expected: list[str] | None)
     assert completed(*words) == expected
 
 
-@pytest.mark.parametrize("command", [("search",), ("export",), ("index", "build")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [("search",), ("export",), ("index", "build"), ("explore",), ("plot", "map")],
+    ids=" ".join,
+)
 def test_features_of_a_store_are_completed(command: tuple[str, ...], store: Path) -> None:
     assert completed(*command, store, "--features", "") == ["toy.level", "toy.mean"]
     assert completed(*command, store, "--features", "toy.m") == ["toy.mean"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
@@ -20,6 +21,7 @@ from engine_tools import featx, install_faulty, write_folder, write_wav
 from featx import open_store
 from featx.cli import main
 from featx.store import lock_store, verify
+from featx.store.filenames import track_file
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +97,27 @@ def test_features_and_limits(music: Path, tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "too-long" in result.stdout
     assert set(open_store(tmp_path / "s")["cheap"]) == {"stats", "envelope"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "cheap", "--features", "cheap.stat"], "Did you mean 'stats'?"),
+        (["-p", "cheap,slow", "--features", "cheep.stats"], "Did you mean 'cheap'?"),
+        (["-p", "cheap,slow", "--features", "cheap"], "Write for example cheap.FEATURE."),
+        (["-p", "cheap", "--set", "gain=2,x=3"], "at a time: gain=2 and then x=3"),
+    ],
+)
+def test_near_names_are_proposed(music: Path, tmp_path: Path, arguments: list[str], message: str):
+    result = call("run", *arguments, "-o", tmp_path / "s", music)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_patterns_that_match_nothing_are_counted(music: Path, tmp_path: Path) -> None:
+    result = call("run", "-p", "cheap", "--exclude", "*.mp3,*.wav", "-o", tmp_path / "s", music)
+    assert result.exit_code == 0
+    assert "Left out: 0 excluded." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -273,3 +296,23 @@ def test_file_system_without_locks_is_named(
     assert (
         "No locks available. Its file system has no locks (flock). Put the store" in result.output
     )
+
+
+def test_a_blank_and_its_escape_are_two_tracks(tmp_path: Path) -> None:
+    names = ["b c.wav", "b%20c.wav"]
+    for number, name in enumerate(names):
+        write_wav(tmp_path / "music" / name, seed=number)
+    call("run", "-p", "cheap", "-o", tmp_path / "s", tmp_path / "music", "-j", 1)
+    listing = tmp_path / "music/list.m3u8"
+    listing.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    again = call("run", "-p", "cheap", "-o", tmp_path / "s", listing, "-j", 1)
+    assert "cheap: 2 already computed" in again.stdout
+    with open_store(tmp_path / "s") as store:
+        values = {name: store["cheap"]["stats"][name].tolist() for name in store.tracks}
+    assert (len(values), values[names[0]] != values[names[1]]) == (2, True)
+    table = tmp_path / "table.csv"
+    call("export", tmp_path / "s", table, "--features", "cheap.stats")
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = {row[0]: [float(text) for text in row[1:]] for row in list(csv.reader(stream))[1:]}
+    assert {name: pytest.approx(row) for name, row in rows.items()} == values
+    assert len({track_file(tmp_path, name, ".lab") for name in names}) == 2

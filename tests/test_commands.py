@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from fake_plugins import install
 
 import featx.commands
+from featx.cli import main
 from featx.commands import (
     CommandGroup,
+    Session,
     echo_table,
     exit_code,
     meter,
@@ -168,10 +170,41 @@ def test_sizes_refuse(text):
         parse_size(text)
 
 
-def test_names_are_split_at_commas_once_each():
-    assert split_names("--features", ["a, b", "b,c"]) == ["a", "b", "c"]
+def test_names_are_split_at_commas_once_each(tmp_path):
+    context = click.Context(click.Command("x"))
+    option = click.Option(["-f", "--features"])
+    script = tmp_path / "a, b.py"
+    script.touch()
+    names = ["a, b", f"{script}:Mean", "b,c"]
+    assert split_names(context, option, names) == ("a", "b", f"{script}:Mean", "c")
     with pytest.raises(ParameterError, match="--features must be names"):
-        split_names("--features", ["a,,b"])
+        split_names(context, option, ["a,,b"])
+
+
+#: Repeatable options whose values may hold commas: paths, patterns, ids, labels, settings.
+WITH_COMMAS = {
+    *("--events", "--exclude", "--expect", "--from", "--pip", "--query-where", "--real-under"),
+    *("--set", "--soundfont", "--test-soundfont", "--track", "--weights", "--where", "--with"),
+}
+
+
+def repeatable_options(group, context):
+    """Yield the repeatable options of all commands of a group."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from repeatable_options(command, context)
+        yield from (item for item in command.params if getattr(item, "multiple", False))
+
+
+def test_repeatable_options_take_names_between_commas():
+    options = [*repeatable_options(main, click.Context(main))]
+    split = [item for item in options if not WITH_COMMAS & set(item.opts)]
+    assert {"--plugin", "--features", "--spectrogram"} <= {name for o in split for name in o.opts}
+    for option in split:
+        context = click.Context(click.Command("x"), obj=Session())
+        value = option.process_value(context, ["a.b,c.d"])
+        assert value == ("a.b", "c.d") or context.obj.disabled == ["a.b", "c.d"], option
 
 
 @pytest.mark.parametrize(

@@ -470,7 +470,7 @@ def test_what_is_left_out_is_counted(music: Path, tmp_path: Path) -> None:
     (music / "live/x.wav").touch()
     expected = {"excluded": 1, "without a suffix of audio": 1}
     arguments = ["-p", "cheap", "-o", tmp_path / "s", music, "--exclude", "live"]
-    assert "Left out: 1 without a suffix of audio, 1 excluded." in call("plan", *arguments).stdout
+    assert "Left out: 1 excluded, 1 without a suffix of audio." in call("plan", *arguments).stdout
     assert json.loads(call("plan", *arguments, "--json").stdout)["left_out"] == expected
     ran = json.loads(call("run", *arguments, "--json", "-j", "1").stdout.splitlines()[-1])
     assert (ran["left_out"], ran["inputs"]) == (expected, 4)

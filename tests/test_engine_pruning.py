@@ -57,7 +57,7 @@ def test_tag_gives_labels_without_extraction(music: Path, tmp_path: Path) -> Non
     go(music, store, "native")
     assert open_store(store).tracks["a/0000.wav"].tags == {"artist": "Ana", "mood": "calm"}
     again = call("tag", store, "-m", table)
-    assert "not taken: mood. Take them with: --column mood" in again.stdout
+    assert "not taken: mood. Take with: --column mood" in again.stdout
     assert json.loads(call("tag", store, "-m", table, "--json").stdout)["changed"] == 0
 
 

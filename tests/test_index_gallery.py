@@ -14,7 +14,7 @@ import featx
 from featx import Column, FeatureSpec, ParameterError, search
 from featx.cli import main
 from featx.index import Gallery, column_scaling
-from featx.store import Recipe, StoreWriter, TrackRecord, open_store
+from featx.store import Recipe, StoreWriter, TrackRecord, open_store, recipe_notes
 from featx.store.records import column_values
 
 IDS = [f"{name}.ogg" for name in "abcdefgh"]
@@ -436,3 +436,27 @@ def test_tracks_that_only_an_older_recipe_has_are_told(store: Path, tmp_path: Pa
     result = CliRunner().invoke(main, ["search", str(store), "a.ogg", "--features", features])
     assert result.exit_code == 0
     assert "most recent" not in result.output
+
+
+def test_other_settings_of_the_same_tracks_are_told_in_one_sentence(
+    store: Path, tmp_path: Path, vectors: np.ndarray
+) -> None:
+    older = open_store(store)["net"].recipe
+    values = {"embedding": vectors, "tags": vectors[:, :2]}
+    write(store, "featx-x:net", values, level=-20.0)
+    result = CliRunner().invoke(main, ["export", str(store), str(tmp_path / "out"), "-f", "csv"])
+    sentence = (
+        f"net means the most recent recipe (level=-20.0; tracks: {len(IDS)}). Also stored: "
+        f"net@{older.id} (level=None)."
+    )
+    assert result.stderr == f"{sentence} Name it by --features, or add --all-recipes.\n"
+
+
+@pytest.mark.parametrize("newer", [{"weights": "0" * 64}, {"frontend_version": "7"}])
+def test_nothing_is_told_of_a_version_that_was_replaced(
+    store: Path, vectors: np.ndarray, newer: dict[str, str]
+) -> None:
+    write(store, "featx-x:net", {"embedding": vectors, "tags": vectors[:, :2]}, **newer)
+    with open_store(store) as opened:
+        assert len(opened.recipes) == 2
+        assert recipe_notes(opened, [opened["net"]["embedding"]]) == []

@@ -21,6 +21,7 @@ from featx import DigestError, FeatureSpec, ParameterError, PluginError, StoreEr
 from featx.cli import main
 from featx.index import Gallery, choose_index, recall, saved_indexes
 from featx.store import Recipe, StoreWriter, TrackRecord, open_store
+from featx.store.sources import Entry, FolderSource
 from featx.store.views import FeatureView
 from featx.testing.conformance.report import INDEX_CHECKS
 
@@ -283,23 +284,29 @@ def saved(store: Path, folder: Path, **options: object) -> Path:
     return folder
 
 
-def test_values_are_compared_only_if_the_store_has_changed(
+def test_values_and_ids_are_read_only_if_the_store_has_changed(
     store: Path, vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = saved(store, tmp_path / "i")
     digests: list[str] = []
-    whole = FeatureView.digest
+    listings: list[str] = []
+    whole, entries = FeatureView.digest, FolderSource.entries
 
     def digest(view: FeatureView) -> str:
         digests.append(whole(view))
         return digests[-1]
 
+    def listing(source: FolderSource, recipe: str, feature: str) -> list[Entry]:
+        listings.append(feature)
+        return entries(source, recipe, feature)
+
     monkeypatch.setattr(FeatureView, "digest", digest)
-    found = featx.search(store, "007.ogg", index=folder)
-    assert digests == []
+    monkeypatch.setattr(FolderSource, "entries", listing)
+    neighbours = featx.search(store, "007.ogg", index=folder)
+    assert (digests, listings) == ([], [])
     write(store, vectors, feature="other")
-    assert featx.search(store, "007.ogg", index=folder) == found
-    assert len(digests) == 1
+    assert featx.search(store, "007.ogg", index=folder) == neighbours
+    assert (len(digests), listings) == (1, ["embedding"])
 
 
 def test_another_state_of_the_store_is_refused(
@@ -497,10 +504,11 @@ def flip(path: Path, *, position: int = -1) -> None:
     path.write_bytes(data)
 
 
-def test_a_flipped_bit_of_an_exact_index_is_refused(store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["vectors/exact.npy", "ids.json"])
+def test_a_flipped_bit_of_an_exact_index_is_refused(name: str, store: Path, tmp_path: Path) -> None:
     folder = saved(store, tmp_path / "i", index="exact")
-    flip(folder / "vectors" / "exact.npy")
-    with pytest.raises(StoreError, match=r"exact\.npy is missing or damaged"):
+    flip(folder / name)
+    with pytest.raises(StoreError, match=rf"{re.escape(name)} is missing or damaged"):
         featx.search(store, "007.ogg", index=folder)
 
 
@@ -519,7 +527,7 @@ def test_a_copied_index_is_read_and_an_own_one_is_not(
     assert read == []
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert featx.search(store, "007.ogg", index=copy) == mine
-    assert sorted(read) == ["exact.json", "exact.npy"]
+    assert sorted(read) == ["exact.json", "exact.npy", "ids.json"]
 
 
 def test_the_list_reads_every_byte(store: Path) -> None:

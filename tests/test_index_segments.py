@@ -18,6 +18,7 @@ from featx.cli import main
 from featx.index import Gallery, segment_text, with_segments
 from featx.manifest import read_manifest
 from featx.store import Recipe, StoreWriter, TrackRecord
+from featx.store.sources import Entry, FolderSource
 from featx.testing import tone
 
 SR, HOP = 1000, 500  # two frames a second
@@ -204,3 +205,21 @@ def test_a_tag_can_be_compared_by_one_aspect(store: Path) -> None:
     )
     for item in found:
         assert item.distance == pytest.approx(expected[item.track_id], abs=1e-5)
+
+
+def test_a_saved_index_saves_listing_the_tracks_of_the_frames(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listings: list[str] = []
+    entries = FolderSource.entries
+
+    def listing(source: FolderSource, recipe: str, feature: str) -> list[Entry]:
+        listings.append(feature)
+        return entries(source, recipe, feature)
+
+    with featx.open_store(store) as opened:
+        Gallery(opened, feature="net.embedding").save(tmp_path / "i")
+    expected = search(store, "a.ogg")
+    monkeypatch.setattr(FolderSource, "entries", listing)
+    assert search(store, "a.ogg", feature=None, index=tmp_path / "i") == expected
+    assert listings == []

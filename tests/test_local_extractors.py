@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import linecache
 import os
 import subprocess
@@ -13,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from engine_tools import write_folder, write_wav
 
 import featx
 from featx import ExtractionError, ParameterError, PluginError
+from featx.cli import main
 from featx.frontend import preset
 
 CLASS = '''
@@ -153,6 +156,25 @@ def test_file_and_class_are_named_on_the_command_line(music: Path, tmp_path: Pat
     assert "3 computed" not in again.stdout
     wrong = call("-m", "featx.cli", *arguments[:3], "mine.py:Other", "-o", "s", folder=tmp_path)
     assert "mine.py must define extractor Other" in wrong.stderr
+
+
+def test_file_and_class_are_described_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = CLASS.replace("dim=1)", "dim=1, description='Level.')")
+    (tmp_path / "mine.py").write_text(described)
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    info = runner.invoke(main, ["info", "mine.py:RootLevel", "--set", "gain=2", "--json"])
+    plain = json.loads(info.stdout)
+    assert (plain["full_name"], plain["params"][0]["value"]) == ("local:root-level", 2.0)
+    assert plain["version"].startswith("1+")
+    check = runner.invoke(main, ["check", "mine.py:RootLevel", "--set", "gain=2", "--json"])
+    results = {item["id"]: item["status"] for item in json.loads(check.stdout)["checks"]}
+    assert check.exit_code == 0, results
+    assert (results["processes"], results["light-import"]) == ("pass", "skip")
+    missing = runner.invoke(main, ["info", "other.py:RootLevel"])
+    assert (missing.exit_code, "other.py does not exist" in missing.stderr) == (2, True)
 
 
 # ------------------------------------------------------------------------------------ modules

@@ -30,6 +30,7 @@ from featx.store import (
     merge,
     open_store,
     prune,
+    schema,
     verify,
 )
 from featx.store.records import Cost, StoredValue
@@ -275,3 +276,12 @@ def test_a_merged_file_is_not_compacted(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["compact", str(tmp_path / "all.h5")], prog_name="featx")
     assert result.exit_code == 2
     assert "A merged file has nothing to compact" in result.output
+
+
+def test_rows_that_move_are_found_by_an_index(store: Path) -> None:
+    compact(store)
+    with LedgerView(store) as view:
+        view.query(schema.CREATE_MOVED)
+        for sql, arguments in ((schema.MOVE_UNITS, (1, 1)), (schema.LOSE_MOVED_UNITS, (1,))):
+            steps = [row[-1] for row in view.query(f"EXPLAIN QUERY PLAN {sql}", *arguments)]
+            assert any("SEARCH units" in step and "units_by_shard" in step for step in steps), steps

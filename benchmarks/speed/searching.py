@@ -1,13 +1,14 @@
 """Seconds of ``featx search`` from an audio file to the table, in a store of many tracks.
 
     python benchmarks/speed/searching.py AUDIO [--tracks 100000] [--extractor mfcc]
-        [--feature summary] [--index NAME] [--repeat 5] [--folder DIR] [--profile]
+        [--feature summary] [--frames 10] [--index NAME] [--repeat 5] [--folder DIR] [--profile]
 
 A store is written whose first track has the features of AUDIO and whose others have these plus
-noise; no audio is extracted for it. If ``--index`` is given, the index is built and saved, and the
-command searches it by its folder. The command runs once to warm the caches and is then measured,
-by the clock and in processor time of the process and its children. ``--profile`` prints the
-functions of one more run by their own time.
+noise; no audio is extracted for it. With ``--frames``, every track has so many seconds of the
+frames of AUDIO as well, so that the table shows the segments that are most alike. If ``--index`` is
+given, the index is built and saved, and the command searches it by its folder. The command runs
+once to warm the caches and is then measured, by the clock and in processor time of the process and
+its children. ``--profile`` prints the functions of one more run by their own time.
 """
 
 from __future__ import annotations
@@ -32,13 +33,20 @@ from featx.store import StoreWriter, TrackRecord
 SHARD = 1000
 
 
-def write_store(store: Path, audio: Path, count: int, extractor: str, feature: str) -> None:
+def write_store(
+    store: Path, audio: Path, count: int, extractor: str, feature: str, seconds: float
+) -> None:
     """Write ``count`` tracks with one clip feature, the first of them that of ``audio``."""
     rng = np.random.default_rng(0)
-    with featx.open_extractor(extractor, features=[feature]) as opened:
+    names_of_features = [feature, *(["frames"] if seconds else [])]
+    with featx.open_extractor(extractor, features=names_of_features) as opened:
         features = opened.file(audio)
-        recipe, spec, sr = opened.recipe, features.specs[feature], features.sr
-    centre = features[feature]
+        recipe, sr = opened.recipe, features.sr
+    specs = [features.specs[name] for name in names_of_features]
+    centre, spec = features[feature], specs[0]
+    frames = {}
+    if seconds:
+        frames["frames"] = features["frames"][features.times("frames") < seconds]
     with StoreWriter(store, provenance={}) as writer:
         for start in range(0, count, SHARD):
             names = [
@@ -61,8 +69,8 @@ def write_store(store: Path, audio: Path, count: int, extractor: str, feature: s
                 )
                 for name in names
             ]
-            values = [{feature: row} for row in rows]
-            writer.write_shard(recipe, [spec], records, values, [sr] * len(names))
+            values = [{feature: row, **frames} for row in rows]
+            writer.write_shard(recipe, specs, records, values, [sr] * len(names))
 
 
 def run(command: list[str]) -> tuple[float, float, str]:
@@ -83,6 +91,7 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, default=100_000)
     parser.add_argument("--extractor", default="mfcc")
     parser.add_argument("--feature", default="summary")
+    parser.add_argument("--frames", type=float, default=0.0, help="seconds of frames per track")
     parser.add_argument("--index", help="name of an index; by default none is saved")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="keep the store here")
@@ -90,9 +99,17 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="featx-search-") as temporary:
         base = options.folder or Path(temporary)
-        store = base / f"{options.extractor}-{options.tracks}"
+        frames = f"-{options.frames:g}s" if options.frames else ""
+        store = base / f"{options.extractor}-{options.tracks}{frames}"
         if not store.exists():
-            write_store(store, options.audio, options.tracks, options.extractor, options.feature)
+            write_store(
+                store,
+                options.audio,
+                options.tracks,
+                options.extractor,
+                options.feature,
+                options.frames,
+            )
         target = ["--features", f"{options.extractor}.{options.feature}"]
         if options.index:
             folder = store / "indexes" / options.index

@@ -155,7 +155,9 @@ def _parse(name: str, value: Any, hint: Any) -> Any:
     if tuple in allowed:
         element = (typing.get_args(hint) or (str,))[0]
         return tuple(_parse(name, part, element) for part in value.split(",") if part)
-    raise ParameterError(f"{name} must be {_type_names(allowed)}, got {value!r}.")
+    first, _, rest = value.partition(",")
+    advice = f" Set one parameter at a time: {name}={first} and then {rest}." * ("=" in rest)
+    raise ParameterError(f"{name} must be {_type_names(allowed)}, got {value!r}.{advice}")
 
 
 @params_class

@@ -40,7 +40,7 @@ class _Source:
 
     store: Path
     manifest: Path
-    features: str
+    features: tuple[str, ...]
     under: str
     where: tuple[str, ...]
 
@@ -53,7 +53,7 @@ class _Source:
         collection = read_collection(
             self.store,
             self.manifest,
-            split_names("--features", [self.features]),
+            self.features,
             columns=[name for name in dict.fromkeys(names) if name],
         )
         collection = collection.under(self.under)
@@ -73,7 +73,7 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(
         store: Path,
         manifest: Path,
-        features: str,
+        features: tuple[str, ...],
         under: str,
         where: tuple[str, ...],
         **rest: Any,
@@ -105,7 +105,9 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--features",
+            multiple=True,
             required=True,
+            callback=split_names,
             metavar="A,B,...",
             help="EXTRACTOR, EXTRACTOR.FEATURE, or EXTRACTOR.FEATURE:mean for the "
             "columns of that ending.",
@@ -333,7 +335,7 @@ def probe(
 @click.option(
     "--manifest", "-m", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@click.option("--features", required=True, metavar="A,B,...")
+@click.option("--features", multiple=True, required=True, callback=split_names, metavar="A,B,...")
 @_SPLIT
 @_EXCLUDE
 @click.option(
@@ -346,7 +348,7 @@ def probe(
 def robustness(
     work: Path,
     manifest: Path,
-    features: str,
+    features: tuple[str, ...],
     split: str,
     exclude: str,
     limit: int,
@@ -364,7 +366,7 @@ def robustness(
     report = robustness_task(
         manifest,
         work,
-        split_names("--features", [features]),
+        features,
         split=split,
         exclude=exclude,
         weights=dict(parse_pairs("--weights", weights)) or None,

@@ -14,6 +14,7 @@ from featx.commands import (
     echo_json,
     echo_table,
     json_option,
+    local_class,
     no_plugin_option,
     parse_pairs,
     parse_settings,
@@ -66,8 +67,9 @@ def command(
 ) -> int:
     """Check whether an extractor, loss or index follows the rules for plugins.
 
-    NAME is a short or full name. The plugin runs in separate processes, on synthesised signals. The
-    exit code is 0 if it passes and 3 if not; docs/plugin-authoring.md explains every check.
+    NAME is a short or full name, or my/file.py:MyClass for an extractor without a package. The
+    plugin runs in separate processes, on synthesised signals. The exit code is 0 if it passes and 3
+    if not; docs/plugin-authoring.md explains every check.
     """
     report = _examine(
         name,
@@ -94,10 +96,11 @@ def _examine(
     from featx.testing import examine_extractor, examine_index, examine_loss
     from featx.testing.conformance.runner import kind_of
 
-    kind = kind_of(name)
+    cls = local_class(name)
+    kind = "extractor" if cls else kind_of(name)
     if kind == "extractor":
         return examine_extractor(
-            name, params=params, expected=expected, timeout=timeout, **only_extractors
+            cls or name, params=params, expected=expected, timeout=timeout, **only_extractors
         )
     examine = {"loss": examine_loss, "index": examine_index}[kind]
     return examine(name, params=params, expected=expected, timeout=timeout)

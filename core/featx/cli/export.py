@@ -36,9 +36,10 @@ _SUFFIXES = {".txt": "audacity", ".mid": "midi"}
 @click.option(
     "--features",
     multiple=True,
-    metavar="NAME",
+    callback=split_names,
+    metavar="NAME[,NAME]",
     shell_complete=complete_feature,
-    help="Extractor or extractor.feature, separated by commas. May be repeated.",
+    help="Extractor or extractor.feature. May be repeated.",
 )
 @click.option(
     "--track",
@@ -76,7 +77,7 @@ def command(
     or of one track to a file OUT with their suffix (.jams, .lab, .txt, .mid). projector writes the
     vectors and metadata that TensorBoard's projector loads into the folder OUT.
     """
-    from featx.store import export, further_tracks, open_store
+    from featx.store import export, open_store, recipe_notes
     from featx.store.selecting import split_name
 
     target = one_output(out, output)
@@ -84,31 +85,30 @@ def command(
         format_name = _SUFFIXES.get(target.suffix, target.suffix.lstrip("."))
         if format_name not in _FORMATS:
             raise click.UsageError(f"Give --format, one of {', '.join(_FORMATS)}.")
-    names = split_names("--features", features)
     with open_store(store, gone=gone) as opened:
         written = export(
             opened,
             target,
             format=format_name,
-            features=names,
+            features=features,
             tracks=tracks,
             outdated=outdated,
             overwrite=overwrite,
         )
-        pairs = [split_name(opened, name) for name in names or opened.current]
+        pairs = [split_name(opened, name) for name in features or opened.current]
         views = [
             view
             for extractor, feature in pairs
             for label, view in opened[extractor].items()
             if feature in ("", label)
         ]
-        sentences = [] if outdated else further_tracks(opened, views)
+        sentences = [] if outdated else recipe_notes(opened, views)
         noted = sum(1 for record in opened.tracks.records() if record.notes)
     if as_json:
         echo_json([str(path) for path in written])
         return
     for sentence in sentences:
-        click.echo(f"{sentence} Export them by --features or --all-recipes.", err=True)
+        click.echo(f"{sentence} Name it by --features, or add --all-recipes.", err=True)
     for path in written[:10]:
         click.echo(printable(str(path)))
     if len(written) > 10:

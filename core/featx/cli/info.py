@@ -17,6 +17,7 @@ from featx.commands import (
     echo_json,
     echo_table,
     json_option,
+    local_class,
     no_plugin_option,
     parse_settings,
     printable,
@@ -60,7 +61,8 @@ def command(
 ) -> None:
     """Show parameters, outputs, weights and training methods of an extractor.
 
-    NAME is the short or full name of an extractor, loss or index, or a preset of a front end.
+    NAME is the short or full name of an extractor, loss or index, a preset of a front end, or
+    my/file.py:MyClass for an extractor without a package.
     Outputs can depend on parameters; --set shows the outputs for other values. --method shows
     the settings of a training method, which 'featx train --set' changes.
     """
@@ -103,7 +105,7 @@ def describe(
         "kind": kind,
         "plugin": item.plugin,
         "distribution": item.distribution,
-        "distribution_version": versions[item.plugin, item.distribution],
+        "distribution_version": versions.get((item.plugin, item.distribution), ""),
         "params": [_param(field, params) for field in dataclasses.fields(params)],
     }
     if kind == "loss":
@@ -154,6 +156,10 @@ def _params(name: str, spec: Any, settings: dict[str, str], weights: Path | None
 
 
 def _find(known: Registry, name: str) -> tuple[str, Registered[Any]]:
+    if cls := local_class(name):
+        from featx.registry.local import local_extractor
+
+        return "extractor", local_extractor(cls)
     if name in ("exact", "featx:exact"):
         from featx.index.hosting import registered_index
 
@@ -206,7 +212,9 @@ def _show(plain: dict[str, Any]) -> None:
     facts = {
         "full name": plain["full_name"],
         "kind": plain["kind"],
-        "version": "{version} (in {distribution} {distribution_version})".format(**plain),
+        "version": plain["version"]
+        + " (in {distribution} {distribution_version})".format(**plain)
+        * bool(plain["distribution_version"]),
         "licence": plain["licence"],
         "reference": plain["reference"],
     }

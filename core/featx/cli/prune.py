@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from featx.commands import counted, echo_json, json_option, printable
+from featx.commands import counted, echo_json, json_option, printable, split_names
 
 _SHOWN = 20
 
@@ -18,7 +18,8 @@ _SHOWN = 20
     "--recipe",
     "recipes",
     multiple=True,
-    metavar="NAME",
+    callback=split_names,
+    metavar="NAME[,NAME]",
     help="A recipe as featx ls names it, such as mfcc@0123abcd. May be repeated.",
 )
 @click.option("--track", "tracks", multiple=True, metavar="ID", help="A track. May be repeated.")

@@ -12,6 +12,7 @@ from featx.cli.run_file import config_option
 from featx.commands import (
     complete_feature,
     json_option,
+    local_class,
     no_plugin_option,
     parse_pairs,
     parse_settings,
@@ -96,6 +97,7 @@ def run_options(function: Decorated) -> Decorated:
             metavar="NAME.FEATURE,...",
             shell_complete=complete_feature,
             multiple=True,
+            callback=split_names,
             help="Outputs to store, such as mfcc.summary,mfcc.frames. Default: clip features "
             "(one vector per track) and events.",
         ),
@@ -163,7 +165,7 @@ def parse_run_options(
     return {
         **others,
         "extractors": list(by_name.values()),
-        "features": split_names("--features", features) or None,
+        "features": list(features) or None,
         "params": parse_settings(settings, list(by_name)),
         "weights": parse_weights(weights),
         "where": parse_pairs("--where", where),
@@ -176,12 +178,12 @@ def _extractors(plugins: tuple[str, ...]) -> dict[str, Any]:
     """Return names of extractors as they are, and classes for ``folder/file.py:Class``, by name."""
     by_name: dict[str, Any] = {}
     for plugin in plugins:
-        if not plugin.rpartition(":")[0].endswith(".py"):
+        cls = local_class(plugin)
+        if cls is None:
             by_name[plugin] = plugin
             continue
-        from featx.registry.local import class_of_file, local_extractor
+        from featx.registry.local import local_extractor
 
-        cls = class_of_file(plugin)
         by_name[local_extractor(cls).spec.name] = cls
     return by_name
 

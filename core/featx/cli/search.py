@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
+    callback=split_names,
     shell_complete=complete_feature,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding', the only "
     "one, or that with the column of --tag. Several are fused.",
@@ -94,13 +95,15 @@ if TYPE_CHECKING:
     "weights",
     metavar="ASPECT=NUMBER",
     multiple=True,
+    callback=split_names,
     help="Compare aspects (slices of the vectors) with these weights, or several features, where "
     "each one not named weighs 1. May be repeated.",
 )
 @click.option(
     "--only",
-    metavar="ASPECT",
+    metavar="ASPECT[,ASPECT]",
     multiple=True,
+    callback=split_names,
     help="Compare by this aspect alone, or by several aspects with equal weights.",
 )
 @click.option(
@@ -187,7 +190,7 @@ def command(
     featx search features/ song.mp3 --from harmony=other.mp3 -o list.m3u8
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery, expect_segments, with_segments
-    from featx.store import further_tracks, open_store, refuse_existing
+    from featx.store import open_store, recipe_notes, refuse_existing
     from featx.store.selecting import clip_feature
 
     if weights and only:
@@ -196,7 +199,7 @@ def command(
         if output.suffix.lower() not in (".m3u", ".m3u8"):
             raise ParameterError(f"-o must end in .m3u8 or .m3u, got {str(output)!r}.")
         refuse_existing([output], overwrite=overwrite)
-    names = split_names("--features", features)
+    names = list(features)
     with open_store(store, gone=gone) as opened:
         if tag is not None and not names:
             tagged = clip_feature(opened, extractor, column=tag)
@@ -218,7 +221,7 @@ def command(
                     "those of a random network. featx ls lists the other features.",
                     err=True,
                 )
-        for sentence in further_tracks(opened, gallery.views):
+        for sentence in recipe_notes(opened, gallery.views):
             click.echo(f"{sentence} Name it by --features to search there.", err=True)
         numbers = _weights(gallery, _numbers(weights), only)
         parts = parse_mapping("--from", sources)

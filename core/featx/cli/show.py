@@ -31,7 +31,8 @@ from featx.errors import some
 @click.option(
     "--features",
     multiple=True,
-    metavar="NAME",
+    callback=split_names,
+    metavar="NAME[,NAME]",
     shell_complete=complete_feature,
     help="Show only this extractor or extractor.feature. May be repeated.",
 )
@@ -57,7 +58,7 @@ def command(
             opened,
             track,
             values=with_values or sorted_values,
-            features=split_names("--features", features),
+            features=features,
         )
     if sorted_values:
         for item in description["features"]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from featx.commands import counted, echo_json, json_option, printable
+from featx.commands import counted, echo_json, json_option, printable, split_names
 from featx.errors import listed
 
 
@@ -24,7 +24,8 @@ from featx.errors import listed
     "--column",
     "columns",
     multiple=True,
-    metavar="NAME",
+    callback=split_names,
+    metavar="NAME[,NAME]",
     help="Another column to take. May be repeated.",
 )
 @json_option
@@ -44,8 +45,8 @@ def command(store: Path, manifest: Path, columns: tuple[str, ...], as_json: bool
     if report.unknown > len(report.examples):
         click.echo(f"... and {report.unknown - len(report.examples)} more")
     if report.ignored:
-        options = " ".join(f"--column {shlex.quote(name)}" for name in report.ignored)
-        click.echo(f"not taken: {printable(listed(report.ignored))}. Take them with: {options}")
+        names = printable(shlex.quote(",".join(report.ignored)))
+        click.echo(f"not taken: {printable(listed(report.ignored))}. Take with: --column {names}")
     matched = report.rows - report.unknown
     click.echo(
         f"{matched} of {counted(report.rows, 'row')} matched, "

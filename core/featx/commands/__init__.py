@@ -11,6 +11,7 @@ from featx.commands.groups import CommandGroup, load_command, plugin_commands
 from featx.commands.options import (
     gone_option,
     json_option,
+    local_class,
     no_plugin_option,
     one_output,
     only_extractor,
@@ -68,6 +69,7 @@ __all__ = [
     "gone_option",
     "json_option",
     "load_command",
+    "local_class",
     "meter",
     "no_plugin_option",
     "one_output",

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 def complete_extractor(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Complete the names of working extractors for the shell."""
+    """Complete the names of working extractors, also the last of several between commas."""
     del parameter
     from click.shell_completion import CompletionItem
 
     known = _registry(context)
+    before, comma, last = incomplete.rpartition(",")
     return [
-        CompletionItem(known.shortest_name(name), help=item.spec.summary)
+        CompletionItem(f"{before}{comma}{known.shortest_name(name)}", help=item.spec.summary)
         for name, item in known.extractors.items()
-        if known.shortest_name(name).startswith(incomplete)
+        if known.shortest_name(name).startswith(last)
     ]
 
 

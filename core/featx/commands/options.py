@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,12 +15,37 @@ from featx.commands.session import Session
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
+    from featx.interfaces import Extractor
     from featx.store import Store
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?) *(?P<unit>[KMGT]?)(i?B)?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def split_names(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> tuple[str, ...]:
+    """Split the values of a repeatable option at commas; each name is returned once.
+
+    The ``callback`` of every repeatable option whose values are names. A class of a file whose path
+    contains commas stays whole.
+
+    Raises
+    ------
+    ParameterError
+        If a name is empty; the option is named.
+    """
+    del context
+    names: list[str] = []
+    for value in values:
+        is_class = os.path.isfile(value.rpartition(":")[0])  # noqa: PTH113  (no error for long names)
+        names += [value] if is_class else [name.strip() for name in value.split(",")]
+    if "" in names:
+        option = max(parameter.opts, key=len)
+        raise ParameterError(f"{option} must be names separated by commas, got {listed(values)}.")
+    return tuple(dict.fromkeys(names))
 
 
 def plugin_option(function: Decorated) -> Decorated:
@@ -30,11 +56,27 @@ def plugin_option(function: Decorated) -> Decorated:
         "plugins",
         multiple=True,
         required=True,
-        metavar="NAME",
+        metavar="NAME[,NAME]",
+        callback=split_names,
         shell_complete=complete_extractor,
         help="Extractor to use, such as 'mfcc', 'featx-spectral:mfcc' or 'my/file.py:MyClass'. "
         "May be repeated.",
     )(function)
+
+
+def local_class(name: str) -> type[Extractor] | None:
+    """Return the class that ``folder/file.py:Class`` names; None for other names.
+
+    Raises
+    ------
+    PluginError
+        If the file does not exist, cannot be run, or has no such class.
+    """
+    if not name.rpartition(":")[0].endswith(".py"):
+        return None
+    from featx.registry.local import class_of_file
+
+    return class_of_file(name)
 
 
 def no_plugin_option(function: Decorated) -> Decorated:
@@ -43,13 +85,13 @@ def no_plugin_option(function: Decorated) -> Decorated:
     def remember(
         context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
     ) -> None:
-        del parameter
-        context.ensure_object(Session).disabled.extend(names)
+        disabled = context.ensure_object(Session).disabled
+        disabled.extend(split_names(context, parameter, names))
 
     return click.option(
         "--no-plugin",
         multiple=True,
-        metavar="NAME",
+        metavar="NAME[,NAME]",
         expose_value=False,
         is_eager=True,
         callback=remember,
@@ -226,17 +268,3 @@ def parse_size(text: str) -> int:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a size. Write for example 2G or 500M.")
     return int(float(match["number"]) * _UNITS[match["unit"].upper()])
-
-
-def split_names(option: str, values: Sequence[str]) -> list[str]:
-    """Return the names in ``values``, each of which holds several between commas, once each.
-
-    Raises
-    ------
-    ParameterError
-        If a name is empty; ``option`` is named.
-    """
-    names = [name.strip() for value in values for name in value.split(",")]
-    if "" in names:
-        raise ParameterError(f"{option} must be names separated by commas, got {listed(values)}.")
-    return list(dict.fromkeys(names))

@@ -7,12 +7,12 @@ from .planning.inputs import InputTrack as InputTrack
 from .planning.plan import Plan as Plan
 from .planning.plan import PlanCounts as PlanCounts
 from .planning.preparing import match_params_and_weights as match_params_and_weights
+from .planning.selecting import UntrainedWarning as UntrainedWarning
 from .reporting import EventProgress as EventProgress
 from .reporting import Reporter as Reporter
 from .reporting import RunSummary as RunSummary
 from .reporting import choose_progress as choose_progress
 from .running import OtherIdsError as OtherIdsError
-from .running import UntrainedWarning as UntrainedWarning
 from .running import plan as plan
 from .running import run as run
 from .tasks import Failure as Failure

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from featx.audio import AUDIO_SUFFIXES, Limits, resample, to_mono
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
-from featx.engine.planning.selecting import ExtractorChoice
-from featx.engine.running import UntrainedWarning
+from featx.engine.planning.selecting import ExtractorChoice, UntrainedWarning
 from featx.engine.work.opening import OpenExtractor
 from featx.engine.work.tracks import Recording, read_recording
 from featx.errors import ParameterError
@@ -192,7 +191,7 @@ def open_extractor(
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
     _refuse_path(extractor)
     (prepared,) = prepare_extractors(
-        load_registry(disabled=disabled),
+        load_registry(disabled=disabled, name=extractor),
         [extractor],
         params=params,
         features=features,

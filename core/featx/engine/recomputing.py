@@ -15,8 +15,8 @@ import numpy as np
 
 from featx.audio import content_hash
 from featx.engine.planning.preparing import prepare_extractors
-from featx.engine.planning.selecting import UNTRAINED
-from featx.engine.running import UntrainedWarning, run
+from featx.engine.planning.selecting import UNTRAINED, UntrainedWarning
+from featx.engine.running import run
 from featx.errors import AudioError, FeatxError, ParameterError
 from featx.registry import load_registry
 from featx.store import Store, open_store

@@ -16,7 +16,12 @@ from featx.audio import Limits
 from featx.engine.planning.inputs import Conditions, Inputs
 from featx.engine.planning.plan import Plan
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
-from featx.engine.planning.selecting import ExtractorChoice, ParamsChoice, WeightsChoice
+from featx.engine.planning.selecting import (
+    ExtractorChoice,
+    ParamsChoice,
+    UntrainedWarning,
+    WeightsChoice,
+)
 from featx.engine.reporting import Reporter, RunSummary
 from featx.engine.tasks import PreparedExtractor, RunSettings
 from featx.engine.work.cluster import Cluster
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
 _OPEN_SECONDS = 600.0
 _MEMORY_SHARE = 0.8
 _LEAST_MEMORY = 2**30
+#: Paths held for each file of a sample, to spread it over a number that is not known.
+_HELD = 64
 #: Shards that a thread of a cluster has in work or waiting.
 _SHARDS_PER_THREAD = 2
 
@@ -44,10 +51,6 @@ _NEW_IDS = "With --new-ids (new_ids=True) they get second ids, and their results
 
 class OtherIdsError(ParameterError):
     """Files would get new ids, most likely because another root folder was given."""
-
-
-class UntrainedWarning(UserWarning):
-    """An extractor runs with random weights, because none are installed."""
 
 
 def plan(
@@ -288,6 +291,18 @@ def run(
             return dispatcher.run()
 
 
+def _spread(paths: Iterable[str], number: int) -> list[str]:
+    """Return so many paths, spread evenly; servers of remote files are asked in every walk."""
+    held: list[str] = []
+    stride = 1
+    for place, path in enumerate(paths):
+        if place % stride == 0:
+            held.append(path)
+        if len(held) == _HELD * number:
+            held, stride = held[::2], 2 * stride
+    return [held[place] for place in sorted({n * len(held) // number for n in range(number)})]
+
+
 def measure(
     planned: Plan,
     folder: str | os.PathLike[str],
@@ -313,10 +328,7 @@ def measure(
     """
     if tracks < 2:
         raise ParameterError(f"a sample must have at least 2 files, got {tracks}.")
-    to_do = sum(1 for track in planned if track.to_do())
-    chosen = {number * to_do // tracks for number in range(tracks)}
-    places = (track.source.path for track in planned if track.to_do())
-    paths = [path for number, path in enumerate(places) if number in chosen]
+    paths = _spread((track.source.path for track in planned if track.to_do()), tracks)
     if paths:
         workers = min(worker_count(jobs, arguments["device"]), max(1, len(paths) // 2))
         others = {

@@ -59,14 +59,12 @@ class PreparedExtractor:
 
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         del plain["resolved"]  # follows from spec and params
-        plain["spec"] = spec_to_json(self.spec)
+        plain["spec"] = spec_to_json(self.spec, module=self.module)
         plain["params"] = dataclasses.asdict(self.params)
         plain["features"] = list(self.features)
         plain["recipe"] = self.recipe.to_json()
         if self.module is not None:
             plain["module"] = dataclasses.asdict(self.module)
-            if self.spec.params.__module__ == self.module.origin:
-                plain["spec"]["params"] = f"{self.module.name}:{self.spec.params.__qualname__}"
         return plain
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 from featx.audio import Limits
 from featx.engine.loading import LoadedExtractor
 from featx.engine.planning.preparing import prepare_extractors, untrained_message
-from featx.engine.running import UntrainedWarning
+from featx.engine.planning.selecting import UntrainedWarning
 from featx.errors import ParameterError, listed
 from featx.registry import load_registry
 

@@ -153,13 +153,15 @@ class Gallery:
         self.files = [
             FileVectors(view, weights_file=weights_file, disabled=disabled) for view in self.views
         ]
-        self._rows = {name: row for row, name in enumerate(self.view.ids)}
+        ids = self.view.ids if saved is None else saved.ids(self.views[0], store)
+        #: Row of every track id, in the order of the ids.
+        self.rows: Mapping[str, int] = {name: row for row, name in enumerate(ids)}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __contains__(self, track_id: object) -> bool:
-        return track_id in self._rows
+        return track_id in self.rows
 
     def __repr__(self) -> str:
         return f"<gallery of {self.view!r}, index {self.choice.full_name}>"
@@ -173,17 +175,17 @@ class Gallery:
     def index(self) -> HostedIndex:
         """The index of whole vectors, built or loaded on first use."""
         if self._saved is not None:
-            return self._saved.load(self.store, self.choice, WHOLE, self._rows)
-        return self.choice.build(self.vectors, self._rows)
+            return self._saved.load(self.store, self.choice, WHOLE, self.rows)
+        return self.choice.build(self.vectors, self.rows)
 
     @functools.cached_property
     def aspects(self) -> AspectIndex:
         """The index of the feature's aspects, built or loaded on first use."""
         slices, dim = self.view.spec.aspects, self.view.spec.dim
         if self._saved is not None and slices:
-            index = self._saved.load(self.store, self.choice, ASPECTS, self._rows)
+            index = self._saved.load(self.store, self.choice, ASPECTS, self.rows)
         else:
-            index = self.choice.build(aspect_rows(self.vectors, slices), self._rows)
+            index = self.choice.build(aspect_rows(self.vectors, slices), self.rows)
         return AspectIndex(slices, index, dim=dim)
 
     @property
@@ -246,13 +248,13 @@ class Gallery:
             index=self.choice.full_name,
             version=self.choice.spec.version,
             params=self.choice.params,
-            recall={
-                name: recall(index, vectors, self.view.ids)
-                for name, (index, vectors) in rows.items()
-            },
+            recall={name: recall(*item, self.view.ids) for name, item in rows.items()},
         )
         return write_index(
-            Path(folder), description, {name: index for name, (index, _) in rows.items()}
+            Path(folder),
+            description,
+            {name: index for name, (index, _) in rows.items()},
+            self.view.ids,
         )
 
     def search(
@@ -336,7 +338,7 @@ class Gallery:
             )
         excluded = self._excluded(k, exclude, [])
         if among is not None:
-            excluded |= self._rows.keys() - set(among)
+            excluded |= self.rows.keys() - set(among)
         values: FloatArray = self.view.values
         distances = np.float32(1.0) - values[:, columns.index(tag)]
         order = np.argsort(distances, kind="stable")
@@ -348,9 +350,9 @@ class Gallery:
         Text is the id of a track if there is one, else the path of a file, else a set such as
         ``artist:Bach``, ``album:Blue`` or ``tag:jazz``, whose vector is the mean of its tracks.
         """
-        if isinstance(example, str) and example in self._rows:
+        if isinstance(example, str) and example in self.rows:
             if self._saved is None:
-                row: FloatArray = self.vectors[self._rows[example]]
+                row: FloatArray = self.vectors[self.rows[example]]
                 return row
             return self._scaled(self.view[example])
         if isinstance(example, os.PathLike) or (
@@ -375,7 +377,7 @@ class Gallery:
 
     def _members(self, example: object) -> list[str]:
         """Return the tracks of a set such as ``artist:Bach``; none for any other example."""
-        if not isinstance(example, str) or example in self._rows:
+        if not isinstance(example, str) or example in self.rows:
             return []
         kind, colon, value = example.partition(":")
         if not colon or kind not in _SETS or os.path.isfile(example):  # noqa: PTH113
@@ -404,7 +406,7 @@ class Gallery:
         if exclude is None:
             texts = [item for item in examples if isinstance(item, str)]
             exclude = [name for text in texts for name in (text, *self._members(text))]
-        return set(exclude) & self._rows.keys()
+        return set(exclude) & self.rows.keys()
 
     def _answers(
         self, names: Sequence[str], distances: FloatArray, excluded: set[str], k: int

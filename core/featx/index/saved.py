@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from featx.store import Store
     from featx.store.views import FeatureView
 
-FORMAT = 1
+FORMAT = 2
 HEADER = "featx-index.json"
+
+#: Ids of the tracks in the order of their rows: reading them from a large store takes longer.
+_IDS = "ids.json"
 
 #: Folder of a store that holds its indexes.
 FOLDER = "indexes"
@@ -53,7 +56,7 @@ class IndexDescription:
         Share of the 10 nearest tracks that it finds: ``vectors`` for whole vectors, ``aspects``
         where the feature has aspects. None where there is nothing to find.
     files : mapping of str to str
-        SHA-256 of every file that the plugin wrote.
+        SHA-256 of every other file.
     seals : mapping of str to str
         `featx.store.seals.seal` of every file: its user opens it without reading all of it.
     state : str
@@ -178,8 +181,7 @@ class SavedIndex:
                 f"--zscore, so zscore must be {about.zscore}, got {zscore}. Omit it, or build "
                 f"another index."
             )
-        unchanged = about.state and about.state == view.state()
-        if not unchanged and view.digest() != about.digest:
+        if not self._unchanged(view) and view.digest() != about.digest:
             raise self._outdated(store, "the values in the store have changed")
         choice = choose_index(about.index, about.params, disabled=disabled)
         if choice.spec.version != about.version:
@@ -189,13 +191,29 @@ class SavedIndex:
             )
         return choice
 
+    def ids(self, view: FeatureView, store: Store) -> Sequence[str]:
+        """Return the ids of the tracks, which are those of ``view``; raises like `load`."""
+        if not self._unchanged(view):
+            return view.ids
+        self._expect(store, _IDS)
+        ids: list[str] = json.loads((self.folder / _IDS).read_text(encoding="ascii"))
+        return ids
+
     def load(
         self, store: Store, choice: IndexChoice, name: str, ids: Collection[str]
     ) -> HostedIndex:
         """Return the index saved as ``name``; missing and damaged files raise `StoreError`."""
-        if (path := _damaged(self.folder, self.description, below=f"{name}/")) is not None:
-            raise StoreError(f"{path} is missing or damaged. Build it again: {self._remedy(store)}")
+        self._expect(store, f"{name}/")
         return choice.load(self.folder / name, self.description.digest, ids)
+
+    def _unchanged(self, view: FeatureView) -> bool:
+        """Return whether the store is as it was when the index was saved."""
+        state = self.description.state
+        return bool(state) and state == view.state()
+
+    def _expect(self, store: Store, below: str) -> None:
+        if (path := _damaged(self.folder, self.description, below=below)) is not None:
+            raise StoreError(f"{path} is missing or damaged. Build it again: {self._remedy(store)}")
 
     def _outdated(self, store: Store, reason: str) -> DigestError:
         if (other := self._other_store(store)) is not None:
@@ -229,9 +247,12 @@ class SavedIndex:
 
 
 def write_index(
-    folder: Path, description: IndexDescription, indexes: Mapping[str, HostedIndex]
+    folder: Path,
+    description: IndexDescription,
+    indexes: Mapping[str, HostedIndex],
+    ids: Sequence[str],
 ) -> IndexDescription:
-    """Write indexes below ``folder`` by name; all of it is there, or nothing.
+    """Write ``ids`` and indexes of them below ``folder`` by name; all of it is there, or nothing.
 
     An index that was saved there before is replaced; a folder that holds anything else raises
     `ParameterError`.
@@ -249,6 +270,7 @@ def write_index(
         folder.parent.mkdir(parents=True, exist_ok=True)
         for name, index in indexes.items():
             index.save(temporary / name, description.digest)
+        (temporary / _IDS).write_text(json.dumps(ids), encoding="ascii")
         paths = sorted(path for path in temporary.rglob("*") if path.is_file())
         files = {path.relative_to(temporary).as_posix(): file_sha256(path) for path in paths}
         key = user_key()

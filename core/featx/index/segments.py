@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from featx.index.queries import examples_of
 if TYPE_CHECKING:
     from featx.index.gallery import Gallery, Neighbour
     from featx.index.queries import Example, Query
-    from featx.store import Store
     from featx.store.views import FeatureView
     from featx.types import AnyArray, DoubleArray, FloatArray
 
@@ -52,13 +52,12 @@ class SegmentPair:
     similarity: float
 
 
-def frames_of(store: Store, views: Iterable[FeatureView], name: str | None = None) -> Any:
+def frames_of(gallery: Gallery, name: str | None = None) -> Any:
     """Return the frames feature that segments are compared by, or None if there is none.
 
     Parameters
     ----------
-    store : Store
-    views : iterable of FeatureView
+    gallery : Gallery
         Features that were searched; the frames belong to the recipe of one of them.
     name : str, optional
         Such as ``chroma.frames``, of any recipe of the store.
@@ -70,15 +69,15 @@ def frames_of(store: Store, views: Iterable[FeatureView], name: str | None = Non
     """
     if name is not None:
         extractor, _, feature = name.rpartition(".")
-        view = store[extractor][feature]
+        view = gallery.store[extractor][feature]
         if view.spec.kind != "frames":
             raise ParameterError(
                 f"segments must be a feature of frames, got {name!r}, {view.spec.kind}."
             )
         return view
-    for view in views:
-        stored = store[f"{view.recipe.extractor}@{view.recipe.id}"].values()
-        frames = [item for item in stored if item.spec.kind == "frames" and len(item)]
+    for view in gallery.views:
+        stored = gallery.store[f"{view.recipe.extractor}@{view.recipe.id}"].values()
+        frames = [item for item in stored if item.spec.kind == "frames" and _sample(gallery, item)]
         named = [item for item in frames if item.spec.name == "frames"]
         if named or len(frames) == 1:
             return (named or frames)[0]
@@ -117,10 +116,10 @@ def with_segments(
     list of Neighbour
         Without segments where the store has no frames of the track or the query.
     """
-    view = frames_of(gallery.store, gallery.views, name)
+    view = frames_of(gallery, name)
     if view is None:
         return list(neighbours)
-    mean, spread = _scaling(view)
+    mean, spread = _scaling(gallery, view)
     feature = f"{view.recipe.short_name}.{view.spec.name}"
     parts = _parts(view, weights)
     queries = dict.fromkeys(filter(None, map(_key, examples_of(query))))
@@ -153,7 +152,7 @@ def with_segments(
 
 def expect_segments(gallery: Gallery, name: str | None = None) -> bool:
     """Have audio files as queries computed with their frames; return whether there are frames."""
-    view = frames_of(gallery.store, gallery.views, name)
+    view = frames_of(gallery, name)
     for file, searched in zip(gallery.files, gallery.views, strict=True):
         if view is not None and searched.recipe.id == view.recipe.id:
             file.also(view.spec.name)
@@ -178,10 +177,20 @@ def _frames(gallery: Gallery, view: FeatureView, example: str) -> Any:
     return None
 
 
-def _scaling(view: FeatureView) -> tuple[DoubleArray, DoubleArray]:
+def _sample(gallery: Gallery, view: FeatureView) -> list[str]:
+    """Return some tracks with frames, spread evenly over the gallery if there are such.
+
+    All tracks of a large store are listed only if there are none.
+    """
+    step = max(1, len(gallery) // _SAMPLED)
+    spread = [name for name in islice(gallery.rows, 0, None, step) if name in view]
+    return spread[:_SAMPLED] or [*view.ids[:_SAMPLED]]
+
+
+def _scaling(gallery: Gallery, view: FeatureView) -> tuple[DoubleArray, DoubleArray]:
     """Return mean and standard deviation of the columns; 1 for a constant one."""
-    step = max(1, len(view) // _SAMPLED)
-    rows = np.concatenate([view[name] for name in view.ids[::step][:_SAMPLED]]).astype(np.float64)
+    frames = [view[name] for name in _sample(gallery, view)]
+    rows = np.concatenate([np.zeros((0, view.spec.dim)), *frames])
     if not len(rows):
         return np.zeros(view.spec.dim), np.ones(view.spec.dim)
     spread = rows.std(axis=0)

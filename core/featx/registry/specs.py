@@ -9,11 +9,16 @@ from typing import Any
 from featx.errors import ParameterError
 from featx.interfaces import ExtractorSpec, IndexSpec, LossRoles, LossSpec, MethodSpec
 from featx.registry import import_object
+from featx.registry.records import LocalModule
 from featx.types import WeightsSpec
 
 
-def spec_to_json(spec: ExtractorSpec | LossSpec | IndexSpec | MethodSpec) -> dict[str, Any]:
+def spec_to_json(
+    spec: ExtractorSpec | LossSpec | IndexSpec | MethodSpec, *, module: LocalModule | None = None
+) -> dict[str, Any]:
     """Return ``spec`` as plain values; the class of its parameters becomes ``module:qualname``.
+
+    With ``module``, where a class without a package lies, this is the name in other processes.
 
     Raises `ParameterError` if that class is defined inside a function.
     """
@@ -24,7 +29,8 @@ def spec_to_json(spec: ExtractorSpec | LossSpec | IndexSpec | MethodSpec) -> dic
             f"params must be a class of an importable module, got "
             f"{cls.__module__}:{cls.__qualname__}. Move it to the top level of a module."
         )
-    plain["params"] = f"{cls.__module__}:{cls.__qualname__}"
+    own = module is not None and cls.__module__ == module.origin
+    plain["params"] = f"{module.name if module and own else cls.__module__}:{cls.__qualname__}"
     weights = getattr(spec, "weights", None)
     if weights is not None:
         plain["weights"] = dataclasses.asdict(weights)

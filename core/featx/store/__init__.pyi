@@ -19,7 +19,7 @@ from .records import Unit as Unit
 from .records import column_values as column_values
 from .records import split_tags as split_tags
 from .summary import describe_track as describe_track
-from .summary import further_tracks as further_tracks
+from .summary import recipe_notes as recipe_notes
 from .summary import summarise as summarise
 from .tagging import TagReport as TagReport
 from .tagging import tag as tag

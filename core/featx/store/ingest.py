@@ -151,6 +151,7 @@ def _move(database: sqlite3.Connection, rid: int, sid: int, origins: Any, stamp:
         sha256: database.execute(schema.REVOKE_SHARD, (sha256, rid, stamp)).fetchone()[0]
         for sha256 in dict.fromkeys(sha256 for sha256, _ in origins)
     }
+    database.execute(schema.INDEX_UNITS_BY_SHARD)
     database.execute(schema.CREATE_MOVED)
     database.execute(schema.CLEAR_MOVED)
     moves = [(sids[sha256], _whole(row), new) for new, (sha256, row) in enumerate(origins)]

@@ -110,12 +110,15 @@ STAMP_OF_SHARDS = """SELECT max(stamp) FROM shards WHERE rid = ? AND sha256 IN
 CREATE_MOVED = """CREATE TEMP TABLE IF NOT EXISTS moved (sid INTEGER, old INTEGER, new INTEGER,
     PRIMARY KEY (sid, old)) WITHOUT ROWID"""
 CLEAR_MOVED = "DELETE FROM moved"
+#: Made once rows move, since most stores have no use for it. A plus keeps SQLite from taking the
+#: index by recipe instead.
+INDEX_UNITS_BY_SHARD = "CREATE INDEX IF NOT EXISTS units_by_shard ON units (sid, row)"
 PUT_MOVED = "INSERT INTO moved VALUES (?, ?, ?)"
 MOVE_UNITS = """UPDATE units SET sid = ?,
     row = (SELECT new FROM moved m WHERE m.sid = units.sid AND m.old = units.row)
-    WHERE rid = ? AND (sid, row) IN (SELECT sid, old FROM moved)"""
+    WHERE +rid = ? AND (sid, row) IN (SELECT sid, old FROM moved)"""
 LOSE_MOVED_UNITS = f"""UPDATE units SET status = {LOST}, sid = NULL, row = NULL
-    WHERE rid = ? AND sid IN (SELECT sid FROM moved)"""
+    WHERE +rid = ? AND sid IN (SELECT sid FROM moved)"""
 #: The shards of a recipe with the rows that are needed, their features, and what they took.
 _CONTENTS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing, s.audio, s.timed,
     s.extracting, s.decoding,

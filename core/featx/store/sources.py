@@ -10,9 +10,8 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 
@@ -31,8 +30,7 @@ OPEN_FILES = 24
 CHUNK_CACHE = 2**20
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """Where one feature of one track lies: number of the container, row in it."""
 
     track_id: str
@@ -236,7 +234,7 @@ class FolderSource(Source):
         return f"{self.view.state()}{' gone' if self._gone else ''}"
 
     def entries(self, recipe: str, feature: str) -> list[Entry]:
-        return [Entry(*place) for place in self.view.places(recipe, feature)]
+        return [*map(Entry._make, self.view.places(recipe, feature))]
 
     def locate(self, recipe: str, feature: str, track_id: str) -> Entry | None:
         places = self.view.places(recipe, feature, track_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.errors import FAILURE_CODES, NOTE_CODES, SKIP_CODES
+from featx.errors import FAILURE_CODES, NOTE_CODES, SKIP_CODES, listed
 from featx.store.selecting import split_name
 from featx.store.tables import column_names
 
@@ -100,30 +100,42 @@ def summarise(store: Store) -> dict[str, Any]:
     }
 
 
-def further_tracks(store: Store, views: Iterable[FeatureView]) -> list[str]:
-    """Return a sentence for each other recipe that has one of the features of further tracks.
+def recipe_notes(store: Store, views: Iterable[FeatureView]) -> list[str]:
+    """Return a sentence for each other recipe that a short name might have meant.
 
-    Nothing is said of features whose recipe a short name does not mean: they were asked for by it.
+    These have other settings than the recipe that it means, or features of further tracks. Nothing
+    is said of features whose recipe a short name does not mean: they were asked for by it.
     """
     current = {store.recipe(name).id for name in store.current}
-    sentences = []
+    chosen: dict[str, list[FeatureView]] = {}
     for view in views:
-        if view.recipe.id not in current:
-            continue
-        name, feature = view.recipe.short_name, view.spec.name
-        for other in _others(store, view.recipe):
-            label = f"{name}@{other.id}"
-            more = {*store[label][feature].ids} if feature in store[label] else set()
-            more -= {*view.ids}
-            if more:
-                mine, its = (
-                    ", ".join(recipe_differences(one, [another])) or "other version or weights"
-                    for one, another in ((view.recipe, other), (other, view.recipe))
-                )
-                sentences.append(
-                    f"{name}.{feature} means the most recent recipe ({mine}; tracks: {len(view)}). "
-                    f"Further tracks have {label}.{feature} ({its}): {len(more)}."
-                )
+        if view.recipe.id in current:
+            chosen.setdefault(view.recipe.id, []).append(view)
+    sentences = []
+    for several in chosen.values():
+        recipe = several[0].recipe
+        for other in _others(store, recipe):
+            label = f"{recipe.short_name}@{other.id}"
+            theirs = store[label]
+            shared = [view for view in several if view.spec.name in theirs]
+            mine, its = (
+                recipe_differences(one, [another])
+                for one, another in ((recipe, other), (other, recipe))
+            )
+            settings = [text for text in its if not text.startswith("frontend_version=")]
+            tracks = {track for view in shared for track in view.ids}
+            more = {track for view in shared for track in theirs[view.spec.name].ids} - tracks
+            if not shared or not (more or settings):
+                continue
+            feature = f".{shared[0].spec.name}" * (len(shared) == 1)
+            kind = ["other version or weights"]
+            title = f"{recipe.short_name}{feature}"
+            rest = f"{label}{feature} ({listed(its or kind)})"
+            sentences.append(
+                f"{title} means the most recent recipe ({listed(mine or kind)}; "
+                f"tracks: {len(tracks)}). "
+                + (f"Further tracks have {rest}: {len(more)}." if more else f"Also stored: {rest}.")
+            )
     return sentences
 
 
@@ -194,12 +206,12 @@ def _others(store: Store, recipe: Recipe) -> list[Recipe]:
 
 def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[str, Any]:
     values = table = view[track_id]
-    listed: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
     if pairs and view.spec.kind == "clip":
-        listed["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
+        rows["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
     elif pairs and view.spec.kind == "events":
-        listed["columns"] = list(column_names(view.spec))
-        listed["rows"] = [list(row) for row in values.tolist()]
+        rows["columns"] = list(column_names(view.spec))
+        rows["rows"] = [list(row) for row in values.tolist()]
     shape = [len(values), view.spec.dim] if view.spec.has_labels else list(values.shape)
     if view.spec.has_labels:
         values = np.stack([values[c.name] for c in view.spec.columns if not c.is_label])
@@ -208,7 +220,7 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
         wide = values.astype(float)
         numbers = {key: float(getattr(wide, key)()) for key in STATISTICS}
     if view.spec.kind == "events":
-        listed["labels"] = {
+        rows["labels"] = {
             column.name: dict(Counter(table[column.name].tolist()).most_common())
             for column in view.spec.columns
             if column.is_label
@@ -221,5 +233,5 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
         "dtype": str(values.dtype),
         "unit": view.spec.unit,
         **numbers,
-        **listed,
+        **rows,
     }

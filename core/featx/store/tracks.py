@@ -25,9 +25,13 @@ class TrackTable(Mapping[str, TrackRecord]):
         if record is not None and track_id in self._source.hidden:
             raise gone_error(track_id)
         if record is None:
-            raise ParameterError(
-                f"track_id must be one of the store's, got {track_id!r}.{near_name(track_id, self)}"
+            several = [name.strip() for name in track_id.split(",")]
+            hint = (
+                " Ids may hold commas: give one at a time."
+                if len(several) > 1 and all(name in self for name in several)
+                else near_name(track_id, self)
             )
+            raise ParameterError(f"track_id must be one of the store's, got {track_id!r}.{hint}")
         return record
 
     def __contains__(self, track_id: object) -> bool:

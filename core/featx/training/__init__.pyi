@@ -8,6 +8,8 @@ from .crops import AudioCrops as AudioCrops
 from .crops import CropReader as CropReader
 from .crops import CropSpec as CropSpec
 from .crops import StoreCrops as StoreCrops
+from .distilling import TeacherMethod as TeacherMethod
+from .distilling import over_known as over_known
 from .frames import FrameGrid as FrameGrid
 from .frames import FrameSampler as FrameSampler
 from .frames import FrameTargets as FrameTargets
@@ -28,6 +30,7 @@ from .metrics import roc_auc as roc_auc
 from .options import AugmentParams as AugmentParams
 from .options import FitParams as FitParams
 from .options import GradientParams as GradientParams
+from .options import TeacherParams as TeacherParams
 from .options import TrainingParams as TrainingParams
 from .progress import TrainingReporter as TrainingReporter
 from .results import TrainingSummary as TrainingSummary
@@ -43,3 +46,6 @@ from .samplers import TrackSampler as TrackSampler
 from .songs import Song as Song
 from .songs import Songs as Songs
 from .songs import read_songs as read_songs
+from .teachers import Teacher as Teacher
+from .teachers import TeacherSampler as TeacherSampler
+from .teachers import read_teacher as read_teacher

@@ -202,6 +202,27 @@ class GradientParams(TrainingParams):
             )
 
 
+@params_class
+class TeacherParams:
+    """Parameters of methods that learn from teachers, see `featx.training.TeacherMethod`."""
+
+    teachers: tuple[str, ...] = param(
+        (),
+        "Outputs of teachers, as STORE:EXTRACTOR.FEATURE with frames in seconds, with commas "
+        "between; their numbers are predicted, standardised.",
+    )
+    tags: str = param(
+        "", "The same for probabilities of tags, which are predicted as such; empty for none."
+    )
+    tag_weight: float = param(1.0, "Weight of the teacher's tags beside its numbers, > 0.", gt=0)
+    jitter: float = param(0.4, "Seconds by which crops are off the teachers' frames, >= 0.", ge=0)
+    label_weight: float = param(
+        0.0,
+        "Weight of the tags of the manifest, for the songs that have some, >= 0; 0 for none.",
+        ge=0,
+    )
+
+
 #: What may change between two runs of one training: when it ends and how it is written.
 FREE = ("epochs", "steps", "checkpoint_minutes", "export_dtype")
 

@@ -166,7 +166,9 @@ def test_any_column_of_a_manifest_gives_the_colour(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--color", "genre"), "--color must be one of"),
+        (("--color", "genre"), "--color must be a label of the store, one of artist, tags"),
+        (("--color", "genre"), "-m TABLE --column genre"),
+        (("--color", "atrist"), "Did you mean 'artist'?"),
         (("--color", "genre", "--manifest", "songs.csv"), "column must be one of"),
         (("--color", "artist", "--manifest", "songs.csv"), "hold tracks of the store"),
         (("--manifest", "songs.csv"), "--color must name"),

@@ -94,7 +94,8 @@ def run_command(
     """Measure extractors on tasks and write a table and a page.
 
     What was measured before with the same data, parameters and weights is kept: run the command
-    again to resume.
+    again to resume. Tasks and competitors of the table in FOLDER stay in it unless --all is given
+    without --with.
     """
     from featx.registry import load_registry
     from featx_bench.harness.competitors import default_competitors, parse_competitor
@@ -116,7 +117,10 @@ def run_command(
             if not spec.needs or prepared_manifest(spec.needs, folder / "data").is_file()
         )
     registry = load_registry()
-    entries = [parse_competitor(text) for text in dict.fromkeys(competitors)]
+    texts = [  # values of parameters may hold commas
+        name for text in competitors for name in ([text] if "=" in text else text.split(","))
+    ]
+    entries = [parse_competitor(text) for text in dict.fromkeys(texts)]
     environment = os.environ.get("FEATX_TEST_DATA", "")
     with meter("cells") as shown:
         results = run_table(
@@ -128,6 +132,7 @@ def run_command(
             jobs=jobs,
             registry=registry,
             again=again,
+            add=bool(competitors) or not everything,
             progress=shown,
         )
     table = read_table(results)

@@ -30,7 +30,9 @@ from featx.commands import counted, echo_json, json_option, progress, split_name
 )
 @click.option(
     "--parts",
-    default="lead,second,comp,bass,drums",
+    multiple=True,
+    callback=split_names,
+    default=["lead,second,comp,bass,drums"],
     show_default=True,
     help="Parts that play; 'lead' alone gives solo lines.",
 )
@@ -82,7 +84,7 @@ def command(
     sr: int,
     channels: int,
     format_: str,
-    parts: str,
+    parts: tuple[str, ...],
     rhythms: str,
     soundfonts: tuple[str, ...],
     test_soundfonts: tuple[str, ...],
@@ -108,7 +110,7 @@ def command(
         sr=sr,
         channels=channels,
         format=format_,
-        parts=tuple(split_names("--parts", [parts])),
+        parts=parts,
         soundfonts=soundfonts,
         test_soundfonts=test_soundfonts,
         rhythms=rhythms,

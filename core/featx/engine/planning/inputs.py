@@ -133,6 +133,8 @@ class Inputs(Iterable[InputTrack]):
         has the wanted labels.
         """
         self.left_out.clear()
+        if self._exclude:
+            self.left_out["excluded"] = 0  # is reported: the patterns may be wrong
         for track in self._labelled() if self._where else self._unique():
             if self.part is None or self.part.holds(track.track_id):
                 yield track

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from featx.errors import FeatxError, ParameterError, PluginError, listed
+from featx.errors import FeatxError, ParameterError, PluginError, listed, meant
 from featx.frontend import FrontEnd, preset
 from featx.interfaces import ExtractorSpec, Resolved
 from featx.registry import import_object
@@ -45,6 +45,7 @@ def check_feature(name: str, resolved: Resolved, feature: str) -> None:
     if feature not in known:
         raise ParameterError(
             f"feature of {name!r} must be one of {listed(known)}, got {feature!r}."
+            f"{meant(feature, known)}"
         )
 
 

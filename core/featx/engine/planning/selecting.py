@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from featx.errors import ParameterError, PluginError, listed
+from featx.errors import ParameterError, PluginError, listed, meant, near
 from featx.interfaces import Extractor, ExtractorSpec
 from featx.registry import Registered, Registry
 
@@ -28,6 +28,10 @@ WeightsChoice: TypeAlias = "str | Path | Mapping[str, str | Path] | None"
 UNTRAINED = "untrained"
 
 DEVICES = ("cpu", "cuda", "mps")
+
+
+class UntrainedWarning(UserWarning):
+    """An extractor runs with random weights, because none are installed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +140,16 @@ def _sort_by_extractor(
     for path, value in items:
         owner, dot, key = path.rpartition(".")
         if not dot and len(names) != 1:
+            close = [f"{name}.{argument.removesuffix('s').upper()}" for name in near(path, names)]
             raise ParameterError(
                 f"{argument} must name the extractor where there are several, got {path!r}. "
-                f"Write for example {names[0]}.{path}."
+                f"Write for example {[*close, f'{names[0]}.{path}'][0]}."
             )
         owners = [name for name in names if _may_be_same(owner, name)] if dot else names
         if len(owners) != 1 or not key:
-            raise ParameterError(f"{argument} must name one of {listed(names)}, got {path!r}.")
+            raise ParameterError(
+                f"{argument} must name one of {listed(names)}, got {path!r}.{meant(owner, names)}"
+            )
         values[owners[0]][key] = value
     return values
 

@@ -10,11 +10,11 @@ from featx.testing.conformance.report import Report
 from featx.testing.conformance.runner import examine, find_target
 
 if TYPE_CHECKING:
-    from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
+    from featx.interfaces import Extractor, ExtractorSpec, IndexSpec, LossSpec
 
 
 def examine_extractor(
-    which: str | ExtractorSpec,
+    which: str | ExtractorSpec | type[Extractor],
     *,
     params: Mapping[str, Any] | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -27,8 +27,9 @@ def examine_extractor(
 
     Parameters
     ----------
-    which : str or ExtractorSpec
-        Name of an installed extractor, short or full; or a spec whose modules can be imported.
+    which : str, ExtractorSpec or subclass of Extractor
+        Name of an installed extractor, short or full; a spec whose modules can be imported; or a
+        class of a script or module.
     params : mapping, optional
         Parameters other than the defaults; strings are parsed as by ``--set``.
     weights : path, optional
@@ -57,7 +58,7 @@ def examine_extractor(
     return examine(target, expected=expected or {}, long=long, timeout=timeout)
 
 
-def check_extractor(which: str | ExtractorSpec, **settings: Any) -> Report:
+def check_extractor(which: str | ExtractorSpec | type[Extractor], **settings: Any) -> Report:
     """Run `examine_extractor` and raise `ConformanceError` unless everything passes.
 
     Made for ``tests/test_conformance.py`` of a plugin:

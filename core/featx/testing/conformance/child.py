@@ -40,6 +40,7 @@ def _examine(target: Target, job: Mapping[str, Any], recorder: Recorder) -> None
     if target.kind != "loss":
         guards.install()
     with captured() as seen:
+        target.define()
         # first, because what follows imports all that a plugin must not
         examine_imports(target, recorder, resolve=target.kind == "extractor")
         from featx.testing.conformance.static import examine_static

@@ -32,16 +32,22 @@ HEAVY = (
 #: Must not be imported by ``resolve``: planning resolves for every file.
 HEAVY_TO_RESOLVE = tuple(name for name in HEAVY if name not in ("numpy", "scipy"))
 
+_CLASS = "a class of a file is imported only where it is named"
+
 
 def examine_imports(target: Target, recorder: Recorder, *, resolve: bool) -> None:
     """Check the imports of the hook module, and of ``resolve`` for extractors."""
     with recorder.check("light-import"):
+        if target.module:
+            raise CheckSkipped(_CLASS)
         if not target.entry:
             raise CheckSkipped("the spec was given as an object, not by an installed plugin")
         _ask_hooks(target)
         _require_light(HEAVY, f"{target.entry} must not import", "Import it inside functions.")
     if resolve:
         with recorder.check("light-resolve"):
+            if target.module:
+                raise CheckSkipped(_CLASS)
             _resolve(target)
             _require_light(
                 HEAVY_TO_RESOLVE,

@@ -73,7 +73,9 @@ def compare_processes(target: Target, folder: Path) -> None:
 def serve(channel: Channel) -> None:
     """Extract from every standard signal, the last one first, and save the features as npz file."""
     request = channel.wait(Request).values
-    session = Session(Target(**request["target"]))
+    target = Target(**request["target"])
+    target.define()
+    session = Session(target)
     with session.opened() as extractor:
         channel.send(Answer(values={}, last=False))
         arrays = _extracted(session, extractor, backwards=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from featx.testing.conformance.report import (
 from featx.testing.conformance.target import Target
 
 if TYPE_CHECKING:
-    from featx.interfaces import ExtractorSpec, IndexSpec, LossSpec
+    from featx.interfaces import Extractor, ExtractorSpec, IndexSpec, LossSpec
 
     AnySpec: TypeAlias = ExtractorSpec | LossSpec | IndexSpec
 
@@ -133,24 +134,41 @@ class _Runner:
 
 def find_target(
     kind: str,
-    which: str | AnySpec,
+    which: str | AnySpec | type[Extractor],
     *,
     params: Mapping[str, Any],
     weights: str | os.PathLike[str] | None = None,
     device: str = "cpu",
 ) -> Target:
-    """Return the target for an installed name (short or full), or for a spec.
+    """Return the target for an installed name (short or full), a spec, or a class of a file.
 
     Raises
     ------
     PluginError
-        If the name is unknown, ambiguous or belongs to a broken plugin.
+        If the name is unknown, ambiguous or belongs to a broken plugin, or no other process can
+        import the class.
     ParameterError
-        If a spec of another kind is given.
+        If a spec of another kind, or a class that is no extractor, is given.
     """
     from featx.registry import load_registry
 
     location = "" if weights is None else str(Path(weights).resolve())
+    if isinstance(which, type):
+        from featx.registry.local import local_extractor
+
+        local = local_extractor(which)
+        assert local.module is not None
+        return Target(
+            kind=kind,
+            spec=spec_to_json(local.spec, module=local.module),
+            full_name=local.full_name,
+            distribution=local.distribution,
+            plugin=local.plugin,
+            params=params,
+            weights=location,
+            device=device,
+            module=dataclasses.asdict(local.module),
+        )
     if not isinstance(which, str):
         expected = {"extractor": "ExtractorSpec", "loss": "LossSpec", "index": "IndexSpec"}[kind]
         if type(which).__name__ != expected:

@@ -28,6 +28,8 @@ class Target:
         File to use instead of the located one; empty for none.
     device : str
         Where the extractor runs.
+    module : mapping, optional
+        Where the class is found of an extractor that no plugin gives: a `LocalModule`.
     """
 
     kind: str
@@ -39,6 +41,15 @@ class Target:
     params: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
     device: str = "cpu"
+    module: Mapping[str, Any] | None = None
+
+    def define(self) -> None:
+        """Make the module of a class without a package known in this process."""
+        if self.module is not None:
+            from featx.registry.local import load_module
+            from featx.registry.records import LocalModule
+
+            load_module(LocalModule(**self.module), self.spec["factory"].partition(":")[2])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from featx import ParameterError
-from featx.frontend import preset
 from featx.neural import seeded, state_tensors
 from featx.training import (
     Batch,
@@ -19,12 +14,12 @@ from featx.training import (
     GradientMethod,
     Sampler,
     Songs,
+    TeacherMethod,
     TrackSampler,
     make_loss,
 )
-from featx_contrastive.config import FRONT_END, LENGTH, NETWORK, SR
+from featx_contrastive.config import FRONT_END, LENGTH, NETWORK
 from featx_contrastive.model import Network
-from featx_contrastive.teachers import TeacherSampler, heard, read_teacher
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -109,109 +104,37 @@ class ContrastMethod(StudentMethod):
         return {"contrast": self.contrast(model, batch["views"])}
 
 
-class DistilMethod(StudentMethod):
-    """Numbers and tags of teachers, with a contrast and tags of the manifest where wanted.
-
-    Validation adds ``fidelity``: the mean cosine of predicted and true numbers, both relative to
-    their mean over the validation crops.
-    """
-
-    validates_by = "it needs songs that the teachers know"
+class DistilMethod(StudentMethod, TeacherMethod):
+    """Numbers and tags of teachers, with a contrast and tags of the manifest where wanted."""
 
     @property
     def contrasts(self) -> bool:
         """Whether views are compared."""
         return bool(self.params.contrast_weight > 0)
 
-    def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
-        """Return crops with what the teachers gave."""
-        if not self.params.teachers and not self.params.tags:
-            raise ParameterError(
-                "teachers or tags must name outputs of teachers, got neither. Compute some with "
-                "featx run and set teachers=STORE:EXTRACTOR.FEATURE; the method contrast needs "
-                "none."
-            )
-        ids = [song.track_id for song in (*train, *valid)]
-        teachers = [read_teacher(text, ids) for text in self.params.teachers]
-        tags = read_teacher(self.params.tags, ids) if self.params.tags else None
-        self.numbers = sum(teacher.dim for teacher in teachers)
-        self.tags = tags.names if tags else ()
-        self.labels = train.vocabulary() if self.params.label_weight else ()
-        known = [
-            [song.track_id for song in train if song.track_id in teacher.values]
-            for teacher in teachers
-        ]
-        moments = [teacher.moments(names) for teacher, names in zip(teachers, known, strict=True)]
+    @property
+    def views(self) -> bool:
+        """Whether examples hold views."""
+        return self.contrasts
 
-        def sampler(songs: Songs, jitter: float) -> TeacherSampler:
-            return TeacherSampler(
-                songs,
-                teachers=teachers,
-                moments=moments,
-                tags=tags,
-                labels=self.labels,
-                length=LENGTH,
-                rate=SR / float(preset(FRONT_END).hop),
-                jitter=jitter,
-                views=self.contrasts,
-            )
-
-        held = heard(valid, [*teachers, *((tags,) if tags else ())])
-        return sampler(train, self.params.jitter), sampler(held, 0.0) if held else None
-
-    def losses(self, model: Student, batch: Batch) -> dict[str, Tensor]:
-        """Return the losses of numbers, tags, labels and contrast, as far as they are wanted."""
+    def predictions(self, model: Student, batch: Batch) -> dict[str, Tensor]:
+        """Return what the heads make of the embedding."""
         embeddings = model.network(batch["inputs"])  # (batch, dim)
         heads = model.network.heads
-        losses = {}
+        predicted = {}
         if self.numbers:
-            predicted = heads["similarity"](embeddings).float()
-            losses["numbers"] = over_known(functional.mse_loss, predicted, batch["numbers"])
+            predicted["numbers"] = heads["similarity"](embeddings)
         if self.tags:
-            logits = heads["tags"](embeddings).float()
-            bce = functional.binary_cross_entropy_with_logits
-            losses["tags"] = self.params.tag_weight * over_known(bce, logits, batch["tags"])
+            predicted["tags"] = heads["tags"](embeddings)
         if self.labels:
-            logits = model.labels(embeddings).float()
-            bce = functional.binary_cross_entropy_with_logits
-            losses["labels"] = self.params.label_weight * over_known(bce, logits, batch["labels"])
+            predicted["labels"] = model.labels(embeddings)
+        return predicted
+
+    def losses_of(
+        self, model: Student, batch: Batch, predicted: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the losses of numbers, tags, labels and contrast, as far as they are wanted."""
+        losses = super().losses_of(model, batch, predicted)
         if self.contrasts:
             losses["contrast"] = self.params.contrast_weight * self.contrast(model, batch["views"])
         return losses
-
-    def evaluate(self, model: Student, batches: Iterable[Batch]) -> dict[str, float]:
-        """Return the losses, and how near the predicted numbers are to the true ones."""
-        rows: dict[str, list[AnyArray]] = {"predicted": [], "true": []}
-
-        def noted() -> Iterable[Batch]:
-            for batch in batches:
-                if self.numbers:
-                    embeddings = model.network(batch["inputs"])
-                    predicted = model.network.heads["similarity"](embeddings).float()
-                    rows["predicted"].append(predicted.cpu().numpy())
-                    rows["true"].append(batch["numbers"].cpu().numpy())
-                yield batch
-
-        metrics = super().evaluate(model, noted())
-        if self.numbers:
-            predicted, true = map(np.concatenate, rows.values())
-            complete = ~np.isnan(true).any(axis=1)
-            if complete.any():
-                metrics["fidelity"] = _fidelity(predicted[complete], true[complete])
-        return metrics
-
-
-def over_known(loss: Callable[[Tensor, Tensor], Tensor], predicted: Tensor, true: Tensor) -> Tensor:
-    """Return the mean ``loss`` over the entries of ``true`` that are not NaN; 0 without any."""
-    known = ~torch.isnan(true)
-    if not known.any():
-        return predicted.sum() * 0.0
-    return loss(predicted[known], true[known])
-
-
-def _fidelity(predicted: AnyArray, true: AnyArray) -> float:
-    """Return the mean cosine of rows relative to their means."""
-    parts = [rows - rows.mean(axis=0) for rows in (predicted, true)]
-    lengths = [np.linalg.norm(part, axis=1) for part in parts]
-    cosines = (parts[0] * parts[1]).sum(axis=1) / np.maximum(lengths[0] * lengths[1], 1e-12)
-    return float(cosines.mean())

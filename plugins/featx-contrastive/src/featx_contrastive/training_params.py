@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from featx import MethodSpec, param, params_class
+from featx.training import TeacherParams
 
 _SIMCLR = (
     "Chen, Kornblith, Norouzi, Hinton. A simple framework for contrastive learning of visual "
@@ -26,26 +27,11 @@ class ContrastParams:
 
 
 @params_class
-class DistilParams(ContrastParams):
+class DistilParams(ContrastParams, TeacherParams):
     """Parameters of the method ``distil``."""
 
-    teachers: tuple[str, ...] = param(
-        (),
-        "Outputs of teachers, as STORE:EXTRACTOR.FEATURE with frames in seconds, with commas "
-        "between; their numbers are predicted, standardised.",
-    )
-    tags: str = param(
-        "", "The same for probabilities of tags, which are predicted as such; empty for none."
-    )
-    tag_weight: float = param(1.0, "Weight of the teacher's tags beside its numbers, > 0.", gt=0)
-    jitter: float = param(0.4, "Seconds by which crops are off the teachers' frames, >= 0.", ge=0)
     contrast_weight: float = param(
         0.0, "Weight of the contrast between two views of a crop, >= 0; 0 for none.", ge=0
-    )
-    label_weight: float = param(
-        0.0,
-        "Weight of the tags of the manifest, for the songs that have some, >= 0; 0 for none.",
-        ge=0,
     )
 
 

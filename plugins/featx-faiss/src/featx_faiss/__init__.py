@@ -17,7 +17,7 @@ def featx_indexes() -> list[IndexSpec]:
         IndexSpec(
             name="faiss-flat",
             summary="Compares a query with every vector in float32, with several threads.",
-            version="1",
+            version="2",
             factory="featx_faiss.index:Flat",
             api=API_VERSION,
             licence="MIT",

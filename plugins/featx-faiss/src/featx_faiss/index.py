@@ -30,6 +30,9 @@ class _FaissIndex(Index):
     settings: ClassVar[tuple[str, ...]] = ()
     #: Threads of a build: with one, two builds of the same vectors are alike.
     threads = 1
+    #: Whether a saved index is mapped into memory instead of read. faiss reads mapped pages one by
+    #: one, which suits indexes that look at few of them.
+    mapped: ClassVar[bool] = False
 
     ids: list[str]
     index: Any
@@ -70,7 +73,7 @@ class _FaissIndex(Index):
 
     def save(self, folder: Path, store_digest: str) -> None:
         """See `featx.Index`."""
-        faiss.write_index(self.index, str(folder / _INDEX))
+        self._write(folder)
         settings = {name: getattr(self, name) for name in self.settings}
         header = {"digest": store_digest, "ids": self.ids, "settings": settings}
         (folder / _HEADER).write_text(json.dumps(header), encoding="utf-8")
@@ -86,23 +89,41 @@ class _FaissIndex(Index):
             )
         index = cls(**header["settings"])
         index.ids = header["ids"]
-        index.index = faiss.read_index(str(folder / _INDEX))
+        index._read(folder)
         return index
+
+    def _write(self, folder: Path) -> None:
+        """Write the index of faiss."""
+        faiss.write_index(self.index, str(folder / _INDEX))
+
+    def _read(self, folder: Path) -> None:
+        """Read what `_write` wrote."""
+        flags = faiss.IO_FLAG_MMAP_IFC if self.mapped else 0
+        self.index = faiss.read_index(str(folder / _INDEX), flags)
 
 
 class Flat(_FaissIndex):
-    """Every query against every vector."""
+    """Every query against every vector; a loaded index maps the vectors."""
 
     def _built(self, unit: FloatArray) -> Any:
-        index = faiss.IndexFlatIP(unit.shape[1])
-        index.add(unit)
-        return index
+        return unit
+
+    def _nearest(self, unit: FloatArray, k: int) -> tuple[FloatArray, AnyArray]:
+        cosines, rows = faiss.knn(unit, self.index, k, metric=faiss.METRIC_INNER_PRODUCT)
+        return cosines, rows
+
+    def _write(self, folder: Path) -> None:
+        np.save(folder / _VECTORS, self.index)
+
+    def _read(self, folder: Path) -> None:
+        self.index = np.load(folder / _VECTORS, mmap_mode="r", allow_pickle=False)
 
 
 class IVF(_FaissIndex):
     """Cells around centres found by k-means; a query looks into the nearest ones."""
 
     settings = ("cells", "probes")
+    mapped = True
 
     def __init__(self, *, cells: int = 0, probes: int = 64) -> None:
         self.cells, self.probes = cells, probes
@@ -131,6 +152,7 @@ class HNSW(_FaissIndex):
     """A layered graph of neighbours."""
 
     settings = ("links", "ef_build", "ef_search", "threads")
+    mapped = True
 
     def __init__(
         self, *, links: int = 32, ef_build: int = 80, ef_search: int = 128, threads: int = 1
@@ -189,18 +211,13 @@ class PQ(_FaissIndex):
             cosines[n], rows[n] = exact[best], places[best]
         return cosines, rows
 
-    def save(self, folder: Path, store_digest: str) -> None:
-        """See `featx.Index`."""
-        super().save(folder, store_digest)
+    def _write(self, folder: Path) -> None:
+        super()._write(folder)
         np.save(folder / _VECTORS, self._unit)
 
-    @classmethod
-    def load(cls, folder: Path, store_digest: str) -> PQ:
-        """See `featx.Index`; the vectors are mapped, not read."""
-        index = super().load(folder, store_digest)
-        assert isinstance(index, PQ)
-        index._unit = np.load(folder / _VECTORS, mmap_mode="r", allow_pickle=False)
-        return index
+    def _read(self, folder: Path) -> None:
+        super()._read(folder)
+        self._unit = np.load(folder / _VECTORS, mmap_mode="r", allow_pickle=False)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     gone_option,
     overwrite_option,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     "features",
     metavar="NAME[,NAME]",
     multiple=True,
+    callback=split_names,
+    shell_complete=complete_feature,
     help="Clip features that are compared, such as 'mfcc.summary'. May be repeated.  "
     "[default: one of every extractor]",
 )
@@ -47,8 +50,9 @@ if TYPE_CHECKING:
 @click.option(
     "--column",
     "columns",
-    metavar="EXTRACTOR.FEATURE:COLUMN",
+    metavar="EXTRACTOR.FEATURE:COLUMN,...",
     multiple=True,
+    callback=split_names,
     help="Column of a clip feature, or of the first event, to colour by. May be repeated; labels "
     "such as artist are there anyway.",
 )
@@ -104,15 +108,15 @@ def command(
     featx explore features/ --features artist-joint.embedding,mfcc.summary --embed-audio
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery
-    from featx.store import further_tracks, open_store, refuse_existing
+    from featx.store import open_store, recipe_notes, refuse_existing
     from featx_plot.explore import explore_page
 
     output = output or Path(f"{store.resolve().stem}.html")
     refuse_existing([output], overwrite=overwrite)
     with open_store(store, gone=gone) as opened:
-        names = split_names("--features", features) or default_features(opened)
+        names = list(features) or default_features(opened)
         gallery = Gallery(opened, feature=names if len(names) > 1 else names[0], zscore=zscore)
-        for sentence in further_tracks(opened, gallery.views):
+        for sentence in recipe_notes(opened, gallery.views):
             click.echo(sentence, err=True)
         with progress("previews") as advance:
             text, missing = explore_page(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from featx.commands import complete_extractor, parse_settings
+from featx.commands import complete_extractor, parse_settings, split_names
 from featx.errors import ParameterError, listed
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-__all__ = ["events_of", "extract", "extractor_option"]
+__all__ = ["events_of", "extract", "extractor_option", "split_features"]
 
 
 def extractor_option(help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
@@ -27,10 +27,28 @@ def extractor_option(help: str) -> Callable[[Decorated], Decorated]:  # noqa: A0
         "--plugin",
         "plugins",
         multiple=True,
-        metavar="NAME",
+        callback=split_names,
+        metavar="NAME[,NAME]",
         shell_complete=complete_extractor,
         help=help,
     )
+
+
+def split_features(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> tuple[str, ...]:
+    """Split values such as ``spectral.frames:flatness,centroid,chroma.frames`` into features.
+
+    The ``callback`` of options that name features with columns: what has no dot is a further column
+    of the feature before it.
+    """
+    features: list[str] = []
+    for name in split_names(context, parameter, values):
+        if "." not in name and features and ":" in features[-1].rpartition(".")[2]:
+            features[-1] += f",{name}"
+        else:
+            features.append(name)
+    return tuple(features)
 
 
 def extract(audio: Path, plugins: Sequence[str], settings: Sequence[str]) -> dict[str, Features]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from featx.commands import gone_option, only_extractor, overwrite_option
-from featx.errors import ParameterError, listed
+from featx.commands import complete_feature, gone_option, only_extractor, overwrite_option
+from featx.errors import ParameterError, listed, meant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,7 @@ def projection_options(function: Decorated) -> Decorated:
     "--features",
     "feature",
     metavar="NAME",
+    shell_complete=complete_feature,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding' or the only "
     "one.",
 )
@@ -105,7 +106,7 @@ def command(
     featx plot map features/ -p mfcc --color tempo --manifest songs.csv --method pca
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery
-    from featx.store import further_tracks, open_store, refuse_existing
+    from featx.store import open_store, recipe_notes, refuse_existing
     from featx_plot import layout, render_map, save
 
     output = output or Path(f"{store.resolve().stem}-map.png")
@@ -117,7 +118,7 @@ def command(
     with open_store(store, gone=gone) as opened:
         extractor = extractor or only_extractor(opened)
         gallery = Gallery(opened, extractor, feature)
-        for sentence in further_tracks(opened, gallery.views):
+        for sentence in recipe_notes(opened, gallery.views):
             click.echo(sentence, err=True)
         view = gallery.view
         ids = list(view.ids)
@@ -152,9 +153,13 @@ def _values(store: Store, ids: Sequence[str], color: str, manifest: Path | None)
         records = {record.track_id: record.tags for record in store.tracks.records()}
         known = sorted({name for tags in records.values() for name in tags})
         if column not in known:
+            from featx.manifest import MANIFEST_COLUMNS
+
+            option = "" if column in MANIFEST_COLUMNS else f" --column {column}"
             raise ParameterError(
-                f"--color must be one of {listed(known)}, got {column!r}. Other columns can be "
-                "read with --manifest."
+                f"--color must be a label of the store, one of {listed(known)}, got {column!r}."
+                f"{meant(column, known)} Give --manifest TABLE, a table with the columns path and "
+                f"{column}, or store its labels first: featx tag {store.path} -m TABLE{option}"
             )
         table = {name: str(tags.get(column, "")) for name, tags in records.items()}
     values = [table.get(name, "") for name in ids]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from featx.commands import no_plugin_option, overwrite_option, set_option
+from featx.commands import no_plugin_option, overwrite_option, set_option, split_names
 from featx.errors import ParameterError, listed
-from featx_plot.extracted import extract, extractor_option
+from featx_plot.extracted import extract, extractor_option, split_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,8 @@ def _complete_preset(
     "--spectrogram",
     "presets",
     multiple=True,
-    metavar="PRESET",
+    callback=split_names,
+    metavar="PRESET[,PRESET]",
     shell_complete=_complete_preset,
     help="Front end to draw, such as 'fe-artist'; 'none' for no spectrogram. May be repeated.  "
     "[default: librosa]",
@@ -68,7 +69,8 @@ def _complete_preset(
     "--features",
     "features",
     multiple=True,
-    metavar="EXTRACTOR.FEATURE[:COLUMNS]",
+    callback=split_features,
+    metavar="EXTRACTOR.FEATURE[:COLUMNS],...",
     help="Frames feature to draw in a panel, or events feature to mark; 'spectral.frames:flatness' "
     "takes one column. May be repeated.",
 )
@@ -76,7 +78,8 @@ def _complete_preset(
     "--over",
     "over",
     multiple=True,
-    metavar="EXTRACTOR.FEATURE[:COLUMN]",
+    callback=split_features,
+    metavar="EXTRACTOR.FEATURE[:COLUMN],...",
     help="Frames feature of one column to draw as a line over the spectrogram, if it is in Hz, or "
     "else over the waveform. May be repeated.",
 )
@@ -123,7 +126,7 @@ def command(
     featx plot song.flac --store features/ --features chroma.frames --over spectral.frames:centroid
     """  # noqa: D301  (click reads the backspace)
     from featx.audio import Audio
-    from featx.store import refuse_existing
+    from featx.store import recipe_notes, refuse_existing
     from featx_plot import render, save
 
     output = output or Path(f"{audio.stem}.png")
@@ -148,6 +151,8 @@ def command(
     if names_of_store:
         with _open(store_path) as store:
             track = track_id or _find_track(store, audio)
+            for sentence in recipe_notes(store, [_view(store, name)[0] for name in names_of_store]):
+                click.echo(sentence, err=True)
             for name in names_of_store:
                 _add(store, name, track, panels if name in features else lines, events)
     figure = render(

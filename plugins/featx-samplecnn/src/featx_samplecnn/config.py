@@ -37,6 +37,8 @@ class ModelConfig(NetworkConfig):
         Added to the variance in batch normalisation.
     dropout : float in [0, 1)
         Before the classifier, while training.
+    level : float <= 0 or None
+        RMS in dBFS to which the waveform of every input is scaled; None leaves it as it is.
     """
 
     kind: ClassVar[str]
@@ -46,11 +48,17 @@ class ModelConfig(NetworkConfig):
     activation: str = "sigmoid"
     bn_eps: float = 1e-3
     dropout: float = 0.5
+    level: float | None = None
 
     def __post_init__(self) -> None:
         if self.sr < 1 or self.n_tags < 1:
             raise ParameterError(
                 f"sr and n_tags must be integers > 0, got {self.sr} and {self.n_tags}."
+            )
+        if self.level is not None and (self.level > 0 or self.front_end is not None):
+            raise ParameterError(
+                f"level must be at most 0 dBFS, and belongs to models that read the waveform, got "
+                f"{self.level}."
             )
         if self.activation not in ACTIVATIONS:
             raise ParameterError(

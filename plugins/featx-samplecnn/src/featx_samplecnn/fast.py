@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from featx_samplecnn.model import ConvBlock, SampleCNN, same_padding
+from featx_samplecnn.model import ConvBlock, SampleCNN, levelled, same_padding
 from featx_samplecnn.networks import Network
 from featx_samplecnn.residual import Hidden, PlainConv
 
@@ -44,11 +44,15 @@ def make_forward(network: Network, *, device: str = "cpu", precision: str = "flo
     callable
         Maps inputs ``(batch, n_samples)`` or ``(batch, n_frames, n_bands)`` to the last three
         stages, each its maximum over time, side by side; the hidden layer; and the logits; all
-        float32.
+        float32. Waveforms are scaled to the level of the configuration first.
     """
+    forward: Forward
     if device == "cpu" and precision == "float32" and isinstance(network, SampleCNN):
-        return TimeFirst(network)
-    return _plain(fold(network), device.partition(":")[0], precision)
+        forward = TimeFirst(network)
+    else:
+        forward = _plain(fold(network), device.partition(":")[0], precision)
+    level = network.config.level
+    return forward if level is None else lambda y: forward(levelled(y, level))
 
 
 def _plain(network: Network, device: str, precision: str) -> Forward:
@@ -89,8 +93,8 @@ def _folded(block: nn.Module) -> nn.Conv1d:
 class _Layer:
     """A folded convolution as one matrix ``(in, out)`` per tap."""
 
-    def __init__(self, block: nn.Module) -> None:
-        conv = _folded(block)
+    def __init__(self, block: nn.Module, dtype: torch.dtype) -> None:
+        conv = _folded(block).to(dtype)
         assert conv.bias is not None
         self.taps = [tap.t().contiguous() for tap in conv.weight.detach().unbind(dim=2)]
         self.bias = conv.bias.detach()
@@ -104,14 +108,18 @@ class _Layer:
 
 
 class TimeFirst:
-    """A `SampleCNN` on the CPU, see the module."""
+    """A `SampleCNN` on the CPU, see the module.
 
-    def __init__(self, network: SampleCNN) -> None:
+    ``dtype`` is that of the modules; the first layer reads samples and stays in float32.
+    """
+
+    def __init__(self, network: SampleCNN, *, dtype: torch.dtype = torch.float32) -> None:
         self.config = network.config
+        self.dtype = dtype
         self.stem = network.stem
         self.first = None if self.config.bands else _folded(network.stem)
-        self.layers = [_Layer(stage) for stage in network.stages]
-        self.top = _Layer(network.top)
+        self.layers = [_Layer(stage, dtype) for stage in network.stages]
+        self.top = _Layer(network.top, dtype)
         self.head = network.head
 
     def __call__(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,15 +129,33 @@ class TimeFirst:
         hidden = torch.stack([row[0] for row in rows])  # (batch, 512)
         return levels, hidden, self.head(hidden)
 
-    def _one(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def frames(self, y: Tensor, stop: int) -> Tensor:
+        """Map inputs to the frames after the first ``stop`` modules, ``(batch, channels, time)``.
+
+        ``stop`` is less than the number of modules.
+        """
+        left, _ = same_padding(self.config.modules[stop])
+        rows = []
+        for item in y:
+            x, _, n_frames = self._modules(item, stop)
+            rows.append(x[left : left + n_frames])
+        return torch.stack(rows).transpose(1, 2)  # (batch, channels, time)
+
+    def _modules(self, y: Tensor, stop: int) -> tuple[Tensor, Tensor, int]:
+        """Return what modules ``stop`` and ``stop - 1`` give, padded, and the frames of the one."""
         sizes = self.config.modules
         x = self._first(y, sizes[0])  # (padding + n_frames, 128)
         n_frames = len(x) - sizes[0] + 1
         before = x
-        for i, (layer, size) in enumerate(zip(self.layers, sizes, strict=True)):
+        for i, (layer, size) in enumerate(zip(self.layers[:stop], sizes, strict=False)):
             before = x
             x = self._stage(x, n_frames // size, layer, size, next_size=(*sizes, 1)[i + 1])
             n_frames //= size
+        return x, before, n_frames
+
+    def _one(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        sizes = self.config.modules
+        x, before, _ = self._modules(y, len(sizes))
         # the last stage leaves one frame, the one before it has ``left`` zeros of padding first
         left, right = same_padding(sizes[-1])
         l3 = before[left : len(before) - right].amax(dim=0)
@@ -149,7 +175,8 @@ class TimeFirst:
             frames = torch.addmm(self.first.bias, whole.reshape(-1, config.stride), weight).relu_()
         else:
             frames = self.first(y[None, None])[0].relu_().t()  # (time, 128)
-        out: Tensor = frames.new_zeros(left + len(frames) + right, frames.shape[1])
+        shape = left + len(frames) + right, frames.shape[1]
+        out: Tensor = frames.new_zeros(shape, dtype=self.dtype)
         out[left : left + len(frames)] = frames
         return out
 

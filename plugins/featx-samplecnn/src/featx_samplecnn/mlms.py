@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SEPARATOR = "/"
 
 #: Levels depend neither on the classifier nor on how it was trained.
-_NOT_IN_THE_LEVELS = ("n_tags", "activation", *SampleCNNExtractor.training_only)
+_NOT_IN_THE_LEVELS = ("n_tags", "activation", "level", *SampleCNNExtractor.training_only)
 
 
 class MLMSExtractor(NetworkExtractor):

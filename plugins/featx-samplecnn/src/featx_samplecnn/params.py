@@ -28,13 +28,19 @@ class ModelParams:
     first_padding: bool = param(
         False, "Zero-pad the input of the first layer by half its kernel on both sides."
     )
+    level: float | None = param(
+        None,
+        "RMS in dBFS to which every segment of the waveform is scaled, <= 0; None to leave it.",
+        le=0,
+    )
 
     def __post_init__(self) -> None:
         self.config()
 
     def config(self) -> ModelConfig:
         """Return the configuration these parameters name."""
-        return model_config(self.model, widths=self.widths, first_padding=self.first_padding)
+        config = model_config(self.model, widths=self.widths, first_padding=self.first_padding)
+        return dataclasses.replace(config, level=self.level)
 
 
 @params_class

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from featx import LossRoles, MethodSpec, param, params_class
+from featx.training import TeacherParams
 from featx_samplecnn.catalogue import MODELS
 from featx_samplecnn.params import ModelParams
 
@@ -43,6 +44,24 @@ class ArtistParams(ModelParams):
 
     every_segment: bool = param(
         True, "An epoch contains every segment of every song; otherwise one crop of every song."
+    )
+
+
+@params_class
+class DistilParams(ModelParams, TeacherParams):
+    """Parameters of the method ``distil``."""
+
+    level: float | None = param(-20.0, "See the method tags.", le=0)
+    start: str = param(
+        "",
+        "Weights of the same model to begin with, a file or the folder of a training; the "
+        "classifier is always new. Empty for random numbers.",
+    )
+    frozen: int = param(
+        0,
+        "Number of modules, from the input on, that keep the weights of start together with the "
+        "first layer, >= 0; 0 to train all.",
+        ge=0,
     )
 
 
@@ -90,5 +109,29 @@ METHODS = (
         params=ArtistParams,
         defaults={**_DEFAULTS, "split_by": "song"},
         reference=_REFERENCE,
+    ),
+    MethodSpec(
+        name="distil",
+        summary="Predict what other networks, the teachers, gave for the same seconds",
+        factory="featx_samplecnn.methods:DistilMethod",
+        params=DistilParams,
+        defaults={
+            "batch_size": 32,
+            "optimizer": "adamw",
+            "lr": 0.001,
+            "lr_decay": 0.002,
+            "weight_decay": 1e-4,
+            "schedule": "constant",
+            "clip_norm": 5.0,
+            "steps": 1500,
+            "validate_every": 250,
+            "split_by": "song",
+            "augment_eq_db": 1.0,
+            "augment_noise_db": (30.0, 70.0),
+        },
+        reference=(
+            "Hinton, Vinyals, Dean. Distilling the knowledge in a neural network. 2015, "
+            "arXiv:1503.02531"
+        ),
     ),
 )

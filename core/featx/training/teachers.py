@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx import ParameterError, open_store
-from featx.training import Crop, Example, Sampler, Song, Songs
+from featx.errors import ParameterError
+from featx.store import open_store
+from featx.training.samplers import Crop, Example, Sampler
+from featx.training.songs import Song, Songs
+from featx.types import FloatArray
 
 if TYPE_CHECKING:
     from featx.store.views import FeatureView
-    from featx.types import FloatArray
 
 #: Added to deviations, so that a unit that never answers is not divided by 0.
 _EPS = 1e-6
@@ -37,14 +39,19 @@ class Teacher:
         """Numbers per frame."""
         return int(next(iter(self.values.values())).shape[1])
 
-    def at(self, track_id: str, seconds: float) -> FloatArray:
-        """Return the frame whose centre is nearest to ``seconds``; NaN of an unknown track."""
+    def at(self, track_id: str, seconds: float, span: float = 0.0) -> FloatArray:
+        """Return the mean of the frames that share ``span`` seconds around ``seconds`` among them.
+
+        These are as many as steps fit into the span, one at least, and fewer at the ends of a
+        track. NaN of an unknown track.
+        """
         rows = self.values.get(track_id)
         if rows is None:
             return np.full(self.dim, np.nan, np.float32)
-        number = round((seconds - self.first) / self.step)
-        row: FloatArray = rows[min(max(number, 0), len(rows) - 1)]
-        return row
+        half = max(round(span / self.step) - 1, 0) // 2
+        number = min(max(round((seconds - self.first) / self.step), 0), len(rows) - 1)
+        mean: FloatArray = rows[max(number - half, 0) : number + half + 1].mean(axis=0)
+        return mean
 
     def moments(self, track_ids: Iterable[str]) -> tuple[FloatArray, FloatArray]:
         """Return mean and deviation of every number over the frames of some tracks."""
@@ -122,9 +129,9 @@ class TeacherSampler(Sampler):
     labels : sequence of str
         Tags of the manifest.
     length : int > 0
-        Frames of a crop.
+        Samples or frames of a crop. Teachers with several frames in its time give their mean.
     rate : float > 0
-        Frames of a crop per second.
+        Samples or frames of a crop per second.
     jitter : float >= 0
         Seconds by which crops are off, at most.
     views : bool
@@ -151,6 +158,7 @@ class TeacherSampler(Sampler):
         self.teachers, self.tags, self.views = tuple(teachers), tags, views
         self._moments, self._labels = tuple(moments), tuple(labels)
         self._length, self._rate, self._jitter = length, rate, jitter
+        self._span = length / rate
         self._places: list[tuple[Song, float]] = []
         for song in self.songs:
             own = next(item for item in everyone if song.track_id in item.values)
@@ -177,12 +185,12 @@ class TeacherSampler(Sampler):
         targets = {}
         if self.teachers:
             rows = [
-                (teacher.at(song.track_id, seconds) - mean) / deviation
+                (teacher.at(song.track_id, seconds, self._span) - mean) / deviation
                 for teacher, (mean, deviation) in zip(self.teachers, self._moments, strict=True)
             ]
             targets["numbers"] = np.concatenate(rows).astype(np.float32)
         if self.tags is not None:
-            targets["tags"] = self.tags.at(song.track_id, seconds).astype(np.float32)
+            targets["tags"] = self.tags.at(song.track_id, seconds, self._span)
         if self._labels:
             has = np.array([name in song.tags for name in self._labels], np.float32)
             targets["labels"] = has if song.tags else np.full_like(has, np.nan)
