@@ -1,13 +1,16 @@
 """How good chords and keys are on rendered music, beside template baselines, by mir_eval.
 
 Usage: python benchmarks/chords.py MANIFEST [--split test] [--every 1] [--picture confusion.png]
-       [--confidence]
+       [--confidence | --tension]
 
 The manifest is that of ``featx bench render``. Prints weighted chord symbol recall (mean over
 songs, with 95 % intervals by the bootstrap over songs), segmentation, key scores, and seconds of
 music per second of processor time, all in one process on one thread. ``--confidence`` takes the
 splits valid and test, and prints instead how well the probability of a key, and its margin over the
-second, tell right from wrong keys: the area under the ROC curve.
+second, tell right from wrong keys: the area under the ROC curve. ``--tension`` prints the mean of
+every column of ``key.tension`` in songs whose key is right, during chords on the tonic, on the
+dominant, and on degrees other than these and the subdominant, and the share of songs in which the
+first is lower than the last.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from featx.frontend import compute, preset
 from featx.manifest import read_manifest
 from featx.testing import read_truth
 from featx_bench.intervals import bootstrap_mean
-from featx_chord.config import KEYS
+from featx_chord.config import KEYS, TENSION
 from featx_chord.decoding import lasting, unit
 from featx_chord.keys import PROFILES
 from featx_chord.labels import ROOTS, class_labels
@@ -173,6 +176,31 @@ def judge_confidence(songs: list[Any], folder: Path) -> None:
         )
 
 
+def judge_tension(songs: list[Any], folder: Path) -> None:
+    """Print tension by the degree of the chord that sounds."""
+    extract = featx.open_extractor("key", features=["key", "tension"])
+    rows = []
+    for song in songs:
+        truth = read_truth(folder / song.tags["annotation"])
+        found = extract.file(song.path)
+        if found.events("key").labels != (truth.key,):
+            continue
+        chords = next(group for group in truth.events() if group.name == "chord")
+        at = np.searchsorted(chords.starts, found.times("tension"), "right") - 1
+        roots = np.array([mir_eval.chord.encode(label)[0] for label in chords.labels])[at]
+        degree = (roots - KEYS.index(truth.key)) % 12
+        sounding = (at >= 0) & (roots >= 0)
+        kinds = degree == 0, degree == 7, ~np.isin(degree, (0, 5, 7))
+        if all((kind & sounding).any() for kind in kinds):
+            values = found["tension"]
+            rows.append([values[kind & sounding].mean(axis=0) for kind in kinds])
+    table = np.array(rows)
+    print(f"{len(rows)} songs: {', '.join(TENSION)}")
+    for name, means in zip(("tonic", "dominant", "others"), table.mean(axis=0), strict=True):
+        print(f"  {name:10s}", *(f"{value:8.3f}" for value in means))
+    print("  lower     ", *(f"{v:8.2f}" for v in (table[:, 0] < table[:, 2]).mean(axis=0)))
+
+
 def main() -> None:
     """Print a table for chords and one for keys."""
     parser = argparse.ArgumentParser(
@@ -184,6 +212,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--weights", type=Path, help="of chord-net; those that ship by default")
     parser.add_argument("--confidence", action="store_true")
+    parser.add_argument("--tension", action="store_true")
     options = parser.parse_args()
     splits = ("valid", "test") if options.confidence else (options.split,)
     songs = [
@@ -193,6 +222,9 @@ def main() -> None:
     ][:: options.every]
     if options.confidence:
         judge_confidence(songs, options.manifest.parent)
+        return
+    if options.tension:
+        judge_tension(songs, options.manifest.parent)
         return
     chords, keys = contenders(options.weights)
     results: dict[str, list[dict[str, float]]] = {name: [] for name in (*chords, *keys)}

@@ -60,7 +60,11 @@ def test_names_are_completed(words: tuple[str, ...], expected: list[str] | None)
     assert completed(*words) == expected
 
 
-@pytest.mark.parametrize("command", [("search",), ("export",), ("index", "build")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [("search",), ("export",), ("index", "build"), ("explore",), ("plot", "map")],
+    ids=" ".join,
+)
 def test_features_of_a_store_are_completed(command: tuple[str, ...], store: Path) -> None:
     assert completed(*command, store, "--features", "") == ["toy.level", "toy.mean"]
     assert completed(*command, store, "--features", "toy.m") == ["toy.mean"]

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 import time
@@ -45,6 +46,20 @@ def music(tmp_path: Path) -> Path:
 
 def go(music: Any, store: Path, **more: Any) -> RunSummary:
     return run(music, store, extractors="cheap", **more)
+
+
+@pytest.mark.parametrize("scheme", ["", "tcp://"])
+def test_scheduler_that_refuses_is_named_at_once(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setattr(clusters, "_PORT_SECONDS", 0.3)
+    before = time.monotonic()
+    with pytest.raises(ClusterError, match=f"must answer at {address}, got Connection refused"):
+        clusters.connect(address)
+    assert time.monotonic() - before < 3.0
 
 
 # ------------------------------------------------------------------- shards that were begun

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -40,6 +43,9 @@ class FakeWorker:
         self.settings = settings
         self.tracks_done = 0
 
+    def open(self) -> None:
+        pass
+
     def send(self, tracks: list[TrackWork]) -> None:
         self.sent.append([Path(track.path).name for track in tracks])
         self.answers = self._work(tracks)
@@ -69,6 +75,7 @@ class FakeWorker:
             raise ChildDiedError(cause, f"died of {name}")
 
     dies: Callable[[str, int | None, int], str]
+    runner: ShardRunner
 
     def kill(self) -> None:
         pass
@@ -97,9 +104,14 @@ def trial(
         memory=0,
     )
 
-    def run(dies: Callable[[str, int | None, int], str], count: int = 8) -> Any:
+    def run(
+        dies: Callable[[str, int | None, int], str],
+        count: int = 8,
+        opens: Callable[[Any], object] = bool,
+    ) -> Any:
         class Child(FakeWorker):
-            pass
+            def open(self) -> None:
+                opens(self)
 
         Child.sent = []
         Child.dies = staticmethod(dies)  # type: ignore[assignment]
@@ -114,7 +126,8 @@ def trial(
             )
             for number in range(count)
         )
-        summary = ShardRunner(settings).run(ShardTask(number=0, settings=settings, tracks=tracks))
+        Child.runner = ShardRunner(settings)
+        summary = Child.runner.run(ShardTask(number=0, settings=settings, tracks=tracks))
         return summary, Child
 
     return run
@@ -200,3 +213,21 @@ def test_memory_of_a_fresh_child_is_blamed(trial: Any) -> None:
 def test_every_track_may_be_deadly(trial: Any) -> None:
     summary, _ = trial(lambda name, step, done: "crash" if step == DECODE else "")
     assert (summary.ok, summary.failed) == (0, 8)
+
+
+def test_child_that_still_opens_is_killed_by_an_abort(trial: Any) -> None:
+    struck = threading.Event()
+    runners: Queue[ShardRunner] = Queue()
+
+    def opens(worker: FakeWorker) -> None:
+        runners.put(worker.runner)
+        assert struck.wait(30)
+        raise ChildDiedError("crash", "struck")
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+        patch.setattr(FakeWorker, "strike", lambda worker: struck.set())
+        aborted = pool.submit(lambda: runners.get(timeout=30).abort())
+        summary, child = trial(lambda *_: "", opens=opens)
+        aborted.result()
+    assert (summary.ok, summary.failed, summary.stopped) == (0, 0, 8)
+    assert (child.opened, child.sent) == (1, [])

@@ -165,6 +165,22 @@ def test_unknown_extractor_suggests_the_nearest_and_its_distribution(site):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "plugins"),
+    [
+        ("dummy-trumpets:trumpets", {"trumpets"}),
+        ("Dummy_Trumpets:trombones", {"trumpets"}),
+        ("trumpets", {"trumpets", "fine"}),
+        ("dummy-trombones:trombones", {"trumpets", "fine"}),
+    ],
+)
+def test_a_full_name_loads_its_distribution_alone(site, name, plugins):
+    install(site, "trumpets", GOOD)
+    install(site, "fine", GOOD)
+    loaded = {item.name for item in load_registry(name=name).plugins}
+    assert loaded & {"trumpets", "fine"} == plugins
+
+
 def test_unknown_extractor_suggests_one_whose_name_holds_the_word(site):
     install(site, "trumpet-level-db", GOOD)
     with pytest.raises(PluginError, match="Did you mean 'trumpet-level-db'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import random
 import shutil
@@ -21,6 +22,7 @@ from remote_servers import FaultyServer, file_server, proxy
 from featx import ParameterError, open_store, remote
 from featx.engine import Inputs, plan, run
 from featx.engine.planning.listing import common_parent
+from featx.engine.running import _spread
 from featx.engine.scan import scan
 from featx.engine.work.fetching import Fetcher
 from featx.errors import AudioError, UnreachableError
@@ -286,6 +288,44 @@ def test_plan_fetches_nothing(music: Path, tmp_path: Path) -> None:
         urls = [f"{server.url}/{number:04d}.wav" for number in range(4)]
         assert plan(urls, tmp_path / "s", extractors="cheap").counts().to_do == 4
         assert server.requests == {"HEAD": 4}
+
+
+def test_a_run_asks_once_for_the_state_of_each_file(music: Path, tmp_path: Path) -> None:
+    with served(music).running() as server:
+        urls = [f"{server.url}/{number:04d}.wav" for number in range(4)]
+        assert go(urls, tmp_path / "s").computed == 4
+        assert server.requests == {"HEAD": 4, "GET": 4}
+        server.requests.clear()
+        assert go(urls, tmp_path / "s").computed == 0
+        assert server.requests == {"HEAD": 4}
+
+
+def test_a_sample_walks_the_files_once(music: Path, tmp_path: Path) -> None:
+    with served(music).running() as server:
+        urls = [f"{server.url}/{number:04d}.wav" for number in range(8)]
+        call("plan", *urls, "-p", "cheap", "-o", tmp_path / "s", "--sample", "2")
+        assert server.requests["HEAD"] == 8 + 2 + 8  # to choose, to extract, to plan
+
+
+@pytest.mark.parametrize("number", [1, 3, 7])
+def test_samples_are_spread_evenly(number: int) -> None:
+    chosen = [int(text) for text in _spread(map(str, range(10_000)), number)]
+    assert len(chosen) == number
+    gaps = [b - a for a, b in itertools.pairwise([*chosen, 10_000])]
+    assert max(gaps) <= 1.05 * min(gaps) + 128
+    assert _spread(["a", "b"], 4) == ["a", "b"]
+
+
+def test_repeated_requests_are_reported_once(
+    music: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote._report.cache_clear()
+    with served(music, statuses={"/0003.wav": 503}).running() as server:
+        for _ in range(2):
+            assert remote.states([f"{server.url}/0003.wav"]) == [remote.UNKNOWN]
+    assert [record.getMessage() for record in caplog.records] == [
+        "remote files: the server answered 503 Service Unavailable; trying again"
+    ]
 
 
 @pytest.mark.parametrize("lengths", [True, False])

@@ -128,6 +128,29 @@ def test_speeds_are_marked_at_one_two_and_five(page):
     assert about.startswith("2 tasks, 3 competitors;")
 
 
+def test_names_of_points_do_not_overlap(page):
+    script = """
+      const [taken, boxes] = [[], []];
+      for (let i = 0; i < 40; i++) taken.push([300 + (i * 37) % 90, 200 + (i * 53) % 60]);
+      const all = taken.map(([x, y]) => [x - 4, y - 4, x + 4, y + 4]);
+      for (const [x, y] of taken) {
+        const box = freePlace(x, y, 80, all, [50, 8, 896, 516]);
+        if (box) { all.push(box); boxes.push(box); }
+      }
+      return [boxes, all];
+    """
+    boxes, taken = page.execute_script(script)
+    assert len(boxes) > 20
+    for box in boxes:
+        others = [other for other in taken if other != box]
+        assert not [
+            other
+            for other in others
+            if min(box[2], other[2]) > max(box[0], other[0])
+            and min(box[3], other[3]) > max(box[1], other[1])
+        ]
+
+
 def test_hostile_text_stays_text(page):
     assert page.title == "featx bench"
     assert page.execute_script("return document.images.length") == 0

@@ -22,6 +22,7 @@ from featx.registry import load_registry
 from featx.testing.template_writer import write_plugin
 from featx_bench.cli import command
 from featx_bench.harness import datasets
+from featx_bench.harness.cells import Results
 from featx_bench.harness.competitors import NotApplicableError, parse_competitor
 from featx_bench.harness.member import describe
 from featx_bench.harness.page import write_page
@@ -189,6 +190,21 @@ def test_cells_that_were_lost_are_measured_again(site, tmp_path):
     run(out, "levels")
     after = json.loads(cell.read_text())
     assert after["metrics"] == before["metrics"]
+
+
+def test_competitors_are_added_to_a_table(site, tmp_path):
+    out = tmp_path / "out"
+    one, other = "levels", "levels:deed=none"
+    before = run(out, one)
+    (row,) = before.rows("same-tone")
+    results = Results(out)  # a task of another run
+    summary = results.summary()
+    results.save_summary({**summary, "tasks": {"old": {"metric": "x"}, **summary["tasks"]}})
+    table = run(out, other, add=True)
+    assert list(table.tasks) == ["old", "same-tone"]
+    values = {item.competitor: item.value for item in table.rows("same-tone")}
+    assert (values.keys(), values[one]) == ({one, other}, row.value)
+    assert [row.competitor for row in run(out, other).rows("same-tone")] == [other]
 
 
 def test_changed_music_is_measured_again(site, tmp_path):

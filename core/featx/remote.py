@@ -13,6 +13,7 @@ import functools
 import hashlib
 import itertools
 import json
+import logging
 import os
 import random
 import re
@@ -30,6 +31,8 @@ _WEB = ("http", "https")
 #: Attempts at one request, and seconds before the second one; they double from one to the next.
 ATTEMPTS = 6
 _PAUSE_SECONDS = 0.25
+#: From so many first pauses on it is reported that requests are repeated.
+_REPORTED = 4
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 30.0
 #: Requests for sizes and times at once.
 _THREADS = 32
@@ -259,9 +262,17 @@ def _retried(
             failure = _failure(error)
             if not attempts or not isinstance(failure, UnreachableError):
                 raise failure from error
+        if pause >= _REPORTED * _PAUSE_SECONDS:
+            _report(str(failure))
         if (stop or threading.Event()).wait(random.uniform(0.5, 1.0) * pause):  # noqa: S311
             raise UnreachableError("interrupted")
         pause *= 2
+
+
+@functools.lru_cache(maxsize=64)
+def _report(failure: str) -> None:
+    """Say once in this process that requests are repeated; without a handler on stderr."""
+    logging.getLogger(__name__).warning("remote files: %s; trying again", failure)
 
 
 def _failure(error: Exception) -> FeatxError:

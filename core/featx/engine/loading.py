@@ -191,7 +191,7 @@ def open_extractor(
         raise ParameterError(f"threads must be an integer > 0, got {threads}.")
     _refuse_path(extractor)
     (prepared,) = prepare_extractors(
-        load_registry(disabled=disabled),
+        load_registry(disabled=disabled, name=extractor),
         [extractor],
         params=params,
         features=features,

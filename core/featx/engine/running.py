@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _OPEN_SECONDS = 600.0
 _MEMORY_SHARE = 0.8
 _LEAST_MEMORY = 2**30
+#: Paths held for each file of a sample, to spread it over a number that is not known.
+_HELD = 64
 #: Shards that a thread of a cluster has in work or waiting.
 _SHARDS_PER_THREAD = 2
 
@@ -289,6 +291,18 @@ def run(
             return dispatcher.run()
 
 
+def _spread(paths: Iterable[str], number: int) -> list[str]:
+    """Return so many paths, spread evenly; servers of remote files are asked in every walk."""
+    held: list[str] = []
+    stride = 1
+    for place, path in enumerate(paths):
+        if place % stride == 0:
+            held.append(path)
+        if len(held) == _HELD * number:
+            held, stride = held[::2], 2 * stride
+    return [held[place] for place in sorted({n * len(held) // number for n in range(number)})]
+
+
 def measure(
     planned: Plan,
     folder: str | os.PathLike[str],
@@ -314,10 +328,7 @@ def measure(
     """
     if tracks < 2:
         raise ParameterError(f"a sample must have at least 2 files, got {tracks}.")
-    to_do = sum(1 for track in planned if track.to_do())
-    chosen = {number * to_do // tracks for number in range(tracks)}
-    places = (track.source.path for track in planned if track.to_do())
-    paths = [path for number, path in enumerate(places) if number in chosen]
+    paths = _spread((track.source.path for track in planned if track.to_do()), tracks)
     if paths:
         workers = min(worker_count(jobs, arguments["device"]), max(1, len(paths) // 2))
         others = {

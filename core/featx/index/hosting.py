@@ -107,7 +107,7 @@ def registered_index(name: str, *, disabled: Iterable[str] = ()) -> Registered[I
     """Return the index ``name``, that of featx itself included; raises as `choose_index`."""
     if name in ("exact", "featx:exact"):
         return Registered(full_name="featx:exact", distribution="featx", plugin="featx", spec=EXACT)
-    return load_registry(disabled=disabled).index(name)
+    return load_registry(disabled=disabled, name=name).index(name)
 
 
 def choose_index(

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-def load_registry(*, disabled: Iterable[str] = ()) -> Registry:
+def load_registry(*, disabled: Iterable[str] = (), name: object = None) -> Registry:
     """Load every installed plugin, one at a time, and return what works and what does not.
 
     A plugin that cannot be loaded is listed as broken with the reason; it never stops the others.
@@ -49,6 +49,9 @@ def load_registry(*, disabled: Iterable[str] = ()) -> Registry:
     ----------
     disabled : iterable of str
         Plugin or distribution names that are not imported.
+    name : str, optional
+        Of the only extractor, loss or index that is needed. If it is a full name, plugins of other
+        distributions are not loaded, which saves time.
 
     Raises
     ------
@@ -58,7 +61,10 @@ def load_registry(*, disabled: Iterable[str] = ()) -> Registry:
     from featx.registry.loading import load_plugins, switches
 
     installed = discover(PLUGIN_GROUP)
-    return load_plugins(installed, why_disabled=switches(installed, tuple(disabled)))
+    why_disabled = switches(installed, tuple(disabled))
+    distribution = normalise(name.rpartition(":")[0]) if isinstance(name, str) else ""
+    needed = [entry for entry in installed if entry.distribution == distribution]
+    return load_plugins(needed or installed, why_disabled=why_disabled)
 
 
 def load_one(entry: InstalledEntry) -> Registry:

@@ -35,6 +35,17 @@ def test_beats_of_a_synthesised_piece_are_found(piece, features):
     assert mir_eval.beat.f_measure(piece.beats, found) > 0.9
 
 
+@pytest.mark.parametrize("gain", [0.25, 0.02])
+def test_level_of_the_recording_changes_nothing(piece, features, gain):
+    with featx.open_extractor("beats") as extractor:
+        found = extractor(piece.y * np.float32(gain), SR)
+    # the gain is rounded to single precision
+    np.testing.assert_allclose(found["activation"], features["activation"], atol=1e-3)
+    beats, others = found.events("beats"), features.events("beats")
+    assert beats.labels == others.labels
+    np.testing.assert_allclose(beats.times, others.times, atol=1e-3)
+
+
 def test_own_network_finds_beats(piece):
     with featx.open_extractor("beats", params={"model": "tcn"}) as extractor:
         found = extractor(piece.y, SR).events("beats").times

@@ -15,10 +15,12 @@ from featx.annotations import read_events, write_events
 from featx.frontend import compute
 from featx.testing import noise, silence, synthesise
 from featx_chord import labels
+from featx_chord.config import TENSION
 from featx_chord.front_end import FRONT_END, LOWEST, N_BINS, SR
 from featx_chord.keys import PROFILES, key_scores, windowed
 from featx_chord.notes import cens, dictionary, fold, nnls, tuned, tuning_of
 from featx_chord.templates import class_tones
+from featx_chord.tension import PLACES, roughness, tension
 
 #: The optimum is unique; what differs is the rounding of two factorisations.
 NNLS_ATOL = 1e-9
@@ -240,3 +242,74 @@ def test_listing_and_resolving_import_nothing_heavy() -> None:
         "assert not {'numpy', 'numba', 'scipy', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# ---------------------------------------------------------------- tension
+BINS = FRONT_END.bank.frequencies(sr=SR, n_fft=8192)
+TRIAD, SEVENTH, DIMINISHED = (0, 4, 7), (7, 11, 2, 5), (11, 2, 5, 8)
+
+
+def tensions(*chords: tuple[int, ...], keys: int = 0) -> np.ndarray:
+    """Return columns of tension by name of a sequence of chords in silence."""
+    chroma = np.array([np.eye(12)[list(chord)].sum(axis=0) for chord in chords], np.float32)
+    values = tension(chroma, np.full(len(chords), keys), np.zeros((len(chords), N_BINS)), BINS)
+    return np.rec.fromarrays(values.T, names=list(TENSION))
+
+
+def test_fifths_and_thirds_are_neighbours_in_the_spiral_array() -> None:
+    apart = np.linalg.norm(PLACES[0] - PLACES, axis=1)
+    # one fifth: quarter of a turn; four: a whole turn
+    np.testing.assert_allclose(apart[[5, 7, 4, 8]], (32 / 15) ** 0.5)
+    np.testing.assert_allclose(apart[[3, 9]], 3.2**0.5)
+    assert apart[6] == apart.max()
+
+
+def test_a_triad_strains_less_than_a_diminished_seventh_and_is_narrower() -> None:
+    triad, diminished = tensions(TRIAD, DIMINISHED)
+    assert triad.strain < diminished.strain
+    assert triad.diameter == pytest.approx(3.2**0.5)
+    assert diminished.diameter == pytest.approx(np.linalg.norm(PLACES[11] - PLACES[8]))
+
+
+def test_the_cadence_lowers_strain_and_moves_the_centre_once() -> None:
+    seventh, first, second = tensions(SEVENTH, TRIAD, TRIAD)
+    assert first.strain < seventh.strain
+    assert seventh.momentum == second.momentum == 0.0
+    triad, dominant = (PLACES[list(chord)].mean(axis=0) for chord in (TRIAD, SEVENTH))
+    assert first.momentum == pytest.approx(np.linalg.norm(triad - dominant))
+
+
+@pytest.mark.parametrize("mode", [0, 12])
+def test_tension_of_transposed_music_is_the_same(mode: int) -> None:
+    chords = [TRIAD, SEVENTH, DIMINISHED, TRIAD]
+    moved = [tuple((tone + 5) % 12 for tone in chord) for chord in chords]
+    here, there = tensions(*chords, keys=mode), tensions(*moved, keys=mode + 5)
+    np.testing.assert_allclose(here.tolist(), there.tolist(), atol=1e-6)
+
+
+def test_no_key_has_no_tension() -> None:
+    assert not np.any(tensions(TRIAD, SEVENTH, keys=-1).tolist())
+
+
+def test_roughness_is_that_of_two_partials() -> None:
+    S = np.zeros((3, N_BINS))
+    S[:2, 100] = 2.0
+    S[0, 103], S[1, 136] = 1.0, 1.0  # a semitone and an octave higher
+    low, high = BINS[[100, 103]]
+    x = 0.24 * (high - low) / (0.021 * low + 19)
+    expected = 2.0 * (np.exp(-3.5 * x) - np.exp(-5.75 * x)) / 5.0
+    semitone, octave, silent = roughness(S, BINS)
+    assert semitone == pytest.approx(expected)
+    assert octave < 0.2 * semitone
+    assert silent == 0.0
+
+
+def test_strain_rises_on_chords_far_from_the_key() -> None:
+    chords = [(60, 64, 67), (65, 69, 72), (67, 71, 74), (60, 64, 67)] * 3
+    far = [(63, 66, 70), (66, 70, 73)]
+    y = np.concatenate([sound(chord) for chord in [*chords, *far, *chords]])
+    features = featx.open_extractor("key", features=["key", "tension"])(y, SR)
+    assert features.events("key").labels == ("C:major",)
+    times, strain = features.times("tension"), features["tension"][:, TENSION.index("strain")]
+    outside = (times > 24.5) & (times < 27.5)
+    assert strain[outside].min() > strain[(times < 23) | (times > 29)].max()

@@ -254,11 +254,12 @@ def test_columns_are_labels_durations_features_and_a_manifest(
     output = tmp_path / "a.html"
     explore(
         collection / "store", "-o", output, "--method", "pca", "--manifest", manifest,
-        "--column", "two.summary:1",
+        "--column", "two.summary:1,featx-test:two.summary:0",
     )  # fmt: skip
     columns = {column["name"]: column for column in data_of(output)["columns"]}
     assert list(columns)[:3] == ["artist", "tags", "title"]
     assert {"tags: a", "tags: c", "duration (s)", "key", "two.summary:1"} <= set(columns)
+    assert "featx-test:two.summary:0" in columns
     assert columns["artist"]["classes"] == ["<i>0</i>", "<i>1</i>"]
     assert sum(code == 0 for code in columns["key"]["codes"]) == 1
 

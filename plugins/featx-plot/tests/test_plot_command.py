@@ -16,7 +16,7 @@ from featx import Column, FeatureSpec, FrontEnd, ParameterError
 from featx.audio import content_hash
 from featx.cli import main
 from featx.frontend import Framing, Mel, compute, frames_spec
-from featx.store import Recipe, StoreWriter, TrackRecord
+from featx.store import Recipe, StoreWriter, TrackRecord, open_store
 from featx.testing import synthesise
 from featx_plot.command import command
 
@@ -208,6 +208,19 @@ def test_columns_can_be_chosen(wav: Path, tmp_path: Path, store: Path, drawn) ->
     assert len(two.lines) == 2
     assert one.get_ylabel() == "dB"
     assert np.isfinite(spectrogram.lines[-1].get_ydata()).all()
+
+
+def test_another_recipe_of_an_extractor_is_told(wav: Path, tmp_path: Path, store: Path) -> None:
+    with open_store(store) as opened:
+        older, view = opened["toy"].recipe, opened["toy"]["f0"]
+        track, values = opened.tracks["a.wav"], {"f0": view["a.wav"]}
+    with StoreWriter(store, provenance={}) as writer:
+        newer = dataclasses.replace(older, level=-20.0)
+        writer.write_shard(newer, [view.spec], [track], [values], [SR])
+    output = invoke(
+        *(wav, "-o", tmp_path / "x.png", "-s", "none", "--store", store, "--over", "toy.f0")
+    )
+    assert f"Also stored: toy@{older.id}.f0 (level=None)." in output
 
 
 @pytest.mark.parametrize(

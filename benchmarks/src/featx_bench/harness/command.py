@@ -94,7 +94,8 @@ def run_command(
     """Measure extractors on tasks and write a table and a page.
 
     What was measured before with the same data, parameters and weights is kept: run the command
-    again to resume.
+    again to resume. Tasks and competitors of the table in FOLDER stay in it unless --all is given
+    without --with.
     """
     from featx.registry import load_registry
     from featx_bench.harness.competitors import default_competitors, parse_competitor
@@ -131,6 +132,7 @@ def run_command(
             jobs=jobs,
             registry=registry,
             again=again,
+            add=bool(competitors) or not everything,
             progress=shown,
         )
     table = read_table(results)

@@ -90,10 +90,26 @@ function table(rows, shown) {
   shown.append(element("div", { className: "wide" }, element("table", {}, element("thead", {}, head), body)));
 }
 
+// Return the box (x0, y0, x1, y1) of a text near a point that is free and inside, or nothing.
+function freePlace(cx, cy, length, taken, inside) {
+  const free = (box) =>
+    box[0] >= inside[0] && box[1] >= inside[1] && box[2] <= inside[2] && box[3] <= inside[3] &&
+    taken.every((other) => box[2] <= other[0] || other[2] <= box[0] || box[3] <= other[1] || other[3] <= box[1]);
+  for (let far = 6; far <= 90; far += 7) {
+    for (const [dx, dy] of [[1, 0], [-1, 0], [1, -1], [1, 1], [-1, -1], [-1, 1], [0, -1], [0, 1]]) {
+      const x0 = dx > 0 ? cx + far : dx < 0 ? cx - far - length : cx - length / 2;
+      const y0 = cy - 6 + dy * (far + (dx ? 0 : 4));
+      const box = [x0, y0, x0 + length, y0 + 12];
+      if (free(box)) return box;
+    }
+  }
+  return null;
+}
+
 function plot(rows, shown) {
   const points = rows.filter((row) => row.speed);
   if (points.length < 2) return;
-  const [width, height, left, bottom] = [900, 380, 50, 40];
+  const [width, height, left, bottom] = [900, points.length > 16 ? 560 : 380, 50, 40];
   const logs = points.map((row) => Math.log10(row.speed));
   const [x0, x1] = [Math.min(...logs) - 0.1, Math.max(...logs) + 0.45];
   const lows = points.map((row) => row.low ?? row.value);
@@ -122,17 +138,25 @@ function plot(rows, shown) {
   }
   const corners = front.map((row) => `${x(Math.log10(row.speed))},${y(row.value)}`);
   picture.append(drawing("polyline", { class: "front", points: corners.join(" ") }));
-  const labels = [];
-  for (const row of points) {
-    const [cx, cy] = [x(Math.log10(row.speed)), y(row.value)];
+  const places = points.map((row) => [x(Math.log10(row.speed)), y(row.value)]);
+  for (const [i, row] of points.entries()) {
+    const [cx, cy] = places[i];
     if (row.low !== null) picture.append(drawing("line", { class: "bar", x1: cx, x2: cx, y1: y(row.low), y2: y(row.high) }));
     const dot = drawing("circle", { cx, cy, r: 4, class: front.includes(row) ? "best" : "" });
     dot.append(drawing("title", {}, `${row.competitor}: ${number(row.value)}, ${number(row.speed, 0)} × real time`));
     picture.append(dot);
-    let ty = cy + 4;
-    while (labels.some(([lx, ly]) => Math.abs(lx - cx) < 120 && Math.abs(ly - ty) < 12)) ty += 12;
-    labels.push([cx, ty]);
-    picture.append(drawing("text", { x: cx + 7, y: ty }, row.competitor));
+  }
+  // the names of the front first: where it is crowded, others have to make way
+  const order = [...points.keys()].sort((a, b) => front.includes(points[b]) - front.includes(points[a]) || points[b].value - points[a].value);
+  const taken = places.map(([cx, cy]) => [cx - 4, cy - 4, cx + 4, cy + 4]);
+  for (const i of order) {
+    const [cx, cy] = places[i];
+    const box = freePlace(cx, cy, 4 + 6.9 * points[i].competitor.length, taken, [left, 8, width - 4, height - bottom - 4]);
+    if (!box) continue; // the title of the point and the table have it
+    taken.push(box);
+    const [lx, ly] = [Math.min(Math.max(cx, box[0]), box[2]), Math.min(Math.max(cy, box[1]), box[3])];
+    if (Math.hypot(lx - cx, ly - cy) > 10) picture.append(drawing("line", { class: "leader", x1: cx, y1: cy, x2: lx, y2: ly }));
+    picture.append(drawing("text", { class: "name", x: box[0], y: box[3] - 2 }, points[i].competitor));
   }
   shown.append(element("h3", {}, "Score against speed"), element("div", { className: "wide" }, picture));
 }

@@ -71,6 +71,7 @@ def run_table(
     jobs: int | None = None,
     registry: Registry | None = None,
     again: bool = False,
+    add: bool = False,
     progress: Meter | None = None,
 ) -> Results:
     """Measure every competitor on every task, except for what ``folder`` holds already.
@@ -94,6 +95,8 @@ def run_table(
         Installed plugins.
     again : bool
         Measure costs and failed cells again.
+    add : bool
+        Keep other tasks and competitors of an earlier table in ``folder``.
     progress : Meter, optional
         Counts cells; the caller ends it.
     """
@@ -110,9 +113,13 @@ def run_table(
         meter=progress,
     )
     table.run(entries)
+    earlier = (results.summary() if add else None) or {}
+    kept = {key: earlier.get(key, {}) for key in ("tasks", "competitors", "licences", "weights")}
+    licences = table.licences()
     results.save_summary(
         {
-            "tasks": {
+            "tasks": kept["tasks"]
+            | {
                 name: {
                     **vars(spec),
                     "options": dict(spec.options),
@@ -120,8 +127,8 @@ def run_table(
                 }
                 for name, spec in tasks.items()
             },
-            "competitors": {entry.text: entry.slug for entry in entries},
-            **table.licences(),
+            "competitors": kept["competitors"] | {entry.text: entry.slug for entry in entries},
+            **{key: kept[key] | licences[key] for key in licences},
             "machine": machine(),
             "featx": featx.__version__,
             "jobs": table.jobs,

@@ -10,6 +10,8 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import pickle
+import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from featx.engine.tasks import ShardSummary
 
 _CONNECT_SECONDS = 30
+#: Seconds in which a scheduler that is being started has to accept connections.
+_PORT_SECONDS = 5.0
 _RERUN = "What is committed is safe; run the same command again to resume."
 
 
@@ -175,12 +179,40 @@ def connect(address: str) -> Any:
             "a scheduler requires the package distributed, which is not installed. "
             "Run: pip install 'featx[dask]'"
         ) from error
+    _wait_for_port(address)
     try:
         return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"scheduler must answer at {address}, got {type(error).__name__}: {error}."
         ) from error
+
+
+def _wait_for_port(address: str) -> None:
+    """Wait until a connection to a TCP address is accepted.
+
+    Dask itself takes twice its time-out where nothing listens. Raises `ClusterError`.
+    """
+    from distributed.comm import parse_address, parse_host_port
+
+    try:
+        scheme, place = parse_address(address)
+        host, port = parse_host_port(place, 8786)
+    except ValueError as error:
+        raise ParameterError(f"scheduler must be like tcp://host:8786, got {address!r}.") from error
+    deadline = time.monotonic() + _PORT_SECONDS
+    while scheme in ("tcp", "tls"):
+        try:
+            socket.create_connection((host, port), _PORT_SECONDS).close()
+        except OSError as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
+            raise ClusterError(
+                f"scheduler must answer at {address}, got {error.strerror or error}. Start it "
+                "there, or give its address as 'dask scheduler' writes it."
+            ) from error
+        return
 
 
 def examine_worker(needs: bytes, threads: int, memory: int | None) -> Fitness:

@@ -181,7 +181,7 @@ class Supervisor:
     ) -> list[Sequence[PendingTrack]]:
         """Send ``tracks`` to the child, take its answers, and return the batches that are left."""
         worker = self._opened()
-        if self._ending():  # since the child began to open
+        if worker is None or self._ending():  # since the child began to open
             self._discard()
             return [tracks]
         batch = _Batch(tracks, self._settings.extractors, outcomes)
@@ -212,14 +212,20 @@ class Supervisor:
     def _ending(self) -> bool:
         return self._aborted or self._stopping()
 
-    def _opened(self) -> Worker:
-        """Return the child, starting one if need be."""
+    def _opened(self) -> Worker | None:
+        """Return the child, starting one if need be; None where it ended because the run does."""
         attempt = 0
         while self._worker is None:
             attempt += 1
+            self._worker = Worker(self._settings)  # from now on, `abort` kills it
+            if self._aborted:
+                return None
             try:
-                self._worker = Worker(self._settings)
+                self._worker.open()
             except ChildDiedError as error:
+                self._discard()
+                if self._ending():
+                    return None
                 if attempt == _OPEN_ATTEMPTS or error.cause != "crash":
                     names = ", ".join(extractor.name for extractor in self._settings.extractors)
                     raise PluginError(

@@ -18,15 +18,25 @@ _ERRORS: Mapping[str, type[FeatxError]] = {
 
 
 class Worker:
-    """A supervised child with open extractors.
-
-    If an extractor cannot be opened, that is a `FeatxError`; if the child dies meanwhile, a
-    `ChildDiedError`.
-    """
+    """A supervised child that opens extractors and runs them on tracks."""
 
     def __init__(self, settings: RunSettings) -> None:
         self._settings = settings
         self.tracks_done = 0
+        self._child = Child(
+            "featx.engine.work.child:serve",
+            answers=ANSWERS,
+            memory=settings.memory,
+            environment=thread_settings(settings.threads),
+            body_bytes=min(settings.memory or physical_memory(), OUTPUT_BYTES + 2**20),
+        )
+
+    def open(self) -> None:
+        """Open the extractors.
+
+        If one cannot be opened, that is a `FeatxError`; if the child dies, a `ChildDiedError`.
+        """
+        settings = self._settings
         request = Open(
             extractors=tuple(extractor.to_json() for extractor in settings.extractors),
             limits=settings.limits,
@@ -38,19 +48,8 @@ class Worker:
             seed=settings.seed,
             fingerprint=settings.fingerprint,
         )
-        self._child = Child(
-            "featx.engine.work.child:serve",
-            answers=ANSWERS,
-            memory=settings.memory,
-            environment=thread_settings(settings.threads),
-            body_bytes=min(settings.memory or physical_memory(), OUTPUT_BYTES + 2**20),
-        )
-        try:
-            self._child.send(request, seconds=settings.open_timeout)
-            self._check_opened(self._child.receive(seconds=settings.open_timeout))
-        except BaseException:
-            self.kill()
-            raise
+        self._child.send(request, seconds=settings.open_timeout)
+        self._check_opened(self._child.receive(seconds=settings.open_timeout))
 
     def send(self, tracks: Sequence[TrackWork]) -> None:
         """Send tracks to the idle child; if it is dead, `receive` says so."""

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
-from featx.frontend import Decibel, FrontEnd, Ln, LogFrequency, Mel, frames_spec, preset
+from featx.frontend import Decibel, FrontEnd, Level, Ln, LogFrequency, Mel, frames_spec, preset
 from featx.neural import NetworkConfig
 
 __all__ = [
@@ -65,6 +65,8 @@ FRONT_ENDS: dict[str, FrontEnd] = {
         n_fft=1411,
         hop_length=HOP,
         bank=WideLogFrequency(bands_per_octave=24, fmin=30.0, fmax=17000.0),
+        # its logarithm depends on the level: of -8 to -26 dBFS, this suits real recordings best
+        level=Level(dbfs=-20.0),
     ),
 }
 

@@ -50,7 +50,7 @@ def featx_extractors() -> list[ExtractorSpec]:
         ),
         ExtractorSpec(
             name="key",
-            summary="Key of a recording and keys over time",
+            summary="Key of a recording, keys and tonal tension over time",
             version="1",
             factory="featx_chord.extractor:Key",
             resolve="featx_chord.config:resolve_key",

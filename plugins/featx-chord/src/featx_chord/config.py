@@ -17,21 +17,30 @@ HOP = float(FRONT_END.hop) / SR
 #: The 24 keys, in the order of ``scores``.
 KEYS = tuple(f"{root}:{mode}" for mode in ("major", "minor") for root in ROOTS)
 
+#: Columns of ``tension``.
+TENSION = ("diameter", "momentum", "strain", "roughness", "total")
+
 #: Frames of the chroma for each row of ``cens``, and those that it stands for.
 CENS_STRIDE, CENS_WINDOW = 10, 41
 
 
 @params_class
-class ChordParams:
+class ChordNetParams:
+    """Parameters of ``chord-net``."""
+
+    mean_duration: float = param(
+        1.8, "Average duration of a chord in seconds, 0.2..60.", ge=0.2, le=60
+    )
+
+
+@params_class
+class ChordParams(ChordNetParams):
     """Parameters of ``chords``."""
 
     vocabulary: str = param(
         "sevenths",
         "Vocabulary of chords: majmin, sevenths (and triads), or full (14 qualities).",
         choices=tuple(VOCABULARIES),
-    )
-    mean_duration: float = param(
-        1.8, "Average duration of a chord in seconds, 0.2..60.", ge=0.2, le=60
     )
     inversions: bool = param(
         False,
@@ -79,15 +88,6 @@ CONTEXT = 2 * (NET.kernel // 2)
 
 
 @params_class
-class ChordNetParams:
-    """Parameters of ``chord-net``."""
-
-    mean_duration: float = param(
-        1.8, "Average duration of a chord in seconds, 0.2..60.", ge=0.2, le=60
-    )
-
-
-@params_class
 class TrainingParams:
     """Parameters of its training."""
 
@@ -100,17 +100,12 @@ METHOD = MethodSpec(
     factory="featx_chord.methods:ChordMethod",
     params=TrainingParams,
     defaults={
-        "lr": 3e-3,
-        "batch_size": 8,
-        "schedule": "plateau",
-        "patience": 1,
-        "factor": 0.3,
-        "validate_every": 60,
-        "steps": 700,
+        "lr": 3e-3, "batch_size": 8, "schedule": "plateau", "patience": 1, "factor": 0.3,
+        "validate_every": 60, "steps": 700,
     },
     reference="McFee, Bello. Structured training for large-vocabulary chord recognition. ISMIR "
     "2017",
-)
+)  # fmt: skip
 
 
 def _frames(
@@ -186,6 +181,10 @@ def resolve_chords(params: ChordParams, native_sr: int | None) -> Resolved:  # n
 def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``key`` needs and gives."""
     labels = (NO_CHORD, *KEYS)
+    tension = _frames(
+        "tension", TENSION, "Tonal tension relative to the key over time.",
+        stride=CENS_STRIDE, window=CENS_STRIDE + 1,
+    )  # fmt: skip
     return Resolved(
         sr=SR,
         outputs=(
@@ -200,6 +199,7 @@ def resolve_key(params: KeyParams, native_sr: int | None) -> Resolved:  # noqa: 
                 columns=tuple(Column(key, "1") for key in KEYS),
                 description="Probability of every key for the whole recording.",
             ),
+            tension,
         ),
         front_ends=(FRONT_END,),
     )

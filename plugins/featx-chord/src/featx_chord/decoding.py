@@ -13,8 +13,6 @@ from featx.analysis import Transitions, viterbi
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["lasting", "softmax", "spans", "unit"]
-
 
 def lasting(n_states: int, *, hop: float, mean_duration: float) -> Transitions:
     """Return transitions of states that last so many seconds on average, then change to any other.

@@ -10,14 +10,16 @@ import numpy as np
 from featx import Context, Extractor, Features, Track
 from featx_chord.config import CENS_STRIDE, HOP, KEYS
 from featx_chord.decoding import lasting, softmax, spans, unit
-from featx_chord.front_end import FRONT_END
+from featx_chord.front_end import FRONT_END, SR, Semitones
 from featx_chord.keys import KEY_DURATION, key_scores, windowed
 from featx_chord.labels import NO_CHORD, ROOTS, class_labels, inverted
 from featx_chord.notes import cens, fold, note_activations, pitch_classes
 from featx_chord.templates import chord_scores
+from featx_chord.tension import tension
 
 #: How many times as strong as the root another tone must be in the bass to be named.
 CLEARLY = 2.0
+_STATES = (NO_CHORD, *KEYS)
 
 
 class Chords(Extractor):
@@ -80,22 +82,30 @@ class Key(Extractor):
         return [self._features(track) for track in tracks]
 
     def _features(self, track: Track) -> Features:
-        params, chroma = self.context.params, fold(note_activations(track.spectra(FRONT_END)))
+        params, S = self.context.params, track.spectra(FRONT_END)
+        chroma, times = fold(note_activations(S)), track.times(FRONT_END)[::CENS_STRIDE]
         scores = key_scores(chroma.sum(axis=0, keepdims=True), params.profile)
+        local = key_scores(windowed(chroma, params.window / HOP, CENS_STRIDE), params.profile)
+
+        def tensions() -> Any:
+            events = self._events(track, local, times)
+            rows = np.searchsorted(events["time"], times, "right") - 1
+            keys = np.array([_STATES.index(label) - 1 for label in events["key"]])[rows]
+            means = windowed(chroma, CENS_STRIDE, CENS_STRIDE)
+            bins = Semitones().frequencies(sr=SR, n_fft=0)
+            return tension(means, keys, S[::CENS_STRIDE], bins)
+
         makers: dict[str, Callable[[], Any]] = {
             "scores": lambda: softmax(scores)[0, 1:],
             "key": lambda: self._events(track, scores, np.array([track.duration / 2])),
-            "keys": lambda: self._events(
-                track,
-                key_scores(windowed(chroma, params.window / HOP, CENS_STRIDE), params.profile),
-                track.times(FRONT_END)[::CENS_STRIDE],
-            ),
+            "keys": lambda: self._events(track, local, times),
+            "tension": tensions,
         }
         return Features({name: makers[name]() for name in self.context.features})
 
     def _events(self, track: Track, scores: Any, times: Any) -> dict[str, Any]:
         def label(state: int, frames: slice) -> str:  # noqa: ARG001
-            return (NO_CHORD, *KEYS)[state]
+            return _STATES[state]
 
         return spans(
             scores, times, track.duration, transitions=self._transitions, column="key", label=label

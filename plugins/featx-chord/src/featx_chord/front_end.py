@@ -10,8 +10,6 @@ from featx.frontend import FilterBank, Framing, FrontEnd
 if TYPE_CHECKING:
     from featx.types import DoubleArray
 
-__all__ = ["BINS_PER_SEMITONE", "FRONT_END", "LOWEST", "N_BINS", "N_NOTES", "SR", "Semitones"]
-
 SR = 22050
 #: MIDI pitch of the lowest note, C1.
 LOWEST = 24

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from featx.kernels import kernel
 
-__all__ = ["nnls_kernel"]
-
 
 @kernel
 def nnls_kernel(gram, rhs, tolerance, passive, factor, work, out):  # type: ignore[no-untyped-def]

@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["KEY_DURATION", "PROFILES", "key_scores", "windowed"]
-
 #: Seconds between two changes of key, and weight of the likeness to a key against them.
 KEY_DURATION, SHARPNESS = 60.0, 20.0
 #: A chroma is even where it deviates less than this share of its length from its mean: 0.05 to 0.2

@@ -7,16 +7,6 @@ from __future__ import annotations
 
 import functools
 
-__all__ = [
-    "NO_CHORD",
-    "QUALITIES",
-    "ROOTS",
-    "VOCABULARIES",
-    "chord_labels",
-    "class_labels",
-    "inverted",
-]
-
 NO_CHORD = "N"
 ROOTS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 

@@ -44,8 +44,8 @@ _NOISE, _NOISY = 0.04, 0.5
 def class_and_bass(label: str) -> tuple[str, str]:
     """Return the class of a chord in Harte notation, and its bass; ``''`` for what has none.
 
-    Inversions and additions above the seventh are dropped. A chord with other tones than any class
-    has that of its shorthand or else of a triad that it contains; without one, as ``C:5``, none.
+    The class is the largest whose tones the chord contains, so that additions are dropped. Chords
+    that contain not even a triad, such as ``C:5``, have none.
 
     Raises
     ------
@@ -54,8 +54,6 @@ def class_and_bass(label: str) -> tuple[str, str]:
     ParameterError
         If it is no label.
     """
-    if label in (NO_CHORD, "X"):
-        return (NO_CHORD, NO_CHORD) if label == NO_CHORD else ("", "")
     try:
         from mir_eval import chord
     except ImportError as error:
@@ -64,21 +62,18 @@ def class_and_bass(label: str) -> tuple[str, str]:
             "'featx-chord[train]'"
         ) from error
     try:
-        root, shorthand, degrees, bass = chord.split(label, reduce_extended_chords=True)
-        tones = chord.quality_to_bitmap(shorthand)
-        tones = tones + sum(chord.scale_degree_to_bitmap(degree) for degree in degrees)
-        pitch_class = chord.pitch_class_to_semitone(root)
-        lowest = (pitch_class + chord.scale_degree_to_semitone(bass)) % 12
+        root, tones, bass = chord.encode(label, reduce_extended_chords=True)
     except chord.InvalidChordException as error:
         raise ParameterError(
             f"label must be a chord in Harte notation, such as C:min7/b3, or N or X, got {label!r}."
         ) from error
-    steps = {0, *np.flatnonzero(tones > 0).tolist()}
-    exact = [name for name, own in QUALITIES.items() if steps == set(own)]
-    triads = [name for name, own in QUALITIES.items() if len(own) == 3]
-    near = [name for name in (shorthand, *triads) if name in QUALITIES]
-    names = [*exact, *(name for name in near if steps >= set(QUALITIES[name]))]
-    return f"{ROOTS[pitch_class]}:{names[0]}" if names else "", ROOTS[lowest]
+    if root < 0:
+        return (NO_CHORD, NO_CHORD) if label == NO_CHORD else ("", "")
+    steps = set(np.flatnonzero(tones).tolist())
+    names = [name for name, own in QUALITIES.items() if steps.issuperset(own)]
+    # chords with second and fourth are written as sus4(9)
+    names.sort(key=lambda name: (-len(QUALITIES[name]), name == "sus2"))
+    return f"{ROOTS[root]}:{names[0]}" if names else "", ROOTS[(root + bass) % 12]
 
 
 class ChordMethod(GradientMethod):

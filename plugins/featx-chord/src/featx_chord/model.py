@@ -15,8 +15,6 @@ from featx_chord.labels import QUALITIES
 if TYPE_CHECKING:
     from featx_chord.config import ChordNetConfig
 
-__all__ = ["N_CLASSES", "ChordNet", "probabilities"]
-
 OCTAVES = N_NOTES // 12
 N_CLASSES = 1 + 12 * len(QUALITIES)
 

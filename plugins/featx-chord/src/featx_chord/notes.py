@@ -18,18 +18,6 @@ from featx_chord.front_end import BINS_PER_SEMITONE, FRONT_END, LOWEST, N_BINS, 
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = [
-    "cens",
-    "dictionary",
-    "fold",
-    "nnls",
-    "note_activations",
-    "pitch_classes",
-    "tuned",
-    "tuning_of",
-    "whitened",
-]
-
 #: Partials of a note, and how much fainter each is than the one before.
 PARTIALS, DECAY = 20, 0.7
 #: Half of the window, in bins, within which a spectrum is made even: half an octave.

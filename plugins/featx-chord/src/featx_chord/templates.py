@@ -13,8 +13,6 @@ from featx_chord.labels import QUALITIES, ROOTS, class_labels
 if TYPE_CHECKING:
     from featx.types import DoubleArray, FloatArray
 
-__all__ = ["chord_scores", "class_tones"]
-
 #: Weight of the likeness of treble and bass to a chord, against transitions.
 TREBLE, BASS = 30.0, 8.0
 #: Share of a tone of the chord in the bass, where the root is 1.

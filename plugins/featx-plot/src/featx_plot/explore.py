@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from featx.store import Store
     from featx.types import AnyArray, DoubleArray, FloatArray
 
+#: Extractor, short or full, feature and column, which may hold dots.
+_COLUMN = re.compile(r"((?:[^:]+:)?[^:]+)\.([^.:]+):(.+)")
 #: Columns that come first, and tags that have a column each.
 _FIRST = ("artist", "album", "tags")
 _MOST_TAGS = 12
@@ -279,19 +282,19 @@ def _feature_column(store: Store, tracks: Sequence[TrackRecord], name: str) -> l
 
     Of events it is the first row, such as the key or the likeliest tempo of the recording.
     """
-    path, colon, column = name.partition(":")
-    extractor, dot, feature = path.rpartition(".")
-    if not (colon and dot):
+    match = _COLUMN.fullmatch(name)
+    if match is None:
         raise ParameterError(
             f"--column must look like extractor.feature:column, got {name!r}. Labels such as "
             "artist are columns already."
         )
+    extractor, feature, column = match.groups()
     view = store[extractor][feature]
     known = list(view.spec.column_names) or [str(number) for number in range(view.spec.dim)]
     if view.spec.kind == "frames" or column not in known:
         raise ParameterError(
             f"--column must be of a clip feature or of events, one of {listed(known[:40])} of "
-            f"{path} ({view.spec.kind}), got {column!r}."
+            f"{extractor}.{feature} ({view.spec.kind}), got {column!r}."
         )
     texts = []
     held = set(view.ids)

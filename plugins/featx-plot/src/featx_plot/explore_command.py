@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from featx.commands import (
+    complete_feature,
     counted,
     gone_option,
     overwrite_option,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     metavar="NAME[,NAME]",
     multiple=True,
     callback=split_names,
+    shell_complete=complete_feature,
     help="Clip features that are compared, such as 'mfcc.summary'. May be repeated.  "
     "[default: one of every extractor]",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from featx.commands import gone_option, only_extractor, overwrite_option
+from featx.commands import complete_feature, gone_option, only_extractor, overwrite_option
 from featx.errors import ParameterError, listed, meant
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def projection_options(function: Decorated) -> Decorated:
     "--features",
     "feature",
     metavar="NAME",
+    shell_complete=complete_feature,
     help="Clip feature, such as 'embedding' or 'mfcc.summary'; by default 'embedding' or the only "
     "one.",
 )
