@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 import featx
+from featx.index import unit_rows
 from featx.manifest import read_manifest
 from featx.params import parse_params
 from featx.training import Crop, CropReader, CropSpec, Song, Songs, macro_roc_auc
@@ -308,14 +309,25 @@ def second_table(model: Learner, method: CSNMethod, music: Music) -> dict[str, f
 
 
 def baseline(store: featx.Store, music: Music, method: CSNMethod) -> dict[str, float]:
-    """Return the first table for the bag of frames; its 3 s are not stored, so no tracks."""
+    """Return the first table for the bag of frames; histograms of 3 s are computed here."""
     histograms = store["vqmfcc"]["hist"]
-    vectors = [histograms[song.track_id][np.newaxis] for song in music.test]
-    means = np.concatenate(vectors)
-    return {
-        f"all {notion.name}": won(means, song_triplets(music.test, notion))
-        for notion in method.notions
-    }
+    songs = unit_rows(np.stack([histograms[song.track_id] for song in music.test]))
+    parts = [excerpt_histograms(Path(song.path)) for song in music.test]
+    shares = {"track": won(np.concatenate(parts), track_triplets([len(part) for part in parts]))}
+    for notion in method.notions:
+        shares[f"all {notion.name}"] = won(songs, song_triplets(music.test, notion))
+    return shares
+
+
+def excerpt_histograms(path: Path) -> FloatArray:
+    """Return the bag of frames of all 3 s of a recording, side by side, at unit length."""
+    with featx.open_extractor("vqmfcc") as extractor:
+        audio = featx.Audio.load(path, sr=extractor.sr)
+        n = 3 * audio.sr
+        starts = range(0, len(audio.y) - n + 1, n)
+        return unit_rows(
+            np.stack([extractor(audio.y[s : s + n], audio.sr)["hist"] for s in starts])
+        )
 
 
 # ------------------------------------------------------------------------------- report

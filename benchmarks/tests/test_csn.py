@@ -12,6 +12,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import soundfile
+
+from featx.testing import tone
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,7 @@ def test_every_model_is_measured_once(
     bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "N_TRIPLETS", 40)
+    monkeypatch.setattr(bench, "excerpt_histograms", lambda _: np.eye(2, 8))  # there is no audio
     bench.write_songs(tmp_path / "songs.csv", [write(tmp_path / "rendered.csv", rendered(16))])
     rng = np.random.default_rng(0)
     names = [f"{place}.ogg" for place in range(16)]
@@ -96,8 +100,11 @@ def test_every_model_is_measured_once(
         "vqmfcc": {"hist": {name: rng.random(8) for name in names}},
     }
     music = bench.read_music(tmp_path / "songs.csv", store)
-    options = argparse.Namespace(steps=1, batch=2, minutes=5.0)
+    options = argparse.Namespace(steps=1, batch=2, minutes=5.0, model=["class"])
     out = tmp_path / "figures.json"
+    bench.run(music, store, out, options)
+    assert json.loads(out.read_text()).keys() == {"2 class", "settings"}
+    options.model = None
     bench.run(music, store, out, options)
     done = json.loads(out.read_text())
     assert len(done) == 1 + 1 + 5 + 4 + 8
@@ -111,3 +118,13 @@ def test_every_model_is_measured_once(
     before = out.read_text()
     bench.run(music, store, out, options)
     assert out.read_text() == before
+
+
+def test_histograms_of_excerpts_have_unit_length(bench: ModuleType, tmp_path: Path) -> None:
+    y = np.concatenate([tone(f, duration=3.0, sr=8000) for f in (300, 300, 2000)])
+    soundfile.write(tmp_path / "one.wav", y[: 8 * 8000], 8000)
+    assert len(bench.excerpt_histograms(tmp_path / "one.wav")) == 2
+    soundfile.write(tmp_path / "one.wav", y, 8000)
+    parts = bench.excerpt_histograms(tmp_path / "one.wav")
+    np.testing.assert_allclose(np.linalg.norm(parts, axis=1), 1.0, rtol=1e-6)
+    assert parts[0] @ parts[1] > parts[0] @ parts[2]
