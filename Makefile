@@ -135,12 +135,12 @@ checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
 
-# weights of contrastive: 27 packages of Debian (3.5 GB), what two teachers give for them, training; about an hour on
-# one core (weights first: featx weights import artist-siamese and musicnn; sound fonts: fluid-soundfont-gm
-# opl3-soundfont)
+# weights of contrastive and, after make checkpoints, those of the default of samplecnn: 27 packages of Debian (3.5 GB),
+# what the teachers give for them, two trainings; about two hours on one core (weights first: featx weights import
+# artist-siamese and musicnn; sound fonts: fluid-soundfont-gm opl3-soundfont)
 CONTRASTIVE ?= contrastive
 contrastive: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/contrastive.py $(CONTRASTIVE) --midi $(MIDI)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/contrastive.py $(CONTRASTIVE) --midi $(MIDI) --start $(CHECKPOINTS)/3^9
 
 # the network of singonset, on synthesised singing: half an hour on two cores; then how good it is
 SINGING ?= plugins/featx-onset/src/featx_onset/weights

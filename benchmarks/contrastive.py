@@ -58,7 +58,7 @@ SETTINGS = {
 #: The network above is a third teacher of ``samplecnn``, whose first module keeps its weights.
 FRAMES = "contrastive-frames"
 SAMPLECNN = {
-    "steps": 1700, "label_weight": 0.1, "frozen": 1, "precision": "bfloat16",
+    "steps": 850, "label_weight": 0.1, "frozen": 1, "precision": "bfloat16",
     "export_dtype": "float16", "checkpoint_minutes": 2, "validate_every": 425,
 }  # fmt: skip
 
