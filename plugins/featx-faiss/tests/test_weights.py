@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from featx.index import AspectIndex, AspectQuery, ExactIndex, aspect_rows, choose_index
+from featx_faiss.index import PQ
 
 ASPECTS = {"genre": (0, 24), "mood": (24, 48), "tempo": (48, 64)}
 N, N_QUERIES, K = 3000, 50, 10
@@ -58,3 +59,11 @@ def test_weighted_search_finds_what_exact_search_finds(
         _, true = exact.search(queries, K)
         _, far = index.search(queries, K)
         assert (far <= true[:, -1:] + 1e-5).mean() >= 0.95, weights
+
+
+@pytest.mark.parametrize(("dim", "code_bytes"), [(16, 32), (256, 32), (513, 65)])
+def test_codes_grow_with_the_dimension(dim: int, code_bytes: int) -> None:
+    vectors = np.random.default_rng(0).normal(size=(64, dim)).astype(np.float32)
+    index = PQ()
+    index.build(vectors, [f"{row:02d}" for row in range(64)])
+    assert index.code_bytes == index.index.pq.M == code_bytes

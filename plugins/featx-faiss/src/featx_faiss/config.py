@@ -33,7 +33,11 @@ class HNSWParams:
 class PQParams:
     """Parameters of ``faiss-pq``."""
 
-    code_bytes: int = param(32, "Bytes per track that are compared first, > 0.", gt=0)
+    code_bytes: int = param(
+        0,
+        "Bytes per track that are compared first; 0 for an eighth of the dimension, at least 32.",
+        ge=0,
+    )
     rerank: int = param(
         20, "Number of candidates per neighbour that are compared exactly, > 0.", gt=0
     )

@@ -180,13 +180,14 @@ class PQ(_FaissIndex):
 
     settings = ("code_bytes", "rerank")
 
-    def __init__(self, *, code_bytes: int = 32, rerank: int = 20) -> None:
+    def __init__(self, *, code_bytes: int = 0, rerank: int = 20) -> None:
         self.code_bytes, self.rerank = code_bytes, rerank
         self._unit: FloatArray = np.zeros((0, 1), np.float32)
 
     def _built(self, unit: FloatArray) -> Any:
         self._unit = unit
-        n = len(unit)
+        n, dim = unit.shape
+        self.code_bytes = self.code_bytes or max(32, -(-dim // 8))
         bits = max(1, min(8, n.bit_length() - 1))  # no more codewords than vectors
         padded = self._padded(unit)
         index = faiss.IndexPQ(padded.shape[1], self.code_bytes, bits, faiss.METRIC_INNER_PRODUCT)
