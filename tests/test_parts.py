@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from engine_tools import install_faulty, use_faulty, write_folder, write_wav
@@ -20,7 +23,16 @@ from featx.cli import main
 from featx.engine import Inputs, RunSummary, plan, run
 from featx.engine.planning.parts import Part, part_of
 from featx.errors import StoreError
-from featx.store import LedgerView, Recipe, StoreWriter, TrackRecord, lock_store, merge, verify
+from featx.store import (
+    LedgerView,
+    Recipe,
+    StoreWriter,
+    TrackRecord,
+    lock_store,
+    merge,
+    verify,
+)
+from featx.store.ledger import decode_line, encode_line
 from featx.store.locking import lock_holders, part_name
 from featx.store.records import StoredValue
 from featx.types import FeatureSpec
@@ -145,26 +157,88 @@ def test_killed_part_is_told_by_doctor(music: Path, tmp_path: Path) -> None:
     assert lock_holders(store) == []
 
 
-def test_ledger_follows_those_that_it_refers_to(tmp_path: Path) -> None:
-    """Whichever part began first: catalogues read ledgers in the order of their names."""
+@pytest.fixture
+def ledgers(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A store, its ledger that commits a shard, and that which names a row of it."""
     spec = FeatureSpec(name="level", kind="clip", dim=1)
     recipe = Recipe(extractor="toy:toy", version="1")
     records = [
         TrackRecord(track_id=name, path=f"/{name}", content="ab" * 16, size=9, mtime_ns=1)
         for name in ("first.wav", "second.wav")
     ]
-    import numpy as np
+    store = tmp_path / "s"
+    with StoreWriter(store, provenance={}) as late, StoreWriter(store, provenance={}) as early:
+        values = [{"level": np.ones(1, np.float32)}]
+        shard = early.write_shard(recipe, [spec], records[:1], values, [8000])
+        (committing,) = (store / "ledger").iterdir()
+        value = StoredValue("second.wav", "ab" * 16, recipe.id, "level", shard.sha256, 0)
+        late.record_all(records[1:], recipes=[recipe], values=[value])
+        (naming,) = {*(store / "ledger").iterdir()} - {committing}
+    return store, committing, naming
 
-    for number in range(8):  # names of one run are in random order
-        store = tmp_path / str(number)
-        with StoreWriter(store, provenance={}) as late, StoreWriter(store, provenance={}) as early:
-            values = [{"level": np.ones(1, np.float32)}]
-            shard = early.write_shard(recipe, [spec], records[:1], values, [8000])
-            value = StoredValue("second.wav", "ab" * 16, recipe.id, "level", shard.sha256, 0)
-            late.record_all(records[1:], recipes=[recipe], values=[value])
-        with LedgerView(store) as view:
-            (unit,) = view.units("second.wav", recipe.id)
-            assert unit.status == "ok"
+
+def found(store: Path) -> tuple[list[str], int]:
+    with LedgerView(store) as view:
+        (recipe,) = view.recipes()
+        names = [outcome.track_id for outcome in view.current()]
+        return names, view.lost(recipe.id)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_values_are_found_whichever_ledger_is_read_first(
+    ledgers: tuple[Path, Path, Path], first: int
+) -> None:
+    """Ledgers are read in the order of their names, and those of one run are in random order."""
+    store, *files = ledgers
+    for number, file in enumerate([files[first], files[1 - first]]):
+        file.rename(file.with_name(f"000001-1-{number:012x}.jsonl"))
+    assert found(store) == (["first.wav", "second.wav"], 0)
+    assert verify(store).ok
+    with open_store(store) as opened:
+        assert opened["toy"]["level"]["second.wav"].item() == 1.0
+
+
+def test_values_are_found_once_their_shard_is(ledgers: tuple[Path, Path, Path]) -> None:
+    store, committing, _ = ledgers
+    aside = committing.rename(store.parent / committing.name)
+    assert found(store) == ([], 1)
+    aside.rename(committing)
+    assert found(store) == (["first.wav", "second.wav"], 0)
+
+
+def test_named_rows_must_be_those_of_the_shard(ledgers: tuple[Path, Path, Path]) -> None:
+    store, committing, naming = ledgers
+    aside = committing.rename(store.parent / committing.name)
+    lines = [decode_line(line) for line in naming.read_bytes().splitlines(keepends=True)]
+    (line,) = (line for line in lines if line.get("values"))
+    line["values"][0][-1] = 1
+    naming.write_bytes(b"".join(map(encode_line, lines)))
+    assert found(store) == ([], 1)
+    aside.rename(committing)
+    with pytest.raises(StoreError, match="row must be one of the 1 of its shard, got 1"):
+        found(store)
+
+
+def test_equal_files_keep_their_results_in_a_copy_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music = write_folder(tmp_path / "music", 6)
+    for number, path in enumerate(sorted(music.rglob("*.wav"))[:3]):
+        shutil.copy(path, music / f"again-{number}.wav")
+    run(music, tmp_path / "s", extractors="cheap", jobs=2)
+    with open_store(tmp_path / "s") as opened:
+        digest = opened.digest()
+    for number in range(4):
+        copied = shutil.copytree(tmp_path / "s", tmp_path / f"copy-{number}")
+        names = [file.name for file in (copied / "ledger").iterdir()]
+        random.Random(number).shuffle(names)
+        for position, name in enumerate(names):
+            (copied / "ledger" / name).rename(
+                copied / "ledger" / f"{position:06d}-1-{position:012x}.jsonl"
+            )
+        monkeypatch.setenv("FEATX_CACHE", str(tmp_path / f"cache-{number}"))
+        with open_store(copied) as opened:
+            assert opened.digest() == digest
 
 
 # ---------------------------------------------------------------------------------- arrays

@@ -43,17 +43,21 @@ def out(script: ModuleType, tmp_path: Path) -> Path:
 def test_what_ships_tells_its_origin_and_no_folder_of_this_machine(
     script: ModuleType, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (out / "contrastive").mkdir()
-    (out / "contrastive/contrastive.safetensors").write_bytes(b"weights")
-    card = {"params": {"teachers": [f"{out}/siamese:artist-siamese.segments"]}, "data": {}}
-    (out / "contrastive/card.json").write_text(json.dumps(card))
-    monkeypatch.setattr(script, "SHIPPED", tmp_path / "shipped")
+    for folder, extractor in script.ORIGINS:
+        (out / folder).mkdir()
+        (out / folder / f"{extractor}.safetensors").write_bytes(folder.encode())
+        card = {"params": {"teachers": [f"{out}/siamese:artist-siamese.segments"]}, "data": {}}
+        (out / folder / "card.json").write_text(json.dumps(card))
+        (tmp_path / f"featx-{extractor}/src/featx_{extractor}").mkdir(parents=True)
+    monkeypatch.setattr(script, "PLUGINS", tmp_path)
     script.ship(out, Namespace())
-    shipped = json.loads((tmp_path / "shipped/contrastive.json").read_text())
-    assert shipped["params"]["teachers"] == ["siamese:artist-siamese.segments"]
-    assert shipped["data"]["licences"] == {"GPL-2": 2, "MIT (POP909)": 1}
-    assert "musicnn" in shipped["data"]["origin"]
-    assert (tmp_path / "shipped/contrastive.safetensors").read_bytes() == b"weights"
+    for folder, extractor in script.ORIGINS:
+        place = tmp_path / f"featx-{extractor}/src/featx_{extractor}/weights"
+        shipped = json.loads((place / f"{folder}.json").read_text())
+        assert shipped["params"]["teachers"] == ["siamese:artist-siamese.segments"]
+        assert shipped["data"]["licences"] == {"GPL-2": 2, "MIT (POP909)": 1}
+        assert "musicnn" in shipped["data"]["origin"]
+        assert (place / f"{folder}.safetensors").read_bytes() == folder.encode()
 
 
 def test_ablation_leaves_out_what_its_rows_say(

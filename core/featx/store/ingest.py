@@ -101,6 +101,7 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
     units, described = entry["units"], entry["described"]
     listing = listing_hash(described, units)
     sealed = entry["seal"] if isinstance(entry["seal"], str) else ""
+    known = database.execute(schema.KNOWN_SHARD, (rid, _text(sha256))).fetchone()
     sid, revoked = database.execute(
         schema.PUT_SHARD,
         (
@@ -116,6 +117,9 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
             _licences(entry.get("licences", {})),
         ),
     ).fetchone()
+    if known is not None and known[1] < 0:
+        database.execute(schema.INDEX_UNITS_BY_SHARD)
+        _find_awaited(database, sid, len(units))
     if origins:
         if len(origins) != len(units):
             raise ValueError(f"origins must be one per track, got {len(origins)}")
@@ -207,19 +211,35 @@ def _outcomes(database: sqlite3.Connection, units: Any, stamp: int) -> None:
 
 
 def _values(database: sqlite3.Connection, values: Any, stamp: int) -> None:
-    """Take values that an earlier shard holds under another id; they go when it is revoked."""
+    """Take values that a shard holds under another id; they go when it is revoked.
+
+    Another ledger may commit the shard, which is read later: see `_find_awaited`.
+    """
     for track_id, content, recipe, feature, sha256, row in values:
         shard_path(recipe, sha256)
         rid, fid = _recipe(database, recipe, 0), _feature(database, feature)
-        shard = database.execute(schema.COMMITTED_SHARD, (rid, sha256)).fetchone()
-        sid, revoked, rows = shard or (None, -1, 0)
-        held = None if revoked > stamp else sid
-        if sid is not None and _whole(row) >= rows:
+        shard = database.execute(schema.KNOWN_SHARD, (rid, sha256)).fetchone()
+        if shard is None:
+            database.execute(schema.INDEX_UNITS_BY_SHARD)
+            sid = database.execute(schema.AWAIT_SHARD, (rid, sha256)).lastrowid
+            shard = (sid, -1, -1, 0)
+        sid, committed, revoked, rows = shard
+        if _whole(row) >= rows and committed >= 0:
             raise ValueError(f"row must be one of the {rows} of its shard, got {row}")
+        held = None if revoked > stamp else sid
         _known(database, [track_id])
         outcome = (_text(content), "", "", held, row, stamp)
-        status = schema.LOST if held is None else 0
+        status = schema.LOST if held is None or committed < 0 else 0
         database.execute(schema.PUT_UNIT, (encode_text(track_id), rid, fid, status, *outcome))
+
+
+def _find_awaited(database: sqlite3.Connection, sid: int, rows: int) -> None:
+    """Let values be found that named a shard before the line that commits it was read."""
+    (last,) = database.execute(schema.AWAITED_ROWS, (sid,)).fetchone()
+    if last is not None:
+        if last >= rows:
+            raise ValueError(f"row must be one of the {rows} of its shard, got {last}")
+        database.execute(schema.FIND_AWAITED, (sid,))
 
 
 def _known(database: sqlite3.Connection, track_ids: list[str]) -> None:

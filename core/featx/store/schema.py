@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from featx.store.records import STATUSES
 
 #: A catalogue of another version is made again.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
-#: Status of values whose shard was revoked; the others count in STATUSES.
+#: Status of values whose shard was revoked, or which name a shard that no line read so far commits
+#: (then they have its number); the others count in STATUSES.
 LOST = len(STATUSES)
 
 TABLES = (
@@ -89,7 +90,12 @@ PUT_SHARD = """INSERT INTO shards (sha256, rid, size, seal, listing, rows, maker
     audio = excluded.audio, timed = excluded.timed, extracting = excluded.extracting,
     decoding = excluded.decoding, licences = excluded.licences
     RETURNING sid, revoked"""
-COMMITTED_SHARD = "SELECT sid, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
+KNOWN_SHARD = "SELECT sid, stamp, revoked, rows FROM shards WHERE rid = ? AND sha256 = ?"
+AWAIT_SHARD = """INSERT INTO shards (rid, sha256, size, seal, listing, stamp, revoked)
+    VALUES (?, ?, 0, '', '', -1, -1)"""
+#: Values that named a shard before it was read: how many rows it must have, and what they become.
+AWAITED_ROWS = f"SELECT max(row) FROM units WHERE sid = ? AND status = {LOST}"
+FIND_AWAITED = f"UPDATE units SET status = 0 WHERE sid = ? AND status = {LOST}"
 PUT_DESCRIBED = "INSERT OR REPLACE INTO described VALUES (?, ?, ?)"
 PUT_UNIT = """INSERT INTO units VALUES ((SELECT tid FROM tracks WHERE track_id = ?),
     ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tid, rid, fid) DO UPDATE SET
@@ -126,7 +132,7 @@ _CONTENTS = """SELECT s.sid, r.id, s.sha256, s.size, s.seal, s.listing, s.audio,
         JOIN features f ON f.fid = d.fid WHERE d.sid = s.sid ORDER BY f.name)), n.rows
     FROM shards s JOIN recipes r ON r.rid = s.rid
     JOIN (SELECT sid, json_group_array(row) AS rows FROM
-        (SELECT DISTINCT sid, row FROM units WHERE rid = {rid} AND sid IS NOT NULL
+        (SELECT DISTINCT sid, row FROM units WHERE rid = {rid} AND status = 0
          ORDER BY sid, row) GROUP BY sid) n ON n.sid = s.sid
     WHERE s.rid = {rid} AND s.stamp > s.revoked ORDER BY s.stamp, s.sid"""
 
@@ -243,7 +249,7 @@ LENGTHS = """SELECT path, size, duration FROM tracks
     WHERE tid % (1 + (SELECT max(tid) FROM tracks) / ?) = 0
     AND duration IS NOT NULL AND size > 0 AND path IS NOT NULL"""
 MAKERS = f"""SELECT s.maker, count(DISTINCT u.tid) FROM units u JOIN shards s ON s.sid = u.sid
-    WHERE u.rid = {_RID} GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
+    WHERE u.rid = {_RID} AND u.status = 0 GROUP BY s.maker ORDER BY max(s.stamp) DESC"""
 LICENCES = f"SELECT licences FROM shards WHERE rid = {_RID} ORDER BY stamp DESC LIMIT 1"
 COUNT_FEATURES = f"""SELECT f.name, count(*) FROM units u JOIN features f ON f.fid = u.fid
     WHERE u.rid = {_RID} AND u.status = 0 GROUP BY f.name"""
@@ -255,8 +261,9 @@ PUT_VERIFIED = "INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)"
 OUTDATED = """SELECT r.id, f.name, count(*) FROM outdated o CROSS JOIN units u
     JOIN recipes r ON r.rid = u.rid JOIN features f ON f.fid = u.fid
     WHERE u.sid = o.sid AND u.fid = o.fid GROUP BY r.id, f.name"""
-#: Whether a recipe ever lost a shard, and how many of its values are lost.
-REVOKED = f"SELECT rid FROM shards WHERE rid = {_RID} AND revoked >= 0 LIMIT 1"
+#: Whether a recipe ever lost a shard, or names one that nothing commits, and how many of its values
+#: are lost.
+REVOKED = f"SELECT rid FROM shards WHERE rid = {_RID} AND (revoked >= 0 OR stamp < 0) LIMIT 1"
 COUNT_LOST = f"SELECT count(*) FROM units u WHERE u.rid = ? AND u.status = {LOST}"
 COUNT_LOST_OF_TRACK = f"{COUNT_LOST} AND u.tid = {_TID}"
 
