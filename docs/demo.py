@@ -75,11 +75,12 @@ def main(folder: Path) -> None:
     console.print(_told_music(manifest, fresh), highlight=False)
     names = installed()
     console.rule("2  Features")
+    features = [f"{name}.{feature}" for name in names for feature in WANTED[name]]
     summary = run(
         [manifest],
         folder / "store",
         extractors=names,
-        features=[f"{name}.{feature}" for name in names for feature in WANTED[name]],
+        features=features,
         progress=choose_progress(),
     )
     store = open_store(folder / "store")
@@ -89,7 +90,7 @@ def main(folder: Path) -> None:
     console.rule("4  Picture")
     picture = draw(store, manifest, folder / "picture.png")
     console.print(f"{picture}: beats, chords and notes are the truth, chroma is computed.")
-    console.print(f"\n{_command(names, folder)}", style="dim", highlight=False)
+    console.print(f"\n{_command(names, features, folder)}", style="dim", highlight=False)
     console.print(f"{time.perf_counter() - began:.0f} s in all; {summary.line}.", highlight=False)
 
 
@@ -255,9 +256,9 @@ def draw(store: Store, manifest: Path, output: Path) -> Path:
     return save(figure, output)
 
 
-def _command(names: Sequence[str], folder: Path) -> str:
-    plugins = " ".join(f"--plugin {name}" for name in names)
-    return f"The same by hand: featx run {plugins} {folder / 'music'} -o {folder / 'store'}"
+def _command(names: Sequence[str], features: Sequence[str], folder: Path) -> str:
+    options = f"--plugin {','.join(names)} --features {','.join(features)} -o {folder / 'store'}"
+    return f"The same by hand: featx run {folder / 'music/manifest.csv'} {options}"
 
 
 if __name__ == "__main__":
