@@ -154,7 +154,7 @@ def test_patterns_that_match_nothing_are_counted(music: Path, tmp_path: Path) ->
         (["-p", "weighty"], "weighty has no weights yet."),
         (["-p", "weighty", "--weights", "a=1", "--weights", "b"], "--weights must be one path"),
         (["-p", "cheap", "--memory", "lots"], "'lots' is not a size"),
-        (["-p", "cheap", "--no-plugin", "faulty"], "'cheap' is not installed"),
+        (["-p", "cheap", "--no-plugin", "faulty"], "no extractor is called 'cheap'"),
         ([], "Missing option"),
     ],
 )
