@@ -18,6 +18,8 @@ import soundfile
 from click.testing import CliRunner
 from fake_plugins import install
 
+from featx.cli import main
+from featx.environments import Environment
 from featx.registry import load_registry
 from featx.testing.template_writer import write_plugin
 from featx_bench.cli import command
@@ -224,6 +226,49 @@ def test_data_that_went_missing_keeps_what_was_measured(site, tmp_path, monkeypa
     assert (kept.competitor, kept.value) == ("levels", 1.0)
     assert skipped.status == "skipped"
     assert "must hold tones" in skipped.reason
+
+
+def test_costs_are_not_measured_without_data(site, tmp_path, monkeypatch):
+    monkeypatch.setenv("TONES", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(
+        "featx_bench.harness.running.measure_costs", lambda *a, **k: pytest.fail("cost measured")
+    )
+    words = ["run", "same-tone", "--with", "levels", "-j", "1", "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 3, result.output
+    assert "nothing was measured:\n  " in result.stderr
+    assert "must hold tones" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["same-tone", "--with", "mfc"], "extractor 'mfc' is not installed. Did you mean 'mfcc'?"),
+        (["same-tone", "--with", "mfcc+levles"], "Did you mean 'levels'?"),
+        (["same-tone", "--with", "fake/levles"], "'fake'. Did you mean 'levels'?"),
+        (["digitz", "--with", "mfcc"], "got 'digitz'. Did you mean 'digits'?"),
+    ],
+)
+def test_unknown_names_are_refused_before_work(site, tmp_path, monkeypatch, words, message):
+    fake = Environment(name="fake", packages=(), extractors=("featx-levels:levels",))
+    monkeypatch.setattr("featx_bench.harness.competitors.list_environments", lambda: [fake])
+    result = CliRunner().invoke(main, ["bench", "run", *words, "-o", str(tmp_path / "out")])
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_tasks_list_what_they_need(site):
+    lines = CliRunner().invoke(command, ["tasks"]).output.splitlines()
+    needs = {
+        "same-tone": "nothing",
+        "digits": "annotated recordings (--data)",
+        "rendered-keys": "rendered music (--data, fluidsynth)",
+        "gtzan-genres": "bench prepare gtzan",
+    }
+    for name, words in needs.items():
+        (line,) = (line for line in lines if line.split()[:1] == [name])
+        assert f" {words} " in line
 
 
 def test_slow_competitor_is_skipped_by_the_limit(site, tmp_path):

@@ -246,11 +246,24 @@ def test_wrong_options_are_refused(
     assert not (tmp_path / "a.html").exists()
 
 
+def test_columns_are_checked_before_the_layout(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "featx_plot.explore.layout", lambda *a, **k: pytest.fail("tracks were placed")
+    )
+    output = tmp_path / "a.html"
+    message = explore(collection / "store", "-o", output, "--column", "one.embedding:9", code=2)
+    assert "got '9'" in message
+
+
 def test_columns_are_labels_durations_features_and_a_manifest(
     collection: Path, tmp_path: Path
 ) -> None:
     manifest = collection / "songs.csv"
-    manifest.write_text("path,key\ntwo.wav,C\n", encoding="utf-8")
+    lines = [f"{number + 30.00002267573696},C" for number in range(2)]
+    text = f"path,length,key\ntwo.wav,{lines[0]}\ndeep/ er/one.wav,{lines[1]}\n"
+    manifest.write_text(text, encoding="utf-8")
     output = tmp_path / "a.html"
     explore(
         collection / "store", "-o", output, "--method", "pca", "--manifest", manifest,
@@ -261,7 +274,8 @@ def test_columns_are_labels_durations_features_and_a_manifest(
     assert {"tags: a", "tags: c", "duration (s)", "key", "two.summary:1"} <= set(columns)
     assert "featx-test:two.summary:0" in columns
     assert columns["artist"]["classes"] == ["<i>0</i>", "<i>1</i>"]
-    assert sum(code == 0 for code in columns["key"]["codes"]) == 1
+    assert sum(code == 0 for code in columns["key"]["codes"]) == 2
+    assert columns["length"]["classes"] == ["30", "31"]
 
 
 # --------------------------------------------------------------------------------- arithmetic

@@ -125,6 +125,17 @@ def test_few_numbers_are_classes_in_their_order() -> None:
     assert list(legend(figure)) == ["9", "85.4", "100"]
 
 
+def test_numbers_have_four_significant_digits_in_the_legend() -> None:
+    values = ["14.016848072562357", "30.0", "30.00002267573696", "123456"]
+    figure = render_map(np.zeros((4, 2)), values=values, name="duration")
+    assert legend(figure) == {"14.02": 1, "30": 2, "123456": 1}
+
+
+def test_decimals_of_other_labels_stay() -> None:
+    figure = render_map(np.zeros((2, 2)), values=["1.23456", "v2"], name="version")
+    assert list(legend(figure)) == ["1.23456", "v2"]
+
+
 def test_feature_may_name_its_extractor(store: Path, tmp_path: Path, drawn: list) -> None:
     out = tmp_path / "map.png"
     invoke("map", store, "--features", "test.embedding", "--method", "pca", "-o", out)
@@ -139,7 +150,8 @@ def test_values_must_be_one_per_point() -> None:
 # ------------------------------------------------------------------------------- command
 def test_map_is_coloured_by_what_the_store_knows(store: Path, tmp_path: Path, drawn: list) -> None:
     out = tmp_path / "map.png"
-    assert invoke("map", store, "--color", "artist", "-o", out).strip() == str(out)
+    lines = invoke("map", store, "--color", "artist", "-o", out).splitlines()
+    assert lines == ["Placing 24 tracks by tsne ...", str(out)]
     assert out.read_bytes().startswith(b"\x89PNG")
     assert legend(drawn[0]) == {f"artist {k}": 8 for k in range(3)}
     assert "24 tracks" in drawn[0].get_suptitle()
@@ -179,6 +191,7 @@ def test_wrong_options_are_refused(
     store: Path, tmp_path: Path, monkeypatch, arguments: tuple[str, ...], told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("featx_plot.layout", lambda *a, **k: pytest.fail("tracks were placed"))
     Path("songs.csv").write_text("path,artist\nelsewhere.wav,x\n", encoding="utf-8")
     result = CliRunner().invoke(main, ["plot", "map", str(store), *arguments])
     assert result.exit_code == 2

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from featx.commands import counted, echo_json, echo_table, json_option, meter, parse_size
+from featx.commands import (
+    EXIT_FAILURES,
+    counted,
+    echo_json,
+    echo_table,
+    json_option,
+    meter,
+    parse_size,
+)
 
 _OUT = click.option(
     "-o",
@@ -39,8 +47,16 @@ def tasks_command(as_json: bool) -> None:
         )
         return
     echo_table(
-        ("task", "metric", "what it measures"),
-        [(name, spec.metric, spec.summary) for name, spec in tasks.items()],
+        ("task", "metric", "needs", "what it measures"),
+        [
+            (
+                name,
+                spec.metric,
+                f"bench prepare {spec.needs}" if spec.needs else spec.source or "nothing",
+                spec.summary,
+            )
+            for name, spec in tasks.items()
+        ],
     )
     for distribution, reason in broken.items():
         click.echo(f"{distribution} is BROKEN: {reason}", err=True)
@@ -95,7 +111,8 @@ def run_command(
 
     What was measured before with the same data, parameters and weights is kept: run the command
     again to resume. Tasks and competitors of the table in FOLDER stay in it unless --all is given
-    without --with.
+    without --with. The exit code is 3 if every cell was skipped, for example because data is
+    missing.
     """
     from featx.registry import load_registry
     from featx_bench.harness.competitors import default_competitors, parse_competitor
@@ -120,12 +137,16 @@ def run_command(
     texts = [  # values of parameters may hold commas
         name for text in competitors for name in ([text] if "=" in text else text.split(","))
     ]
+    chosen = choose_tasks(tasks, names)
     entries = [parse_competitor(text) for text in dict.fromkeys(texts)]
+    for member in (member for entry in entries for member in entry.members):
+        member.check_installed(registry)
+    entries = entries or default_competitors(registry)
     environment = os.environ.get("FEATX_TEST_DATA", "")
     with meter("cells") as shown:
         results = run_table(
-            choose_tasks(tasks, names),
-            entries or default_competitors(registry),
+            chosen,
+            entries,
             folder,
             data=data or (Path(environment) if environment else None),
             limits=Limits(cell=60.0 * limit, track=timeout, memory=memory),
@@ -140,9 +161,19 @@ def run_command(
     table.write(folder)
     if as_json:
         echo_json(table.to_json())
-        return
-    click.echo(table.to_text())
-    click.echo(f"{counted(len(table.cells), 'cell')}: {page}")
+    else:
+        click.echo(table.to_text())
+        click.echo(f"{counted(len(table.cells), 'cell')}: {page}")
+    competing = {entry.text for entry in entries}
+    cells = [
+        cell
+        for cell in table.cells.values()
+        if cell.task in chosen and cell.competitor in competing
+    ]
+    if all(cell.status == "skipped" for cell in cells):
+        reasons = dict.fromkeys(cell.reason for cell in cells)
+        click.echo("\n  ".join(["nothing was measured:", *reasons]), err=True)
+        click.get_current_context().exit(EXIT_FAILURES)
 
 
 @click.command("prepare")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.engine.planning.selecting import UNTRAINED
 from featx.environments import Environment, list_environments, split_by_environment
-from featx.errors import FeatxError, ParameterError, listed
+from featx.errors import FeatxError, ParameterError, PluginError, listed, meant
 from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx_bench.harness.member import describe
 from featx_bench.harness.protocols import Protocol
@@ -122,6 +122,26 @@ class Competitor:
         if "error" in answer:
             raise FeatxError(f"environment {environment.name!r}: {answer['error']}")
         return Member(job=plain, environment=environment, **answer)
+
+    def check_installed(self, registry: Registry) -> None:
+        """Check that the extractor is installed here or in its environment.
+
+        Raises
+        ------
+        FeatxError
+            If it is not; the message proposes a near name.
+        """
+        environment = self._find_environment(registry)
+        if environment is None:
+            registry.extractor(self.extractor)
+            return
+        full = environment.extractors
+        names = [*(name.rpartition(":")[2] for name in full), *full]
+        if self.extractor not in names:
+            raise PluginError(
+                f"extractor {self.extractor!r} is not in the environment {environment.name!r}."
+                f"{meant(self.extractor, names)} It has {listed(names[: len(full)])}."
+            )
 
     def _find_environment(self, registry: Registry) -> Environment | None:
         """Return the environment that has the extractor; None if it is installed here."""

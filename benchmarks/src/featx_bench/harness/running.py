@@ -160,6 +160,8 @@ class _Table:
     meter: Meter | None
     done: int = 0
     manifests: dict[str, str] = field(default_factory=dict)
+    #: The data set of every function that tasks name.
+    datasets: dict[str, _Dataset] = field(default_factory=dict)
     #: The members of every entry, or why it cannot take part.
     prepared: dict[str, list[Member] | str] = field(default_factory=dict)
 
@@ -169,21 +171,23 @@ class _Table:
             self.meter.update(self.done, text)
 
     def run(self, entries: Sequence[Entry]) -> None:
-        """Measure costs, then cell by cell, one data set after the other."""
+        """Look for data, measure costs, then cell by cell, one data set after the other."""
         if self.meter is not None:
             self.meter.begin(len(self.tasks) * len(entries))
         self.prepared = {entry.text: self._prepare(entry) for entry in entries}
-        self._measure_costs(entries)
-        places = dict.fromkeys(spec.data for spec in self.tasks.values())
+        for place in dict.fromkeys(spec.data for spec in self.tasks.values()):
+            self.report(f"data of {place.rpartition(':')[2]}")
+            self.datasets[place] = self._dataset(place)
+        if any(dataset.manifest is not None for dataset in self.datasets.values()):
+            self._measure_costs(entries)
         scorer = Scorer(seconds=self.limits.cell, memory=self.limits.memory, threads=self.jobs)
         with scorer:
-            for place in places:
+            for place in self.datasets:
                 self._run_dataset(place, entries, scorer)
 
     def _run_dataset(self, place: str, entries: Sequence[Entry], scorer: Scorer) -> None:
         """Extract what all tasks on one data set need, then score cell by cell."""
-        self.report(f"data of {place.rpartition(':')[2]}")
-        dataset = self._dataset(place)
+        dataset = self.datasets[place]
         chosen = {name: spec for name, spec in self.tasks.items() if spec.data == place}
         self.manifests |= dict.fromkeys(chosen, str(dataset.manifest or ""))
         pending: list[_Pending] = []
@@ -337,7 +341,7 @@ class _Table:
         }
         cell.key = _hash(
             {
-                "task": {**vars(spec), "options": dict(spec.options)},
+                "task": {**_fields(spec), "options": dict(spec.options)},
                 "data": dataset.digest,
                 "features": [identity(m, o) for m, o in zip(members, outputs, strict=True)],
             }
@@ -404,6 +408,11 @@ class _Table:
         elif cell.failed:
             cell.status = "partial"
             cell.reason = f"{cell.failed} of {cell.tracks} tracks have no features."
+
+
+def _fields(spec: TaskSpec) -> dict[str, Any]:
+    """Return the fields of a task that belong to the key of its cells."""
+    return {key: value for key, value in vars(spec).items() if key != "source"}
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import importlib_metadata
 import pluggy
 
-from featx.errors import FeatxError, ParameterError, PluginError, listed
+from featx.errors import FeatxError, ParameterError, PluginError, listed, meant
 
 __all__ = [
     "GROUP",
@@ -102,6 +102,8 @@ class TaskSpec:
         Of the data and the protocol.
     needs : str
         The set of `featx_bench.sets.SETS` that the user has to prepare first.
+    source : str
+        What else the user has to provide, in a few words for the list; empty for nothing.
     """
 
     name: str
@@ -114,6 +116,7 @@ class TaskSpec:
     licence: str = ""
     reference: str = ""
     needs: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -187,5 +190,7 @@ def choose_tasks(tasks: Mapping[str, TaskSpec], names: tuple[str, ...]) -> dict[
     """Return the tasks called ``names``, all for none."""
     unknown = [name for name in names if name not in tasks]
     if unknown:
-        raise ParameterError(f"task must be one of {listed(tasks)}, got {unknown[0]!r}.")
+        raise ParameterError(
+            f"task must be one of {listed(tasks)}, got {unknown[0]!r}.{meant(unknown[0], tasks)}"
+        )
     return {name: tasks[name] for name in names} if names else dict(tasks)

@@ -16,7 +16,7 @@ from featx.errors import AudioError, ParameterError, listed
 from featx.index import unit_rows
 from featx.manifest import manifest_column, manifest_columns, playlist_entry
 from featx.store.records import TrackRecord, split_tags
-from featx_plot.maps import layout, numbers_of
+from featx_plot.maps import layout, numbers_of, rounded
 from featx_plot.pages import asset, page, relative_url, shown, song_details, song_name
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ def explore_page(
     vectors = gallery.vectors
     width = 2 if 2 * vectors.size * 4 // 3 <= max_bytes // 2 else 1
     _check_size(vectors.size * width * 4 // 3, max_bytes, len(ids), vectors.shape[1])
+    coloured = _columns(gallery.store, tracks, columns, manifest)
     wholes = [unit_rows(vectors[:, p["start"] : p["stop"]]) for p in parts if p["whole"]]
     points = layout(np.concatenate(wholes, axis=1), method=method, perplexity=perplexity, seed=seed)
     whole_names = [part["name"] for part in parts if part["whole"]]
@@ -188,7 +189,7 @@ def explore_page(
         },
         "artists": [shown(record.tags.get("artist", "")) for record in tracks],
         "points": _base64(_grid(points)),
-        "columns": _columns(gallery.store, tracks, columns, manifest),
+        "columns": coloured,
         "vectors": quantised(vectors, parts, width=width),
     }
     text = page(
@@ -249,6 +250,7 @@ def _columns(
 
 def _column(name: str, values: Sequence[str]) -> dict[str, Any] | None:
     """Return a scale or classes; None where nothing is known."""
+    values = rounded(values)
     numbers = numbers_of(values)
     if numbers is not None:
         plain = [float(value) if np.isfinite(value) else None for value in numbers]

@@ -118,6 +118,7 @@ def command(
         gallery = Gallery(opened, feature=names if len(names) > 1 else names[0], zscore=zscore)
         for sentence in recipe_notes(opened, gallery.views):
             click.echo(sentence, err=True)
+        click.echo(f"Placing {counted(len(gallery), 'track')} by {method} ...", err=True)
         with progress("previews") as advance:
             text, missing = explore_page(
                 gallery,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from featx.commands import complete_feature, gone_option, only_extractor, overwrite_option
+from featx.commands import complete_feature, counted, gone_option, only_extractor, overwrite_option
 from featx.errors import ParameterError, listed, meant
 
 if TYPE_CHECKING:
@@ -122,8 +122,9 @@ def command(
             click.echo(sentence, err=True)
         view = gallery.view
         ids = list(view.ids)
-        points = layout(view.values, method=method, perplexity=perplexity, seed=seed)
         values = None if color is None else _values(opened, ids, color, manifest)
+        click.echo(f"Placing {counted(len(ids), 'track')} by {method} ...", err=True)
+        points = layout(view.values, method=method, perplexity=perplexity, seed=seed)
         subtitle = f"{extractor}.{view.spec.name}, {len(ids)} tracks, {method}"
     figure = render_map(
         points,

@@ -171,6 +171,7 @@ def render_map(
     figure = new_figure()
     figure.set_size_inches(width, 0.78 * width)
     axes = figure.add_subplot()
+    values = None if values is None else rounded(values)
     axes.featx_kind = "map"  # type: ignore[attr-defined]
     size = float(np.clip(2400.0 / max(len(points), 1), 6.0, 48.0))
     numbers = None if values is None else numbers_of(values)
@@ -200,6 +201,16 @@ def render_map(
 
 def _scatter(axes: Axes, points: DoubleArray, **style: Any) -> Any:
     return axes.scatter(points[:, 0], points[:, 1], linewidths=0, **style)
+
+
+def rounded(values: Sequence[str]) -> list[str]:
+    """Return values with at most 4 significant digits if all are numbers; integers stay."""
+    if not all(_is_number(value) for value in values if value):
+        return list(values)
+    return [
+        f"{float(f'{float(value):.4g}'):g}" if set(value) & set(".eE") else value
+        for value in values
+    ]
 
 
 def numbers_of(values: Sequence[str]) -> DoubleArray | None:
