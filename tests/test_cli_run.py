@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -46,6 +47,29 @@ def test_last_line_counts_files(music: Path, tmp_path: Path) -> None:
     result = call("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "4 in = 4 ok + 0 failed + 0 skipped"
+
+
+def test_run_says_what_was_copied_and_how_fast_it_was(music: Path, tmp_path: Path) -> None:
+    (music / "copy.wav").write_bytes((music / "a/0000.wav").read_bytes())
+    arguments = ("run", "-p", "cheap", "-o", tmp_path / "s", music, "-j", 1)
+    told = call(*arguments).stdout
+    assert "cheap: 4 computed, 1 copied from an equal file" in told
+    assert " x real time)" in told
+    (music / "bad.wav").touch()
+    assert re.search(r"^0\.0 min of audio in [0-9.]+ s$", call(*arguments).stdout, re.MULTILINE)
+
+
+def test_a_feature_that_is_not_stored_says_how_to_compute_it(music: Path, tmp_path: Path) -> None:
+    call("run", "-p", "cheap", "--features", "cheap.stats", "-o", tmp_path / "s", music, "-j", 1)
+    result = call("export", tmp_path / "s", tmp_path / "x.csv", "--features", "cheap.envelope")
+    assert result.stderr.splitlines()[-1] == (
+        "Error: cheap.envelope is not in this store, which has cheap.stats. Compute it: "
+        "featx run -p cheap --features cheap.envelope -o STORE MUSIC"
+    )
+    result = call("show", tmp_path / "s", "a/0000.wav", "--features", "cheap.other")
+    assert result.stderr.splitlines()[-1] == (
+        "Error: cheap.other is not in this store, which has cheap.stats."
+    )
 
 
 def test_plan_says_what_run_will_do(music: Path, tmp_path: Path) -> None:
@@ -130,7 +154,7 @@ def test_patterns_that_match_nothing_are_counted(music: Path, tmp_path: Path) ->
         (["-p", "weighty"], "weighty has no weights yet."),
         (["-p", "weighty", "--weights", "a=1", "--weights", "b"], "--weights must be one path"),
         (["-p", "cheap", "--memory", "lots"], "'lots' is not a size"),
-        (["-p", "cheap", "--no-plugin", "faulty"], "'cheap' is not installed"),
+        (["-p", "cheap", "--no-plugin", "faulty"], "no extractor is called 'cheap'"),
         ([], "Missing option"),
     ],
 )
@@ -200,7 +224,7 @@ def test_interrupted_run_keeps_what_is_done(
     done = len(open_store(store)["slow"]["level"].ids)
     assert 0 < done < 60
     assert json.loads(events.splitlines()[-1]) == {"event": "interrupted", "done": done}
-    assert f"60 in = {done} ok + 0 failed + 0 skipped" in told
+    assert f"60 in = {done} ok + 0 failed + 0 skipped + {60 - done} not done\n" in told
     assert verify(store).leftovers == []
 
 

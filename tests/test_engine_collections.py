@@ -379,7 +379,7 @@ def test_equal_files_that_are_new_are_extracted_once(music: Path, tmp_path: Path
     summary = go(music, tmp_path / "s", "cheap", "native")
     for name in ("cheap", "native"):
         counts = {state: count for state, count in summary.units[name].items() if count}
-        assert counts == {"ok": 5, "reused": 2, "failed": 1, "known": 1}
+        assert counts == {"ok": 5, "copied": 2, "failed": 1, "known": 1}
     assert summary.line == "9 in = 7 ok + 2 failed + 0 skipped"
     with open_store(tmp_path / "s") as store:
         stats = store["cheap"]["stats"]

@@ -152,7 +152,7 @@ def test_inputs_can_be_walked_again(music: Path) -> None:
 
 @pytest.mark.parametrize("given", ["nowhere", "no/*.wav", "no[th]ing"])
 def test_missing_inputs_are_named(given: str) -> None:
-    with pytest.raises(ParameterError, match="inputs must exist"):
+    with pytest.raises(ParameterError, match=r"no (such )?file or folder"):
         Inputs([given])
 
 

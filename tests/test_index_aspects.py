@@ -100,7 +100,7 @@ def test_beta_mixes_in_the_whole_vector(beta: float, vectors: np.ndarray) -> Non
 
 
 def test_negative_weights_need_the_flag(vectors: np.ndarray) -> None:
-    with pytest.raises(ParameterError, match="Pass signed=True"):
+    with pytest.raises(ParameterError, match="Add --signed"):
         AspectQuery(parts={"genre": vectors[0]}, weights={"genre": -1.0})
 
 

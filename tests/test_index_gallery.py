@@ -139,7 +139,8 @@ def test_tags_are_met_one_by_one(store: Path) -> None:
         pairs = [("tags", "all"), ("tags", "even"), ("artist", "Cyd")]
         assert opened.tracks.where(pairs) == ["g.ogg"]
         assert opened.tracks.where({"tags": "even"}, among=["c.ogg", "d.ogg"]) == ["c.ogg"]
-        with pytest.raises(ParameterError, match=r"got tags=even; all\. Values of tags: even, all"):
+        told = r"no track has tags .even; all.\. Did you mean .even.\? Values of tags: even, all"
+        with pytest.raises(ParameterError, match=told):
             opened.tracks.where(tags="even; all")
     assert column_values("tags", "odd;; all ") == ("odd", "all")
     assert column_values("artist", "Simon; Garfunkel") == ("Simon; Garfunkel",)
@@ -204,7 +205,7 @@ def test_tag_ranks_by_its_column(store: Path) -> None:
         ({"query": "a.ogg", "k": 0}, "k must be an integer > 0"),
         ({"query": "a.ogg", "fusion": "median"}, "fusion must be one of"),
         ({"query": "a.ogg", "weights": {"key": 1.0}}, "got key"),
-        ({"query": "a.ogg", "feature": "tgas"}, "got 'tgas'"),
+        ({"query": "a.ogg", "feature": "tgas"}, "Did you mean 'tags'"),
     ],
 )
 def test_search_refuses(arguments: dict, message: str, store: Path) -> None:
@@ -236,8 +237,12 @@ def test_a_store_without_a_clip_feature_says_what_it_has(tmp_path: Path) -> None
 
 
 def test_a_feature_without_aspects_cannot_be_weighted(store: Path) -> None:
-    with pytest.raises(ParameterError, match="aspects must name at least one notion"):
+    told = r"net\.tags has no aspects, so --weight, .* In this store net\.embedding has some \("
+    with pytest.raises(ParameterError, match=told):
         search(store, "a.ogg", extractor="net", feature="tags", weights={"mood": 1.0})
+    for given in (("--weight", "mood=1"), ("--only", "mood"), ("--from", "mood=b.ogg")):
+        arguments = ["search", str(store), "a.ogg", "--features", "tags", *given]
+        assert "net.tags has no aspects" in CliRunner().invoke(main, arguments).output
 
 
 def run(*arguments: str | Path) -> str:
@@ -278,10 +283,20 @@ def test_command_ranks_only_what_the_condition_leaves(query: tuple[str, ...], st
     [
         (
             ("a.ogg", "--where", "artist=Nobody"),
-            "got artist=Nobody. Values of artist: Ada, Bob, Cyd.",
+            "no track has artist 'Nobody'. Values of artist: Ada, Bob, Cyd.",
         ),
-        (("a.ogg", "--where", "artist=cyd"), "Values of artist: Cyd, Ada, Bob."),
-        (("--query-where", "genre=rock"), "got genre=rock. Columns of this store: artist"),
+        (
+            ("artist:cyd",),
+            "no track has artist 'cyd'. Did you mean 'Cyd'? Values of artist: Cyd, Ada, Bob.",
+        ),
+        (
+            ("--query-where", "genre=rock"),
+            "no track has genre 'rock': this store has no such column. Its columns: artist",
+        ),
+        (
+            ("a.ogg", "--where", "artist=Bob", "--where", "artist=Cyd"),
+            "no track with artist=Bob has artist 'Cyd'.",
+        ),
         (("--where", "artist=Bob"), "--where says which tracks are ranked"),
         (("a.ogg", "--where", "artist=Bob", "--where", "artist=Cyd"), "Values of artist: Bob."),
         (("a.ogg", "--where", "artist"), "--where must look like name=value"),
@@ -297,6 +312,20 @@ def test_command_says_what_is_wrong_with_a_condition(
     result = CliRunner().invoke(main, ["search", str(store), *arguments])
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
+
+
+def test_a_store_without_labels_says_how_to_add_them(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        writer.write_shard(
+            Recipe(extractor="featx-x:net", version="1"),
+            [FeatureSpec(name="embedding", kind="clip", dim=2)],
+            [TrackRecord(track_id="a.ogg", path="a", content="0" * 32, size=1, mtime_ns=1)],
+            [{"embedding": np.ones(2, np.float32)}],
+            [22050],
+        )
+    result = CliRunner().invoke(main, ["search", str(tmp_path / "s"), "artist:Kevin MacLeod"])
+    told = "no track has artist 'Kevin MacLeod': this store has no labels. Add them: featx tag"
+    assert (result.exit_code, told in result.output) == (2, True)
 
 
 def test_command_says_that_all_tracks_are_queries(store: Path) -> None:

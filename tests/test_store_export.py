@@ -25,7 +25,16 @@ from featx.cli.show import command as show_command
 from featx.cli.verify import command as verify_command
 from featx.commands import column_widths
 from featx.errors import ParameterError, StoreError
-from featx.store import Recipe, Store, StoreWriter, TrackRecord, Unit, export, open_store
+from featx.store import (
+    Recipe,
+    Store,
+    StoreWriter,
+    TrackRecord,
+    Unit,
+    describe_track,
+    export,
+    open_store,
+)
 from featx.store.filenames import read_exported_id, safe_name
 from featx.types import Column, FeatureSpec
 
@@ -220,7 +229,7 @@ def test_one_file_takes_one_feature(store: Store, tmp_path: Path) -> None:
         ("jams", "toy.summary", "events"),
         ("projector", "toy.frames", "clip"),
         ("csv", "tyo.frames", "Did you mean"),
-        ("csv", "toy.fraemes", "must be one of"),
+        ("csv", "toy.fraemes", "is not in this store"),
         ("xls", "toy", "format must be one of"),
     ],
 )
@@ -470,7 +479,37 @@ def test_show_restricts_itself_to_features_and_sorts_their_values(folder: Path) 
     assert out.index("summary_1") < out.index("summary_0")
     assert "notes" not in out
     result = CliRunner().invoke(main, [*arguments[:-1], "toy.sumary"])
-    assert (result.exit_code, "'summary'" in result.output) == (2, True)
+    assert (result.exit_code, "Did you mean 'summary'" in result.output) == (2, True)
+    assert "toy.sumary is not in this store, which has toy.frames, toy.notes, toy.summary." in (
+        result.output
+    )
+
+
+def test_show_has_units_and_no_statistics_of_events(folder: Path, tmp_path: Path) -> None:
+    described = describe_track(open_store(folder), "two.wav")["features"]
+    means = {item["feature"]: item["mean"] for item in described}
+    assert means["notes"] is None
+    assert means["summary"] == pytest.approx(0.55)
+    spec = FeatureSpec(
+        name="levels", kind="clip", columns=(Column("integrated", "LUFS"), Column("ratio", "1"))
+    )
+    track = TrackRecord(track_id="a", path="a", content="aa", size=1, mtime_ns=1)
+    with StoreWriter(tmp_path / "s", provenance={}) as writer:
+        value = {"levels": np.array([-14, 2], np.float32)}
+        writer.write_shard(TOY, [spec], [track], [value], [8000])
+    out = CliRunner().invoke(main, ["show", str(tmp_path / "s"), "a", "--values"]).output
+    lines = [line.split() for line in out.splitlines()]
+    assert ["toy.levels", "value", "unit"] in lines
+    assert ["integrated", "-14", "LUFS"] in lines
+    assert ["ratio", "2"] in lines
+
+
+def test_a_format_that_contradicts_the_suffix_is_refused(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x2.csv"
+    result = CliRunner().invoke(main, ["export", str(folder), str(out), "--format", "parquet"])
+    assert result.exit_code == 2
+    assert "OUT ends in .csv, but --format is parquet." in result.output
+    assert not out.exists()
 
 
 def test_table_columns_hold_their_words() -> None:

@@ -355,6 +355,13 @@ def test_exact_search_of_featx_is_checked_by_its_name():
     assert (target.full_name, target.entry) == ("featx:exact", "")
 
 
+def test_a_near_name_is_proposed_without_a_package():
+    with pytest.raises(PluginError) as caught:
+        kind_of("mfc")
+    told = "no extractor, loss or index is called 'mfc'. Did you mean 'mfcc'?"
+    assert str(caught.value) == told
+
+
 @pytest.mark.parametrize(
     ("subject", "check", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -84,6 +85,20 @@ class RootGroup(CommandGroup):
         sys.exit(result if isinstance(result, int) else 0)
 
 
+def _computed_by(extractor: str, feature: str) -> str:
+    """Return how a feature gets into a store, if an installed extractor has such an output."""
+    from featx.engine.planning.resolving import resolve_checked
+    from featx.registry import load_registry
+
+    with contextlib.suppress(FeatxError):  # a broken plugin is no remedy
+        known = load_registry(name=extractor)
+        spec = known.extractor(extractor).spec
+        if any(item.name == feature for item in resolve_checked(spec, spec.params(), None).outputs):
+            name = known.shortest_name(extractor)
+            return f" Compute it: featx run -p {name} --features {name}.{feature} -o STORE MUSIC"
+    return ""
+
+
 def _of_system(error: OSError) -> str:
     """Return what the operating system refused, and what helps where no space is left."""
     what = error.strerror or str(error)
@@ -101,5 +116,7 @@ def _fail(error: Exception, args: Sequence[str] | None, *, said: str = "") -> No
 
         traceback.print_exception(error)
     else:
-        click.echo(f"Error: {said or error}", err=True)
+        unstored = getattr(error, "unstored", None)
+        remedy = _computed_by(*unstored) if unstored else ""
+        click.echo(f"Error: {said or error}{remedy}", err=True)
     sys.exit(exit_code(error))

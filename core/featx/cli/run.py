@@ -160,6 +160,7 @@ def _show(summary: RunSummary) -> None:
         "ok": "computed",
         "fresh": "already computed",
         "reused": "known by other ids",
+        "copied": "copied from an equal file",
         "failed": "failed",
         "known": "failed before",
         "skipped": "too short",
@@ -169,9 +170,8 @@ def _show(summary: RunSummary) -> None:
         click.echo(f"{name}: {', '.join(parts) or 'nothing to do'}")
     if summary.computed:
         speed = summary.audio / summary.seconds if summary.seconds else 0.0
-        click.echo(
-            f"{summary.audio / 60:.1f} min of audio in {summary.seconds:.1f} s ({speed:.0f} x)"
-        )
+        rate = f" ({speed:.0f} x real time)" if speed else ""
+        click.echo(f"{summary.audio / 60:.1f} min of audio in {summary.seconds:.1f} s{rate}")
     if summary.noted:
         noted = ", ".join(f"{count} {code}" for code, count in summary.noted.most_common())
         click.echo(f"Notes of decoding: {noted}. featx ls explains them, featx show lists them.")

@@ -190,6 +190,7 @@ def command(
     featx search features/ song.mp3 --from harmony=other.mp3 -o list.m3u8
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery, expect_segments, with_segments
+    from featx.index.aspects import check_aspects
     from featx.store import open_store, recipe_notes, refuse_existing
     from featx.store.selecting import clip_feature
 
@@ -225,6 +226,8 @@ def command(
             click.echo(f"{sentence} Name it by --features to search there.", err=True)
         numbers = _weights(gallery, _numbers(weights), only)
         parts = parse_mapping("--from", sources)
+        if numbers or parts:
+            check_aspects(gallery.view, opened)
         tracks = opened.tracks
         among = None
         if where:

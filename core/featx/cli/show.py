@@ -101,8 +101,11 @@ def command(
             click.echo(printable(f"{item['extractor']}.{item['feature']}: {text}"))
         if item.get("values"):
             click.echo()
-            pairs = [(name, f"{value:.6g}") for name, value in item["values"]]
-            echo_table((f"{item['extractor']}.{item['feature']}", "value"), pairs)
+            units = {name: "" if unit == "1" else unit for name, unit in item["units"].items()}
+            shown = [(name, f"{value:.6g}", units[name]) for name, value in item["values"]]
+            columns = (f"{item['extractor']}.{item['feature']}", "value", "unit")
+            most = 3 if any(units.values()) else 2
+            echo_table(columns[:most], [row[:most] for row in shown])
         if item.get("rows"):
             click.echo()
             echo_table(item["columns"], [[_cell(value) for value in row] for row in item["rows"]])

@@ -32,7 +32,9 @@ class RunSummary:
     computed : int
         Files that this run worked on.
     units : dict of str to Counter
-        For each extractor, units of this run by status, and ``fresh`` and ``known`` ones.
+        For each extractor, units of this run by status, and ``fresh``, ``known``, ``reused`` and
+        ``copied`` ones: computed or failed before, of the same content under another id in the
+        store, or in an equal file of this run.
     codes : Counter
         Failed units by code, earlier ones included.
     failures : list of Failure

@@ -27,6 +27,8 @@ from featx.types import FloatArray
 if TYPE_CHECKING:
     from featx.index.hosting import HostedIndex
     from featx.interfaces import Index
+    from featx.store import Store
+    from featx.store.views import FeatureView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class AspectQuery:
             if weight < 0 and not self.signed:
                 raise ParameterError(
                     f"weight of {notion!r} must be >= 0, got {weight}. "
-                    "Pass signed=True to search for what is unlike the example."
+                    "Add --signed (in Python signed=True) to search for what is unlike the example."
                 )
         if self.beta < 1 and sum(abs(w) for w in self.shares().values()) == 0:
             raise ParameterError(
@@ -114,6 +116,25 @@ def _checked(aspects: Mapping[str, tuple[int, int]], dim: int) -> dict[str, tupl
     if dim < needed:
         raise ParameterError(f"vectors must have at least {needed} columns, got {dim}.")
     return {notion: (int(a), int(b)) for notion, (a, b) in aspects.items()}
+
+
+def check_aspects(view: FeatureView, store: Store) -> None:
+    """Raise `ParameterError` if the feature has no aspects, with those of ``store`` that have."""
+    if view.spec.aspects:
+        return
+    others = [
+        f"{name}.{feature}"
+        for name in store.current
+        for feature, item in store[name].items()
+        if item.spec.aspects
+    ]
+    there = f"In this store {listed(others)} {'has' if len(others) == 1 else 'have'} some"
+    raise ParameterError(
+        f"{view.recipe.short_name}.{view.spec.name} has no aspects, so --weight, --only, --from "
+        "and --beta (in Python weights= and beta=) cannot be used. "
+        + (f"{there} (featx info NAME). " if others else "")
+        + "Several features can be weighted, too: --features NAME,NAME."
+    )
 
 
 class AspectIndex:

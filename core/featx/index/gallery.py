@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, StoreError, listed
-from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows
+from featx.index.aspects import AspectIndex, AspectQuery, aspect_rows, check_aspects
 from featx.index.exact import ExactIndex, recall
 from featx.index.files import FileVectors
 from featx.index.fused import FusedView
@@ -181,8 +181,9 @@ class Gallery:
     @functools.cached_property
     def aspects(self) -> AspectIndex:
         """The index of the feature's aspects, built or loaded on first use."""
+        check_aspects(self.view, self.store)
         slices, dim = self.view.spec.aspects, self.view.spec.dim
-        if self._saved is not None and slices:
+        if self._saved is not None:
             index = self._saved.load(self.store, self.choice, ASPECTS, self.rows)
         else:
             index = self.choice.build(aspect_rows(self.vectors, slices), self.rows)

@@ -158,18 +158,10 @@ class Registry:
                     f"{kind} {name!r} is not installed, but a plugin of that name is; "
                     f"its {plural}: {_listed(names)}."
                 )
-        origins: dict[str, list[str]] = {}
-        for full_name, item in table.items():
-            origins.setdefault(item.spec.name, []).append(item.distribution)
-            origins.setdefault(full_name, []).append(item.distribution)
-        if kind == "index":
-            origins["exact"] = ["featx"]
-        for close in near(name, origins):
-            return (
-                f"{kind} {name!r} is not installed. Did you mean {close!r}? "
-                f"It comes with {' and '.join(origins[close])}."
-            )
-        shorts = sorted(short for short in origins if ":" not in short)
+        built_in = {"exact"} if kind == "index" else set()
+        shorts = sorted({item.spec.name for item in table.values()} | built_in)
+        for close in near(name, [*shorts, *table]):
+            return f"no {kind} is called {name!r}. Did you mean {close!r}?"
         return f"{kind} {name!r} is not installed. Installed {plural}: {_listed(shorts)}."
 
 

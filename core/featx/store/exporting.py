@@ -112,6 +112,13 @@ def export(
     if format not in FORMATS:
         raise ParameterError(f"format must be one of {list(FORMATS)}, got {format!r}.")
     kind = FORMATS[format]
+    out = Path(out)
+    suffixes = {item.suffix for item in FORMATS.values()} - {kind.suffix}
+    if out.suffix in suffixes and not out.is_dir():
+        raise ParameterError(
+            f"OUT ends in {out.suffix}, but --format is {format}. Change one of them, or give a "
+            "folder."
+        )
     chosen = choose_features(
         store,
         features or (() if outdated else store.current),
@@ -123,7 +130,6 @@ def export(
     if tracks:
         names = [store.tracks[name].track_id for name in tracks]
         chosen = {label: view.among(names) for label, view in chosen.items()}
-    out = Path(out)
     try:
         if kind.files is not None:
             if out.suffix == kind.suffix and kind.suffix != ".tsv" and not out.is_dir():

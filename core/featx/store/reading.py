@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import ParameterError, StoreError
+from featx.errors import ParameterError, StoreError, listed
 from featx.notebook import html_table
 from featx.store.merged import MergedSource, admit_merged
 from featx.store.paths import is_merged_file, is_store_folder
@@ -108,7 +108,7 @@ class Store(Mapping[str, ExtractorView]):
             the recipe's digits fit several.
         """
         if not isinstance(name, str):
-            raise ParameterError(f"extractor must be one of {list(self._labels)}, got {name!r}.")
+            raise ParameterError(f"extractor must be one of {listed(self._labels)}, got {name!r}.")
         matches = self._matches(name)
         if not matches:
             extractor, dot, feature = name.rpartition(".")
@@ -118,7 +118,7 @@ class Store(Mapping[str, ExtractorView]):
                     f"Write store[{extractor!r}][{feature!r}]."
                 )
             raise ParameterError(
-                f"extractor must be one of {list(self._labels)}, got {name!r}."
+                f"extractor must be one of {listed(self._labels)}, got {name!r}."
                 f"{near_name(name, self._labels)}"
             )
         names = sorted({recipe.extractor for recipe in matches})

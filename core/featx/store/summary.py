@@ -208,7 +208,10 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
     values = table = view[track_id]
     rows: dict[str, Any] = {}
     if pairs and view.spec.kind == "clip":
-        rows["values"] = list(zip(column_names(view.spec), values.tolist(), strict=True))
+        names = column_names(view.spec)
+        rows["values"] = list(zip(names, values.tolist(), strict=True))
+        units = [column.unit for column in view.spec.columns] or [view.spec.unit] * len(names)
+        rows["units"] = dict(zip(names, units, strict=True))
     elif pairs and view.spec.kind == "events":
         rows["columns"] = list(column_names(view.spec))
         rows["rows"] = [list(row) for row in values.tolist()]
@@ -216,7 +219,7 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
     if view.spec.has_labels:
         values = np.stack([values[c.name] for c in view.spec.columns if not c.is_label])
     numbers: dict[str, float | None] = dict.fromkeys(STATISTICS)
-    if values.size:
+    if values.size and view.spec.kind != "events":  # their columns have different units
         wide = values.astype(float)
         numbers = {key: float(getattr(wide, key)()) for key in STATISTICS}
     if view.spec.kind == "events":

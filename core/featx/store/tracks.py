@@ -106,15 +106,20 @@ class TrackTable(Mapping[str, TrackRecord]):
             if left:
                 continue
             known = sorted({key for record in records for key in record.tags})
-            values = sorted({one for several in held for one in several})
+            values = sorted({one for several in held for one in several if one})
             close = near(value, values, most=3)
-            hint = f"Values of {name}: {some(dict.fromkeys([*close, *values]))}."
-            if name not in known:
-                hint = f"Columns of this store: {listed(known)}."
-            texts = [f"{key}={text}" for key, text in terms[:place]]
-            raise ParameterError(
-                f"conditions must hold for some track, got {listed(texts)}. {hint}"
-            )
+            if not known:
+                hint = ": this store has no labels. Add them: featx tag STORE -m MANIFEST."
+            elif name not in known:
+                hint = f": this store has no such column. Its columns: {listed(known)}."
+            else:
+                hint = (
+                    f".{meant(value, values)} "
+                    f"Values of {name}: {some(dict.fromkeys([*close, *values]))}."
+                )
+            before = [f"{key}={text}" for key, text in terms[: place - 1]]
+            which = f" with {' and '.join(before)}" if before else ""
+            raise ParameterError(f"no track{which} has {name} {value!r}{hint}")
         return [record.track_id for record in left]
 
 

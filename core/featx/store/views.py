@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.annotations import Events
-from featx.errors import ParameterError
+from featx.errors import ParameterError, listed
 from featx.notebook import html_table
 from featx.store.labels import decode, recode
 from featx.store.records import Recipe, encode_text
@@ -377,10 +377,7 @@ class ExtractorView(Mapping[str, FeatureView]):
 
     def __getitem__(self, feature: str) -> FeatureView:
         if feature not in self._features:
-            raise ParameterError(
-                f"feature of {self.name!r} must be one of {list(self._features)}, got {feature!r}."
-                f"{near_name(str(feature), self._features)}"
-            )
+            raise UnstoredFeatureError(self, str(feature))
         return self._features[feature]
 
     def __iter__(self) -> Iterator[str]:
@@ -388,6 +385,22 @@ class ExtractorView(Mapping[str, FeatureView]):
 
     def __len__(self) -> int:
         return len(self._features)
+
+
+class UnstoredFeatureError(ParameterError):
+    """The store has an extractor without this feature; its plugin may have such an output."""
+
+    def __init__(self, view: ExtractorView, feature: str) -> None:
+        there = listed(f"{view.name}.{name}" for name in view)
+        super().__init__(
+            f"{view.name}.{feature} is not in this store, which has {there}."
+            f"{near_name(feature, view)}"
+        )
+        #: Full name of the extractor, and the feature that is missing.
+        self.unstored = (view.recipe.extractor, feature)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ParameterError, self.args
 
 
 def _reopen(path: Path, extractor: str, feature: str) -> FeatureView:

@@ -406,10 +406,10 @@ def _expand(item: str) -> list[str]:
     if os.path.lexists(item):
         return [_absolute(item)]
     if not _MAGIC & set(item):
-        raise ParameterError(f"inputs must exist, got {item!r}.")
+        raise ParameterError(f"no such file or folder: {item}")
     matches = sorted(glob.glob(item, recursive=True))  # noqa: PTH207
     if not matches:
-        raise ParameterError(f"inputs must exist, got {item!r}, which matches no file.")
+        raise ParameterError(f"no file or folder matches {item}")
     return [_absolute(path) for path in matches]
 
 

@@ -67,7 +67,7 @@ class ShardCutter:
     def rest(self) -> Iterator[ShardTask]:
         """Compare the files put aside once more, when all other shards are committed."""
         if self._equal:
-            yield from self._cut(self._plan.compare(self._equal))
+            yield from self._cut(self._plan.compare(self._equal), reused="copied")
 
     def _new_tracks(self) -> Iterator[PlannedTrack]:
         """Yield the tracks of the plan but those that equal another new one; put them aside."""
@@ -80,12 +80,14 @@ class ShardCutter:
             else:
                 yield planned
 
-    def _cut(self, planned_tracks: Iterable[PlannedTrack]) -> Iterator[ShardTask]:
+    def _cut(
+        self, planned_tracks: Iterable[PlannedTrack], *, reused: str = "reused"
+    ) -> Iterator[ShardTask]:
         tracks: list[TrackTask] = []
         size = 0
         for planned in planned_tracks:
             task = planned.to_do()
-            self._count_known(planned, whole_file=task is None)
+            self._count_known(planned, whole_file=task is None, reused=reused)
             self._note_changes(planned)
             if task is None:
                 continue
@@ -103,8 +105,9 @@ class ShardCutter:
         self._number += 1
         return ShardTask(number=self._number, settings=self._settings, tracks=tuple(tracks))
 
-    def _count_known(self, planned: PlannedTrack, *, whole_file: bool) -> None:
+    def _count_known(self, planned: PlannedTrack, *, whole_file: bool, reused: str) -> None:
         """Count the units that need no work, and the file where none of them does."""
+        words = {"failed": "known", "reused": reused}
         summary = self._summary
         if whole_file:
             summary.ok += planned.known == "ok"
@@ -116,7 +119,7 @@ class ShardCutter:
             if unit.features:
                 continue
             name = self._plan.extractors[unit.extractor].name
-            summary.units[name]["known" if unit.state == "failed" else unit.state] += 1
+            summary.units[name][words.get(unit.state, unit.state)] += 1
             if unit.state == "failed":
                 failures.append(
                     Failure(

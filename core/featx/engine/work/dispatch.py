@@ -223,7 +223,8 @@ class Dispatcher:
             f"Interrupted after {self.summary.done} of {self.summary.inputs} files. What is done "
             "is kept; run the same command again to resume."
         )
-        interrupt.add_note(self.summary.line)
+        left = self.summary.inputs - self.summary.done - self.summary.unreachable.total()
+        interrupt.add_note(self.summary.line + (f" + {left} not done" if left > 0 else ""))
 
     def _close(self) -> None:
         with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from featx.errors import ParameterError, PluginError
+from featx.errors import ParameterError, PluginError, meant
 from featx.guarded import Answer, Child, ChildDiedError, Request
 from featx.guarded.limits import thread_settings
 from featx.registry.specs import spec_to_json
@@ -228,6 +228,14 @@ def kind_of(name: str) -> str:
     try:
         registry.extractor(name)  # raises, and says why
     except PluginError as error:
+        known = {
+            item.spec.name
+            for table in (registry.extractors, registry.losses, registry.indexes)
+            for item in table.values()
+        }
+        hint = meant(name, known)
+        if hint and not any(name in (item.name, item.distribution) for item in registry.plugins):
+            raise PluginError(f"no extractor, loss or index is called {name!r}.{hint}") from None
         raise PluginError(
             f"no extractor, loss or index is called {name!r}: {error} Install the package that "
             "brings it: pip install PACKAGE, or pip install -e FOLDER while you write it."
