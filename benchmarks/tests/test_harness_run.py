@@ -243,7 +243,7 @@ def test_costs_are_not_measured_without_data(site, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["same-tone", "--with", "mfc"], "extractor 'mfc' is not installed. Did you mean 'mfcc'?"),
+        (["same-tone", "--with", "mfc"], "no extractor is called 'mfc'. Did you mean 'mfcc'?"),
         (["same-tone", "--with", "mfcc+levles"], "Did you mean 'levels'?"),
         (["same-tone", "--with", "fake/levles"], "'fake'. Did you mean 'levels'?"),
         (["digitz", "--with", "mfcc"], "got 'digitz'. Did you mean 'digits'?"),
