@@ -118,7 +118,6 @@ def _shard(database: sqlite3.Connection, entry: Mapping[str, Any], stamp: int) -
         ),
     ).fetchone()
     if known is not None and known[1] < 0:
-        database.execute(schema.INDEX_UNITS_BY_SHARD)
         _find_awaited(database, sid, len(units))
     if origins:
         if len(origins) != len(units):
@@ -220,7 +219,6 @@ def _values(database: sqlite3.Connection, values: Any, stamp: int) -> None:
         rid, fid = _recipe(database, recipe, 0), _feature(database, feature)
         shard = database.execute(schema.KNOWN_SHARD, (rid, sha256)).fetchone()
         if shard is None:
-            database.execute(schema.INDEX_UNITS_BY_SHARD)
             sid = database.execute(schema.AWAIT_SHARD, (rid, sha256)).lastrowid
             shard = (sid, -1, -1, 0)
         sid, committed, revoked, rows = shard
@@ -235,6 +233,7 @@ def _values(database: sqlite3.Connection, values: Any, stamp: int) -> None:
 
 def _find_awaited(database: sqlite3.Connection, sid: int, rows: int) -> None:
     """Let values be found that named a shard before the line that commits it was read."""
+    database.execute(schema.INDEX_UNITS_BY_SHARD)
     (last,) = database.execute(schema.AWAITED_ROWS, (sid,)).fetchone()
     if last is not None:
         if last >= rows:

@@ -116,8 +116,8 @@ STAMP_OF_SHARDS = """SELECT max(stamp) FROM shards WHERE rid = ? AND sha256 IN
 CREATE_MOVED = """CREATE TEMP TABLE IF NOT EXISTS moved (sid INTEGER, old INTEGER, new INTEGER,
     PRIMARY KEY (sid, old)) WITHOUT ROWID"""
 CLEAR_MOVED = "DELETE FROM moved"
-#: Made once rows move, since most stores have no use for it. A plus keeps SQLite from taking the
-#: index by recipe instead.
+#: Made once rows move or are found later, since most stores have no use for it. A plus keeps SQLite
+#: from taking the index by recipe instead.
 INDEX_UNITS_BY_SHARD = "CREATE INDEX IF NOT EXISTS units_by_shard ON units (sid, row)"
 PUT_MOVED = "INSERT INTO moved VALUES (?, ?, ?)"
 MOVE_UNITS = """UPDATE units SET sid = ?,
