@@ -39,7 +39,7 @@ ORPHAN_SECONDS = 5.0
 
 
 def write_collection(folder: Path, *, count: int, seconds: float, seed: int) -> Path:
-    """Write short files of seeded noise; every tenth is a copy, whose results refer to the first."""
+    """Write short files of seeded noise, of which every tenth is a copy of another."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for number in range(count):
