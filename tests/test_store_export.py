@@ -502,6 +502,7 @@ def test_show_has_units_and_no_statistics_of_events(folder: Path, tmp_path: Path
     assert ["toy.levels", "value", "unit"] in lines
     assert ["integrated", "-14", "LUFS"] in lines
     assert ["ratio", "2"] in lines
+    assert ["toy", "levels", "2", "float32"] in lines  # no mean of decibels and ratios
 
 
 def test_a_format_that_contradicts_the_suffix_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ def _feature(name: str, view: FeatureView, track_id: str, pairs: bool) -> dict[s
     if view.spec.has_labels:
         values = np.stack([values[c.name] for c in view.spec.columns if not c.is_label])
     numbers: dict[str, float | None] = dict.fromkeys(STATISTICS)
-    if values.size and view.spec.kind != "events":  # their columns have different units
+    mixed = len({column.unit for column in view.spec.columns}) > 1
+    if values.size and view.spec.kind != "events" and not mixed:  # as columns of events mostly are
         wide = values.astype(float)
         numbers = {key: float(getattr(wide, key)()) for key in STATISTICS}
     if view.spec.kind == "events":
