@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
-from featx.frontend import Decibel, FrontEnd, Level, Ln, LogFrequency, Mel, frames_spec, preset
+from featx.frontend import Decibel, FrontEnd, Level, LogFrequency, frames_spec, preset
 from featx.neural import NetworkConfig
 
 __all__ = [
@@ -49,16 +49,10 @@ class WideLogFrequency(LogFrequency, id="wide-logfreq"):
         return super().bins(n_fft=n_fft // 2 * 2, sr=sr)
 
 
-#: What the networks read: 81 mel bands, and the 136 bands of BeatNet, 24 in an octave.
+#: What the networks read: 81 mel bands, as `melspectrogram` gives them with these settings, and the
+#: 136 bands of BeatNet, 24 in an octave.
 FRONT_ENDS: dict[str, FrontEnd] = {
-    "tcn": FrontEnd(
-        name="beats-mel",
-        framing=preset("fe-beatthis").framing,
-        power=1.0,
-        spectrum_gain=1.0 / 32.0,
-        bank=Mel(n_bands=81, fmin=30.0, fmax=10000.0, norm="none"),
-        compression=Ln(gain=100.0),
-    ),
+    "tcn": preset("fe-beatthis").but(name="beats-mel", n_bands=81),
     "beatnet": preset("fe-log81").but(
         name="beatnet",
         sr=SR,
@@ -77,12 +71,12 @@ class TCNConfig(NetworkConfig):
 
     kind: str = "tcn"
     n_bands: int = 81
-    channels: int = 24
+    channels: int = 32
     kernel: int = 5
     n_layers: int = 8
     dropout: float = 0.1
     #: of the log-mel frames of music, subtracted from them
-    mean: float = 2.0
+    mean: float = 4.0
 
     @property
     def pooled_bands(self) -> int:
@@ -165,6 +159,14 @@ class BeatTrainingParams:
     """Parameters of the method ``beats``."""
 
     seconds: float = param(16.0, "Length of a crop in seconds, 2..60.", ge=2, le=60)
+    stretch: float = param(
+        1.0,
+        "Largest factor by which the tempo of a batch is divided or multiplied, by interpolation "
+        "between frames, 1..2.",
+        ge=1,
+        le=2,
+    )
+    downbeat_weight: float = param(1.0, "Weight of the loss of downbeats, > 0.", gt=0)
 
 
 @params_class

@@ -72,19 +72,22 @@ class ChordNetConfig(NetworkConfig):
     width : int > 0
         Channels of every layer.
     kernel : int > 0, odd
-        Frames that a layer over time sees.
+        Values that a layer over time sees.
+    dilations : tuple of int > 0
+        Frames between these values, layer by layer.
     dropout : float in [0, 1)
         While training.
     """
 
-    width: int = 32
+    width: int = 48
     kernel: int = 15
+    dilations: tuple[int, ...] = (1, 1, 2)
     dropout: float = 0.2
 
 
 NET = ChordNetConfig()
 #: Frames on either side that an output depends on.
-CONTEXT = 2 * (NET.kernel // 2)
+CONTEXT = sum(NET.dilations) * (NET.kernel // 2)
 
 
 @params_class
