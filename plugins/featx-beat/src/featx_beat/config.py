@@ -160,13 +160,13 @@ class BeatTrainingParams:
 
     seconds: float = param(16.0, "Length of a crop in seconds, 2..60.", ge=2, le=60)
     stretch: float = param(
-        1.0,
+        1.25,
         "Largest factor by which the tempo of a batch is divided or multiplied, by interpolation "
         "between frames, 1..2.",
         ge=1,
         le=2,
     )
-    downbeat_weight: float = param(1.0, "Weight of the loss of downbeats, > 0.", gt=0)
+    downbeat_weight: float = param(1.5, "Weight of the loss of downbeats, > 0.", gt=0)
 
 
 @params_class

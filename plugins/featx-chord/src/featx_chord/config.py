@@ -103,8 +103,8 @@ METHOD = MethodSpec(
     factory="featx_chord.methods:ChordMethod",
     params=TrainingParams,
     defaults={
-        "lr": 3e-3, "batch_size": 8, "schedule": "plateau", "patience": 1, "factor": 0.3,
-        "validate_every": 60, "steps": 700,
+        "optimizer": "adam", "lr": 1e-3, "lr_decay": 5e-4, "batch_size": 8, "schedule": "plateau",
+        "patience": 2, "factor": 0.3, "validate_every": 300, "steps": 4000,
     },
     reference="McFee, Bello. Structured training for large-vocabulary chord recognition. ISMIR "
     "2017",

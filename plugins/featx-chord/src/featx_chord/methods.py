@@ -25,7 +25,7 @@ from featx.training import (
 )
 from featx_chord.config import NET
 from featx_chord.decoding import unit
-from featx_chord.front_end import FRONT_END, SR
+from featx_chord.front_end import BINS_PER_SEMITONE, FRONT_END, SR
 from featx_chord.labels import NO_CHORD, QUALITIES, ROOTS, class_labels
 from featx_chord.model import ChordNet
 from featx_chord.notes import note_activations
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _TRANSPOSED = 6
 #: Shares of crops that are noise instead, without a chord, and that have noise added.
 _NOISE, _NOISY = 0.04, 0.5
+#: Share of crops in another tuning.
+_DETUNED = 0.5
 
 
 @functools.cache
@@ -109,7 +111,10 @@ class ChordMethod(GradientMethod):
 
     def losses(self, model: ChordNet, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the four heads."""
-        notes = np.stack([note_activations(crop) for crop in batch["inputs"].cpu().numpy()])
+        spectra = batch["inputs"].cpu().numpy()
+        if model.training:
+            spectra = _detuned(spectra)
+        notes = np.stack([note_activations(crop) for crop in spectra])
         chord, bass = batch["chord"], batch["bass"]
         if model.training:
             notes, shifts = self._changed(notes)
@@ -164,6 +169,20 @@ class ChordMethod(GradientMethod):
     def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return the state and the configuration."""
         return state_tensors(model), {"model": NET.to_json()}
+
+
+def _detuned(S: AnyArray) -> AnyArray:
+    """Return spectra (crop, frame, 252), half of them moved by up to half a semitone either way."""
+    moved = S.copy()
+    for n in range(len(S)):
+        if torch.rand(()) < _DETUNED:
+            shift = BINS_PER_SEMITONE * (float(torch.rand(())) - 0.5)
+            places = np.clip(np.arange(S.shape[2]) - shift, 0, S.shape[2] - 1)
+            below = places.astype(np.int64)
+            rest = (places - below).astype(np.float32)
+            above = np.minimum(below + 1, S.shape[2] - 1)
+            moved[n] = (1 - rest) * S[n][:, below] + rest * S[n][:, above]
+    return moved
 
 
 def _transposed(classes: Tensor, shifts: Tensor, *, first: int) -> Tensor:
