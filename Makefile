@@ -157,7 +157,7 @@ chords: $(STAMP)
 	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont MuseScore_General_Lite.sf3 \
 	    --soundfont sf_GMbank.sf2
 	OMP_NUM_THREADS=1 $(BIN)/featx train -p chord-net --method frames -m $(CHORDS)/rendered/manifest.csv \
-	    -o $(CHORDS)/checkpoint --threads 1
+	    -o $(CHORDS)/checkpoint --threads 1 --set export_dtype=float16
 	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
 
 .PHONY: csn

@@ -140,16 +140,16 @@ def _chords_spec(labels: tuple[str, ...]) -> FeatureSpec:
 def resolve_net(params: ChordNetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``chord-net`` needs and gives."""
     names = (*ROOTS, NO_CHORD)
+    frames = (
+        ("posteriors", class_labels("full"), "Probability of every chord in a frame."),
+        ("root", names, "Probability of every root."),
+        ("bass", names, "Probability of every bass."),
+        ("tones", ROOTS, "Probability that a pitch class belongs to the chord."),
+    )
+    seen = 2 * CONTEXT + 1
+    outputs = (_frames(name, columns, text, window=seen) for name, columns, text in frames)
     return Resolved(
-        sr=SR,
-        outputs=(
-            _chords_spec(chord_labels("full")),
-            _frames("posteriors", class_labels("full"), "Probability of every chord in a frame."),
-            _frames("root", names, "Probability of every root."),
-            _frames("bass", names, "Probability of every bass."),
-            _frames("tones", ROOTS, "Probability that a pitch class belongs to the chord."),
-        ),
-        front_ends=(FRONT_END,),
+        sr=SR, outputs=(_chords_spec(chord_labels("full")), *outputs), front_ends=(FRONT_END,)
     )
 
 
