@@ -151,6 +151,14 @@ class BeatsParams(TempoParams):
         (2, 3, 4), "Possible numbers of beats per bar, 1..16, such as 3,4."
     )
 
+    evidence: float = param(
+        0.25,
+        "Activation from which a frame is more likely a beat than none, 0.01..0.9; with smaller "
+        "values, the tempo is doubled more often.",
+        ge=0.01,
+        le=0.9,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         lengths = self.bar_lengths
