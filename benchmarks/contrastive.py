@@ -39,12 +39,19 @@ RENDERED = {
 }  # fmt: skip
 #: Folders of the data that may be trained on: CC BY 4.0 and CC0.
 DATA = ("sounds/", "beats/loops/", "singing/vocadito/")
-COLUMNS = ("path", "track_id", "artist", "title", "licence", "package", "split", "kind", "tags")
+COLUMNS = (
+    "path", "track_id", "artist", "album", "title", "licence", "package", "split", "kind", "tags",
+)  # fmt: skip
 
 #: Spectrograms and teachers, by the name of the store. ``musicnn`` hears the music only: of other
 #: sounds it knows little.
 FEATURES = {
     "mel": ("songs.csv", ("melspectrogram", "--set", "front_end=fe-contrastive"), "frames"),
+    "mel-artist": (
+        "songs.csv",
+        ("melspectrogram", "--set", "front_end=fe-artist-levelled"),
+        "frames",
+    ),
     "siamese": ("songs.csv", ("artist-siamese",), "segments"),
     "musicnn": ("music.csv", ("musicnn",), "segments,tag_segments"),
 }
@@ -54,6 +61,11 @@ TAGS = "musicnn"
 SETTINGS = {
     "steps": 3000, "label_weight": 0.1, "precision": "bfloat16", "export_dtype": "float16",
     "checkpoint_minutes": 2, "validate_every": 250,
+}  # fmt: skip
+#: ``artist-joint`` has the same two teachers.
+JOINT = {
+    "steps": 3000, "precision": "bfloat16", "export_dtype": "float16", "checkpoint_minutes": 2,
+    "validate_every": 500,
 }  # fmt: skip
 #: The network above is a third teacher of ``samplecnn``, whose first module keeps its weights.
 FRAMES = "contrastive-frames"
@@ -84,10 +96,11 @@ _AUDIO = (
     "clips rendered from the MIDI of POP909, sounds, loops and voices of the test data that are "
     "CC BY or CC0; taught by the numbers of artist-siamese (MIT) and of musicnn (ISC)"
 )
-#: Where weights that ship were trained, whose they are, and where they come from.
+#: Folder, extractor and plugin of weights that ship -> where they come from.
 ORIGINS = {
-    ("contrastive", "contrastive"): _AUDIO,
-    ("3^9", "samplecnn"): (
+    ("contrastive", "contrastive", "contrastive"): _AUDIO,
+    ("artist-joint", "artist-joint", "artist"): _AUDIO,
+    ("3^9", "samplecnn", "samplecnn"): (
         f"{_AUDIO} and by contrastive; it began with weights trained on renders from POP909"
     ),
 }
@@ -131,7 +144,7 @@ def songs(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
         for row in read_rows(data / "tracks.csv")
         if row["path"].startswith(DATA)
     ]  # fmt: skip
-    chosen = [{name: row[name] for name in COLUMNS} for row in rows]
+    chosen = [{name: row.get(name, "") for name in COLUMNS} for row in rows]
     write_rows(out / "songs.csv", chosen)
     write_rows(out / "music.csv", [row for row in chosen if row["kind"] == "music"])
 
@@ -148,6 +161,13 @@ def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     _train(out, "contrastive", "songs.csv", TEACHERS, SETTINGS)
 
 
+def joint(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
+    """Train ``artist-joint`` by the same teachers."""
+    store = ("--store", out / "mel-artist")
+    teachers = _teachers(out, TEACHERS)
+    _distil(out, "artist-joint", "artist-joint", "songs.csv", teachers, JOINT, *store)
+
+
 def samplecnn(out: Path, options: argparse.Namespace) -> None:
     """Train ``3^9`` of samplecnn, from waveforms, by the same teachers and the network above."""
     if options.start is None:
@@ -162,8 +182,8 @@ def samplecnn(out: Path, options: argparse.Namespace) -> None:
 def ship(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Copy weights and cards, which get their origin, into the packages."""
     licences = Counter(row["licence"] for row in read_rows(out / "songs.csv"))
-    for (folder, extractor), origin in ORIGINS.items():
-        place = PLUGINS / f"featx-{extractor}/src/featx_{extractor}/weights"
+    for (folder, extractor, plugin), origin in ORIGINS.items():
+        place = PLUGINS / f"featx-{plugin}/src/featx_{plugin}/weights"
         place.mkdir(exist_ok=True)
         text = (out / folder / "card.json").read_text(encoding="utf-8")
         card = json.loads(text.replace(f"{out}/", ""))  # paths of this machine mean nothing
@@ -252,7 +272,7 @@ def _distil(
 
 STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     step.__name__: step
-    for step in (audio, render, songs, features, train, samplecnn, ship, ablation, tags)
+    for step in (audio, render, songs, features, train, joint, samplecnn, ship, ablation, tags)
 }
 OPTIONAL = ("ablation", "tags")
 

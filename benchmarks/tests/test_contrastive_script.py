@@ -43,16 +43,16 @@ def out(script: ModuleType, tmp_path: Path) -> Path:
 def test_what_ships_tells_its_origin_and_no_folder_of_this_machine(
     script: ModuleType, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder, extractor in script.ORIGINS:
+    for folder, extractor, plugin in script.ORIGINS:
         (out / folder).mkdir()
         (out / folder / f"{extractor}.safetensors").write_bytes(folder.encode())
         card = {"params": {"teachers": [f"{out}/siamese:artist-siamese.segments"]}, "data": {}}
         (out / folder / "card.json").write_text(json.dumps(card))
-        (tmp_path / f"featx-{extractor}/src/featx_{extractor}").mkdir(parents=True)
+        (tmp_path / f"featx-{plugin}/src/featx_{plugin}").mkdir(parents=True)
     monkeypatch.setattr(script, "PLUGINS", tmp_path)
     script.ship(out, Namespace())
-    for folder, extractor in script.ORIGINS:
-        place = tmp_path / f"featx-{extractor}/src/featx_{extractor}/weights"
+    for folder, extractor, plugin in script.ORIGINS:
+        place = tmp_path / f"featx-{plugin}/src/featx_{plugin}/weights"
         shipped = json.loads((place / f"{folder}.json").read_text())
         assert shipped["params"]["teachers"] == ["siamese:artist-siamese.segments"]
         assert shipped["data"]["licences"] == {"GPL-2": 2, "MIT (POP909)": 1}
