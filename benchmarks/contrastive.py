@@ -96,11 +96,10 @@ _AUDIO = (
     "clips rendered from the MIDI of POP909, sounds, loops and voices of the test data that are "
     "CC BY or CC0; taught by the numbers of artist-siamese (MIT) and of musicnn (ISC)"
 )
-#: Folder, extractor and plugin of weights that ship -> where they come from.
+#: Where weights that ship were trained, whose they are, and where they come from.
 ORIGINS = {
-    ("contrastive", "contrastive", "contrastive"): _AUDIO,
-    ("artist-joint", "artist-joint", "artist"): _AUDIO,
-    ("3^9", "samplecnn", "samplecnn"): (
+    ("contrastive", "contrastive"): _AUDIO,
+    ("3^9", "samplecnn"): (
         f"{_AUDIO} and by contrastive; it began with weights trained on renders from POP909"
     ),
 }
@@ -162,9 +161,11 @@ def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def joint(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
-    """Train ``artist-joint`` by the same teachers."""
-    store = ("--store", out / "mel-artist")
-    teachers = _teachers(out, TEACHERS)
+    """Train ``artist-joint`` by the same teachers; its weights are not those that ship."""
+    words = ("-p", "melspectrogram", "--set", "front_end=fe-artist-levelled")
+    command = ("run", out / "songs.csv", *words, "--features", "frames", "-o", out / "mel-artist")
+    featx(*command, unreadable=True)
+    teachers, store = _teachers(out, TEACHERS), ("--store", out / "mel-artist")
     _distil(out, "artist-joint", "artist-joint", "songs.csv", teachers, JOINT, *store)
 
 
@@ -182,8 +183,8 @@ def samplecnn(out: Path, options: argparse.Namespace) -> None:
 def ship(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Copy weights and cards, which get their origin, into the packages."""
     licences = Counter(row["licence"] for row in read_rows(out / "songs.csv"))
-    for (folder, extractor, plugin), origin in ORIGINS.items():
-        place = PLUGINS / f"featx-{plugin}/src/featx_{plugin}/weights"
+    for (folder, extractor), origin in ORIGINS.items():
+        place = PLUGINS / f"featx-{extractor}/src/featx_{extractor}/weights"
         place.mkdir(exist_ok=True)
         text = (out / folder / "card.json").read_text(encoding="utf-8")
         card = json.loads(text.replace(f"{out}/", ""))  # paths of this machine mean nothing
@@ -274,7 +275,7 @@ STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     step.__name__: step
     for step in (audio, render, songs, features, train, joint, samplecnn, ship, ablation, tags)
 }
-OPTIONAL = ("ablation", "tags")
+OPTIONAL = ("joint", "ablation", "tags")
 
 
 def main() -> None:
