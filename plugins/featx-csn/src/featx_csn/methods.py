@@ -154,7 +154,12 @@ class TripletMethod(CSNMethod):
     def _triplets(self, songs: Songs) -> JointSampler:
         made: dict[str, Sampler] = {}
         if self.objective.notions:
-            made["notions"] = NotionTriplets(songs, self.notions, length=N_FRAMES)
+            made["notions"] = NotionTriplets(
+                songs,
+                self.notions,
+                length=N_FRAMES,
+                disjoint=self.params.negatives == "disjoint",
+            )
         if self.objective.tracks:
             made["tracks"] = PositiveSampler(songs, notion="track", n_negatives=1, length=N_FRAMES)
         return JointSampler(made)
