@@ -48,8 +48,6 @@ from featx_csn.training_params import TagParams, TripletParams
 
 LENGTH = 129
 N_TRIPLETS = 40_000
-#: Negatives share no tag of the notion with the anchor, as in the ICASSP paper.
-DISJOINT = True
 SIZE = 64
 PITCHES = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
 #: Notions of the first table; in the second, tempo has classes.
@@ -233,27 +231,33 @@ def won(vectors: FloatArray, triplets: AnyArray) -> float:
     return float((near < far).mean())
 
 
-_DRAWN: dict[str, AnyArray] = {}
+_DRAWN: dict[tuple[str, bool], AnyArray] = {}
 
 
-def song_triplets(songs: Songs, notion: Notion) -> AnyArray:
-    """Return places of anchor, positive and negative, drawn as for training; drawn once."""
-    if notion.name not in _DRAWN:
-        _DRAWN[notion.name] = _song_triplets(songs, notion)
-    return _DRAWN[notion.name]
+def song_triplets(songs: Songs, notion: Notion, *, disjoint: bool = True) -> AnyArray:
+    """Return places of anchor, positive and negative, drawn as for training; drawn once.
+
+    With ``disjoint``, negatives share no tag of the notion with the anchor (ICASSP paper);
+    otherwise they lack the tag that anchor and positive share (ISMIR paper).
+    """
+    key = notion.name, disjoint
+    if key not in _DRAWN:
+        _DRAWN[key] = _song_triplets(songs, notion, disjoint=disjoint)
+    return _DRAWN[key]
 
 
-def _song_triplets(songs: Songs, notion: Notion) -> AnyArray:
+def _song_triplets(songs: Songs, notion: Notion, *, disjoint: bool) -> AnyArray:
     rng = np.random.default_rng(1)
-    draws: Any = NotionTriplets(songs, [notion], length=LENGTH, disjoint=DISJOINT).draws[0]
+    draws: Any = NotionTriplets(songs, [notion], length=LENGTH, disjoint=disjoint).draws[0]
     return np.array([draws.draw(rng)[:3] for _ in range(N_TRIPLETS)])
 
 
 def track_triplets(counts: Sequence[int]) -> AnyArray:
     """Return places of 3 s: two of one song that do not overlap, and one of another; drawn once."""
-    if "" not in _DRAWN:
-        _DRAWN[""] = _track_triplets(counts)
-    return _DRAWN[""]
+    key = "track", False
+    if key not in _DRAWN:
+        _DRAWN[key] = _track_triplets(counts)
+    return _DRAWN[key]
 
 
 def _track_triplets(counts: Sequence[int]) -> AnyArray:

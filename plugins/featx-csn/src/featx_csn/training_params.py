@@ -66,6 +66,11 @@ class LearningParams(BackboneParams):
         "JSON file of the notions, or one that comes with the package: rendered, rendered-tags, "
         "msd, msd-tempo.",
     )
+    start: str = param(
+        "",
+        "Weights to begin with, a file or the folder of a training; backbone, level and notions "
+        "must be theirs. By default they are random.",
+    )
 
 
 @params_class
