@@ -138,15 +138,16 @@ more-game-music: $(STAMP)
 	$(BIN)/featx bench retrieval $(MORE)/features -m $(MORE)/excerpts.csv --split test --cluster artist --features $(ALIKE)
 	$(BIN)/featx bench retrieval $(MORE)/features -m $(MORE)/excerpts.csv --exclude album --cluster artist --features $(ALIKE)
 
-# the checkpoints that ship, hours on two cores (the sound fonts of training: apt install fluid-soundfont-gm
-# musescore-general-soundfont-small csound-soundfont), how good they are, and the tables of trends
+# the checkpoints that ship: 2,330 rendered clips, trainings of 25, 66 and 99 minutes on one core (the sound fonts of
+# training: apt install fluid-soundfont-gm musescore-general-soundfont-small csound-soundfont), and how good they are
 CHECKPOINTS ?= checkpoints
 checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
 
 # weights of contrastive and, after make checkpoints, those of the default of samplecnn: 27 packages of Debian (3.5 GB),
-# what the teachers give for them, two trainings; about two hours on one core (weights first: featx weights import
+# what the teachers give for them, two trainings; about two hours on one core: one until contrastive is trained, of which
+# the training itself takes a quarter, and 32 minutes of training for samplecnn (weights first: featx weights import
 # artist-siamese and musicnn; sound fonts: fluid-soundfont-gm opl3-soundfont)
 CONTRASTIVE ?= contrastive
 contrastive: $(STAMP)
