@@ -116,9 +116,7 @@ def test_training_begins_with_given_weights(collection: Path, tmp_path: Path) ->
         collection, tmp_path / "second", "triplets", objective="triplet+csn",
         start=str(first), lr=1e-12,
     )  # fmt: skip
-    before, after = (
-        featx.load_weights(folder / "csn.safetensors")[0] for folder in (first, path)
-    )
+    before, after = (featx.load_weights(folder / "csn.safetensors")[0] for folder in (first, path))
     names = [name for name in before if name.endswith("weight") and "norm" not in name]
     names.remove("tags.weight")
     assert len(names) > 4
