@@ -39,12 +39,19 @@ RENDERED = {
 }  # fmt: skip
 #: Folders of the data that may be trained on: CC BY 4.0 and CC0.
 DATA = ("sounds/", "beats/loops/", "singing/vocadito/")
-COLUMNS = ("path", "track_id", "artist", "title", "licence", "package", "split", "kind", "tags")
+COLUMNS = (
+    "path", "track_id", "artist", "album", "title", "licence", "package", "split", "kind", "tags",
+)  # fmt: skip
 
 #: Spectrograms and teachers, by the name of the store. ``musicnn`` hears the music only: of other
 #: sounds it knows little.
 FEATURES = {
     "mel": ("songs.csv", ("melspectrogram", "--set", "front_end=fe-contrastive"), "frames"),
+    "mel-artist": (
+        "songs.csv",
+        ("melspectrogram", "--set", "front_end=fe-artist-levelled"),
+        "frames",
+    ),
     "siamese": ("songs.csv", ("artist-siamese",), "segments"),
     "musicnn": ("music.csv", ("musicnn",), "segments,tag_segments"),
 }
@@ -54,6 +61,11 @@ TAGS = "musicnn"
 SETTINGS = {
     "steps": 3000, "label_weight": 0.1, "precision": "bfloat16", "export_dtype": "float16",
     "checkpoint_minutes": 2, "validate_every": 250,
+}  # fmt: skip
+#: ``artist-joint`` has the same two teachers.
+JOINT = {
+    "steps": 3000, "precision": "bfloat16", "export_dtype": "float16", "checkpoint_minutes": 2,
+    "validate_every": 500,
 }  # fmt: skip
 #: The network above is a third teacher of ``samplecnn``, whose first module keeps its weights.
 FRAMES = "contrastive-frames"
@@ -131,7 +143,7 @@ def songs(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
         for row in read_rows(data / "tracks.csv")
         if row["path"].startswith(DATA)
     ]  # fmt: skip
-    chosen = [{name: row[name] for name in COLUMNS} for row in rows]
+    chosen = [{name: row.get(name, "") for name in COLUMNS} for row in rows]
     write_rows(out / "songs.csv", chosen)
     write_rows(out / "music.csv", [row for row in chosen if row["kind"] == "music"])
 
@@ -146,6 +158,15 @@ def features(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Train the network."""
     _train(out, "contrastive", "songs.csv", TEACHERS, SETTINGS)
+
+
+def joint(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
+    """Train ``artist-joint`` by the same teachers; its weights are not those that ship."""
+    words = ("-p", "melspectrogram", "--set", "front_end=fe-artist-levelled")
+    command = ("run", out / "songs.csv", *words, "--features", "frames", "-o", out / "mel-artist")
+    featx(*command, unreadable=True)
+    teachers, store = _teachers(out, TEACHERS), ("--store", out / "mel-artist")
+    _distil(out, "artist-joint", "artist-joint", "songs.csv", teachers, JOINT, *store)
 
 
 def samplecnn(out: Path, options: argparse.Namespace) -> None:
@@ -252,9 +273,9 @@ def _distil(
 
 STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     step.__name__: step
-    for step in (audio, render, songs, features, train, samplecnn, ship, ablation, tags)
+    for step in (audio, render, songs, features, train, joint, samplecnn, ship, ablation, tags)
 }
-OPTIONAL = ("ablation", "tags")
+OPTIONAL = ("joint", "ablation", "tags")
 
 
 def main() -> None:

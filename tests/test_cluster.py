@@ -29,6 +29,7 @@ from featx.engine.work import cluster as clusters
 from featx.engine.work.resuming import resume_shard
 from featx.engine.work.runner import close_runners, run_shard
 from featx.errors import ClusterError
+from featx.installed import install_extra
 from featx.registry import load_registry
 from featx.store import lock_store
 from featx.store.paths import store_id
@@ -172,7 +173,7 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, music: Path) 
     options = ("-p", "cheap", "-o", "s", "--scheduler", "tcp://nowhere:1")
     result = CliRunner().invoke(main, ["run", str(music), *options])
     assert result.exit_code == 2
-    assert "pip install 'featx[dask]'" in result.output
+    assert install_extra("dask") in result.output
 
 
 def test_executor_and_cluster_exclude_each_other(music: Path, tmp_path: Path) -> None:

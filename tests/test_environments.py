@@ -21,9 +21,9 @@ from featx.environments import (
     describe_environment,
     environments_folder,
     list_environments,
-    own_requirement,
     split_by_environment,
 )
+from featx.installed import install_extra, own_requirement
 
 EXTRACTOR = """
     import clashlib
@@ -175,3 +175,38 @@ def test_removed_environment_is_gone(tmp_path, monkeypatch):
 def test_own_requirement_is_a_folder_or_a_version():
     text = own_requirement()
     assert text.startswith("featx==") or os.path.isdir(text)  # noqa: PTH112
+
+
+@pytest.mark.parametrize(
+    ("origin", "requirement", "command"),
+    [
+        (None, "featx==0.1.0", "pip install 'featx[av]'"),
+        (
+            {"url": "https://example.org/featx.whl", "archive_info": {}},
+            "featx==0.1.0",
+            "pip install 'featx[av]'",
+        ),
+        (
+            {"url": "file:///home/mira/my%20clone", "dir_info": {}},
+            "/home/mira/my clone",
+            "pip install '/home/mira/my clone[av]'",
+        ),
+        (
+            {"url": "file:///clone", "dir_info": {"editable": True}},
+            "/clone",
+            "pip install -e '/clone[av]'",
+        ),
+    ],
+)
+def test_extras_are_installed_from_where_featx_came(
+    origin: object, requirement: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Installed:
+        version = "0.1.0"
+
+        def read_text(self, name: str) -> str | None:
+            return json.dumps(origin) if origin and name == "direct_url.json" else None
+
+    monkeypatch.setattr("importlib_metadata.distribution", lambda name: Installed())
+    assert own_requirement() == requirement
+    assert install_extra("av") == command

@@ -29,7 +29,7 @@ HEAVY = ("h5py", "numba", "numpy", "scipy", "torch")
 GROUND = frozenset(
     {
         *("_version", "errors", "types", "params", "annotations", "manifest", "progress"),
-        *("environments", "folders", "guarded", "notebook", "remote"),
+        *("environments", "folders", "guarded", "installed", "notebook", "remote"),
     }
 )
 SPECS = GROUND | {"interfaces", "hookspecs", "registry"}
@@ -66,6 +66,7 @@ ROOMS = {
             "notebook",
             "folders",
             "environments",
+            "installed",
             "remote",
         )
     },

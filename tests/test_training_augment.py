@@ -231,7 +231,7 @@ def test_waveform_is_limited_from_the_top() -> None:
 
 def test_missing_stretcher_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "python_stretch", None)
-    with pytest.raises(ParameterError, match=r"pip install 'featx\[augment\]'"):
+    with pytest.raises(ParameterError, match=r"pip install .*\[augment\]'"):
         wave(semitones=1.0)
     assert wave(gain_db=(0.0, 1.0)).sr == SR
 

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from featx.errors import FeatxError, ParameterError, PluginError, listed
 from featx.folders import cache_folder, replacing
+from featx.installed import own_requirement
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _FILE = "environment.json"
@@ -205,18 +205,6 @@ def run_in_environment(environment: Environment, run_file: Mapping[str, Any]) ->
         f"featx run in the environment {environment.name!r} must finish, but it ended with exit "
         f"code {process.returncode}. Its messages are above."
     )
-
-
-def own_requirement() -> str:
-    """Return what pip installs as this featx: the folder that it came from, or its version."""
-    import importlib_metadata
-
-    distribution = importlib_metadata.distribution("featx")
-    origin = distribution.read_text("direct_url.json")
-    url = json.loads(origin)["url"] if origin else ""
-    if url.startswith("file://"):
-        return unquote(urlsplit(url).path)
-    return f"featx=={distribution.version}"
 
 
 def _names(environment: Environment) -> set[str]:

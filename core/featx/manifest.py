@@ -14,6 +14,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from featx.errors import ParameterError, listed
 from featx.folders import replacing
+from featx.installed import install_extra
 from featx.remote import check_url, is_url
 
 _PLAYLISTS = (".m3u", ".m3u8")
@@ -281,7 +282,7 @@ def _parquet_rows(path: Path, extra: Sequence[str]) -> Iterator[tuple[str, Mappi
         import pyarrow.parquet
     except ModuleNotFoundError as error:
         raise ParameterError(
-            f"manifest {path} needs pyarrow. Install it with: pip install featx[tables]"
+            f"manifest {path} needs pyarrow, which is not installed. Run: {install_extra('tables')}"
         ) from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:

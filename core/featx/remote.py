@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from featx.errors import AudioError, FeatxError, ParameterError, UnreachableError, is_exhaustion
+from featx.installed import install_extra
 
 _URL = re.compile(r"(?!file:|local:)[A-Za-z][A-Za-z0-9+.-]+://[^/]")
 _WEB = ("http", "https")
@@ -215,7 +216,7 @@ def _located(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise ParameterError(
             f"{scheme}:// cannot be read here: {error}. "
-            "pip install featx[remote] brings what https and s3 need."
+            f"What https and s3 need is installed by: {install_extra('remote')}"
         ) from error
     except ValueError as error:
         raise ParameterError(f"inputs must be URLs that fsspec knows, got {url!r}.") from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import FeatxError, ParameterError, listed
+from featx.installed import install_extra
 from featx.types import AnyArray, DoubleArray, FeatureSpec
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class Events:
             import pandas as pd
         except ImportError as error:
             raise FeatxError(
-                "to_frame needs pandas, which is not installed. Run: pip install 'featx[tables]'"
+                f"to_frame needs pandas, which is not installed. Run: {install_extra('tables')}"
             ) from error
         columns = self.to_columns()
         return pd.DataFrame(

@@ -12,6 +12,7 @@ import numpy as np
 
 from featx.annotations.events import Events, hz_to_midi, midi_to_hz
 from featx.errors import FeatxError, ParameterError
+from featx.installed import install_extra
 from featx.types import DoubleArray
 
 #: Microseconds and ticks per quarter note: a tick is a tenth of a millisecond.
@@ -137,6 +138,6 @@ def import_mido() -> Any:
         import mido
     except ImportError as error:
         raise FeatxError(
-            "MIDI files need mido, which is not installed. Run: pip install 'featx[midi]'"
+            f"MIDI files need mido, which is not installed. Run: {install_extra('midi')}"
         ) from error
     return mido

@@ -65,7 +65,7 @@ def list_(folders: tuple[Path, ...], as_json: bool) -> None:
     echo_table(columns, rows)
     for item, _ in states:
         for file, origin in item.origins.items():
-            click.echo(f"{item.name}: {file} was trained on {origin}")
+            click.echo(f"{item.name}: {file}: {origin}")
 
 
 def _list_checkpoints(folders: tuple[Path, ...], as_json: bool) -> None:

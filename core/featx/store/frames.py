@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import ParameterError, listed, meant
+from featx.installed import install_extra
 from featx.store.tables import column_names
 
 if TYPE_CHECKING:
@@ -91,6 +92,6 @@ def _pandas() -> Any:
         import pandas
     except ImportError as error:
         raise ParameterError(
-            "to_frame must have pandas. Install it with: pip install 'featx[tables]'"
+            f"to_frame needs pandas, which is not installed. Run: {install_extra('tables')}"
         ) from error
     return pandas

@@ -12,6 +12,7 @@ import numpy as np
 
 from featx.errors import ParameterError
 from featx.folders import replacing
+from featx.installed import install_extra
 from featx.store.descriptions import about
 from featx.store.filenames import exported_id, safe_name, text_file
 from featx.store.reading import Store
@@ -89,7 +90,7 @@ def write_parquet(store: Store, chosen: dict[str, FeatureView], path: Path) -> l
         import pyarrow.parquet as pq
     except ImportError as error:
         raise ParameterError(
-            "format 'parquet' must have pyarrow. Install it with: pip install 'featx[tables]'"
+            f"format 'parquet' must have pyarrow, which is missing. Run: {install_extra('tables')}"
         ) from error
     (view,) = chosen.values()
     fields = [pa.field("track_id", pa.string())]

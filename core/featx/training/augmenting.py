@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from featx.errors import ParameterError
+from featx.installed import install_extra
 from featx.training.options import UNCHANGED, AugmentParams
 from featx.training.samplers import Crop, random_start
 from featx.types import DoubleArray, FloatArray
@@ -147,8 +148,8 @@ class WaveformAugmentation(Augmentation):
         if bends and importlib.util.find_spec("python_stretch") is None:
             raise ParameterError(
                 "augment_semitones and augment_stretch must be 0 and 1 without python-stretch, got "
-                f"{params.augment_semitones} and {params.augment_stretch}. Run: pip install "
-                "'featx[augment]'"
+                f"{params.augment_semitones} and {params.augment_stretch}. "
+                f"Run: {install_extra('augment')}"
             )
 
     def level(self, x: Any) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.errors import WeightsError
+from featx.installed import install_extra
 
 if TYPE_CHECKING:
     from featx.types import AnyArray
@@ -141,7 +142,7 @@ def read_torch(path: str | Path) -> dict[str, AnyArray]:
         import torch
     except ModuleNotFoundError as error:
         raise WeightsError(
-            "reading PyTorch checkpoints needs torch. Install it with: pip install 'featx[torch]'"
+            f"reading PyTorch checkpoints needs torch. Run: {install_extra('torch')}"
         ) from error
     path = Path(path)
     if not path.is_file():

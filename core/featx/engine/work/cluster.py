@@ -24,6 +24,7 @@ from featx.engine.planning.preparing import prepare_extractors
 from featx.engine.tasks import PreparedExtractor, RunSettings
 from featx.errors import ClusterError, FeatxError, ParameterError
 from featx.guarded.limits import available_cores, physical_memory
+from featx.installed import install_extra
 from featx.registry import load_registry
 from featx.store.paths import store_id
 
@@ -177,7 +178,7 @@ def connect(address: str) -> Any:
     except ImportError as error:
         raise ParameterError(
             "a scheduler requires the package distributed, which is not installed. "
-            "Run: pip install 'featx[dask]'"
+            f"Run: {install_extra('dask')}"
         ) from error
     _wait_for_port(address)
     try:

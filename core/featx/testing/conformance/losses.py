@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from featx.installed import install_extra
 from featx.params import parse_params
 from featx.registry import import_object
 from featx.registry.specs import spec_from_json
@@ -50,7 +51,7 @@ class _Battery:
             import torch
         except ImportError as error:
             raise CheckFailed(
-                "torch must be installed to check a loss. Run: pip install 'featx[torch]'"
+                f"torch must be installed to check a loss. Run: {install_extra('torch')}"
             ) from error
         self.torch = torch
         self.spec: LossSpec = spec_from_json("loss", target.spec)
