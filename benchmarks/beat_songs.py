@@ -177,7 +177,9 @@ def real(out: Path, manifest: Path) -> Iterator[dict[str, str]]:
         name = hashlib.sha256(row.path.encode()).hexdigest()[:12]
         truth = out / "real" / f"{name}.lab"
         labels = beats.labels if kind == "bars" else ("0",) * len(beats)
-        write_events(truth, Events(name="beat", namespace="beat", starts=beats.starts, labels=labels))
+        write_events(
+            truth, Events(name="beat", namespace="beat", starts=beats.starts, labels=labels)
+        )
         artist = row.tags["artist"]
         composer = hashlib.sha256(f"beats/{artist}".encode()).digest()[0]
         yield {

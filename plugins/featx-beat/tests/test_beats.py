@@ -146,7 +146,9 @@ def test_shipped_weights_are_the_published_ones_in_half_precision(published):
         np.testing.assert_array_equal(shipped[key], value.astype(np.float16))
 
 
-@pytest.mark.parametrize(("model", "phrase"), [("beatnet", "CC BY 4.0"), ("tcn", "labelled by BeatNet")])
+@pytest.mark.parametrize(
+    ("model", "phrase"), [("beatnet", "CC BY 4.0"), ("tcn", "labelled by BeatNet")]
+)
 def test_card_describes_the_weights(model, phrase):
     import featx_beat
     from featx.weights import file_sha256, origin
