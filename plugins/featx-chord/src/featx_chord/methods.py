@@ -28,7 +28,7 @@ from featx_chord.decoding import unit
 from featx_chord.front_end import BINS_PER_SEMITONE, FRONT_END, SR
 from featx_chord.labels import NO_CHORD, QUALITIES, ROOTS, class_labels
 from featx_chord.model import ChordNet
-from featx_chord.notes import note_activations
+from featx_chord.notes import note_activations, shifted
 from featx_chord.templates import class_tones
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ class ChordMethod(GradientMethod):
     def losses(self, model: ChordNet, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the four heads."""
         spectra = batch["inputs"].cpu().numpy()
-        if model.training:
-            spectra = _detuned(spectra)
+        spectra = _detuned(spectra) if model.training else spectra
         notes = np.stack([note_activations(crop) for crop in spectra])
         chord, bass = batch["chord"], batch["bass"]
         if model.training:
@@ -173,16 +172,8 @@ class ChordMethod(GradientMethod):
 
 def _detuned(S: AnyArray) -> AnyArray:
     """Return spectra (crop, frame, 252), half of them moved by up to half a semitone either way."""
-    moved = S.copy()
-    for n in range(len(S)):
-        if torch.rand(()) < _DETUNED:
-            shift = BINS_PER_SEMITONE * (float(torch.rand(())) - 0.5)
-            places = np.clip(np.arange(S.shape[2]) - shift, 0, S.shape[2] - 1)
-            below = places.astype(np.int64)
-            rest = (places - below).astype(np.float32)
-            above = np.minimum(below + 1, S.shape[2] - 1)
-            moved[n] = (1 - rest) * S[n][:, below] + rest * S[n][:, above]
-    return moved
+    shifts = BINS_PER_SEMITONE * (torch.rand(len(S)) - 0.5) * (torch.rand(len(S)) < _DETUNED)
+    return np.stack([shifted(crop, bins) for crop, bins in zip(S, shifts.tolist(), strict=True)])
 
 
 def _transposed(classes: Tensor, shifts: Tensor, *, first: int) -> Tensor:

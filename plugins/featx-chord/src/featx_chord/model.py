@@ -43,13 +43,11 @@ class ChordNet(nn.Module):
     def __init__(self, config: ChordNetConfig) -> None:
         super().__init__()
         self.config = config
-        width, kernel = config.width, config.kernel
+        width, kernel, reach = config.width, config.kernel, config.kernel // 2
         inputs = (OCTAVES, *(width for _ in config.dilations[1:]))
         self.circles = nn.ModuleList(Circle(n_in, width) for n_in in inputs)
         self.times = nn.ModuleList(
-            nn.Conv2d(
-                width, width, (kernel, 1), padding=(step * (kernel // 2), 0), dilation=(step, 1)
-            )
+            nn.Conv2d(width, width, (kernel, 1), padding=(reach * step, 0), dilation=(step, 1))
             for step in config.dilations
         )
         self.dropout = nn.Dropout(config.dropout)
