@@ -62,13 +62,13 @@ SETTINGS = {
     "steps": 3000, "label_weight": 0.1, "precision": "bfloat16", "export_dtype": "float16",
     "checkpoint_minutes": 2, "validate_every": 250,
 }  # fmt: skip
-#: ``artist-joint`` has the same two teachers.
-JOINT = {
-    "steps": 3000, "precision": "bfloat16", "export_dtype": "float16", "checkpoint_minutes": 2,
-    "validate_every": 500,
-}  # fmt: skip
-#: The network above is a third teacher of ``samplecnn``, whose first module keeps its weights.
+#: The network above is a teacher, too: of ``artist-joint`` instead of musicnn, and the third of
+#: ``samplecnn``, whose first module keeps its weights.
 FRAMES = "contrastive-frames"
+JOINT = {
+    "tags": "", "steps": 1200, "lr_decay": 0.002, "precision": "bfloat16",
+    "export_dtype": "float16", "checkpoint_minutes": 2, "validate_every": 300,
+}  # fmt: skip
 SAMPLECNN = {
     "steps": 850, "label_weight": 0.1, "frozen": 1, "precision": "bfloat16",
     "export_dtype": "float16", "checkpoint_minutes": 2, "validate_every": 425,
@@ -161,11 +161,11 @@ def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def joint(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
-    """Train ``artist-joint`` by the same teachers; its weights are not those that ship."""
+    """Train ``artist-joint`` by artist-siamese and the network above; does not ship."""
     words = ("-p", "melspectrogram", "--set", "front_end=fe-artist-levelled")
     command = ("run", out / "songs.csv", *words, "--features", "frames", "-o", out / "mel-artist")
     featx(*command, unreadable=True)
-    teachers, store = _teachers(out, TEACHERS), ("--store", out / "mel-artist")
+    teachers, store = [*_teachers(out, ("siamese",)), _frames(out)], ("--store", out / "mel-artist")
     _distil(out, "artist-joint", "artist-joint", "songs.csv", teachers, JOINT, *store)
 
 
@@ -173,10 +173,8 @@ def samplecnn(out: Path, options: argparse.Namespace) -> None:
     """Train ``3^9`` of samplecnn, from waveforms, by the same teachers and the network above."""
     if options.start is None:
         raise SystemExit("--start must name weights of 3^9, got none; benchmarks/checkpoints.py")
-    words = ("-p", "contrastive", "--weights", out / "contrastive", "--features", "frames")
-    featx("run", out / "songs.csv", *words, "-o", out / FRAMES, unreadable=True)
     settings = SAMPLECNN | {"start": options.start.absolute()}
-    teachers = [*_teachers(out, TEACHERS), f"{out / FRAMES}:contrastive.frames"]
+    teachers = [*_teachers(out, TEACHERS), _frames(out)]
     _distil(out, "samplecnn", "3^9", "songs.csv", teachers, settings)
 
 
@@ -243,6 +241,13 @@ def _compare_tags(name: str, ours: FeatureView, theirs: FeatureView) -> None:
 
 def _teachers(out: Path, names: Sequence[str]) -> list[str]:
     return [f"{out / name}:{FEATURES[name][1][0]}.segments" for name in names]
+
+
+def _frames(out: Path) -> str:
+    """Compute what the network above gives as a teacher, and return its name."""
+    words = ("-p", "contrastive", "--weights", out / "contrastive", "--features", "frames")
+    featx("run", out / "songs.csv", *words, "-o", out / FRAMES, unreadable=True)
+    return f"{out / FRAMES}:contrastive.frames"
 
 
 def _train(
