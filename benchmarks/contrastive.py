@@ -94,13 +94,15 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 _AUDIO = (
     "free game music, effects and speech out of Debian's packages (two thirds of the composers), "
     "clips rendered from the MIDI of POP909, sounds, loops and voices of the test data that are "
-    "CC BY or CC0; taught by the numbers of artist-siamese (MIT) and of musicnn (ISC)"
+    "CC BY or CC0; taught by the numbers of artist-siamese (MIT)"
 )
-#: Where weights that ship were trained, whose they are, and where they come from.
+#: Folder, extractor and plugin of weights that ship -> where they come from.
 ORIGINS = {
-    ("contrastive", "contrastive"): _AUDIO,
-    ("3^9", "samplecnn"): (
-        f"{_AUDIO} and by contrastive; it began with weights trained on renders from POP909"
+    ("contrastive", "contrastive", "contrastive"): f"{_AUDIO} and of musicnn (ISC)",
+    ("artist-joint", "artist-joint", "artist"): f"{_AUDIO} and by contrastive",
+    ("3^9", "samplecnn", "samplecnn"): (
+        f"{_AUDIO} and of musicnn (ISC) and by contrastive; it began with weights trained on "
+        "renders from POP909"
     ),
 }
 
@@ -161,7 +163,7 @@ def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def joint(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
-    """Train ``artist-joint`` by artist-siamese and the network above; does not ship."""
+    """Train ``artist-joint`` by artist-siamese and the network above."""
     words = ("-p", "melspectrogram", "--set", "front_end=fe-artist-levelled")
     command = ("run", out / "songs.csv", *words, "--features", "frames", "-o", out / "mel-artist")
     featx(*command, unreadable=True)
@@ -181,8 +183,8 @@ def samplecnn(out: Path, options: argparse.Namespace) -> None:
 def ship(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Copy weights and cards, which get their origin, into the packages."""
     licences = Counter(row["licence"] for row in read_rows(out / "songs.csv"))
-    for (folder, extractor), origin in ORIGINS.items():
-        place = PLUGINS / f"featx-{extractor}/src/featx_{extractor}/weights"
+    for (folder, extractor, plugin), origin in ORIGINS.items():
+        place = PLUGINS / f"featx-{plugin}/src/featx_{plugin}/weights"
         place.mkdir(exist_ok=True)
         text = (out / folder / "card.json").read_text(encoding="utf-8")
         card = json.loads(text.replace(f"{out}/", ""))  # paths of this machine mean nothing
@@ -280,7 +282,7 @@ STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     step.__name__: step
     for step in (audio, render, songs, features, train, joint, samplecnn, ship, ablation, tags)
 }
-OPTIONAL = ("joint", "ablation", "tags")
+OPTIONAL = ("ablation", "tags")
 
 
 def main() -> None:
