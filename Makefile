@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench speed bench-peers peers docs tamper kills scale render beats game-music checkpoints singing trends contrastive clean
+.PHONY: demo quick test test-oldest bench speed bench-peers peers docs tamper kills scale render beats game-music more-game-music checkpoints singing trends contrastive clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -127,6 +127,16 @@ game-music: $(STAMP)
 	$(BIN)/featx run $(GAME)/excerpts.csv -p vqmfcc -p mfcc -p artist-joint -p samplecnn -o $(GAME)/features
 	$(BIN)/featx bench retrieval $(GAME)/features -m $(GAME)/excerpts.csv --split test --features $(FEATURES)
 	$(BIN)/featx bench retrieval $(GAME)/features -m $(GAME)/excerpts.csv --split test --features $(FEATURES) --exclude album
+
+# the same with 23 more packages (3.3 GB): twice the pieces, three times the composers for tests, some with two albums
+# (weights first: featx weights import artist-siamese)
+MORE ?= more-game-music
+ALIKE ?= contrastive,artist-siamese,vqmfcc,mfcc.summary,artist-joint,csn,artist-siamese+mfcc.summary,vqmfcc+artist-siamese
+more-game-music: $(STAMP)
+	$(BIN)/python benchmarks/more_game_music.py $(MORE) --excerpt 30
+	$(BIN)/featx run $(MORE)/excerpts.csv -p vqmfcc -p mfcc -p artist-joint -p artist-siamese -p contrastive -p csn -o $(MORE)/features
+	$(BIN)/featx bench retrieval $(MORE)/features -m $(MORE)/excerpts.csv --split test --cluster artist --features $(ALIKE)
+	$(BIN)/featx bench retrieval $(MORE)/features -m $(MORE)/excerpts.csv --exclude album --cluster artist --features $(ALIKE)
 
 # the checkpoints that ship: 2,330 rendered clips, trainings of 25, 66 and 99 minutes on one core (the sound fonts of
 # training: apt install fluid-soundfont-gm musescore-general-soundfont-small csound-soundfont), and how good they are

@@ -130,7 +130,7 @@ class TempoParams:
     min_bpm: float = param(55.0, "Slowest tempo in beats per minute, >= 20.", ge=20)
     max_bpm: float = param(215.0, "Fastest tempo in beats per minute, <= 400.", le=400)
     tightness: float = param(
-        60.0, "Penalty for changes of tempo, > 0; smaller values follow expressive playing.", gt=0
+        60.0, "Penalty for changes of tempo, > 0; smaller values allow larger changes.", gt=0
     )
 
     def __post_init__(self) -> None:
@@ -149,6 +149,14 @@ class BeatsParams(TempoParams):
     )
     bar_lengths: tuple[int, ...] = param(
         (2, 3, 4), "Possible numbers of beats per bar, 1..16, such as 3,4."
+    )
+
+    evidence: float = param(
+        0.25,
+        "Activation from which a frame is more likely a beat than none, 0.01..0.9; with smaller "
+        "values, the tempo is doubled more often.",
+        ge=0.01,
+        le=0.9,
     )
 
     def __post_init__(self) -> None:
@@ -177,7 +185,7 @@ class OnsetBeatsParams(TempoParams):
         choices=("bar-pointer", "dp"),
     )
     tightness: float = param(
-        100.0, "Penalty for changes of tempo, > 0; smaller values follow expressive playing.", gt=0
+        100.0, "Penalty for changes of tempo, > 0; smaller values allow larger changes.", gt=0
     )
 
 
