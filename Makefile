@@ -145,8 +145,8 @@ checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
 
-# weights of contrastive and, after make checkpoints, those of the default of samplecnn: 27 packages of Debian (3.5 GB),
-# what the teachers give for them, two trainings; about two hours on one core: one until contrastive is trained, of which
+# weights of contrastive, artist-joint and, after make checkpoints, the default of samplecnn: 27 packages of Debian (3.5 GB),
+# what the teachers give for them, three trainings; about two hours on one core: one until contrastive is trained, of which
 # the training itself takes a quarter, and 32 minutes of training for samplecnn (weights first: featx weights import
 # artist-siamese and musicnn; sound fonts: fluid-soundfont-gm opl3-soundfont)
 CONTRASTIVE ?= contrastive

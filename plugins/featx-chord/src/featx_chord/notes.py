@@ -133,8 +133,6 @@ def nnls(A: DoubleArray, B: DoubleArray) -> DoubleArray:
     -------
     float64 array, shape (n_rows, n)
 
-    References
-    ----------
     Lawson, Hanson. "Solving least squares problems". Prentice-Hall, 1974, chapter 23.
     """
     from featx_chord.kernels import nnls_kernel
