@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMP  := $(VENV)/.installed
 PACKAGES := $(wildcard plugins/*/pyproject.toml contrib/*/pyproject.toml benchmarks/pyproject.toml)
 
-.PHONY: demo quick test test-oldest bench speed bench-peers peers docs tamper kills scale render beats game-music checkpoints singing trends contrastive clean
+.PHONY: demo quick test test-oldest bench speed bench-peers peers docs tamper kills scale render beats game-music more-game-music checkpoints singing trends contrastive clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml .ci/constraints.txt $(PACKAGES)
@@ -128,15 +128,26 @@ game-music: $(STAMP)
 	$(BIN)/featx bench retrieval $(GAME)/features -m $(GAME)/excerpts.csv --split test --features $(FEATURES)
 	$(BIN)/featx bench retrieval $(GAME)/features -m $(GAME)/excerpts.csv --split test --features $(FEATURES) --exclude album
 
-# the checkpoints that ship, hours on two cores (the sound fonts of training: apt install fluid-soundfont-gm
-# musescore-general-soundfont-small csound-soundfont), how good they are, and the tables of trends
+# the same with 23 more packages (3.3 GB): twice the pieces, three times the composers for tests, some with two albums
+# (weights first: featx weights import artist-siamese)
+MORE ?= more-game-music
+ALIKE ?= contrastive,artist-siamese,vqmfcc,mfcc.summary,artist-joint,csn,artist-siamese+mfcc.summary,vqmfcc+artist-siamese
+more-game-music: $(STAMP)
+	$(BIN)/python benchmarks/more_game_music.py $(MORE) --excerpt 30
+	$(BIN)/featx run $(MORE)/excerpts.csv -p vqmfcc -p mfcc -p artist-joint -p artist-siamese -p contrastive -p csn -o $(MORE)/features
+	$(BIN)/featx bench retrieval $(MORE)/features -m $(MORE)/excerpts.csv --split test --cluster artist --features $(ALIKE)
+	$(BIN)/featx bench retrieval $(MORE)/features -m $(MORE)/excerpts.csv --exclude album --cluster artist --features $(ALIKE)
+
+# the checkpoints that ship: 2,330 rendered clips, trainings of 25, 66 and 99 minutes on one core (the sound fonts of
+# training: apt install fluid-soundfont-gm musescore-general-soundfont-small csound-soundfont), and how good they are
 CHECKPOINTS ?= checkpoints
 checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
 
-# weights of contrastive and, after make checkpoints, those of the default of samplecnn: 27 packages of Debian (3.5 GB),
-# what the teachers give for them, two trainings; about two hours on one core (weights first: featx weights import
+# weights of contrastive, artist-joint and, after make checkpoints, the default of samplecnn: 27 packages of Debian (3.5 GB),
+# what the teachers give for them, three trainings; about two hours on one core: one until contrastive is trained, of which
+# the training itself takes a quarter, and 32 minutes of training for samplecnn (weights first: featx weights import
 # artist-siamese and musicnn; sound fonts: fluid-soundfont-gm opl3-soundfont)
 CONTRASTIVE ?= contrastive
 contrastive: $(STAMP)
@@ -149,14 +160,15 @@ singing: $(STAMP)
 	$(BIN)/python benchmarks/singing.py $(FEATX_TEST_DATA)
 
 .PHONY: chords
-# the network of chord-net: renders 96 clips of a minute (sound fonts: apt install fluid-soundfont-gm
-# opl3-soundfont timgm6mb-soundfont) and trains for about ten minutes on one core, then measures
+# the network of chord-net: renders 280 clips of a minute (sound fonts: apt install fluid-soundfont-gm
+# musescore-general-soundfont-small csound-soundfont timgm6mb-soundfont), trains for about 25 minutes on one core, then measures
 CHORDS ?= chords
 chords: $(STAMP)
-	$(BIN)/featx bench render $(CHORDS)/rendered --midi $(MIDI) --artists 24 --valid-artists 2 --test-artists 10 \
-	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont OPL-3_FM_128M.sf2
+	$(BIN)/featx bench render $(CHORDS)/rendered --midi $(MIDI) --artists 56 --valid-artists 4 --test-artists 10 \
+	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont MuseScore_General_Lite.sf3 \
+	    --soundfont sf_GMbank.sf2
 	OMP_NUM_THREADS=1 $(BIN)/featx train -p chord-net --method frames -m $(CHORDS)/rendered/manifest.csv \
-	    -o $(CHORDS)/checkpoint --threads 1
+	    -o $(CHORDS)/checkpoint --threads 1 --set export_dtype=float16
 	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
 
 .PHONY: csn
@@ -180,14 +192,24 @@ trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
 	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)
 
-# the network of featx-beat (model=tcn): music in many metres and grooves, training, and what it finds in
-# real recordings; an hour on one core (the sound fonts: those of checkpoints, and opl3-soundfont)
+# the network of featx-beat (model=tcn): music in many metres and grooves, piano performances, real music labelled by
+# BeatNet, training, and what it finds in real recordings; an hour on one core (the sound fonts: those of checkpoints,
+# and opl3-soundfont)
 BEATS ?= beats
 beats: $(STAMP)
-	$(BIN)/featx bench render $(BEATS)/music --midi $(MIDI) --artists 100 --valid-artists 5 --test-artists 10 \
-		--songs-per-artist 4 --duration 20 --rhythms varied --seed 21 --soundfont FluidR3_GM.sf2 \
-		--soundfont MuseScore_General_Lite.sf3 --soundfont OPL-3_FM_128M.sf2 --soundfont sf_GMbank.sf2
-	$(BIN)/featx train -p beats --method beats -m $(BEATS)/music/manifest.csv -o $(BEATS)/checkpoint
+	$(BIN)/featx bench render $(BEATS)/varied --midi $(MIDI) --artists 72 --valid-artists 6 --test-artists 0 \
+	    --songs-per-artist 4 --duration 40 --rhythms varied --seed 21 --soundfont FluidR3_GM.sf2 \
+	    --soundfont MuseScore_General_Lite.sf3 --soundfont OPL-3_FM_128M.sf2 --soundfont sf_GMbank.sf2
+	$(BIN)/featx bench render $(BEATS)/nodrums --midi $(MIDI) --artists 20 --valid-artists 2 --test-artists 0 \
+	    --songs-per-artist 4 --duration 40 --rhythms varied --parts lead,second,comp,bass --seed 22 \
+	    --soundfont FluidR3_GM.sf2 --soundfont MuseScore_General_Lite.sf3 --soundfont sf_GMbank.sf2
+	$(BIN)/python benchmarks/game_music.py $(GAME) --excerpt 60
+	$(BIN)/python benchmarks/beat_songs.py $(BEATS)/songs --midi $(MIDI) --rendered $(BEATS)/varied/manifest.csv \
+	    --rendered $(BEATS)/nodrums/manifest.csv --performances 100 --real $(GAME)/excerpts.csv
+	$(BIN)/featx run $(BEATS)/songs/songs.csv -p melspectrogram --set front_end=fe-beatthis --set n_mels=81 \
+	    --features frames -o $(BEATS)/store
+	$(BIN)/featx train -p beats --method beats -m $(BEATS)/songs/songs.csv --store $(BEATS)/store \
+	    -o $(BEATS)/checkpoint --threads 1 --set export_dtype=float16
 	$(BIN)/python benchmarks/beats.py --tracker beats:model=tcn:weights=$(BEATS)/checkpoint --tracker beats --tracker librosa
 
 clean:

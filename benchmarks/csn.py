@@ -1,8 +1,8 @@
 """Compare the objectives of csn on rendered music: triplets by notion, retrieval, tags.
 
 Usage: python benchmarks/csn.py songs OUT RENDERED [REAL ...]
-       python benchmarks/csn.py tables MANIFEST STORE OUT [--steps N] [--batch N] [--minutes M]
-           [--model NAME] ...
+       python benchmarks/csn.py tables MANIFEST STORE OUT [--segments N] [--batch N]
+           [--minutes M] [--model NAME] ...
 
 ``songs`` writes a manifest of music of ``featx bench render`` and, if named, of real music
 (benchmarks/game_music.py). Tags of rendered songs gain ``scale X``, the major scale of their key,
@@ -12,8 +12,11 @@ manifest; STORE holds spectrograms and, for the baseline, histograms::
     featx run MANIFEST -p melspectrogram --set front_end=fe-csn --features frames -o STORE
     featx run MANIFEST -p vqmfcc -o STORE
 
-All models have the small backbone and equal steps. OUT (JSON) takes the figures of every model as
-it is done; models that are in it are not trained again, and after M minutes no other is begun.
+All models have the small backbone and see N segments of 3 s, which makes their cost about equal: an
+example is one segment for a classifier, three for a triplet, six with triplets of tracks as well.
+The specialised networks share the N segments; `specialised-each` has N for every one of them. OUT
+(JSON) takes the figures of every model as it is done; models that are in it are not trained again,
+and after M minutes no other is begun.
 """
 
 from __future__ import annotations
@@ -71,6 +74,7 @@ CLASSES = {**NOTIONS, "tempo": {"size": SIZE, "tags": ["slow", "medium", "fast"]
 #: Models of the first table (triplets, Euclidean distance) and of the second.
 FIRST = ("track", "triplet", "triplet+track", "triplet+csn", "triplet+csn+track")
 SPECIALISED = tuple(f"specialised {name}" for name in NOTIONS)
+LONGER = tuple(f"specialised-each {name}" for name in NOTIONS)
 SECOND = (
     *("triplet", "triplet+csn", "triplet+csn+track"),
     *("proxy", "proxy+csn", "class", "class+norm", "class+norm+csn"),
@@ -96,7 +100,7 @@ def write_songs(out: Path, manifests: Sequence[Path]) -> None:
                 rows.append(
                     {
                         "path": str((manifest.parent / row["path"]).absolute()),
-                        "track_id": row["path"],
+                        "track_id": f"{manifest.parent.name}/{row['path']}",
                         "artist": row["artist"],
                         "tags": f"{row['tags']};{scale_of(key)}" if key else "",
                         "tempo": row["tempo"] if key else "",
@@ -169,12 +173,20 @@ def make_method(name: str, folder: Path, *, first: bool) -> CSNMethod:
     path = folder / ("notions.json" if first else "classes.json")
     path.write_text(json.dumps(NOTIONS if first else CLASSES), encoding="utf-8")
     settings = {"backbone": "small", "categories": str(path)}
-    objective, _, notion = name.partition(" ")
+    objective, _, notion = name.replace("-each", "").partition(" ")
     if not objective.startswith(("track", "triplet", "specialised")):
         return TagMethod(parse_params(TagParams, {**settings, "objective": objective}))
     settings |= {"objective": objective, "notion": notion}
     settings["distance"] = "euclidean" if first else "cosine"
     return TripletMethod(parse_params(TripletParams, settings))
+
+
+def steps_of(name: str, segments: int, batch: int) -> int:
+    """Return the steps in which a model sees as many segments as it may."""
+    triplets = name.startswith(("track", "triplet", "specialised"))
+    each = 6 if name in {"triplet+track", "triplet+csn+track"} else 3 if triplets else 1
+    share = len(NOTIONS) if name.startswith("specialised ") else 1
+    return max(1, segments // (each * share * batch))
 
 
 def learn(method: CSNMethod, music: Music, *, steps: int, batch: int) -> tuple[Learner, float]:
@@ -219,27 +231,33 @@ def won(vectors: FloatArray, triplets: AnyArray) -> float:
     return float((near < far).mean())
 
 
-_DRAWN: dict[str, AnyArray] = {}
+_DRAWN: dict[tuple[str, bool], AnyArray] = {}
 
 
-def song_triplets(songs: Songs, notion: Notion) -> AnyArray:
-    """Return places of anchor, positive and negative, drawn as for training; drawn once."""
-    if notion.name not in _DRAWN:
-        _DRAWN[notion.name] = _song_triplets(songs, notion)
-    return _DRAWN[notion.name]
+def song_triplets(songs: Songs, notion: Notion, *, disjoint: bool = True) -> AnyArray:
+    """Return places of anchor, positive and negative, drawn as for training; drawn once.
+
+    With ``disjoint``, negatives share no tag of the notion with the anchor (ICASSP paper);
+    otherwise they lack the tag that anchor and positive share (ISMIR paper).
+    """
+    key = notion.name, disjoint
+    if key not in _DRAWN:
+        _DRAWN[key] = _song_triplets(songs, notion, disjoint=disjoint)
+    return _DRAWN[key]
 
 
-def _song_triplets(songs: Songs, notion: Notion) -> AnyArray:
+def _song_triplets(songs: Songs, notion: Notion, *, disjoint: bool) -> AnyArray:
     rng = np.random.default_rng(1)
-    draws: Any = NotionTriplets(songs, [notion], length=LENGTH).draws[0]
+    draws: Any = NotionTriplets(songs, [notion], length=LENGTH, disjoint=disjoint).draws[0]
     return np.array([draws.draw(rng)[:3] for _ in range(N_TRIPLETS)])
 
 
 def track_triplets(counts: Sequence[int]) -> AnyArray:
     """Return places of 3 s: two of one song that do not overlap, and one of another; drawn once."""
-    if "" not in _DRAWN:
-        _DRAWN[""] = _track_triplets(counts)
-    return _DRAWN[""]
+    key = "track", False
+    if key not in _DRAWN:
+        _DRAWN[key] = _track_triplets(counts)
+    return _DRAWN[key]
 
 
 def _track_triplets(counts: Sequence[int]) -> AnyArray:
@@ -270,9 +288,14 @@ def first_table(vectors: Sequence[FloatArray], songs: Songs, method: CSNMethod) 
     return shares
 
 
-def recall_at(vectors: FloatArray, labels: AnyArray, k: int) -> float:
-    """Return the mean share of the labels of a song that its ``k`` nearest songs have."""
+def recall_at(vectors: FloatArray, labels: AnyArray, k: int, *, euclidean: bool = False) -> float:
+    """Return the mean share of the labels of a song that its ``k`` nearest songs have.
+
+    Nearest by inner product, or by Euclidean distance.
+    """
     cosines = vectors @ vectors.T
+    if euclidean:
+        cosines = cosines - (vectors**2).sum(axis=1) / 2
     np.fill_diagonal(cosines, -np.inf)
     nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
     covered = labels[nearest].any(axis=1)  # (n, tags)
@@ -280,7 +303,11 @@ def recall_at(vectors: FloatArray, labels: AnyArray, k: int) -> float:
 
 
 def second_table(model: Learner, method: CSNMethod, music: Music) -> dict[str, float]:
-    """Return recalls in the whole embedding, and the mean area under the ROC curve of the tags."""
+    """Return recalls in the whole embedding, and the mean area under the ROC curve of the tags.
+
+    Songs are compared by cosine; ``Euclid`` is R@1 by distance of embeddings that are not scaled,
+    and ``dead`` the share of units that no test song activates.
+    """
     sizes = method.sizes
     means = {}
     for name, songs in (("train", music.train), ("test", music.test)):
@@ -291,6 +318,9 @@ def second_table(model: Learner, method: CSNMethod, music: Music) -> dict[str, f
         for name, songs in (("train", music.train), ("test", music.test))
     }
     figures = {f"R@{k}": recall_at(means["test"].numpy(), has["test"], k) for k in (1, 2, 4, 8)}
+    raw = torch.stack([part.mean(dim=0) for part in embed(model, music, music.test)]).numpy()
+    figures["Euclid"] = recall_at(raw, has["test"], 1, euclidean=True)
+    figures["dead"] = float((raw.max(axis=0) <= 0).mean())
     scorer: Any = model.scorer
     if isinstance(method, TagMethod):
         with torch.inference_mode():
@@ -344,7 +374,8 @@ def run(music: Music, store: featx.Store, out: Path, options: argparse.Namespace
         if name == "vqmfcc":
             done[key] = baseline(store, music, method)
         else:
-            model, seconds = learn(method, music, steps=options.steps, batch=options.batch)
+            steps = steps_of(name, options.segments, options.batch)
+            model, seconds = learn(method, music, steps=steps, batch=options.batch)
             if first:
                 z = [unit(part).numpy() for part in embed(model, music, music.test)]
                 done[key] = first_table(z, music.test, method)
@@ -352,7 +383,7 @@ def run(music: Music, store: featx.Store, out: Path, options: argparse.Namespace
                 done[key] = second_table(model, method, music)
             done[key]["seconds"] = seconds
         done["settings"] = {
-            "steps": options.steps, "batch": options.batch,
+            "segments": options.segments, "batch": options.batch,
             "train": len(music.train), "test": len(music.test),
         }  # fmt: skip
         out.write_text(json.dumps(done, indent=1))
@@ -363,23 +394,23 @@ def models() -> Iterator[tuple[str, str, bool]]:
     """Yield key, name and whether it is of the first table, of every model; fast ones first."""
     for name in sorted(SECOND, key=lambda name: name.startswith("triplet")):
         yield f"2 {name}", name, False
-    for name in ("vqmfcc", *FIRST, *SPECIALISED):
+    for name in ("vqmfcc", *FIRST, *SPECIALISED, *LONGER):
         yield f"1 {name}", name, True
 
 
 def tables(done: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of both tables in Markdown."""
     names = list(NOTIONS)
-    special = {n: done.get(f"1 specialised {n}", {}).get(f"sub {n}") for n in names}
     yield f"| space | model | {' | '.join(names)} | all notions | track |"
     yield "|---|---|" + "---|" * (len(names) + 2)
     rows = [("all", key) for key in ("vqmfcc", *FIRST)] + [
         *(("sub", key) for key in FIRST if "csn" in key),
         ("sub", "specialised"),
+        ("sub", "specialised-each"),
     ]
     for space, name in rows:
         own = done.get(f"1 {name}", {})
-        values = [special[n] if name == "specialised" else own.get(f"{space} {n}") for n in names]
+        values = [done.get(f"1 {name} {n}", own).get(f"{space} {n}") for n in names]
         if any(value is None for value in values):
             continue
         mean = float(np.mean(values))
@@ -388,7 +419,7 @@ def tables(done: Mapping[str, Any]) -> Iterator[str]:
         track = f"{own['track']:.3f}" if space == "all" and "track" in own else ""
         yield f"| {space} | {name} | {' | '.join(cells)} | {track} |"
     yield ""
-    columns = ["R@1", "R@2", "R@4", "R@8", "AUC"]
+    columns = ["R@1", "R@2", "R@4", "R@8", "AUC", "Euclid", "dead"]
     base = done.get("2 class", {}).get("seconds", 1.0)
     yield f"| model | time | {' | '.join(columns)} |"
     yield "|---|---|" + "---|" * len(columns)
@@ -410,7 +441,7 @@ def main() -> None:
     table.add_argument("manifest", type=Path)
     table.add_argument("store", type=Path)
     table.add_argument("out", type=Path)
-    table.add_argument("--steps", type=int, default=200)
+    table.add_argument("--segments", type=int, default=28_800)
     table.add_argument("--batch", type=int, default=24)
     table.add_argument("--minutes", type=float, default=60.0)
     table.add_argument("--model", action="append", help="one of several; by default all")

@@ -233,6 +233,13 @@ def test_rude_extractor_is_caught_by_the_guards(subjects):
     assert "loading the model" in report["stdout"].message
 
 
+def test_the_cache_folder_may_be_made_for_the_first_time(subjects, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "home/cache/featx"))
+    report = examine_extractor(subjects.spec(subjects.Caches))
+    assert report["no-writes"].status == "pass", report["no-writes"].message
+    assert (tmp_path / "home/cache/featx/made.bin").is_file()
+
+
 def test_death_is_a_finding_and_what_was_found_before_is_kept(subjects):
     report = examine_extractor(subjects.spec(subjects.Dies))
     assert "SIGABRT" in report["dc"].message

@@ -100,6 +100,29 @@ def test_retrieval_finds_tones_of_one_pitch(tones, tmp_path):
     assert "chance" in output
 
 
+def test_features_joined_by_plus_are_centred_and_count_alike(tones):
+    store, manifest = tones
+    parts = read_collection(store, manifest, ["mfcc", "melspectrogram"])
+    fused = parts.fused(["mfcc", "mfcc+melspectrogram"])
+    assert list(fused.features) == ["mfcc", "mfcc+melspectrogram"]
+    assert np.array_equal(fused.features["mfcc"], parts.features["mfcc"])
+    both, width = fused.features["mfcc+melspectrogram"], parts.features["mfcc"].shape[1]
+    for part in (both[:, :width], both[:, width:]):
+        assert np.allclose(np.linalg.norm(part, axis=1), 1.0, atol=1e-5)
+    mean = parts.features["mfcc"].mean(axis=0)
+    first = parts.features["mfcc"][0] - mean
+    assert np.allclose(both[0, :width], first / np.linalg.norm(first), atol=1e-5)
+
+
+def test_retrieval_fuses_features(tones, tmp_path):
+    store, manifest = tones
+    run("retrieval", store, "-m", manifest, "--features", "mfcc+melspectrogram",
+        "-o", tmp_path / "a.json")  # fmt: skip
+    results = json.loads((tmp_path / "a.json").read_text())["results"]
+    assert [r["feature"] for r in results] == ["mfcc+melspectrogram"] * 2
+    assert results[1]["value"] == 1.0
+
+
 def test_retrieval_leaves_out_the_own_song(tones, tmp_path):
     store, manifest = tones
     run("retrieval", store, "-m", manifest, "--features", "mfcc", "--label", "song",

@@ -69,6 +69,25 @@ def test_recall_counts_the_labels_that_are_covered(bench: ModuleType) -> None:
     assert bench.recall_at(vectors[:], labels, 2) == pytest.approx((0.5 + 1 + 0) / 3)
 
 
+def test_recall_by_distance_prefers_what_is_near(bench: ModuleType) -> None:
+    """By inner product the longest vector is nearest to all; by distance it is not."""
+    vectors = np.array([[1.0, 0.0], [1.0, 0.1], [9.0, 0.0]])
+    labels = np.array([[1, 0], [1, 0], [0, 1]], bool)
+    assert bench.recall_at(vectors, labels, 1) == 0.0
+    assert bench.recall_at(vectors, labels, 1, euclidean=True) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("class", 1200), ("triplet+csn", 400), ("triplet+csn+track", 200), ("track", 400),
+        ("specialised tempo", 100), ("specialised-each tempo", 400),
+    ],
+)  # fmt: skip
+def test_models_see_equally_many_segments(bench: ModuleType, name: str, steps: int) -> None:
+    assert bench.steps_of(name, 28_800, 24) == steps
+
+
 def test_ties_are_not_won(bench: ModuleType) -> None:
     vectors = np.array([[0.0], [1.0], [-1.0], [2.0]])
     assert bench.won(vectors, np.array([[0, 1, 2], [0, 1, 3]])) == 0.5
@@ -94,25 +113,25 @@ def test_every_model_is_measured_once(
     monkeypatch.setattr(bench, "excerpt_histograms", lambda _: np.eye(2, 8))  # there is no audio
     bench.write_songs(tmp_path / "songs.csv", [write(tmp_path / "rendered.csv", rendered(16))])
     rng = np.random.default_rng(0)
-    names = [f"{place}.ogg" for place in range(16)]
+    names = [f"{tmp_path.name}/{place}.ogg" for place in range(16)]
     store = {
         "melspectrogram": {"frames": {name: rng.random((300, 128)) for name in names}},
         "vqmfcc": {"hist": {name: rng.random(8) for name in names}},
     }
     music = bench.read_music(tmp_path / "songs.csv", store)
-    options = argparse.Namespace(steps=1, batch=2, minutes=5.0, model=["class"])
+    options = argparse.Namespace(segments=12, batch=2, minutes=5.0, model=["class"])
     out = tmp_path / "figures.json"
     bench.run(music, store, out, options)
     assert json.loads(out.read_text()).keys() == {"2 class", "settings"}
     options.model = None
     bench.run(music, store, out, options)
     done = json.loads(out.read_text())
-    assert len(done) == 1 + 1 + 5 + 4 + 8
+    assert len(done) == 1 + 1 + 5 + 4 + 4 + 8
     assert done["settings"]["test"] == 8
     for figures in done.values():
         assert all(np.isfinite(value) for value in figures.values())
     lines = list(bench.tables(done))
-    assert sum(line.startswith("| sub |") for line in lines) == 3
+    assert sum(line.startswith("| sub |") for line in lines) == 4
     assert sum(line.startswith("| all |") for line in lines) == 6
     assert lines[-1].startswith("| class+norm+csn |")
     before = out.read_text()

@@ -10,17 +10,23 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from featx_bench.singing import SR, synthesise_singing
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = Path(__file__).parents[1] / "singing.py"
-    spec = importlib.util.spec_from_file_location("singing_script", path)
+
+def module_of(name: str) -> ModuleType:
+    path = Path(__file__).parents[1] / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_script", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return module_of("singing")
 
 
 NOTES = np.array([[0.5, 0.9, 220.0], [1.0, 1.4, 247.0], [1.6, 2.5, 262.0]])
@@ -56,3 +62,23 @@ def test_karaoke_files_are_read_in_seconds_and_hertz(script, tmp_path):
     (song / "song.txt").write_text("#BPM:300\n#GAP:1000\n: 4 2 9 la\n- 7\n* 8 4 12 la\nE\n")
     (recording,) = script.ultrastar(tmp_path)
     np.testing.assert_allclose(recording.notes, [[1.2, 1.3, 440.0], [1.4, 1.6, 523.251]], rtol=1e-5)
+
+
+def test_synthetic_recordings_are_none_that_networks_learn_from(script):
+    recording = next(script.synthetic(Path()))
+    learned, _ = synthesise_singing(np.random.default_rng([0, 0]))
+    assert recording.audio().sr == SR
+    assert recording.audio().y.shape == learned.shape
+    assert not np.array_equal(recording.audio().y, learned)
+    assert (recording.notes[:, 1] > recording.notes[:, 0]).all()
+
+
+def test_folds_are_judged_by_the_choice_of_the_others(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    folds = module_of("singing_folds")
+    # of ten recordings, those of the first fold alone prefer the second choice
+    table = np.tile([[[0.8], [0.5]]], (10, 1, 1))
+    table[[0, 5]] = [[0.3], [0.9]]
+    out, choices = folds.chosen(table, [0])
+    assert choices == [0, 0, 0, 0, 0]
+    np.testing.assert_array_equal(out[:, 0], np.where(np.arange(10) % 5 == 0, 0.3, 0.8))

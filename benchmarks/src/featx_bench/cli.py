@@ -50,16 +50,17 @@ class _Source:
 
         conditions = parse_pairs("--where", self.where)
         names = [*columns, *(column for column, _ in conditions)]
+        parts = dict.fromkeys(part for name in self.features for part in name.split("+"))
         collection = read_collection(
             self.store,
             self.manifest,
-            self.features,
+            list(parts),
             columns=[name for name in dict.fromkeys(names) if name],
         )
         collection = collection.under(self.under)
         for column, value in conditions:
             collection = collection.having(column, value)
-        return collection
+        return collection.fused(self.features)
 
     def to_json(self) -> dict[str, Any]:
         """Return what narrows the tracks down."""
@@ -110,7 +111,8 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
             callback=split_names,
             metavar="A,B,...",
             help="EXTRACTOR, EXTRACTOR.FEATURE, or EXTRACTOR.FEATURE:mean for the "
-            "columns of that ending.",
+            "columns of that ending. Joined by +, they are centred, brought to unit length and "
+            "compared together.",
         ),
         click.option(
             "--manifest",

@@ -99,6 +99,21 @@ class Collection:
             )
         return chosen
 
+    def fused(self, names: Sequence[str]) -> Collection:
+        """Return the features ``names``; those joined by ``+`` side by side.
+
+        Each part is centred on the tracks and scaled to unit length, as in `featx.search`.
+        """
+        from featx.index import unit_rows
+
+        chosen = {}
+        for name in names:
+            parts = [self.features[part] for part in name.split("+")]
+            if len(parts) > 1:
+                parts = [unit_rows(values - values.mean(axis=0)) for values in parts]
+            chosen[name] = np.concatenate(parts, axis=1)
+        return dataclasses.replace(self, features=chosen)
+
     def standardised(self, reference: Collection) -> Collection:
         """Return features as z-scores per dimension, by mean and deviation of ``reference``."""
         from featx_bench.probes import standardise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ from featx.params import parse_params
 from featx.training import Song, Songs, train
 from featx_artist import featx_extractors
 from featx_artist.config import INPUT_MEAN, INPUT_STD, JOINT, SIAMESE
-from featx_artist.methods import BasicMethod, JointMethod, SiameseMethod, TagMethod
-from featx_artist.training_params import JointParams, SiameseParams, TagParams, TrunkParams
+from featx_artist.methods import BasicMethod, DistilMethod, JointMethod, SiameseMethod, TagMethod
+from featx_artist.training_params import (
+    DistilParams,
+    JointParams,
+    SiameseParams,
+    TagParams,
+    TrunkParams,
+)
 
 SR = 22050
 
@@ -262,3 +269,70 @@ def test_siamese_learns_to_tell_low_from_high(manifest: Path, tmp_path: Path) ->
         progress=Silent(),
     )
     assert summary.metrics["artist_accuracy"] == 1.0
+
+
+@pytest.fixture(scope="module")
+def stores(manifest: Path) -> Path:
+    """Spectrograms at one level, and what a teacher gave for the same seconds."""
+    folder = manifest.parent / "store"
+    featx.run(
+        manifest, folder, extractors=["melspectrogram", "artist-joint"],
+        params={"melspectrogram": {"front_end": "fe-artist-levelled"}},
+        features=["melspectrogram.frames", "artist-joint.segments"], jobs=1, progress=None,
+    )  # fmt: skip
+    return folder
+
+
+def distil(manifest: Path, store: Path, out: Path, **params: Any) -> Any:
+    values = {
+        "teachers": (f"{store}:artist-joint.segments",), "tags": "", "steps": 30, "batch_size": 8,
+        "log_every": 1, "validate_every": 30, **params,
+    }  # fmt: skip
+    return train(
+        manifest, out, extractor="artist-joint", method="distil", store=store, params=values,
+        threads=1, progress=Silent(),
+    )  # fmt: skip
+
+
+def test_distilled_weights_do_not_hear_the_level(
+    manifest: Path, stores: Path, tmp_path: Path
+) -> None:
+    summary = distil(manifest, stores, tmp_path / "out")
+    with (tmp_path / "out/training.csv").open(newline="") as stream:
+        numbers = [float(row["numbers"]) for row in csv.DictReader(stream)]
+    assert np.mean(numbers[-5:]) < 0.8 * numbers[0]
+    tensors, config = featx.load_weights(summary.weights)
+    assert not any("head" in name for name in tensors)
+    assert config["params"] == {"front_end": "fe-artist-levelled"}
+    y, sr = sf.read(manifest.parent / "000.wav", dtype="float32")
+    with featx.open_extractor("artist-joint", weights=tmp_path / "out") as extractor:
+        loud, quiet = (extractor(gain * y, sr)["embedding"] for gain in (1.0, 0.25))
+    np.testing.assert_allclose(quiet, loud, rtol=1e-3, atol=1e-4)
+
+
+def test_distillation_draws_triplets_beside_what_teachers_heard(
+    manifest: Path, stores: Path, tmp_path: Path
+) -> None:
+    distil(
+        manifest, stores, tmp_path / "out",
+        steps=2, hinge_weight=0.5, n_negatives=2, shared_negatives=True,
+    )  # fmt: skip
+    header = (tmp_path / "out/training.csv").read_text(encoding="utf-8").partition("\n")[0]
+    assert {"numbers", "artist", "album", "track", "l2"} <= set(header.split(","))
+
+
+def test_hinges_beside_teachers_are_means_over_pairs(rng: np.random.Generator) -> None:
+    method = DistilMethod(DistilParams(n_negatives=2, l2=0.0, hinge_weight=2.0))
+    drawn, _ = JointMethod.samplers(method, songs((0, 1, 2), (0, 1)), Songs([]))
+    method.numbers = 4
+    model = method.build(torch.Generator().manual_seed(0)).eval()
+    values = batch(drawn, rng)
+    values["inputs"] = torch.zeros(3, 129, 128)
+    values["numbers"] = torch.zeros(3, 4)
+    with torch.no_grad():
+        losses = method.losses(model, values)
+        vectors = method.embeddings(model.trunk, values)["artist"]
+    expected = hinge(
+        *(vectors[role].numpy() for role in ("anchors", "positives", "negatives")), 0.4
+    )
+    assert losses["artist"].item() == pytest.approx(2.0 * expected / 6, rel=1e-4)

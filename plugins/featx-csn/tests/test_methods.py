@@ -109,6 +109,29 @@ def test_every_tag_objective_learns_and_gives_probabilities(
     assert features["frames"].shape == (1, 32)
 
 
+def test_training_begins_with_given_weights(collection: Path, tmp_path: Path) -> None:
+    """With a rate of almost nothing, the network stays as it was."""
+    first = learned(collection, tmp_path / "first", "triplets", objective="triplet+csn")
+    path = learned(
+        collection, tmp_path / "second", "triplets", objective="triplet+csn",
+        start=str(first), lr=1e-12,
+    )  # fmt: skip
+    before, after = (featx.load_weights(folder / "csn.safetensors")[0] for folder in (first, path))
+    names = [name for name in before if name.endswith("weight") and "norm" not in name]
+    names.remove("tags.weight")
+    assert len(names) > 4
+    for name in names:
+        assert np.allclose(before[name], after[name], atol=1e-6), name
+
+
+def test_weights_of_other_blocks_are_no_beginning(collection: Path, tmp_path: Path) -> None:
+    first = learned(collection, tmp_path / "first", "triplets", objective="triplet")
+    with pytest.raises(featx.WeightsError, match="sizes"):
+        learned(
+            collection, tmp_path / "second", "triplets", objective="triplet+csn", start=str(first)
+        )
+
+
 def test_masks_keep_the_other_blocks_out_of_the_gradient(collection: Path) -> None:
     params = parse_params(
         TripletParams, {"backbone": "small", "categories": str(collection / "notions.json")}

@@ -112,6 +112,24 @@ def test_tag_triplets_share_a_tag_that_the_negative_lacks() -> None:
         assert negative.tags != ("piano",)  # nothing is known of its mood
 
 
+@pytest.mark.parametrize(("disjoint", "expected"), [(True, {"z"}), (False, {"y", "z"})])
+def test_disjoint_negatives_share_nothing_with_the_anchor(
+    disjoint: bool, expected: set[str]
+) -> None:
+    notion = Notion(name="n", size=8, tags=("x", "y", "z"))
+    collection = songs({"tags": "x;y"}, {"tags": "x"}, {"tags": "y"}, {"tags": "z"})
+    found = drawn(NotionTriplets(collection, [notion], length=129, disjoint=disjoint))
+    both = {n.tags[0] for a, p, n, _ in found if a.tags == ("x", "y") and p.tags == ("x",)}
+    assert both == expected
+
+
+def test_disjoint_negatives_lack_the_tag_where_every_song_shares_another() -> None:
+    notion = Notion(name="n", size=8, tags=("x", "y"))
+    collection = songs({"tags": "x;y"}, {"tags": "x"}, {"tags": "y"})
+    found = drawn(NotionTriplets(collection, [notion], length=129, disjoint=True))
+    assert {n.tags for a, p, n, _ in found if len(a.tags) == 2} == {("x",), ("y",)}
+
+
 def test_number_triplets_are_within_and_beyond() -> None:
     tempi = ("90", "94", "98", "140", "", "143")
     collection = songs(*({"tempo": text} for text in tempi))

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 import featx
+from featx import Blocks, Context
+from featx.analysis import overlap_lag, spectral_flux
 from featx.testing import click_train, silence
+from featx_onset.config import SuperfluxParams, resolve_superflux
+from featx_onset.extractor import SuperfluxExtractor
 
 SR = 44100
 TIMES = [0.5, 1.0, 1.25, 2.0]
@@ -47,3 +51,20 @@ def test_vibrato_raises_no_onset_behind_the_maximum_filter(size, least, most):
 def test_onsets_within_the_combined_span_count_once():
     y = click_train([1.0, 1.02], duration=2.0, sr=SR)
     assert len(featx.open_extractor("superflux")(y, SR)["onsets"]) == 1
+
+
+@pytest.mark.parametrize("rows", [1, 5, 1000])
+def test_flux_of_blocks_is_that_of_all_frames(rng, rows):
+    frames = rng.uniform(0, 3, (700, 30)).astype(np.float32)
+    cut = Blocks(len(frames), lambda: (frames[k : k + rows] for k in range(0, 700, rows)))
+    extractor = SuperfluxExtractor()
+    extractor.open(
+        Context(
+            params=SuperfluxParams(), resolved=resolve_superflux(SuperfluxParams(), None),
+            features=("df",),
+        )
+    )  # fmt: skip
+    lag = overlap_lag("fe-superflux", ratio=0.5)
+    assert lag > 1
+    whole = spectral_flux(frames, lag=lag, max_size=3)
+    np.testing.assert_array_equal(extractor._flux(cut), whole)

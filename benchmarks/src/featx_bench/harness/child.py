@@ -59,10 +59,7 @@ def read_fused(store: Path, manifest: Path, features: list[str]) -> tuple[Collec
     """
     import dataclasses
 
-    import numpy as np
-
     import featx
-    from featx.index import unit_rows
     from featx_bench.collection import read_collection
 
     with manifest.open(encoding="utf-8", newline="") as file:
@@ -70,23 +67,14 @@ def read_fused(store: Path, manifest: Path, features: list[str]) -> tuple[Collec
     known = ("path", "track_id", "artist", "album", "title", "tags", "split", "tempo")
     columns = [name for name in header if name not in (*known, "annotation")]
     collection = read_collection(store, manifest, features, columns=columns)
-    matrices = list(collection.features.values())
     aspects: dict[str, Any] = {}
-    if len(matrices) == 1:
+    if len(features) == 1:
         extractor, _, feature = features[0].rpartition(".")
         with featx.open_store(store) as opened:
             found = opened[extractor][feature].spec.aspects
         aspects = {name: list(part) for name, part in found.items()}
-        (vectors,) = matrices
-    else:
-        parts = [unit_rows(values - values.mean(axis=0)) for values in matrices]
-        vectors = np.concatenate(parts, axis=1)
-    fused = dataclasses.replace(
-        collection,
-        features={"+".join(features): vectors},
-        origin={**collection.origin, "aspects": aspects},
-    )
-    return fused, len(rows)
+    fused = collection.fused(["+".join(features)])
+    return dataclasses.replace(fused, origin={**fused.origin, "aspects": aspects}), len(rows)
 
 
 def _score_events(protocol: Protocol, job: Mapping[str, Any]) -> dict[str, Any]:

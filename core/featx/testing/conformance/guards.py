@@ -77,13 +77,14 @@ class Guards:
                 self._note_write(path)
         elif event in _CHANGES:
             for path, folder in _CHANGES[event]:
-                self._note_write(args[path], -1 if folder is None else args[folder])
+                descriptor = -1 if folder is None else args[folder]
+                self._note_write(args[path], descriptor, makes_folder=event == "os.mkdir")
         elif event == "pickle.find_class":
             self._note_pickle(f"{args[0]}.{args[1]}")
         elif event in _NETWORK:
             self._note_network(event, args)
 
-    def _note_write(self, path: Any, folder: int = -1) -> None:
+    def _note_write(self, path: Any, folder: int = -1, *, makes_folder: bool = False) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         if folder >= 0 and not os.path.isdir(_DESCRIPTORS):  # noqa: PTH112
@@ -98,6 +99,8 @@ class Guards:
             name == folder or name.startswith(folder + os.sep)
             for folder in (*self._allowed, "/dev", "/proc")
         )
+        # a cache folder that is made for the first time may need the folders above it
+        inside |= makes_folder and any(f.startswith(name + os.sep) for f in self._allowed)
         if not inside and not name.endswith(_KERNEL_CACHE) and not _in_kernel_cache():
             self.writes.append(f"{name} ({_caller()})")
 

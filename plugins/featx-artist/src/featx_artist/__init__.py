@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from featx import API_VERSION, ExtractorSpec, WeightsSpec, hookimpl
-from featx_artist.training_params import BASIC, JOINT, SIAMESE, TAGS
+from featx_artist.config import JointParams
+from featx_artist.training_params import BASIC, DISTIL, JOINT, SIAMESE, TAGS
 
 __all__ = ["featx_extractors"]
 
@@ -76,6 +77,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             "Embedding trained with artist, album and track labels together",
             factory="featx_artist.extractor:JointExtractor",
             resolve="featx_artist.config:resolve_joint",
+            params=JointParams,
             weights=WeightsSpec(
                 name="artist-joint",
                 licence="MIT",
@@ -83,6 +85,6 @@ def featx_extractors() -> list[ExtractorSpec]:
                 required=False,
             ),
             reference=_LEE,
-            methods=(JOINT,),
+            methods=(JOINT, DISTIL),
         ),
     ]

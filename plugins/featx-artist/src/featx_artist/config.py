@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from featx import FeatureSpec, NoParams, ParameterError, Resolved
+from featx import FeatureSpec, NoParams, ParameterError, Resolved, param, params_class
 from featx.frontend import frames_spec
 from featx.neural import NetworkConfig, pooled_spec
 
 FRONT_END = "fe-artist"
+#: The same of the recording at -20 dBFS: louder and quieter copies have the same spectrogram.
+LEVELLED = "fe-artist-levelled"
 SR = 22050
 
 #: Scalars of the training set by which ``fe-artist`` is normalised: log10(1 + 10 x) magnitudes.
@@ -57,20 +59,31 @@ SIAMESE = ArtistConfig(dropout=0.0)
 JOINT = dataclasses.replace(SIAMESE, filters=tuple(2 * width for width in SIAMESE.filters))
 
 
+@params_class
+class JointParams:
+    """What depends on the weights of the joint model."""
+
+    front_end: str = param(
+        FRONT_END,
+        "Input, with the level of the recording or at -20 dBFS; comes with the weights.",
+        choices=(FRONT_END, LEVELLED),
+    )
+
+
 def resolve(params: NoParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Say what the models with the published trunk need and give, whatever rate a file has."""
-    return _resolved(SIAMESE)
+    return _resolved(SIAMESE, FRONT_END)
 
 
-def resolve_joint(params: NoParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
+def resolve_joint(params: JointParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Say what the joint model needs and gives, whatever rate a file has."""
-    return _resolved(JOINT)
+    return _resolved(JOINT, params.front_end)
 
 
-def _resolved(config: ArtistConfig) -> Resolved:
+def _resolved(config: ArtistConfig, front_end: str) -> Resolved:
     return Resolved(
         sr=SR,
-        front_ends=(FRONT_END,),
+        front_ends=(front_end,),
         outputs=(
             FeatureSpec(
                 name="embedding",
@@ -79,7 +92,7 @@ def _resolved(config: ArtistConfig) -> Resolved:
                 description="Last activation (not negative), mean over segments of 129 frames.",
             ),
             pooled_spec(
-                frames_spec("mel", FRONT_END),
+                frames_spec("mel", front_end),
                 ratio=config.n_frames,
                 name="segments",
                 dim=config.filters[-1],

@@ -32,7 +32,7 @@ class ArtistExtractor(NetworkExtractor):
         return self.architecture.to_json()
 
     def forward(self, x: Tensor) -> Mapping[str, Tensor]:
-        """Map segments of ``fe-artist`` to embeddings, which are also those of the segments."""
+        """Map segments of the front end to embeddings, which are also those of the segments."""
         embeddings: Tensor = self.model(normalised(x))
         return {"embedding": embeddings, "segments": embeddings}
 

@@ -16,19 +16,24 @@ from featx.training import (
     Batch,
     ClassifierMethod,
     CropSpec,
+    Example,
     GradientMethod,
     JointSampler,
     PositiveSampler,
     Sampler,
     Songs,
     TagClasses,
+    TeacherMethod,
     make_loss,
 )
 from featx_artist.config import FRONT_END
 from featx_artist.model import ArtistTrunk, Classifier, normalised
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from featx.types import AnyArray
+    from featx_artist.config import ArtistConfig
 
 #: The loss of eq. 4.2, by the name under which a plugin brings it.
 HINGE = "multi-negative-hinge"
@@ -37,11 +42,14 @@ ROLES = ("anchors", "positives", "negatives")
 
 
 class SegmentMethod(GradientMethod):
-    """What all models share: 129 frames of ``fe-artist``, the trunk, decay of its kernels."""
+    """What all models share: 129 frames of a front end, the trunk, decay of its kernels."""
+
+    #: What segments are.
+    front_end = FRONT_END
 
     def crops(self) -> CropSpec:
         """Return one segment."""
-        return CropSpec(front_end=FRONT_END, length=self.params.config().n_frames)
+        return CropSpec(front_end=self.front_end, length=self.params.config().n_frames)
 
     @property
     def length(self) -> int:
@@ -63,7 +71,7 @@ class SegmentMethod(GradientMethod):
     def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return the state of the trunk and its configuration; a head stays behind."""
         trunk = self.trunk(model)
-        return state_tensors(trunk), {"model": trunk.config.to_json(), "front_end": FRONT_END}
+        return state_tensors(trunk), {"model": trunk.config.to_json(), "front_end": self.front_end}
 
 
 # ------------------------------------------------------------------------- classifiers
@@ -231,7 +239,13 @@ class JointMethod(PositiveMethod):
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)
+        self.front_end = params.front_end
         self.needs = tuple(notion for notion in params.notions if notion != "track")
+
+    def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+        """Return the state of the trunk and what it reads."""
+        state, config = super().export(model)
+        return state, {**config, "params": {"front_end": self.front_end}}
 
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
         """Return triplets of every notion.
@@ -274,3 +288,82 @@ class JointMethod(PositiveMethod):
             length=self.length,
             pool=pool,
         )
+
+
+# ------------------------------------------------------------------------------ teachers
+class Student(nn.Module):
+    """The trunk, and heads that only training uses: numbers and tags of teachers, labels."""
+
+    def __init__(self, config: ArtistConfig, **sizes: int) -> None:
+        super().__init__()
+        self.trunk = ArtistTrunk(config)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(config.filters[-1], size) for name, size in sizes.items() if size}
+        )
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Map segments ``(batch, time, band)`` to what every head predicts."""
+        embedding = self.trunk(x)  # (batch, channel)
+        return {name: head(embedding) for name, head in self.heads.items()}
+
+
+class BesideSampler(Sampler):
+    """Crops that teachers heard, and triplets that are drawn beside them."""
+
+    def __init__(self, heard: Sampler, triplets: Sampler) -> None:
+        self.heard, self.triplets = heard, triplets
+        self.frozen = tuple(dict.fromkeys((*heard.frozen, *triplets.frozen)))
+
+    def __len__(self) -> int:
+        return len(self.heard)
+
+    def example(self, place: int, rng: np.random.Generator) -> Example:
+        """See `Sampler`; the triplets begin at a random song."""
+        first = self.heard.example(place, rng)
+        second = self.triplets.example(int(rng.integers(len(self.triplets))), rng)
+        return Example(
+            crops={**first.crops, **second.crops}, targets={**first.targets, **second.targets}
+        )
+
+
+class DistilMethod(TeacherMethod, JointMethod):
+    """Numbers and tags of teachers; where wanted also artist, album and track as in `JointMethod`.
+
+    Validation is by the teachers alone.
+    """
+
+    reduction = "mean"
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self.needs = ()
+
+    def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
+        """Return crops with what the teachers gave, and triplets beside them."""
+        heard, held = super().samplers(train, valid)
+        if not self.params.hinge_weight:
+            return heard, held
+        triplets, _ = JointMethod.samplers(self, train, valid)
+        return BesideSampler(heard, triplets), held
+
+    def build(self, generator: torch.Generator) -> Student:  # type: ignore[override]
+        """Return trunk and heads."""
+        sizes = {"numbers": self.numbers, "tags": len(self.tags), "labels": len(self.labels)}
+        config = self.params.config()
+        return seeded(lambda: Student(config, **sizes), generator).requires_grad_(True)
+
+    def predictions(self, model: Student, batch: Batch) -> dict[str, Tensor]:
+        """Return what the heads make of the embedding."""
+        predicted: dict[str, Tensor] = model(normalised(batch["inputs"]))
+        return predicted
+
+    def losses(self, model: Student, batch: Batch) -> dict[str, Tensor]:  # type: ignore[override]
+        """Return the losses of the teachers, the mean hinges, and the decay."""
+        losses = super().losses(model, batch)
+        if self.params.hinge_weight:
+            for notion, vectors in self.embeddings(model.trunk, batch).items():
+                if self.params.shared_negatives:
+                    vectors["negatives"] = shared(vectors["negatives"], batch, notion)
+                pairs = vectors["negatives"].shape[:2].numel()
+                losses[notion] = self.params.hinge_weight * self.hinge(notion)(**vectors) / pairs
+        return {**losses, **self.decay(model)}

@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any
 
 from featx import LossRoles, MethodSpec, ParameterError, param, params_class
+from featx.training import TeacherParams
+from featx_artist.config import FRONT_END, LEVELLED, ArtistConfig
 from featx_artist.config import JOINT as JOINT_TRUNK
 from featx_artist.config import SIAMESE as SIAMESE_TRUNK
-from featx_artist.config import ArtistConfig
 
 #: What two segments may have in common, with the margins of the joint model.
 MARGINS = {"artist": 0.40, "album": 0.25, "track": 0.10}
@@ -63,9 +64,15 @@ class SiameseParams(PairParams):
 
 
 @params_class
-class JointParams(PairParams):
-    """Parameters of the method ``joint``."""
+class JointTrunkParams(PairParams):
+    """Parameters of the methods of ``artist-joint``."""
 
+    front_end: str = param(
+        FRONT_END,
+        "Input: with the level of the recording, or of the recording at -20 dBFS, which needs a "
+        "store.",
+        choices=(FRONT_END, LEVELLED),
+    )
     notions: tuple[str, ...] = param(
         tuple(MARGINS), "Concepts that are trained: artist, album, track, separated by commas."
     )
@@ -95,6 +102,27 @@ class JointParams(PairParams):
     def margin(self, notion: str) -> float:
         """Return the margin of a notion."""
         return float(getattr(self, f"{notion}_margin"))
+
+
+@params_class
+class JointParams(JointTrunkParams):
+    """Parameters of the method ``joint``."""
+
+
+@params_class
+class DistilParams(TeacherParams, JointTrunkParams):
+    """Parameters of the method ``distil``."""
+
+    front_end: str = param(
+        LEVELLED,
+        "Input: with the level of the recording, or of the recording at -20 dBFS, which needs a "
+        "store.",
+        choices=(FRONT_END, LEVELLED),
+    )
+    hinge_weight: float = param(
+        0.0, "Weight of the loss of artist, album and track beside the teachers, >= 0.", ge=0
+    )
+    dropout: float = param(0.0, "Dropout on the embedding during training, 0..1.", ge=0, lt=1)
 
 
 #: Plateau as in the released script: 0.2 times the rate after six validations in vain.
@@ -149,4 +177,25 @@ JOINT = MethodSpec(
     defaults={**_DEFAULTS, **_BY_SONG, "lr": 0.1},
     reference="Lee, Park, Nam. Representation learning of music using artist, album, and track "
     "information. 2019",
+)
+DISTIL = MethodSpec(
+    name="distil",
+    summary="Predict what other networks, the teachers, gave for the same seconds",
+    factory="featx_artist.methods:DistilMethod",
+    params=DistilParams,
+    defaults={
+        "batch_size": 64,
+        "optimizer": "adamw",
+        "lr": 0.002,
+        "lr_decay": 0.001,
+        "weight_decay": 1e-4,
+        "clip_norm": 5.0,
+        "steps": 3000,
+        "validate_every": 500,
+        "augment_eq_db": 1.0,
+        "augment_noise_db": (30.0, 70.0),
+        **_BY_SONG,
+    },
+    reference="Hinton, Vinyals, Dean. Distilling the knowledge in a neural network. 2015, "
+    "arXiv:1503.02531",
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from featx import ParameterError
-from featx.neural import seeded, state_tensors
+from featx import ParameterError, load_weights
+from featx.neural import check_config, seeded, state_tensors
 from featx.training import (
     Batch,
     ClassifierMethod,
@@ -42,6 +43,16 @@ class Learner(nn.Module):
     def __init__(self, network: CSN, scorer: nn.Module | None) -> None:
         super().__init__()
         self.network, self.scorer = network, scorer
+
+
+def begin(network: CSN, path: Path) -> None:
+    """Give a network the weights of a file or of the folder of a training, without its tags."""
+    file = path / "csn.safetensors" if path.is_dir() else path
+    tensors, stored = load_weights(file)
+    ignored = ("n_tags", "scores")
+    check_config(stored.get("model"), network.config.to_json(), name=str(file), ignore=ignored)
+    arrays = {name: torch.from_numpy(tensors[name]).float() for name in state_tensors(network)}
+    network.load_state_dict({**network.state_dict(), **arrays})
 
 
 class CSNMethod(GradientMethod):
@@ -84,7 +95,10 @@ class CSNMethod(GradientMethod):
             embed_relu=self.params.embed_relu,
             sizes=self.sizes,
         )
-        return seeded(lambda: CSN(config), generator).requires_grad_(True)
+        network = seeded(lambda: CSN(config), generator)
+        if self.params.start:
+            begin(network, Path(self.params.start))
+        return network.requires_grad_(True)
 
     def export(self, model: Learner) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return network and table, and the parameters that the extractor needs for them."""
@@ -154,7 +168,12 @@ class TripletMethod(CSNMethod):
     def _triplets(self, songs: Songs) -> JointSampler:
         made: dict[str, Sampler] = {}
         if self.objective.notions:
-            made["notions"] = NotionTriplets(songs, self.notions, length=N_FRAMES)
+            made["notions"] = NotionTriplets(
+                songs,
+                self.notions,
+                length=N_FRAMES,
+                disjoint=self.params.negatives == "disjoint",
+            )
         if self.objective.tracks:
             made["tracks"] = PositiveSampler(songs, notion="track", n_negatives=1, length=N_FRAMES)
         return JointSampler(made)

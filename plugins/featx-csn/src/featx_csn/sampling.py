@@ -30,10 +30,13 @@ class Draws(ABC):
 class GroupDraws(Draws):
     """Songs that share a tag, or a value, against songs that have others.
 
-    Songs without any tag of the notion are not known to lack one, and are never drawn.
+    Songs without any tag of the notion are not known to lack one, and are never drawn. With
+    ``disjoint``, a negative shares no tag of the notion with the anchor, wherever there is such a
+    song; otherwise it lacks the tag that anchor and positive share, and may have all others in
+    common with the anchor.
     """
 
-    def __init__(self, notion: Notion, songs: Songs) -> None:
+    def __init__(self, notion: Notion, songs: Songs, *, disjoint: bool = False) -> None:
         if notion.tags:
             rows = [[tag in song.tags for tag in notion.tags] for song in songs]
             has = np.array(rows, bool).reshape(len(songs), len(notion.tags))
@@ -47,6 +50,7 @@ class GroupDraws(Draws):
             if column.sum() >= 2 and (known & ~column).any()
         ]
         self.tags = bool(notion.tags)
+        self.shared = has.astype(np.int64) @ has.T if disjoint and self.tags else None
         if not self.groups:
             what = "a tag" if notion.tags else f"a value of {notion.column!r}"
             raise ParameterError(
@@ -58,6 +62,9 @@ class GroupDraws(Draws):
         """See `Draws`; every tag is drawn equally often."""
         number, have, lack = self.groups[rng.integers(len(self.groups))]
         anchor, positive = (int(n) for n in rng.choice(have, 2, replace=False))
+        if self.shared is not None:
+            apart = lack[self.shared[anchor, lack] == 0]
+            lack = apart if len(apart) else lack
         return anchor, positive, int(rng.choice(lack)), number if self.tags else NO_TAG
 
 
@@ -117,10 +124,12 @@ class NotionTriplets(Sampler):
 
     Roles: ``anchors``, ``positives``, ``negatives`` (one of them). Targets: ``notion``, its place
     in ``notions``; ``tag``, the number of the shared tag among all tags or `NO_TAG`. An epoch has
-    as many examples as there are songs.
+    as many examples as there are songs. ``disjoint`` is that of `GroupDraws`.
     """
 
-    def __init__(self, songs: Songs, notions: Sequence[Notion], *, length: int) -> None:
+    def __init__(
+        self, songs: Songs, notions: Sequence[Notion], *, length: int, disjoint: bool = False
+    ) -> None:
         self.songs, self.length = songs, length
         self.draws: list[Draws | PositiveSampler] = []
         self.first_tags: list[int] = []
@@ -128,7 +137,7 @@ class NotionTriplets(Sampler):
         for notion in notions:
             self.first_tags.append(n_tags)
             n_tags += len(notion.tags)
-            self.draws.append(_draws(notion, songs, length))
+            self.draws.append(_draws(notion, songs, length, disjoint=disjoint))
 
     def __len__(self) -> int:
         return len(self.songs)
@@ -152,7 +161,9 @@ class NotionTriplets(Sampler):
         return Crop(song, int(rng.integers(max(song.length - self.length, 0) + 1)))
 
 
-def _draws(notion: Notion, songs: Songs, length: int) -> Draws | PositiveSampler:
+def _draws(notion: Notion, songs: Songs, length: int, *, disjoint: bool) -> Draws | PositiveSampler:
     if notion.column == TRACK:
         return PositiveSampler(songs, notion="track", n_negatives=1, length=length)
-    return NumberDraws(notion, songs) if notion.within else GroupDraws(notion, songs)
+    if notion.within:
+        return NumberDraws(notion, songs)
+    return GroupDraws(notion, songs, disjoint=disjoint)

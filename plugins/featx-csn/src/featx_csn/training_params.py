@@ -66,6 +66,11 @@ class LearningParams(BackboneParams):
         "JSON file of the notions, or one that comes with the package: rendered, rendered-tags, "
         "msd, msd-tempo.",
     )
+    start: str = param(
+        "",
+        "Weights to begin with, a file or the folder of a training; backbone, level and notions "
+        "must be theirs. By default they are random.",
+    )
 
 
 @params_class
@@ -85,6 +90,12 @@ class TripletParams(LearningParams):
         choices=("cosine", "euclidean"),
     )
     margin: float = param(0.1, "By how much the positive must be nearer, > 0.", gt=0)
+    negatives: str = param(
+        "disjoint",
+        "A negative shares no tag of the notion with the anchor (disjoint; ICASSP 2020), or it "
+        "lacks the tag that anchor and positive share, whatever else it has (lacking; ISMIR 2020).",
+        choices=("disjoint", "lacking"),
+    )
     track_weight: float = param(0.5, "Weight of the loss of tracks in +track, > 0.", gt=0)
     notion: str = param("", "The only notion of the objective specialised.")
 

@@ -5,13 +5,13 @@ No paper gives the details; see docs/extractors/singonset.md for what is compute
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from featx import Context, Extractor, Features, Track
+from featx import Blocks, Context, Extractor, Features, Track
 from featx_onset.config import SALIENCE_FRONT_END, SalonsetParams
 from featx_onset.pairing import local_maxima
 
@@ -21,8 +21,16 @@ Array = npt.NDArray[Any]
 _RATE = 100.0
 #: Energy below which nothing is heard, in dB under the louder parts, and what counts as silence.
 _THRESHOLD_DB, _FLOOR = -60.0, 1e-9
-#: Scales of contrast: seconds, and bands.
+#: Scales of contrast: seconds, the same in frames, and bands.
 _TIMES, _BANDS = (0.02, 0.05, 0.12), (1, 3)
+_WIDTHS = tuple(max(1, round(seconds * _RATE)) for seconds in _TIMES)
+#: Of the maps of one scale in time, contrasts with neighbouring bands behind the one without.
+_WEIGHTS = np.tile([len(_BANDS), *[1] * len(_BANDS)], len(_TIMES)) / (2 * len(_TIMES) * len(_BANDS))
+#: Frames before and behind a frame that contrasts depend on, and frames computed at a time.
+_BEFORE, _BEHIND = 2 * max(_WIDTHS), max(_WIDTHS) - 2
+_AT_ONCE = 2048
+#: Contrast that is taken for a rounding error: loudness is 24 at the level of the louder parts.
+_LEAST = 1e-9
 #: Memory of loudness per band: seconds and weight.
 _MEMORY, _MASKING = 0.15, 0.5
 #: An onset exceeds the median by this factor: steady noise has no onsets, or hardly any.
@@ -34,6 +42,8 @@ _FORGET, _SHARE = 0.3, 0.5
 class SalonsetExtractor(Extractor):
     """Onsets where saliency peaks above a threshold that the last onset raises."""
 
+    streaming = True
+
     def open(self, context: Context) -> None:
         """Take the parameters."""
         super().open(context)
@@ -42,10 +52,11 @@ class SalonsetExtractor(Extractor):
 
     def extract(self, tracks: Sequence[Track]) -> list[Features]:
         """Return ``onsets`` (time, strength) and ``df`` (T, 1), as far as they are wanted."""
-        return [self._features(track) for track in tracks]
+        return [self.stream(track) for track in tracks]
 
-    def _features(self, track: Track) -> Features:
-        saliency = saliency_map(track.spectra(SALIENCE_FRONT_END))
+    def stream(self, track: Track) -> Features:
+        """Return what `extract` returns for one track, of any length."""
+        saliency = saliency_map(track.spectra_blocks(SALIENCE_FRONT_END))
         frames = adaptive_peaks(saliency, threshold=self._threshold, merge=self._merge)
         times = np.minimum(track.times(SALIENCE_FRONT_END)[frames], track.duration)
         onsets = np.stack([times, saliency[frames]], axis=1)
@@ -53,7 +64,7 @@ class SalonsetExtractor(Extractor):
         return Features({name: made[name] for name in self.context.features})
 
 
-def saliency_map(power: Array) -> Array:
+def saliency_map(power: Blocks) -> Array:
     """Return the saliency of every frame, of bands of power.
 
     Loudness rises with power ** 0.23 above the threshold. Contrasts between a frame and the ones
@@ -63,58 +74,89 @@ def saliency_map(power: Array) -> Array:
 
     Parameters
     ----------
-    power : float32 array, shape (n_frames, n_bands)
+    power : Blocks of float32 arrays, shape (n_frames, n_bands)
+        Iterated over twice. The result is the same for blocks of any lengths.
 
     Returns
     -------
     float64 array, shape (n_frames,), >= 0
         Mean over bands and maps; 0 for silence.
     """
-    loud = float(np.percentile(power.sum(axis=1), 95)) if len(power) else 0.0
+    total = np.concatenate([block.sum(axis=1, dtype=np.float64) for block in power])
+    loud = float(np.percentile(total, 95)) if len(total) else 0.0
     if loud < _FLOOR:
-        return np.zeros(len(power))
-    audible = power.astype(np.float64) / (loud * 10 ** (_THRESHOLD_DB / 10))
-    loudness = np.maximum(audible**0.23 - 1, 0)
-    masked = np.maximum(loudness - _MASKING * _memory(loudness), 0)
-    out = np.zeros(len(power))
-    for seconds in _TIMES:
-        width = max(1, round(seconds * _RATE))
-        # one frame back: an analysis window holds a sound before its centre does
-        later, earlier = _running_mean(masked, -1, width - 1), _running_mean(masked, -2 * width, 0)
-        rise = np.maximum(later - earlier, 0)
-        for bands in _BANDS:
-            sides = _running_mean(rise.T, -2 * bands, 2 * bands + 1).T
-            out += _promoted(rise) + _promoted(np.maximum(rise - sides, 0))
-    return out / (2 * len(_TIMES) * len(_BANDS))
+        return np.zeros(len(total))
+    moments = np.empty((len(total), len(_WEIGHTS), 3))
+    tops, done = np.zeros(len(_WEIGHTS)), 0
+    for rows in _surrounded(_masked(power, loud * 10 ** (_THRESHOLD_DB / 10))):
+        n = len(rows) - _BEFORE - _BEHIND
+        for number, contrast in enumerate(_contrasts(rows)):
+            tops[number] = max(tops[number], contrast.max())
+            power_of = np.ones_like(contrast)
+            for k in range(3):
+                power_of *= contrast
+                moments[done : done + n, number, k] = power_of.mean(axis=1)
+        done += n
+    # the mean over bands of u (u - m)^2, where u is a contrast over its top and m the mean of u
+    tops[tops < _LEAST] = np.inf
+    mean = moments[..., 0].mean(axis=0) / tops
+    shares = np.stack([mean**2 / tops, -2 * mean / tops**2, 1 / tops**3], axis=1)
+    promoted = moments.reshape(len(total), -1) @ (_WEIGHTS[:, np.newaxis] * shares).ravel()
+    return np.asarray(np.maximum(promoted, 0.0))
 
 
-def _promoted(contrast: Array) -> Array:
-    """Return the mean over bands of a map in 0..1, times its squared distance from its mean."""
-    top = contrast.max()
-    if top <= 0:
-        return np.zeros(len(contrast))
-    unit = contrast / top
-    return np.asarray((unit * (unit - unit.mean()) ** 2).mean(axis=1))
-
-
-def _memory(loudness: Array) -> Array:
-    """Return the exponential mean of the frames before every frame."""
+def _masked(power: Blocks, lowest: float) -> Iterator[Array]:
+    """Yield what is left of the loudness above ``lowest`` where it was loud just before."""
     keep = np.exp(-1 / (_MEMORY * _RATE))
-    out, state = np.empty_like(loudness), np.zeros(loudness.shape[1])
-    for t, row in enumerate(loudness):
-        out[t] = state
-        state = keep * state + (1 - keep) * row
-    return out
+    state: Array | None = None
+    for block in power:
+        for rows in np.array_split(block, max(1, -(-len(block) // _AT_ONCE))):
+            loudness = np.maximum((rows.astype(np.float64) / lowest) ** 0.23 - 1, 0)
+            memory = np.empty_like(loudness)
+            state = np.zeros(loudness.shape[1]) if state is None else state
+            for t, row in enumerate(loudness):
+                memory[t] = state
+                state = keep * state + (1 - keep) * row
+            yield np.maximum(loudness - _MASKING * memory, 0)
 
 
-def _running_mean(x: Array, first: int, stop: int) -> Array:
-    """Return the mean over rows t + first .. t + stop - 1, those beyond the ends being the last."""
-    padded = np.pad(x, ((max(0, -first) + 1, max(0, stop - 1)), (0, 0)), mode="edge")
-    total = np.cumsum(padded, axis=0)
-    total -= total[0]
-    return np.asarray(
-        (total[stop - first :][: len(x)] - total[: -(stop - first)][: len(x)]) / (stop - first)
-    )
+def _surrounded(blocks: Iterable[Array]) -> Iterator[Array]:
+    """Yield rows with those before and behind them, which at the ends are the last one again."""
+    held: Array | None = None
+    for block in blocks:
+        if len(block) == 0:
+            continue
+        held = np.repeat(block[:1], _BEFORE, axis=0) if held is None else held
+        held = np.concatenate([held, block])
+        if len(held) > _BEFORE + _BEHIND:
+            yield held
+            held = held[-_BEFORE - _BEHIND :]
+    if held is not None:
+        yield np.concatenate([held, np.repeat(held[-1:], _BEHIND, axis=0)])
+
+
+def _contrasts(rows: Array) -> Iterator[Array]:
+    """Yield all maps of contrast of surrounded rows, each (n_frames, n_bands), >= 0."""
+    n = len(rows) - _BEFORE - _BEHIND
+
+    def mean(first: int, stop: int) -> Array:
+        shifted = (rows[_BEFORE + k : _BEFORE + k + n] for k in range(first, stop))
+        return np.asarray(sum(shifted) / (stop - first))
+
+    for width in _WIDTHS:
+        # one frame back: an analysis window holds a sound before its centre does
+        rise = np.maximum(mean(-1, width - 1) - mean(-2 * width, 0), 0)
+        yield rise
+        for bands in _BANDS:
+            yield np.maximum(rise - _over_bands(rise, 2 * bands), 0)
+
+
+def _over_bands(x: Array, reach: int) -> Array:
+    """Return the mean over bands within ``reach``, those beyond the ends being the last."""
+    padded = np.pad(x, ((0, 0), (reach + 1, reach)), mode="edge")
+    total = np.cumsum(padded, axis=1)
+    width = 2 * reach + 1
+    return np.asarray((total[:, width:] - total[:, :-width]) / width)
 
 
 def adaptive_peaks(saliency: Array, *, threshold: float, merge: float) -> Array:
