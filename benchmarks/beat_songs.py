@@ -10,10 +10,10 @@ Writes OUT/songs.csv with path, artist, split and annotation:
 * performances: N songs of POP909 on a piano, with the touch of the file, and a tempo that wanders,
   slows at the ends of phrases and has another mean; rendered here, with truth;
 * real music: excerpts of ``game_music.py`` by composers whose split is not ``test``, without the
-  charts of Frets on Fire, which are measured. Beats are those of ``beats --set model=beatnet``
-  where it is certain: active, regular and with changes in between. Its downbeats are used where all
-  bars have one length of three or four, otherwise the file has beats only. A fifth of the composers
-  validates.
+  charts of Frets on Fire, which are measured. Beats are those of ``model=beatnet`` with
+  ``evidence=0.0625`` where it is certain: they are active and regular. Its downbeats are used
+  where all bars have one length of three or four, otherwise the file has beats only. A fifth of
+  the composers validates.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def perform(
 
 def real(out: Path, manifest: Path) -> Iterator[dict[str, str]]:
     """Yield excerpts whose beats the teacher is certain of."""
-    teacher = featx.open_extractor("beats", params={"model": "beatnet"})
+    teacher = featx.open_extractor("beats", params={"model": "beatnet", "evidence": 1 / 16})
     counts: Counter[str] = Counter()
     (out / "real").mkdir(parents=True, exist_ok=True)
     for row in read_manifest(manifest, columns=["package"]):
