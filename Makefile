@@ -145,8 +145,8 @@ checkpoints: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI)
 	$(BIN)/python benchmarks/transfer.py $(CHECKPOINTS)
 
-# weights of contrastive and, after make checkpoints, those of the default of samplecnn: 27 packages of Debian (3.5 GB),
-# what the teachers give for them, two trainings; about two hours on one core: one until contrastive is trained, of which
+# weights of contrastive, artist-joint and, after make checkpoints, the default of samplecnn: 27 packages of Debian (3.5 GB),
+# what the teachers give for them, three trainings; about two hours on one core: one until contrastive is trained, of which
 # the training itself takes a quarter, and 32 minutes of training for samplecnn (weights first: featx weights import
 # artist-siamese and musicnn; sound fonts: fluid-soundfont-gm opl3-soundfont)
 CONTRASTIVE ?= contrastive
@@ -160,14 +160,15 @@ singing: $(STAMP)
 	$(BIN)/python benchmarks/singing.py $(FEATX_TEST_DATA)
 
 .PHONY: chords
-# the network of chord-net: renders 96 clips of a minute (sound fonts: apt install fluid-soundfont-gm
-# opl3-soundfont timgm6mb-soundfont) and trains for about ten minutes on one core, then measures
+# the network of chord-net: renders 280 clips of a minute (sound fonts: apt install fluid-soundfont-gm
+# musescore-general-soundfont-small csound-soundfont timgm6mb-soundfont), trains for about 25 minutes on one core, then measures
 CHORDS ?= chords
 chords: $(STAMP)
-	$(BIN)/featx bench render $(CHORDS)/rendered --midi $(MIDI) --artists 24 --valid-artists 2 --test-artists 10 \
-	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont OPL-3_FM_128M.sf2
+	$(BIN)/featx bench render $(CHORDS)/rendered --midi $(MIDI) --artists 56 --valid-artists 4 --test-artists 10 \
+	    --songs-per-artist 4 --duration 60 --soundfont FluidR3_GM.sf2 --soundfont MuseScore_General_Lite.sf3 \
+	    --soundfont sf_GMbank.sf2
 	OMP_NUM_THREADS=1 $(BIN)/featx train -p chord-net --method frames -m $(CHORDS)/rendered/manifest.csv \
-	    -o $(CHORDS)/checkpoint --threads 1
+	    -o $(CHORDS)/checkpoint --threads 1 --set export_dtype=float16
 	$(BIN)/python benchmarks/chords.py $(CHORDS)/rendered/manifest.csv --weights $(CHORDS)/checkpoint
 
 .PHONY: csn
@@ -191,14 +192,24 @@ trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
 	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)
 
-# the network of featx-beat (model=tcn): music in many metres and grooves, training, and what it finds in
-# real recordings; an hour on one core (the sound fonts: those of checkpoints, and opl3-soundfont)
+# the network of featx-beat (model=tcn): music in many metres and grooves, piano performances, real music labelled by
+# BeatNet, training, and what it finds in real recordings; an hour on one core (the sound fonts: those of checkpoints,
+# and opl3-soundfont)
 BEATS ?= beats
 beats: $(STAMP)
-	$(BIN)/featx bench render $(BEATS)/music --midi $(MIDI) --artists 100 --valid-artists 5 --test-artists 10 \
-		--songs-per-artist 4 --duration 20 --rhythms varied --seed 21 --soundfont FluidR3_GM.sf2 \
-		--soundfont MuseScore_General_Lite.sf3 --soundfont OPL-3_FM_128M.sf2 --soundfont sf_GMbank.sf2
-	$(BIN)/featx train -p beats --method beats -m $(BEATS)/music/manifest.csv -o $(BEATS)/checkpoint
+	$(BIN)/featx bench render $(BEATS)/varied --midi $(MIDI) --artists 72 --valid-artists 6 --test-artists 0 \
+	    --songs-per-artist 4 --duration 40 --rhythms varied --seed 21 --soundfont FluidR3_GM.sf2 \
+	    --soundfont MuseScore_General_Lite.sf3 --soundfont OPL-3_FM_128M.sf2 --soundfont sf_GMbank.sf2
+	$(BIN)/featx bench render $(BEATS)/nodrums --midi $(MIDI) --artists 20 --valid-artists 2 --test-artists 0 \
+	    --songs-per-artist 4 --duration 40 --rhythms varied --parts lead,second,comp,bass --seed 22 \
+	    --soundfont FluidR3_GM.sf2 --soundfont MuseScore_General_Lite.sf3 --soundfont sf_GMbank.sf2
+	$(BIN)/python benchmarks/game_music.py $(GAME) --excerpt 60
+	$(BIN)/python benchmarks/beat_songs.py $(BEATS)/songs --midi $(MIDI) --rendered $(BEATS)/varied/manifest.csv \
+	    --rendered $(BEATS)/nodrums/manifest.csv --performances 100 --real $(GAME)/excerpts.csv
+	$(BIN)/featx run $(BEATS)/songs/songs.csv -p melspectrogram --set front_end=fe-beatthis --set n_mels=81 \
+	    --features frames -o $(BEATS)/store
+	$(BIN)/featx train -p beats --method beats -m $(BEATS)/songs/songs.csv --store $(BEATS)/store \
+	    -o $(BEATS)/checkpoint --threads 1 --set export_dtype=float16
 	$(BIN)/python benchmarks/beats.py --tracker beats:model=tcn:weights=$(BEATS)/checkpoint --tracker beats --tracker librosa
 
 clean:

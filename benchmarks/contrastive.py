@@ -62,13 +62,13 @@ SETTINGS = {
     "steps": 3000, "label_weight": 0.1, "precision": "bfloat16", "export_dtype": "float16",
     "checkpoint_minutes": 2, "validate_every": 250,
 }  # fmt: skip
-#: ``artist-joint`` has the same two teachers.
-JOINT = {
-    "steps": 3000, "precision": "bfloat16", "export_dtype": "float16", "checkpoint_minutes": 2,
-    "validate_every": 500,
-}  # fmt: skip
-#: The network above is a third teacher of ``samplecnn``, whose first module keeps its weights.
+#: The network above is a teacher, too: of ``artist-joint`` instead of musicnn, and the third of
+#: ``samplecnn``, whose first module keeps its weights.
 FRAMES = "contrastive-frames"
+JOINT = {
+    "tags": "", "steps": 1200, "lr_decay": 0.002, "precision": "bfloat16",
+    "export_dtype": "float16", "checkpoint_minutes": 2, "validate_every": 300,
+}  # fmt: skip
 SAMPLECNN = {
     "steps": 850, "label_weight": 0.1, "frozen": 1, "precision": "bfloat16",
     "export_dtype": "float16", "checkpoint_minutes": 2, "validate_every": 425,
@@ -94,13 +94,15 @@ PLUGINS = Path(__file__).parents[1] / "plugins"
 _AUDIO = (
     "free game music, effects and speech out of Debian's packages (two thirds of the composers), "
     "clips rendered from the MIDI of POP909, sounds, loops and voices of the test data that are "
-    "CC BY or CC0; taught by the numbers of artist-siamese (MIT) and of musicnn (ISC)"
+    "CC BY or CC0; taught by the numbers of artist-siamese (MIT)"
 )
-#: Where weights that ship were trained, whose they are, and where they come from.
+#: Folder, extractor and plugin of weights that ship -> where they come from.
 ORIGINS = {
-    ("contrastive", "contrastive"): _AUDIO,
-    ("3^9", "samplecnn"): (
-        f"{_AUDIO} and by contrastive; it began with weights trained on renders from POP909"
+    ("contrastive", "contrastive", "contrastive"): f"{_AUDIO} and of musicnn (ISC)",
+    ("artist-joint", "artist-joint", "artist"): f"{_AUDIO} and by contrastive",
+    ("3^9", "samplecnn", "samplecnn"): (
+        f"{_AUDIO} and of musicnn (ISC) and by contrastive; it began with weights trained on "
+        "renders from POP909"
     ),
 }
 
@@ -161,11 +163,11 @@ def train(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
 
 
 def joint(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
-    """Train ``artist-joint`` by the same teachers; its weights are not those that ship."""
+    """Train ``artist-joint`` by artist-siamese and the network above."""
     words = ("-p", "melspectrogram", "--set", "front_end=fe-artist-levelled")
     command = ("run", out / "songs.csv", *words, "--features", "frames", "-o", out / "mel-artist")
     featx(*command, unreadable=True)
-    teachers, store = _teachers(out, TEACHERS), ("--store", out / "mel-artist")
+    teachers, store = [*_teachers(out, ("siamese",)), _frames(out)], ("--store", out / "mel-artist")
     _distil(out, "artist-joint", "artist-joint", "songs.csv", teachers, JOINT, *store)
 
 
@@ -173,18 +175,16 @@ def samplecnn(out: Path, options: argparse.Namespace) -> None:
     """Train ``3^9`` of samplecnn, from waveforms, by the same teachers and the network above."""
     if options.start is None:
         raise SystemExit("--start must name weights of 3^9, got none; benchmarks/checkpoints.py")
-    words = ("-p", "contrastive", "--weights", out / "contrastive", "--features", "frames")
-    featx("run", out / "songs.csv", *words, "-o", out / FRAMES, unreadable=True)
     settings = SAMPLECNN | {"start": options.start.absolute()}
-    teachers = [*_teachers(out, TEACHERS), f"{out / FRAMES}:contrastive.frames"]
+    teachers = [*_teachers(out, TEACHERS), _frames(out)]
     _distil(out, "samplecnn", "3^9", "songs.csv", teachers, settings)
 
 
 def ship(out: Path, options: argparse.Namespace) -> None:  # noqa: ARG001
     """Copy weights and cards, which get their origin, into the packages."""
     licences = Counter(row["licence"] for row in read_rows(out / "songs.csv"))
-    for (folder, extractor), origin in ORIGINS.items():
-        place = PLUGINS / f"featx-{extractor}/src/featx_{extractor}/weights"
+    for (folder, extractor, plugin), origin in ORIGINS.items():
+        place = PLUGINS / f"featx-{plugin}/src/featx_{plugin}/weights"
         place.mkdir(exist_ok=True)
         text = (out / folder / "card.json").read_text(encoding="utf-8")
         card = json.loads(text.replace(f"{out}/", ""))  # paths of this machine mean nothing
@@ -245,6 +245,13 @@ def _teachers(out: Path, names: Sequence[str]) -> list[str]:
     return [f"{out / name}:{FEATURES[name][1][0]}.segments" for name in names]
 
 
+def _frames(out: Path) -> str:
+    """Compute what the network above gives as a teacher, and return its name."""
+    words = ("-p", "contrastive", "--weights", out / "contrastive", "--features", "frames")
+    featx("run", out / "songs.csv", *words, "-o", out / FRAMES, unreadable=True)
+    return f"{out / FRAMES}:contrastive.frames"
+
+
 def _train(
     out: Path, folder: str, manifest: str, teachers: Sequence[str], settings: Mapping[str, Any]
 ) -> None:
@@ -275,7 +282,7 @@ STEPS: dict[str, Callable[[Path, argparse.Namespace], None]] = {
     step.__name__: step
     for step in (audio, render, songs, features, train, joint, samplecnn, ship, ablation, tags)
 }
-OPTIONAL = ("joint", "ablation", "tags")
+OPTIONAL = ("ablation", "tags")
 
 
 def main() -> None:

@@ -50,20 +50,20 @@ def out(script: ModuleType, tmp_path: Path) -> Path:
 def test_what_ships_tells_its_origin_and_no_folder_of_this_machine(
     script: ModuleType, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder, extractor in script.ORIGINS:
+    for folder, extractor, plugin in script.ORIGINS:
         (out / folder).mkdir()
         (out / folder / f"{extractor}.safetensors").write_bytes(folder.encode())
         card = {"params": {"teachers": [f"{out}/siamese:artist-siamese.segments"]}, "data": {}}
         (out / folder / "card.json").write_text(json.dumps(card))
-        (tmp_path / f"featx-{extractor}/src/featx_{extractor}").mkdir(parents=True)
+        (tmp_path / f"featx-{plugin}/src/featx_{plugin}").mkdir(parents=True)
     monkeypatch.setattr(script, "PLUGINS", tmp_path)
     script.ship(out, Namespace())
-    for folder, extractor in script.ORIGINS:
-        place = tmp_path / f"featx-{extractor}/src/featx_{extractor}/weights"
+    for folder, _, plugin in script.ORIGINS:
+        place = tmp_path / f"featx-{plugin}/src/featx_{plugin}/weights"
         shipped = json.loads((place / f"{folder}.json").read_text())
         assert shipped["params"]["teachers"] == ["siamese:artist-siamese.segments"]
         assert shipped["data"]["licences"] == {"GPL-2": 2, "MIT (POP909)": 1}
-        assert "musicnn" in shipped["data"]["origin"]
+        assert "artist-siamese" in shipped["data"]["origin"]
         assert (place / f"{folder}.safetensors").read_bytes() == folder.encode()
 
 
@@ -147,8 +147,8 @@ def test_all_steps_after_the_audio_run_from_nothing(
         for key, value in {"steps": 2, "batch_size": 2, "validate_every": 2}.items():
             monkeypatch.setitem(settings, key, value)
     monkeypatch.setattr(script, "PLUGINS", tmp_path / "plugins")
-    for _, extractor in script.ORIGINS:
-        (tmp_path / f"plugins/featx-{extractor}/src/featx_{extractor}").mkdir(parents=True)
+    for _, _, plugin in script.ORIGINS:
+        (tmp_path / f"plugins/featx-{plugin}/src/featx_{plugin}").mkdir(parents=True)
     start = importlib.resources.files("featx_samplecnn") / "weights/3^9.safetensors"
     options = Namespace(start=Path(str(start)))
     for step in ("songs", "features", "train", "joint", "samplecnn", "ship"):
@@ -157,8 +157,8 @@ def test_all_steps_after_the_audio_run_from_nothing(
     assert "data/sounds/0.wav" in songs
     assert "data/music/0.wav" not in songs
     assert set(songs.values()) == {"train", "valid"}
-    for folder, extractor in script.ORIGINS:
-        place = tmp_path / f"plugins/featx-{extractor}/src/featx_{extractor}/weights"
+    for folder, _, plugin in script.ORIGINS:
+        place = tmp_path / f"plugins/featx-{plugin}/src/featx_{plugin}/weights"
         assert (place / f"{folder}.safetensors").stat().st_size > 0
         assert str(out) not in (place / f"{folder}.json").read_text()
     assert featx.load_weights(out / "artist-joint/artist-joint.safetensors")[1]["params"] == {

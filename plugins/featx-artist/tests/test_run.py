@@ -45,3 +45,10 @@ def test_imported_weights_give_the_golden_answer_to_silence(
     assert int((embedding > 0).sum()) == 113
     assert embedding.sum() == pytest.approx(163.57032, rel=1e-3)
     assert int(embedding.argmax()) == 180
+
+
+def test_included_weights_do_not_hear_the_level(rng: np.random.Generator) -> None:
+    y = (0.1 * rng.standard_normal(7 * 22050)).astype(np.float32)
+    with featx.open_extractor("artist-joint") as extractor:
+        loud, quiet = (extractor(gain * y, 22050)["embedding"] for gain in (1.0, 0.25))
+    np.testing.assert_allclose(quiet, loud, rtol=1e-3, atol=1e-4)

@@ -70,6 +70,15 @@ def test_states_of_a_beat_are_those_of_the_paper():
     assert several.sum() <= 82
 
 
+@pytest.mark.parametrize(("evidence", "interval"), [(1 / 16, 20), (0.25, 40)])
+def test_weak_peaks_between_beats_double_the_tempo_only_if_they_are_evidence(evidence, interval):
+    seen = np.full((1200, 2), 0.01, np.float32)
+    seen[20::40, 0] = 0.15
+    seen[::40, 0] = 0.9
+    beats = pointer(bar_lengths=(1,), evidence=evidence).decode(seen)
+    assert np.median(np.diff(beats.frames)) == pytest.approx(interval, abs=0.1)
+
+
 def test_no_activation_gives_no_beats():
     assert len(pointer().decode(np.empty((0, 2), np.float32))) == 0
 

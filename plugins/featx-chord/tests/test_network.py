@@ -16,7 +16,7 @@ from featx_chord.config import CONTEXT, TrainingParams
 from featx_chord.decoding import unit
 from featx_chord.front_end import FRONT_END, SR
 from featx_chord.labels import class_labels
-from featx_chord.methods import ChordMethod, _transposed, class_and_bass
+from featx_chord.methods import ChordMethod, _detuned, _transposed, class_and_bass
 from featx_chord.templates import class_tones
 
 CLASSES = class_labels("full")
@@ -122,6 +122,18 @@ def test_notes_are_transposed_with_their_targets() -> None:
     changed, shifts = ChordMethod(TrainingParams())._changed(crops)
     assert (changed.argmax(axis=2) == 40 + shifts.numpy()[:, None]).all()
     assert len(set(shifts.tolist())) > 1
+
+
+def test_tuning_of_half_of_the_crops_is_changed() -> None:
+    torch.manual_seed(5)
+    S = np.zeros((40, 2, 252), np.float32)
+    S[:, :, 120] = 1.0
+    moved = _detuned(S)
+    np.testing.assert_allclose(moved.sum(axis=2), 1.0, atol=1e-6)
+    centres = (moved * np.arange(252)).sum(axis=2)[:, 0]
+    changed = centres != 120
+    assert 10 < changed.sum() < 30
+    assert 1.0 < np.abs(centres - 120).max() <= 1.5
 
 
 def test_noise_is_added_at_the_level_of_the_crop_or_stands_alone() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from featx import Column, FeatureSpec, ParameterError, Resolved, param, params_class
-from featx.frontend import Decibel, FrontEnd, Level, Ln, LogFrequency, Mel, frames_spec, preset
+from featx.frontend import Decibel, FrontEnd, Level, LogFrequency, frames_spec, preset
 from featx.neural import NetworkConfig
 
 __all__ = [
@@ -49,16 +49,10 @@ class WideLogFrequency(LogFrequency, id="wide-logfreq"):
         return super().bins(n_fft=n_fft // 2 * 2, sr=sr)
 
 
-#: What the networks read: 81 mel bands, and the 136 bands of BeatNet, 24 in an octave.
+#: What the networks read: 81 mel bands, as `melspectrogram` gives them with these settings, and the
+#: 136 bands of BeatNet, 24 in an octave.
 FRONT_ENDS: dict[str, FrontEnd] = {
-    "tcn": FrontEnd(
-        name="beats-mel",
-        framing=preset("fe-beatthis").framing,
-        power=1.0,
-        spectrum_gain=1.0 / 32.0,
-        bank=Mel(n_bands=81, fmin=30.0, fmax=10000.0, norm="none"),
-        compression=Ln(gain=100.0),
-    ),
+    "tcn": preset("fe-beatthis").but(name="beats-mel", n_bands=81),
     "beatnet": preset("fe-log81").but(
         name="beatnet",
         sr=SR,
@@ -77,12 +71,12 @@ class TCNConfig(NetworkConfig):
 
     kind: str = "tcn"
     n_bands: int = 81
-    channels: int = 24
+    channels: int = 32
     kernel: int = 5
     n_layers: int = 8
     dropout: float = 0.1
     #: of the log-mel frames of music, subtracted from them
-    mean: float = 2.0
+    mean: float = 4.0
 
     @property
     def pooled_bands(self) -> int:
@@ -130,7 +124,7 @@ class TempoParams:
     min_bpm: float = param(55.0, "Slowest tempo in beats per minute, >= 20.", ge=20)
     max_bpm: float = param(215.0, "Fastest tempo in beats per minute, <= 400.", le=400)
     tightness: float = param(
-        60.0, "Penalty for changes of tempo, > 0; smaller values follow expressive playing.", gt=0
+        60.0, "Penalty for changes of tempo, > 0; smaller values allow larger changes.", gt=0
     )
 
     def __post_init__(self) -> None:
@@ -151,6 +145,14 @@ class BeatsParams(TempoParams):
         (2, 3, 4), "Possible numbers of beats per bar, 1..16, such as 3,4."
     )
 
+    evidence: float = param(
+        0.25,
+        "Activation from which a frame is more likely a beat than none, 0.01..0.9; with smaller "
+        "values, the tempo is doubled more often.",
+        ge=0.01,
+        le=0.9,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         lengths = self.bar_lengths
@@ -165,6 +167,14 @@ class BeatTrainingParams:
     """Parameters of the method ``beats``."""
 
     seconds: float = param(16.0, "Length of a crop in seconds, 2..60.", ge=2, le=60)
+    stretch: float = param(
+        1.25,
+        "Largest factor by which the tempo of a batch is divided or multiplied, by interpolation "
+        "between frames, 1..2.",
+        ge=1,
+        le=2,
+    )
+    downbeat_weight: float = param(1.5, "Weight of the loss of downbeats, > 0.", gt=0)
 
 
 @params_class
@@ -177,7 +187,7 @@ class OnsetBeatsParams(TempoParams):
         choices=("bar-pointer", "dp"),
     )
     tightness: float = param(
-        100.0, "Penalty for changes of tempo, > 0; smaller values follow expressive playing.", gt=0
+        100.0, "Penalty for changes of tempo, > 0; smaller values allow larger changes.", gt=0
     )
 
 

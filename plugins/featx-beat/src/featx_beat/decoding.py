@@ -57,6 +57,10 @@ class BarPointer:
         up to a factor.
     change : float, 0..1
         Probability of another bar length after a bar.
+    evidence : float, 0..1
+        Activation from which a frame is more likely a beat than none. The papers have 1 / 16, the
+        share of a beat where it is expected; peaks of activation between beats then often look like
+        beats of twice the tempo.
 
     Raises
     ------
@@ -79,6 +83,7 @@ class BarPointer:
         bar_lengths: Sequence[int],
         tightness: float = 100.0,
         change: float = 1e-4,
+        evidence: float = _BEAT_SHARE,
     ) -> None:
         shortest, longest = round(60.0 * fps / max_bpm), round(60.0 * fps / min_bpm)
         if not 2 <= shortest <= longest:
@@ -88,6 +93,7 @@ class BarPointer:
             )
         self.intervals = np.arange(shortest, longest + 1)
         self.fps = fps
+        self.evidence = evidence
         size = int(self.intervals.sum())
         n_beats = sum(bar_lengths)
         #: of every state
@@ -109,7 +115,7 @@ class BarPointer:
         activation : float32 array, shape (n_frames, 2)
             Probability of a beat that is not a downbeat, and of a downbeat.
         """
-        path = self._path(_log_observed(activation))
+        path = self._path(_log_observed(activation, self.evidence))
         if len(path) == 0:
             return Beats(frames=np.empty(0), positions=np.empty(0, np.int64))
         inside = self.columns[path] != _NONE
@@ -138,10 +144,10 @@ class BarPointer:
             initial[path[keep]] = 0.0
 
 
-def _log_observed(activation: FloatArray) -> FloatArray:
+def _log_observed(activation: FloatArray, evidence: float) -> FloatArray:
     """Return log probabilities of the three things that a state can see, ``(n_frames, 3)``."""
     beat, downbeat = np.clip(activation.T, _FLOOR, 1 - _FLOOR)
-    nothing = np.maximum(1.0 - beat - downbeat, _FLOOR) / (1 / _BEAT_SHARE - 1)
+    nothing = np.maximum(1.0 - beat - downbeat, _FLOOR) / (1 / evidence - 1)
     logs: FloatArray = np.log(np.stack([nothing, beat, downbeat], axis=1)).astype(np.float32)
     return logs
 

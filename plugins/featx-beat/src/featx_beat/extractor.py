@@ -43,6 +43,7 @@ class BeatsExtractor(NetworkExtractor):
             max_bpm=params.max_bpm,
             bar_lengths=params.bar_lengths,
             tightness=params.tightness,
+            evidence=params.evidence,
         )
 
     def network(self) -> torch.nn.Module:

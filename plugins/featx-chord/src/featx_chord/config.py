@@ -72,19 +72,22 @@ class ChordNetConfig(NetworkConfig):
     width : int > 0
         Channels of every layer.
     kernel : int > 0, odd
-        Frames that a layer over time sees.
+        Values that a layer over time sees.
+    dilations : tuple of int > 0
+        Frames between these values, layer by layer.
     dropout : float in [0, 1)
         While training.
     """
 
-    width: int = 32
+    width: int = 48
     kernel: int = 15
+    dilations: tuple[int, ...] = (1, 1, 2)
     dropout: float = 0.2
 
 
 NET = ChordNetConfig()
 #: Frames on either side that an output depends on.
-CONTEXT = 2 * (NET.kernel // 2)
+CONTEXT = sum(NET.dilations) * (NET.kernel // 2)
 
 
 @params_class
@@ -100,8 +103,8 @@ METHOD = MethodSpec(
     factory="featx_chord.methods:ChordMethod",
     params=TrainingParams,
     defaults={
-        "lr": 3e-3, "batch_size": 8, "schedule": "plateau", "patience": 1, "factor": 0.3,
-        "validate_every": 60, "steps": 700,
+        "optimizer": "adam", "lr": 1e-3, "lr_decay": 5e-4, "batch_size": 8, "schedule": "plateau",
+        "patience": 2, "factor": 0.3, "validate_every": 300, "steps": 4000,
     },
     reference="McFee, Bello. Structured training for large-vocabulary chord recognition. ISMIR "
     "2017",
@@ -137,16 +140,16 @@ def _chords_spec(labels: tuple[str, ...]) -> FeatureSpec:
 def resolve_net(params: ChordNetParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
     """Return what ``chord-net`` needs and gives."""
     names = (*ROOTS, NO_CHORD)
+    frames = (
+        ("posteriors", class_labels("full"), "Probability of every chord in a frame."),
+        ("root", names, "Probability of every root."),
+        ("bass", names, "Probability of every bass."),
+        ("tones", ROOTS, "Probability that a pitch class belongs to the chord."),
+    )
+    seen = 2 * CONTEXT + 1
+    outputs = (_frames(name, columns, text, window=seen) for name, columns, text in frames)
     return Resolved(
-        sr=SR,
-        outputs=(
-            _chords_spec(chord_labels("full")),
-            _frames("posteriors", class_labels("full"), "Probability of every chord in a frame."),
-            _frames("root", names, "Probability of every root."),
-            _frames("bass", names, "Probability of every bass."),
-            _frames("tones", ROOTS, "Probability that a pitch class belongs to the chord."),
-        ),
-        front_ends=(FRONT_END,),
+        sr=SR, outputs=(_chords_spec(chord_labels("full")), *outputs), front_ends=(FRONT_END,)
     )
 
 

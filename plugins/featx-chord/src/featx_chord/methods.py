@@ -25,10 +25,10 @@ from featx.training import (
 )
 from featx_chord.config import NET
 from featx_chord.decoding import unit
-from featx_chord.front_end import FRONT_END, SR
+from featx_chord.front_end import BINS_PER_SEMITONE, FRONT_END, SR
 from featx_chord.labels import NO_CHORD, QUALITIES, ROOTS, class_labels
 from featx_chord.model import ChordNet
-from featx_chord.notes import note_activations
+from featx_chord.notes import note_activations, shifted
 from featx_chord.templates import class_tones
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _TRANSPOSED = 6
 #: Shares of crops that are noise instead, without a chord, and that have noise added.
 _NOISE, _NOISY = 0.04, 0.5
+#: Share of crops in another tuning.
+_DETUNED = 0.5
 
 
 @functools.cache
@@ -109,7 +111,9 @@ class ChordMethod(GradientMethod):
 
     def losses(self, model: ChordNet, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the four heads."""
-        notes = np.stack([note_activations(crop) for crop in batch["inputs"].cpu().numpy()])
+        spectra = batch["inputs"].cpu().numpy()
+        spectra = _detuned(spectra) if model.training else spectra
+        notes = np.stack([note_activations(crop) for crop in spectra])
         chord, bass = batch["chord"], batch["bass"]
         if model.training:
             notes, shifts = self._changed(notes)
@@ -164,6 +168,12 @@ class ChordMethod(GradientMethod):
     def export(self, model: Any) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Return the state and the configuration."""
         return state_tensors(model), {"model": NET.to_json()}
+
+
+def _detuned(S: AnyArray) -> AnyArray:
+    """Return spectra (crop, frame, 252), half of them moved by up to half a semitone either way."""
+    shifts = BINS_PER_SEMITONE * (torch.rand(len(S)) - 0.5) * (torch.rand(len(S)) < _DETUNED)
+    return np.stack([shifted(crop, bins) for crop, bins in zip(S, shifts.tolist(), strict=True)])
 
 
 def _transposed(classes: Tensor, shifts: Tensor, *, first: int) -> Tensor:

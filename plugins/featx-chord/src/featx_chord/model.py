@@ -33,7 +33,7 @@ class Circle(nn.Module):
 
 
 class ChordNet(nn.Module):
-    """Two layers over pitch classes, each followed by one over time; heads for tones, root, bass.
+    """Layers over pitch classes, each followed by one over time; heads for tones, root, bass.
 
     Chords are read from the last layer and the answers of these heads together.
 
@@ -43,10 +43,13 @@ class ChordNet(nn.Module):
     def __init__(self, config: ChordNetConfig) -> None:
         super().__init__()
         self.config = config
-        width, kernel = config.width, (config.kernel, 1)
-        same = (config.kernel // 2, 0)
-        self.circles = nn.ModuleList([Circle(OCTAVES, width), Circle(width, width)])
-        self.times = nn.ModuleList(nn.Conv2d(width, width, kernel, padding=same) for _ in range(2))
+        width, kernel, reach = config.width, config.kernel, config.kernel // 2
+        inputs = (OCTAVES, *(width for _ in config.dilations[1:]))
+        self.circles = nn.ModuleList(Circle(n_in, width) for n_in in inputs)
+        self.times = nn.ModuleList(
+            nn.Conv2d(width, width, (kernel, 1), padding=(reach * step, 0), dilation=(step, 1))
+            for step in config.dilations
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.structure = nn.Conv2d(width, 3, 1)
         self.chord = nn.Conv2d(width + 3, len(QUALITIES), 1)

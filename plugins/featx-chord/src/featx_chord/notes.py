@@ -84,23 +84,18 @@ def tuning_of(S: FloatArray) -> float:
     return float(np.angle(turned) / (2 * np.pi))
 
 
+def shifted(S: FloatArray, bins: float) -> FloatArray:
+    """Return spectra (n_frames, 252) moved down by a number of bins, between bins linearly."""
+    whole = int(np.floor(bins))
+    rest = np.float32(bins - whole)
+    places = np.clip(np.arange(N_BINS) + whole, 0, N_BINS - 1)
+    above = np.minimum(places + 1, N_BINS - 1)
+    return np.asarray((1 - rest) * S[:, places] + rest * S[:, above])
+
+
 def tuned(S: FloatArray) -> FloatArray:
-    """Return spectra as they would be if the recording were tuned to A4 = 440 Hz.
-
-    Parameters
-    ----------
-    S : float32 array, shape (n_frames, 252), >= 0
-
-    Returns
-    -------
-    float32 array, shape (n_frames, 252), >= 0
-    """
-    shift = BINS_PER_SEMITONE * tuning_of(S)
-    whole = int(np.floor(shift))
-    rest = np.float32(shift - whole)
-    bins = np.clip(np.arange(N_BINS) + whole, 0, N_BINS - 1)
-    above = np.minimum(bins + 1, N_BINS - 1)
-    return np.asarray((1 - rest) * S[:, bins] + rest * S[:, above])
+    """Return spectra (n_frames, 252) as if the recording were tuned to A4 = 440 Hz."""
+    return shifted(S, BINS_PER_SEMITONE * tuning_of(S))
 
 
 @functools.cache
@@ -138,8 +133,6 @@ def nnls(A: DoubleArray, B: DoubleArray) -> DoubleArray:
     -------
     float64 array, shape (n_rows, n)
 
-    References
-    ----------
     Lawson, Hanson. "Solving least squares problems". Prentice-Hall, 1974, chapter 23.
     """
     from featx_chord.kernels import nnls_kernel
@@ -182,18 +175,10 @@ def fold(notes: FloatArray, weights: DoubleArray | None = None) -> FloatArray:
 
 
 def pitch_classes(notes: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the chroma of what lies high and of what lies low.
+    """Return the chroma of what lies high and of what lies low: (n_frames, 84) to two (n, 12).
 
     The bass counts up to G2 and fades out to A3, the treble fades in from E2 to E3 and out from
     C6 to B7.
-
-    Parameters
-    ----------
-    notes : float32 array, shape (n_frames, 84)
-
-    Returns
-    -------
-    treble, bass : float32 array, shape (n_frames, 12), >= 0
     """
     pitches = LOWEST + np.arange(N_NOTES)
     low = np.interp(pitches, [43, 57], [1.0, 0.0])

@@ -99,10 +99,10 @@ def saliency_map(power: Blocks) -> Array:
         done += n
     # the mean over bands of u (u - m)^2, where u is a contrast over its top and m the mean of u
     tops[tops < _LEAST] = np.inf
-    first, second, third = (moments[..., k] / tops ** (k + 1) for k in range(3))
-    mean = first.mean(axis=0)
-    promoted = third - 2 * mean * second + mean**2 * first
-    return np.asarray(np.maximum(promoted @ _WEIGHTS, 0.0))
+    mean = moments[..., 0].mean(axis=0) / tops
+    shares = np.stack([mean**2 / tops, -2 * mean / tops**2, 1 / tops**3], axis=1)
+    promoted = moments.reshape(len(total), -1) @ (_WEIGHTS[:, np.newaxis] * shares).ravel()
+    return np.asarray(np.maximum(promoted, 0.0))
 
 
 def _masked(power: Blocks, lowest: float) -> Iterator[Array]:
