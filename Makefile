@@ -192,7 +192,7 @@ trends: $(STAMP)
 	$(BIN)/python benchmarks/checkpoints.py $(CHECKPOINTS) --midi $(MIDI) mixes solos songs mels
 	$(BIN)/python benchmarks/trends.py $(CHECKPOINTS)
 
-# the network of featx-beat (model=tcn): music in many metres and grooves, piano performances, real music labelled by
+# the network of featx-beat (model=tcn, and its part of model=both): music in many metres and grooves, piano performances, real music labelled by
 # BeatNet, training, and what it finds in real recordings; an hour on one core (the sound fonts: those of checkpoints,
 # and opl3-soundfont)
 BEATS ?= beats
@@ -210,7 +210,8 @@ beats: $(STAMP)
 	    --features frames -o $(BEATS)/store
 	$(BIN)/featx train -p beats --method beats -m $(BEATS)/songs/songs.csv --store $(BEATS)/store \
 	    -o $(BEATS)/checkpoint --threads 1 --set export_dtype=float16
-	$(BIN)/python benchmarks/beats.py --tracker beats:model=tcn:weights=$(BEATS)/checkpoint --tracker beats --tracker librosa
+	$(BIN)/python benchmarks/beat_weights.py $(BEATS)/checkpoint
+	$(BIN)/python benchmarks/beats.py --tracker beats --tracker beats:model=tcn --tracker beats:model=beatnet --tracker librosa
 
 clean:
 	rm -rf $(VENV) $(OLDEST) demo docs/_build

@@ -46,10 +46,22 @@ def test_level_of_the_recording_changes_nothing(piece, features, gain):
     np.testing.assert_allclose(beats.times, others.times, atol=1e-3)
 
 
-def test_own_network_finds_beats(piece):
-    with featx.open_extractor("beats", params={"model": "tcn"}) as extractor:
+@pytest.mark.parametrize("model", ["tcn", "beatnet"])
+def test_either_network_finds_beats(model, piece):
+    with featx.open_extractor("beats", params={"model": model}) as extractor:
         found = extractor(piece.y, SR).events("beats").times
     assert mir_eval.beat.f_measure(piece.beats, found) > 0.9
+
+
+def test_both_is_the_weighted_mean_of_the_networks(piece, features):
+    parts = {}
+    for model in ("tcn", "beatnet"):
+        with featx.open_extractor("beats", params={"model": model}) as extractor:
+            parts[model] = extractor(piece.y, SR)["activation"]
+    n = 600  # of 1000: the last frame, which not all front ends have, changes those before it
+    expected = 0.3 * parts["tcn"][:n] + 0.7 * parts["beatnet"][:n]
+    np.testing.assert_allclose(features["activation"][:n], expected, atol=1e-3)
+    assert np.abs(parts["tcn"][:n] - parts["beatnet"][:n]).max() > 0.2
 
 
 def test_downbeats_are_the_beats_at_position_one(features):
@@ -147,7 +159,13 @@ def test_shipped_weights_are_the_published_ones_in_half_precision(published):
 
 
 @pytest.mark.parametrize(
-    ("model", "phrase"), [("beatnet", "CC BY 4.0"), ("tcn", "labelled by BeatNet")]
+    ("model", "phrase"),
+    [
+        ("beatnet", "CC BY 4.0"),
+        ("tcn", "labelled by BeatNet"),
+        ("both", "CC BY 4.0"),
+        ("both", "labelled by BeatNet"),
+    ],
 )
 def test_card_describes_the_weights(model, phrase):
     import featx_beat

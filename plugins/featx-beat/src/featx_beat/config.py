@@ -19,6 +19,8 @@ __all__ = [
     "BeatNetConfig",
     "BeatTrainingParams",
     "BeatsParams",
+    "BothConfig",
+    "Config",
     "OnsetBeatsParams",
     "TCNConfig",
     "resolve",
@@ -52,7 +54,7 @@ class WideLogFrequency(LogFrequency, id="wide-logfreq"):
 #: What the networks read: 81 mel bands, as `melspectrogram` gives them with these settings, and the
 #: 136 bands of BeatNet, 24 in an octave.
 FRONT_ENDS: dict[str, FrontEnd] = {
-    "tcn": preset("fe-beatthis").but(name="beats-mel", n_bands=81),
+    "tcn": preset("fe-beatthis").but(name="beats-mel", n_bands=81, level=Level(dbfs=-20.0)),
     "beatnet": preset("fe-log81").but(
         name="beatnet",
         sr=SR,
@@ -100,8 +102,22 @@ class BeatNetConfig(NetworkConfig):
     width: int = 150
 
 
+@dataclass(frozen=True, kw_only=True)
+class BothConfig(NetworkConfig):
+    """The mean of the two: what one of them learned, the other has not heard."""
+
+    kind: str = "both"
+    tcn_share: float = 0.3
+
+
+Config = TCNConfig | BeatNetConfig | BothConfig
+
 #: model -> its network.
-MODELS: dict[str, TCNConfig | BeatNetConfig] = {"tcn": TCNConfig(), "beatnet": BeatNetConfig()}
+MODELS: dict[str, Config] = {
+    "both": BothConfig(),
+    "tcn": TCNConfig(),
+    "beatnet": BeatNetConfig(),
+}
 
 _TEMPO = FeatureSpec(
     name="tempo",
@@ -139,7 +155,9 @@ class BeatsParams(TempoParams):
     """Parameters of ``beats``."""
 
     model: str = param(
-        "beatnet", "Network: beatnet as published, or our own tcn.", choices=tuple(MODELS)
+        "both",
+        "Network: beatnet as published, our own tcn, or both: their weighted mean.",
+        choices=tuple(MODELS),
     )
     bar_lengths: tuple[int, ...] = param(
         (2, 3, 4), "Possible numbers of beats per bar, 1..16, such as 3,4."
@@ -210,8 +228,9 @@ def resolve_onset(params: OnsetBeatsParams, native_sr: int | None) -> Resolved: 
 
 
 def resolve(params: BeatsParams, native_sr: int | None) -> Resolved:  # noqa: ARG001
-    """Say which front end the model needs; outputs do not depend on parameters."""
-    front_end = FRONT_ENDS[params.model]
+    """Say which front ends the model needs; outputs do not depend on parameters."""
+    parts = ("beatnet", "tcn") if params.model == "both" else (params.model,)
+    front_ends = tuple(FRONT_ENDS[part] for part in parts)
     probability = Column("probability", "1")
     beats = FeatureSpec(
         name="beats",
@@ -226,10 +245,10 @@ def resolve(params: BeatsParams, native_sr: int | None) -> Resolved:  # noqa: AR
         description="First beats of bars, and their activation.",
     )
     activation = dataclasses.replace(
-        frames_spec("activation", front_end),
+        frames_spec("activation", front_ends[0]),
         dim=2,
         unit="1",
         columns=(Column("beat", "1"), Column("downbeat", "1")),
         description="Probabilities of a beat (including downbeats) and of a downbeat.",
     )
-    return Resolved(sr=SR, outputs=(beats, downbeats, _TEMPO, activation), front_ends=(front_end,))
+    return Resolved(sr=SR, outputs=(beats, downbeats, _TEMPO, activation), front_ends=front_ends)

@@ -34,7 +34,8 @@ class BeatsExtractor(NetworkExtractor):
         """Build network and state space."""
         params = context.params
         self.own = MODELS[params.model]
-        reach = self.own.reach if isinstance(self.own, TCNConfig) else round(_MEMORY * FPS)
+        reaches = {"tcn": TCNConfig().reach, "beatnet": round(_MEMORY * FPS)}
+        reach = reaches.get(self.own.kind, max(reaches.values()))
         self.segments = Segments(length=8 * reach, ratio=1, context=reach)
         super().open(context)
         self.pointer = BarPointer(
@@ -53,6 +54,12 @@ class BeatsExtractor(NetworkExtractor):
     def config(self) -> Mapping[str, Any]:
         """Return what weights must have been made for."""
         return self.own.to_json()
+
+    def inputs(self, track: Track) -> FloatArray:
+        """Return the bands of all front ends side by side, as many frames as all have."""
+        spectra = [track.spectra(front_end) for front_end in self.context.resolved.front_ends]
+        n = min(map(len, spectra))
+        return np.concatenate([frames[:n] for frames in spectra], axis=1)
 
     def forward(self, x: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Return the activation of a batch of segments."""

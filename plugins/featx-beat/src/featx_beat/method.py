@@ -44,8 +44,9 @@ class BeatMethod(GradientMethod):
     validates_by = "it needs songs with annotated beats"
 
     def crops(self) -> CropSpec:
-        """Return some seconds of log-mel frames."""
-        return CropSpec(front_end=FRONT_ENDS["tcn"], length=round(self.params.seconds * FPS))
+        """Return some seconds of log-mel frames; levels are augmented instead of equalised."""
+        front_end = FRONT_ENDS["tcn"].but(level=None)
+        return CropSpec(front_end=front_end, length=round(self.params.seconds * FPS))
 
     def samplers(self, train: Songs, valid: Songs) -> tuple[Sampler, Sampler | None]:
         """Return crops of both splits; an epoch has one of every song, a validation all."""

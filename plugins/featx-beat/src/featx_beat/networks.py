@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featx_beat.config import BeatNetConfig, TCNConfig
+from featx_beat.config import BeatNetConfig, BothConfig, Config, TCNConfig
 
-__all__ = ["TCN", "BeatNet", "Dilated", "make_network"]
+__all__ = ["TCN", "BeatNet", "Both", "Dilated", "make_network"]
 
 
 class Dilated(nn.Module):
@@ -63,7 +63,8 @@ class TCN(nn.Module):
 
     def activation(self, x: Tensor) -> Tensor:
         """Return the probabilities of a beat (downbeats included) and of a downbeat."""
-        return torch.sigmoid(self(x))
+        beat, downbeat = torch.sigmoid(self(x)).unbind(2)  # (batch, time) each
+        return torch.stack([torch.maximum(beat, downbeat), downbeat], dim=2)
 
 
 class BeatNet(nn.Module):
@@ -100,6 +101,25 @@ class BeatNet(nn.Module):
         return torch.stack([shares[..., 0] + shares[..., 1], shares[..., 1]], dim=2)
 
 
-def make_network(config: TCNConfig | BeatNetConfig) -> TCN | BeatNet:
+class Both(nn.Module):
+    """`BeatNet` and `TCN`, which read the bands of their own front ends, side by side."""
+
+    def __init__(self, config: BothConfig) -> None:
+        super().__init__()
+        self.share = config.tcn_share
+        self.beatnet, self.tcn = BeatNet(BeatNetConfig()), TCN(TCNConfig())
+
+    def activation(self, x: Tensor) -> Tensor:
+        """Return the weighted mean of both activations."""
+        n = BeatNetConfig().n_bands
+        published, own = x[..., :n], x[..., n:]  # (batch, time, 136), (batch, time, 81)
+        return torch.lerp(
+            self.beatnet.activation(published), self.tcn.activation(own), self.share
+        )  # (batch, time, 2)
+
+
+def make_network(config: Config) -> TCN | BeatNet | Both:
     """Return the network that a configuration describes."""
+    if isinstance(config, BothConfig):
+        return Both(config)
     return TCN(config) if isinstance(config, TCNConfig) else BeatNet(config)
