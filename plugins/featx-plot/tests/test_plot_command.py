@@ -60,6 +60,10 @@ def test_events_of_an_extractor_are_drawn_without_a_store(tmp_path: Path, drawn)
     invoke(path, "--plugin", "onset-beats", "--features", "onset-beats.activation",
            "-o", tmp_path / "b.png")  # fmt: skip
     assert len(kinds(drawn[1])) == len(kinds(drawn[0])) + 1
+    invoke(path, "--plugin", "onset-beats", "--over", "onset-beats.activation",
+           "-o", tmp_path / "d.png")  # fmt: skip
+    legend = [text.get_text() for text in drawn[2].legends[0].get_texts()]
+    assert legend == ["onset-beats.activation", "beats"]  # the line leaves the beats there
     with pytest.raises(ParameterError, match="beats, tempo"):
         invoke(path, "--plugin", "onset-beats", "--features", "onset-beats.chords",
                "-o", tmp_path / "c.png")  # fmt: skip

@@ -55,8 +55,8 @@ def _complete_preset(
     "[default: librosa]",
 )
 @extractor_option(
-    "Extractor to run on AUDIO; its first events or frames are drawn, or those that --features and "
-    "--over name. May be repeated."
+    "Extractor to run on AUDIO; its first events or frames are drawn, or those that --features "
+    "names. May be repeated."
 )
 @set_option
 @click.option(
@@ -136,10 +136,10 @@ def command(
     lines: list[Frames] = []
     events = [group for text in event_files for group in _events(text)]
     extracted = extract(audio, plugins, settings)
-    named = {name.rpartition(".")[0] for name in (*features, *over)}
+    named = {name.rpartition(".")[0] for name in features}
     for plugin, values in extracted.items():
-        if plugin not in named:
-            name = _first(values)
+        name = _first(values)
+        if plugin not in named and f"{plugin}.{name}" not in over:
             place = lines if values.specs[name].is_contour else panels
             _add_extracted(values, f"{plugin}.{name}", place, events)
     for names, target in ((features, panels), (over, lines)):
