@@ -96,8 +96,8 @@ if TYPE_CHECKING:
     metavar="ASPECT=NUMBER",
     multiple=True,
     callback=split_names,
-    help="Compare aspects (slices of the vectors) with these weights, or several features, where "
-    "each one not named weighs 1. May be repeated.",
+    help="Compare these aspects (slices of the vectors) with these weights; others are left out. "
+    "Of several features, each one not named weighs 1. May be repeated.",
 )
 @click.option(
     "--only",
@@ -186,7 +186,7 @@ def command(
     what each aspect or feature contributes to the score, and where track and query are most alike.
 
     \b
-    featx search features/ song.mp3 --weight instruments=2 --weight tempo=0
+    featx search features/ song.mp3 --weight instruments=2 --weight harmony=1
     featx search features/ song.mp3 --from harmony=other.mp3 -o list.m3u8
     """  # noqa: D301  (click reads the backspace)
     from featx.index import Gallery, expect_segments, with_segments

@@ -77,7 +77,8 @@ class AspectQuery:
                 )
         if self.beta < 1 and sum(abs(w) for w in self.shares().values()) == 0:
             raise ParameterError(
-                f"weights must not all be 0, got {dict(self.weights)} for {sorted(self.parts)}."
+                f"weights must not all be 0, got {dict(self.weights)}. Parts without a weight are "
+                "left out: give those to compare one above 0."
             )
 
     def shares(self) -> dict[str, float]:

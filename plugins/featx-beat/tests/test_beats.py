@@ -64,6 +64,16 @@ def test_both_is_the_weighted_mean_of_the_networks(piece, features):
     assert np.abs(parts["tcn"][:n] - parts["beatnet"][:n]).max() > 0.2
 
 
+def test_silence_at_the_ends_has_no_beats(piece):
+    silence = np.zeros(3 * SR, np.float32)
+    with featx.open_extractor("beats") as extractor:
+        found = extractor(np.concatenate([silence, piece.y, silence]), SR).events("beats").times
+    heard = np.flatnonzero(np.abs(piece.y) > 1e-3 * np.abs(piece.y).max()) / SR + 3.0
+    assert found.min() > heard[0] - 0.03
+    assert found.max() < heard[-1] + 0.03
+    assert mir_eval.beat.f_measure(piece.beats + 3.0, found) > 0.9
+
+
 def test_downbeats_are_the_beats_at_position_one(features):
     beats = features.events("beats")
     first = [time for time, label in zip(beats.times, beats.labels, strict=True) if label == "1"]

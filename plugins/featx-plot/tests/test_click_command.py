@@ -77,3 +77,18 @@ def test_command_writes_sound_of_an_event_file(y, tmp_path) -> None:
     assert pitch_at(x, 1.0) == pytest.approx(1760, abs=40)
     with pytest.raises(ParameterError, match="--overwrite"):
         CliRunner().invoke(command, words, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("missing/a.wav", "existing folder, got .*Make it"), ("a.xyz", "must end in one of .wav")],
+)
+def test_output_that_cannot_be_written_is_refused_before_anything_is_computed(
+    y, tmp_path, monkeypatch, name, message
+) -> None:
+    monkeypatch.setattr("featx_plot.click_command.extract", lambda *_: pytest.fail("computed"))
+    audio = tmp_path / "a.wav"
+    soundfile.write(audio, y, SR)
+    words = [str(audio), "-o", str(tmp_path / name)]
+    with pytest.raises(ParameterError, match=message):
+        CliRunner().invoke(command, words, catch_exceptions=False)

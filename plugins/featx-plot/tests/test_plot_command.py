@@ -37,6 +37,15 @@ def invoke(*arguments) -> str:
     return result.output
 
 
+def test_an_output_that_cannot_be_written_is_refused_first(
+    wav: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("featx_plot.recording.extract", lambda *_: pytest.fail("computed"))
+    for name, message in (("x.gif", "must end in one of"), ("missing/x.png", "existing folder")):
+        with pytest.raises(ParameterError, match=message):
+            invoke(wav, "-p", "onset-beats", "-o", tmp_path / name)
+
+
 def kinds(figure) -> list[str]:
     return [axes.featx_kind for axes in figure.axes if hasattr(axes, "featx_kind")]
 

@@ -51,7 +51,7 @@ def featx_extractors() -> list[ExtractorSpec]:
             params=BeatsParams,
             weights=WeightsSpec(
                 name="beats",
-                licence="MIT; CC BY 4.0 for model=beatnet",
+                licence="CC BY 4.0; MIT for model=tcn",
                 converter="featx_beat.convert:beatnet",
                 source=(
                     "model_1_weights.pt from "

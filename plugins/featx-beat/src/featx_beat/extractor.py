@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Below this activation there is no beat: the ends of a recording are cut so, as in madmom.
 _THRESHOLD = 0.05
+#: What is 60 dB below the loudest sample at either end of a recording is silence.
+_SILENCE = 1e-3
 #: Beats must be more active than all frames by this on average; music has 0.3 to 0.9, noise 0.05.
 _LEAST_CONTRAST = 0.15
 #: Seconds after which a recurrent network has forgotten how it began.
@@ -69,7 +71,7 @@ class BeatsExtractor(NetworkExtractor):
         """Return beats, downbeats, tempo and activation."""
         activation = self.over_time(self.inputs(track), "activation")["activation"]
         strength = activation[:, 0]
-        begin, end = _sounding(strength)
+        begin, end = _sounding(strength, *_audible(track.y, track.sr))
         apart = np.stack([np.maximum(strength - activation[:, 1], 0.0), activation[:, 1]], axis=1)
         beats = self.pointer.decode(apart[begin:end])
         frames, positions = beats.frames + begin, beats.positions
@@ -89,7 +91,17 @@ class BeatsExtractor(NetworkExtractor):
         )
 
 
-def _sounding(strength: FloatArray) -> tuple[int, int]:
-    """Return the first frame with a beat and the one behind the last."""
-    above: AnyArray = np.flatnonzero(strength >= _THRESHOLD)
+def _audible(y: FloatArray, sr: int) -> tuple[int, int]:
+    """Return the first frame near sound and the one behind the last: not silence at the ends."""
+    loudest = max(float(y.max(initial=0.0)), -float(y.min(initial=0.0)))
+    heard = (y > _SILENCE * loudest) | (y < -_SILENCE * loudest)
+    if not heard.any():
+        return 0, 0
+    first, last = int(heard.argmax()), len(y) - 1 - int(heard[::-1].argmax())
+    return int(np.floor(first / sr * FPS)), int(np.ceil(last / sr * FPS)) + 1
+
+
+def _sounding(strength: FloatArray, begin: int, end: int) -> tuple[int, int]:
+    """Return the first frame from ``begin`` to ``end`` with a beat and the one behind the last."""
+    above: AnyArray = begin + np.flatnonzero(strength[begin:end] >= _THRESHOLD)
     return (int(above[0]), int(above[-1]) + 1) if len(above) else (0, 0)

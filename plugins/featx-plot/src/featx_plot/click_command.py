@@ -20,6 +20,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 #: Clicks in Hz: of downbeats, of other beats and onsets; a further group is a fifth higher.
 _HIGH, _LOW, _STEP = 1760.0, 880.0, 1.5
 _LENGTH = 0.06
+_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @click.command("click")
@@ -28,7 +29,8 @@ _LENGTH = 0.06
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write: .wav, .flac or .ogg.  [default: AUDIO's name with .clicks.wav, here]",
+    help="File to write: .wav, .flac, .ogg or .mp3.  "
+    "[default: AUDIO's name with .clicks.wav, here]",
 )
 @extractor_option(
     "Extractor whose first events are played, such as 'beats' or 'chords'. May be repeated.  "
@@ -73,8 +75,10 @@ def command(
     from featx.annotations import read_events
     from featx.audio import Audio
     from featx.store import refuse_existing
+    from featx_plot.figure import check_output
 
     output = output or Path(f"{audio.stem}.clicks.wav")
+    check_output(output, _SUFFIXES)
     refuse_existing([output], overwrite=overwrite)
     names = plugins or (() if event_files else ("beats",))
     groups = [events_of(features, n) for n, features in extract(audio, names, settings).items()]
@@ -133,7 +137,8 @@ def _sonified(events: Events, sr: int, n: int, *, pitch: float) -> DoubleArray:
             tones = sonify.chords(list(events.labels), intervals, sr)
         except chord.InvalidChordException as error:
             raise ParameterError(
-                f"labels of {events.name!r} must be chords in Harte notation: {error}."
+                f"labels of {events.name!r} must be chords in Harte notation: {error}. "
+                "Play beats, onsets or chords."
             ) from error
         return _fitted(tones, n)
     down = np.array([label == "1" for label in events.labels] or [False] * len(events), bool)

@@ -110,8 +110,10 @@ def command(
     from featx.index import Gallery
     from featx.store import open_store, recipe_notes, refuse_existing
     from featx_plot.explore import explore_page
+    from featx_plot.figure import check_output
 
     output = output or Path(f"{store.resolve().stem}.html")
+    check_output(output, (".html", ".htm"))
     refuse_existing([output], overwrite=overwrite)
     with open_store(store, gone=gone) as opened:
         names = list(features) or default_features(opened)

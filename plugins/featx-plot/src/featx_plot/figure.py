@@ -105,6 +105,22 @@ def render(
     return figure
 
 
+def check_output(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
+    """Refuse a file that cannot be written, before what goes into it is computed.
+
+    Raises
+    ------
+    ParameterError
+        If the suffix is none of ``suffixes``, or the folder does not exist.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise ParameterError(f"output must end in one of {listed(suffixes)}, got {path.name!r}.")
+    if not path.parent.is_dir():
+        raise ParameterError(
+            f"output must be in an existing folder, got {str(path.parent)!r}. Make it first."
+        )
+
+
 def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     """Write ``figure`` as PNG, PDF or SVG, by the suffix of ``path``.
 
@@ -116,11 +132,8 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
         If the suffix is not one of these, or the folder does not exist.
     """
     path = Path(path)
+    check_output(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ParameterError(f"output must end in one of {listed(SUFFIXES)}, got {path.name!r}.")
-    if not path.parent.is_dir():
-        raise ParameterError(f"output must be in an existing folder, got {str(path.parent)!r}.")
     dates = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
     with replacing(path) as temporary, warnings.catch_warnings():
         # A character that the font lacks becomes a box; the picture is still right.

@@ -128,9 +128,11 @@ def command(
     from featx.audio import Audio
     from featx.store import recipe_notes, refuse_existing
     from featx_plot import render, save
+    from featx_plot.figure import check_output
 
     output = output or Path(f"{audio.stem}.png")
     refuse_existing([output], overwrite=overwrite)
+    check_output(output)
     sound = Audio.load(audio, offset=offset, duration=duration)
     panels = _spectrograms(audio, presets or ("librosa",), offset, duration)
     lines: list[Frames] = []
