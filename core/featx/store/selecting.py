@@ -112,8 +112,11 @@ def clip_feature(
         return views["embedding" if "embedding" in clips else clips[0]]
     if column is not None and not clips:
         known = [name for item in views.values() for name in item.spec.column_names]
-        hint = meant(column, known, otherwise=f" Columns: {listed(known)}.")
-        raise ParameterError(f"column must be one of a clip feature, got {column!r}.{hint}")
+        bare = column.rpartition("/")[2]  # of an aspect, as in instruments/piano
+        hint = meant(bare, known, otherwise=f" Columns: {listed(known)}.")
+        raise ParameterError(
+            f"column must be that of a clip feature of {views.name!r}, got {column!r}.{hint}"
+        )
     if not clips:
         there = [f"{name} ({item.spec.kind})" for name, item in views.items()]
         raise ParameterError(

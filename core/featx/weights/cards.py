@@ -51,8 +51,9 @@ def find_checkpoints(folder: str | os.PathLike[str]) -> list[Checkpoint]:
     candidates = [place, *sorted(item for item in place.glob("*") if item.is_dir())]
     folders = [item for item in candidates if _is_checkpoint(item)]
     if not folders:
+        known = "" if place.exists() else f" An extractor's weights: featx info {place}."
         raise ParameterError(
-            f"folder must hold a checkpoint of featx train, or folders that do, got {place}."
+            f"folder must hold a checkpoint of featx train, or folders that do, got {place}.{known}"
         )
     return [_read(item) for item in folders]
 
