@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -12,16 +10,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def beat_songs() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "beat_songs", Path(__file__).with_name("beat_songs.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def beat_songs(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("beat_songs")
 
 
 N = 48

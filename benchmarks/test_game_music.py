@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,16 +14,8 @@ import soundfile
 
 
 @pytest.fixture(scope="module")
-def game_music() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "game_music", Path(__file__).with_name("game_music.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def game_music(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("game_music")
 
 
 def write(path: Path, seconds: float = 21.0) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -24,20 +23,8 @@ License: CC-BY-3.0
 
 
 @pytest.fixture(scope="module")
-def more() -> ModuleType:
-    folder = Path(__file__).parent
-    sys.path.insert(0, str(folder))  # it imports its neighbours, as a script does
-    try:
-        path = folder / "more_game_music.py"
-        spec = importlib.util.spec_from_file_location("more_game_music", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-    return module
+def more(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("more_game_music")
 
 
 def write(path: Path, seconds: float = 21.0, artist: str = "") -> None:

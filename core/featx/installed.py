@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from urllib.parse import unquote, urlsplit
-
 
 def own_requirement() -> str:
     """Return what pip installs as this featx: the folder that it came from, or its version."""
@@ -23,6 +20,9 @@ def install_extra(extra: str) -> str:
 
 def _origin() -> tuple[str, bool, str]:
     """Return the folder, empty if there was none, whether editable, and the version."""
+    import json
+    from urllib.parse import unquote, urlsplit
+
     import importlib_metadata
 
     distribution = importlib_metadata.distribution("featx")
